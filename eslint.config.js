@@ -1,0 +1,59 @@
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+const noMathRandom = [
+  'error',
+  {
+    object: 'Math',
+    property: 'random',
+    message: 'All randomness goes through keyed streams: see core/trainer/src/random.ts.',
+  },
+];
+const deepImports = {
+  group: ['@tensorflow/*/*', '@espalier/*/src/*', '@espalier/*/dist/*'],
+  message: 'Import what a package exports, nothing deeper.',
+};
+const nodeImports = {
+  group: ['node:*'],
+  message: 'Core and plugins run in a browser too; Node code lives behind a conditional export.',
+};
+
+export default tseslint.config(
+  { ignores: ['**/dist/**', '**/node_modules/**', 'runs/**', '.venv/**'] },
+  js.configs.recommended,
+  ...tseslint.configs.recommended,
+  {
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
+    rules: {
+      'no-restricted-properties': noMathRandom,
+      'no-restricted-imports': ['error', { patterns: [deepImports] }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      eqeqeq: 'error',
+    },
+  },
+  {
+    files: ['core/*/src/**/*.ts', 'plugins/*/src/**/*.ts', 'presets/*/src/**/*.ts'],
+    ignores: [
+      'core/backend/src/node/**',
+      'core/backend/src/index.ts',
+      'core/trainer/src/node/**',
+      'core/cli/**',
+    ],
+    rules: { 'no-restricted-imports': ['error', { patterns: [deepImports, nodeImports] }] },
+  },
+  {
+    files: ['core/trainer/src/**/*.ts'],
+    ignores: ['core/trainer/src/container.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [deepImports],
+          paths: [{ name: 'inversify', message: 'Only the composition root knows the container.' }],
+        },
+      ],
+    },
+  },
+);
