@@ -1,0 +1,104 @@
+import { EspalierError, suggest } from '../errors.js';
+import type { Slots, Tensors, Transform } from './transform.js';
+
+/**
+ * Runs transforms one after another: the updates of each are the gradients of the next. Slots keep
+ * their names, so that nesting chains or adding a transform renames nothing in a checkpoint.
+ *
+ * @throws EspalierError `optim/duplicate-slot` if two transforms would share state.
+ * @example
+ * const optimizer = chain(clipByGlobalNorm(1), adamw({ learningRate: cosineSchedule(1e-3, 10_000) }));
+ */
+export function chain(...transforms: readonly Transform[]): Transform {
+  const names = transforms.flatMap((transform) => Object.keys(transform.init({})));
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new EspalierError('optim/duplicate-slot', {
+      problem: `chain: two transforms (of ${transforms.map((t) => t.name).join(', ')}) would share the state '${twice}'`,
+      fix: `Rename one: named('x', transform).`,
+    });
+  }
+  return {
+    name: 'chain',
+    resumable: transforms.every((transform) => transform.resumable !== false),
+    init: (params) => Object.assign({}, ...transforms.map((transform) => transform.init(params))),
+    update: (grads, slots, params, info) =>
+      transforms.reduce(
+        (before, transform) => {
+          const after = transform.update(before.updates, before.slots, params, info);
+          return { updates: after.updates, slots: { ...before.slots, ...after.slots } };
+        },
+        { updates: grads, slots },
+      ),
+    dispose: () => transforms.forEach((transform) => transform.dispose?.()),
+  };
+}
+
+/**
+ * Puts `name/` before the transform's slot names, so that two of a kind can stand in one chain.
+ *
+ * @example
+ * chain(scaleByLearningRate(0.1), trace({ momentum: 0.9 }), named('outer', trace({ momentum: 0.5 })));
+ */
+export function named(name: string, inner: Transform): Transform {
+  const prefix = `${name}/`;
+  const add = (slots: Slots): Slots =>
+    Object.fromEntries(Object.entries(slots).map(([slot, value]) => [prefix + slot, value]));
+  return {
+    ...inner,
+    name,
+    init: (params) => add(inner.init(params)),
+    update(grads, slots, params, info) {
+      const own = Object.entries(slots).filter(([slot]) => slot.startsWith(prefix));
+      const stripped = own.map(([slot, value]) => [slot.slice(prefix.length), value]);
+      const result = inner.update(grads, Object.fromEntries(stripped), params, info);
+      return { updates: result.updates, slots: add(result.slots) };
+    },
+  };
+}
+
+/**
+ * Applies `inner` where `belongs(path)`. Other gradients pass through as they are, so mask parts of
+ * a chain rather than a whole optimizer; for that there is {@link byGroup}.
+ *
+ * @example
+ * masked(clipByValue(1), (path) => path.startsWith('embedding/'));
+ */
+export function masked(inner: Transform, belongs: (path: string) => boolean): Transform {
+  const chosen = (tensors: Tensors): Tensors =>
+    Object.fromEntries(Object.entries(tensors).filter(([path]) => belongs(path)));
+  return {
+    ...inner,
+    init: (params) => inner.init(chosen(params)),
+    update(grads, slots, params, info) {
+      const result = inner.update(chosen(grads), slots, chosen(params), info);
+      return { updates: { ...grads, ...result.updates }, slots: result.slots };
+    },
+  };
+}
+
+/**
+ * Parameter groups: each path goes through the transform of its group only. Slots: `group/…`.
+ *
+ * @throws EspalierError `optim/unknown-group` in `init` and `update`.
+ * @example
+ * byGroup({ body: sgd({ learningRate: 0.01 }), head: adam() }, (path) =>
+ *   path.startsWith('logits/') ? 'head' : 'body',
+ * );
+ */
+export function byGroup(
+  groups: Readonly<Record<string, Transform>>,
+  groupOf: (path: string) => string,
+): Transform {
+  const isIn = (path: string, name: string): boolean => {
+    const group = groupOf(path);
+    if (Object.hasOwn(groups, group)) return group === name;
+    const problem = `byGroup: no transform for the group of '${path}'`;
+    const fix = suggest(String(group), Object.keys(groups));
+    throw new EspalierError('optim/unknown-group', { problem, received: group, fix });
+  };
+  const parts = Object.entries(groups).map(([name, transform]) =>
+    masked(named(name, transform), (path) => isIn(path, name)),
+  );
+  return { ...chain(...parts), name: 'byGroup' };
+}

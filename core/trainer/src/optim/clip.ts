@@ -1,0 +1,47 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { parseOptions } from '../options.js';
+import { positive } from './schemas.js';
+import type { Transform } from './transform.js';
+import { perParameter } from './transform.js';
+
+/** Clips every element to [-limit, limit]: `chain(clipByValue(0.5), adam())`. */
+export function clipByValue(limit: number): Transform {
+  const max = parseOptions('clipByValue', positive, limit);
+  return perParameter('clipByValue', [], () => (grad) => [tf.clipByValue(grad, -max, max)]);
+}
+
+/** Shrinks each gradient alone to an L2 norm of at most `maxNorm`: `chain(clipByNorm(1), adam())`. */
+export function clipByNorm(maxNorm: number): Transform {
+  const max = parseOptions('clipByNorm', positive, maxNorm);
+  const kernel = (grad: tf.Tensor) => [tf.mul(grad, shrinkage([grad], max))] as const;
+  return perParameter('clipByNorm', [], () => kernel);
+}
+
+/**
+ * Shrinks all gradients by one factor to a joint L2 norm of at most `maxNorm` (Pascanu et al., ICML
+ * 2013), without a blocking read: `chain(clipByGlobalNorm(1), adam())`.
+ */
+export function clipByGlobalNorm(maxNorm: number): Transform {
+  const max = parseOptions('clipByGlobalNorm', positive, maxNorm);
+  return {
+    name: 'clipByGlobalNorm',
+    init: () => ({}),
+    update(grads) {
+      if (Object.keys(grads).length === 0) return { updates: grads, slots: {} };
+      // Sorted: float addition depends on order, and the order of keys must not change a result.
+      const sorted = Object.entries(grads).sort(([a], [b]) => (a < b ? -1 : 1));
+      const by = shrinkage(
+        sorted.map(([, grad]) => grad),
+        max,
+      );
+      const updates = sorted.map(([path, grad]) => [path, tf.mul(grad, by)]);
+      return { updates: Object.fromEntries(updates), slots: {} };
+    },
+  };
+}
+
+/** maxNorm / max(norm, maxNorm): exactly 1 for short gradients, and no division by zero. */
+function shrinkage(grads: readonly tf.Tensor[], maxNorm: number): tf.Tensor {
+  const squares = grads.map((grad) => tf.sum(tf.square(grad)));
+  return tf.div(maxNorm, tf.maximum(tf.sqrt(tf.addN(squares)), maxNorm));
+}

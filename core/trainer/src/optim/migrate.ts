@@ -1,0 +1,60 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { EspalierError } from '../errors.js';
+import type { Slots } from './transform.js';
+
+/** What a structural edit does with the slot of one path; `rename` moves it to another path. */
+export type SlotFate = 'keep' | 'drop' | 'create' | { readonly rename: string };
+
+/**
+ * Slots for an edited model. `fateOf` is asked about every old slot of every path, and about each
+ * new one that no old one fills, which must be `create`. Returns the old and fresh tensors
+ * themselves and disposes none.
+ *
+ * @param fresh `transform.init(parameters of the edited model)`: the slots that must result.
+ * @throws EspalierError `optim/slot-fate` where a slot has no place, another shape or no source.
+ * @example
+ * migrateSlots(slots, fresh, (slot, path) =>
+ *   path === 'fc/kernel' ? 'drop' : path.startsWith('fc_low_rank/') ? 'create' : 'keep',
+ * );
+ */
+export function migrateSlots(
+  slots: Slots,
+  fresh: Slots,
+  fateOf: (slot: string, path: string) => SlotFate,
+): Slots {
+  const moved: Record<string, Record<string, Tensor>> = {};
+  for (const [slot, path, tensor] of entriesOf(slots)) {
+    const fate = fateOf(slot, path);
+    if (fate === 'drop' || fate === 'create') continue;
+    const to = fate === 'keep' ? path : fate?.rename;
+    const place = fresh[slot]?.[to];
+    const table = (moved[slot] ??= {});
+    if (!place || table[to] || String(place.shape) !== String(tensor.shape)) {
+      throw misfit(`'${slot}' of '${path}' has no place of its shape in the edited model`, fate);
+    }
+    table[to] = tensor;
+  }
+  for (const [slot, path, tensor] of entriesOf(fresh)) {
+    const table = (moved[slot] ??= {});
+    if (table[path]) continue;
+    const fate = fateOf(slot, path);
+    if (fate !== 'create') throw misfit(`nothing becomes '${slot}' of '${path}'`, fate);
+    table[path] = tensor;
+  }
+  return moved;
+}
+
+function entriesOf(slots: Slots): (readonly [slot: string, path: string, tensor: Tensor])[] {
+  return Object.entries(slots).flatMap(([slot, tensors]) =>
+    Object.entries(tensors).map(([path, tensor]) => [slot, path, tensor] as const),
+  );
+}
+
+function misfit(problem: string, received: unknown): EspalierError {
+  const fix = "Answer 'keep', 'drop', 'create' or { rename: path } for each slot and path.";
+  return new EspalierError('optim/slot-fate', {
+    problem: `migrateSlots: ${problem}`,
+    received,
+    fix,
+  });
+}

@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { parseOptions } from '../options.js';
+import { chain } from './chain.js';
+import { adamScaling, rmsScaling, scaleByAdam, scaleByRms, trace } from './moments.js';
+import { decayWeights, descent, scaleByLearningRate } from './scale.js';
+import * as is from './schemas.js';
+import type { Transform } from './transform.js';
+
+// PyTorch's semantics and defaults. weightDecay is an L2 penalty, in adamw alone it is decoupled.
+
+const momentum = is.fraction.default(0);
+const weightDecay = is.nonNegative.default(0);
+const learningRate = is.learningRate.default(1e-3);
+
+const sgdOptions = z
+  .strictObject({
+    learningRate: is.learningRate,
+    momentum,
+    nesterov: z.boolean().default(false),
+    weightDecay,
+  })
+  .refine((o) => !o.nesterov || o.momentum > 0, 'nesterov needs momentum, e.g. 0.9');
+const adamOptions = adamScaling.omit({ factor: true }).extend({ learningRate, weightDecay });
+const adamwOptions = adamOptions.extend({
+  weightDecay: is.nonNegative.default(0.01),
+  mask: is.mask.optional(),
+});
+const rmspropOptions = rmsScaling.extend({
+  learningRate: is.learningRate.default(0.01),
+  momentum,
+  weightDecay,
+});
+
+/** Stochastic gradient descent: `sgd({ learningRate: 0.1, momentum: 0.9, nesterov: true })`. */
+export function sgd(options: z.input<typeof sgdOptions>): Transform {
+  const { learningRate, momentum, nesterov, weightDecay } = parseOptions(
+    'sgd',
+    sgdOptions,
+    options,
+  );
+  return chain(
+    ...l2(weightDecay),
+    ...(momentum > 0 ? [trace({ momentum, nesterov })] : []),
+    scaleByLearningRate(learningRate),
+  );
+}
+
+/** Adam (Kingma & Ba, ICLR 2015): `adam({ learningRate: 3e-4 })`. */
+export function adam(options: z.input<typeof adamOptions> = {}): Transform {
+  const { learningRate, weightDecay, ...scaling } = parseOptions('adam', adamOptions, options);
+  return chain(...l2(weightDecay), scaleByAdam({ ...scaling, factor: descent(learningRate) }));
+}
+
+/** Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019): `adamw({ weightDecay: 0.1 })`. */
+export function adamw(options: z.input<typeof adamwOptions> = {}): Transform {
+  const parsed = parseOptions('adamw', adamwOptions, options);
+  const { learningRate, weightDecay, mask, ...scaling } = parsed;
+  const factor = descent(learningRate);
+  return chain(scaleByAdam({ ...scaling, factor }), decayWeights(weightDecay, { mask, factor }));
+}
+
+/** RMSProp (Tieleman & Hinton, 2012): `rmsprop({ momentum: 0.9, centered: true })`. */
+export function rmsprop(options: z.input<typeof rmspropOptions> = {}): Transform {
+  const parsed = parseOptions('rmsprop', rmspropOptions, options);
+  const { learningRate, momentum, weightDecay, ...scaling } = parsed;
+  return chain(
+    ...l2(weightDecay),
+    scaleByRms(scaling),
+    ...(momentum > 0 ? [trace({ momentum })] : []),
+    scaleByLearningRate(learningRate),
+  );
+}
+
+function l2(weightDecay: number): readonly Transform[] {
+  return weightDecay > 0 ? [decayWeights(weightDecay)] : [];
+}

@@ -1,0 +1,56 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import { parseOptions } from '../options.js';
+import { masked } from './chain.js';
+import { valueAt } from './schedules.js';
+import * as is from './schemas.js';
+import type { Schedule, Transform } from './transform.js';
+import { perParameter } from './transform.js';
+
+/** Multiplies by a number: `chain(fromTfOptimizer(() => tf.train.sgd(1)), scale(schedule))`. */
+export function scale(factor: Schedule, name = 'scale'): Transform {
+  const by = parseOptions(name, is.schedule, factor);
+  return perParameter(name, [], ({ step }) => {
+    const scalar = tf.scalar(valueAt(by, step));
+    return (grad) => [tf.mul(grad, scalar)];
+  });
+}
+
+/** Times minus the learning rate: `chain(trace({ momentum: 0.9 }), scaleByLearningRate(0.1))`. */
+export function scaleByLearningRate(learningRate: Schedule): Transform {
+  return scale(
+    descent(parseOptions('learningRate', is.learningRate, learningRate)),
+    'learningRate',
+  );
+}
+
+/** Minus the learning rate, as a schedule. */
+export function descent(learningRate: Schedule): Schedule {
+  return (step) => -valueAt(learningRate, step);
+}
+
+const decayOptions = z.strictObject({
+  mask: is.mask.optional(), // which paths decay
+  factor: is.schedule.default(1), // multiplied in; adamw passes minus the learning rate
+});
+
+/**
+ * Adds `weightDecay × parameter`: decoupled weight decay (Loshchilov & Hutter, ICLR 2019) after the
+ * moments, an L2 penalty before them.
+ *
+ * @example
+ * const mask = (path: string) => path.endsWith('/kernel');
+ * chain(scaleByAdam(), decayWeights(0.01, { mask }), scaleByLearningRate(1e-3));
+ */
+export function decayWeights(
+  weightDecay: number,
+  options: z.input<typeof decayOptions> = {},
+): Transform {
+  const decay = parseOptions('decayWeights', is.nonNegative, weightDecay);
+  const { mask, factor } = parseOptions('decayWeights', decayOptions, options);
+  const transform = perParameter('decayWeights', [], ({ step }) => {
+    const by = tf.scalar(decay * valueAt(factor, step));
+    return (grad, _state, param) => [tf.add(grad, tf.mul(param, by))];
+  });
+  return mask ? masked(transform, mask) : transform;
+}

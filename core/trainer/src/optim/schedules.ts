@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { EspalierError } from '../errors.js';
+import { parseOptions } from '../options.js';
+import { count, nonNegative, positive } from './schemas.js';
+import type { Schedule } from './transform.js';
+
+// Pure functions of the optimizer step, from 0; past their end they keep their last value.
+
+const decay = z.strictObject({ initial: positive, steps: count, floor: nonNegative.default(0) });
+const polynomial = decay.extend({ power: positive.default(1) });
+const stepwise = z.strictObject({
+  initial: positive,
+  gamma: positive,
+  every: count.optional(),
+  milestones: z.array(count).default([]),
+});
+const oneCycle = z.strictObject({
+  peak: positive,
+  steps: z.int().min(2),
+  rise: positive.lt(1).default(0.3), // share of the steps before the peak
+  div: positive.default(25), // peak / first rate
+  finalDiv: positive.default(1e4), // first rate / last rate
+});
+
+/** Times `gamma` at `every` n-th step, or at `milestones`: `{ initial: 0.1, gamma: 0.5, every: 10 }`. */
+export function stepSchedule(options: z.input<typeof stepwise>) {
+  const { initial, gamma, every, milestones } = parseOptions('stepSchedule', stepwise, options);
+  return (step: number): number => {
+    const passed = milestones.filter((milestone) => milestone <= step).length;
+    return initial * gamma ** (passed + (every ? Math.floor(step / every) : 0));
+  };
+}
+
+/** Half a cosine down to `floor` (SGDR, ICLR 2017, no restarts): `{ initial: 0.1, steps: 1000 }`. */
+export function cosineSchedule(options: z.input<typeof decay>) {
+  const { initial, steps, floor } = parseOptions('cosineSchedule', decay, options);
+  return (step: number): number => cosine(initial, floor, step / steps);
+}
+
+/** `floor + (initial − floor)·(1 − step/steps)^power`; linear with power 1, the default. */
+export function polynomialSchedule(options: z.input<typeof polynomial>) {
+  const { initial, steps, floor, power } = parseOptions('polynomialSchedule', polynomial, options);
+  return (step: number): number =>
+    floor + (initial - floor) * (1 - Math.min(step / steps, 1)) ** power;
+}
+
+/**
+ * Cosine from `peak/div` up to `peak`, then down to `peak/div/finalDiv` (Smith & Topin,
+ * "Super-Convergence", 2019, as PyTorch's OneCycleLR): `{ peak: 0.4, steps: 5000 }`.
+ */
+export function oneCycleSchedule(options: z.input<typeof oneCycle>) {
+  const { peak, steps, rise, div, finalDiv } = parseOptions('oneCycleSchedule', oneCycle, options);
+  const top = Math.max(rise * steps - 1, 0);
+  const last = steps - 1 - top;
+  return (step: number): number =>
+    step < top
+      ? cosine(peak / div, peak, step / top)
+      : cosine(peak, peak / div / finalDiv, (step - top) / last);
+}
+
+/**
+ * Linear from `from` × the schedule's first value up to it, over `steps` steps; then the schedule
+ * starts, at its step 0: `warmup(500, cosineSchedule({ initial: 0.1, steps: 9500 }))`. By default
+ * `from` is 1/steps, so that no step is lost to a rate of 0.
+ */
+export function warmup(steps: number, schedule: Schedule, from = 1 / steps) {
+  parseOptions('warmup', z.strictObject({ steps: count, from: nonNegative }), { steps, from });
+  const ramp = (step: number) => valueAt(schedule, 0) * (from + ((1 - from) * step) / steps);
+  return joinSchedules([ramp, schedule], [steps]);
+}
+
+/**
+ * The next schedule starts, at its step 0, at each boundary: `joinSchedules([0.1, 0.01], [1000])`.
+ *
+ * @throws EspalierError `optim/bad-boundaries`: they must rise, one fewer than the schedules.
+ */
+export function joinSchedules(schedules: readonly Schedule[], boundaries: readonly number[]) {
+  const rising = boundaries.every((boundary, i) => boundary > (boundaries[i - 1] ?? 0));
+  if (!rising || boundaries.length !== schedules.length - 1) {
+    const problem = 'joinSchedules: boundaries must rise from above 0, one fewer than schedules';
+    throw new EspalierError('optim/bad-boundaries', { problem, received: boundaries });
+  }
+  return (step: number): number => {
+    const i = boundaries.filter((boundary) => boundary <= step).length;
+    return valueAt(schedules[i] ?? NaN, step - (boundaries[i - 1] ?? 0));
+  };
+}
+
+/** @throws EspalierError `optim/bad-schedule` where a schedule gives no finite number. */
+export function valueAt(schedule: Schedule, step: number): number {
+  const value = typeof schedule === 'function' ? schedule(step) : schedule;
+  if (Number.isFinite(value)) return value;
+  const problem = `a schedule must give a finite number; at step ${step} it did not`;
+  throw new EspalierError('optim/bad-schedule', { problem, received: value });
+}
+
+function cosine(from: number, to: number, progress: number): number {
+  return to + ((from - to) * (1 + Math.cos(Math.PI * Math.min(progress, 1)))) / 2;
+}

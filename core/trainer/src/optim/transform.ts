@@ -1,0 +1,93 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { EspalierError } from '../errors.js';
+
+/** Tensors keyed by stable layer path, e.g. `'conv2d_1/kernel'`; never by position. */
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** The whole state of a transform: slot name, e.g. `'adam/m'` → layer path → tensor. */
+export type Slots = Readonly<Record<string, Tensors>>;
+
+export interface TransformInfo {
+  /** Optimizer steps done before this one, from 0: counted by the framework, so resume is exact. */
+  readonly step: number;
+}
+
+/** A constant, or a pure function of the optimizer step (from 0). */
+export type Schedule = number | ((step: number) => number);
+
+/**
+ * A pure step from gradients to updates, as in optax; `chain` composes them. A path without a
+ * gradient is not touched: no update, same slots. Call it in a `tf.tidy` and keep what it returns.
+ */
+export interface Transform {
+  readonly name: string;
+  /** False where slots are not the whole state, so that no checkpoint resumes it exactly. */
+  readonly resumable?: boolean;
+  /** The first slots. Their names start with `name/` and do not depend on `params`. */
+  init(params: Tensors): Slots;
+  /**
+   * `updates` are to be added to the parameters. Disposes and changes no argument; returned tensors
+   * are new or pass through, and one may be both update and slot.
+   */
+  update(
+    grads: Tensors,
+    slots: Slots,
+    params: Tensors,
+    info: TransformInfo,
+  ): { readonly updates: Tensors; readonly slots: Slots };
+  /** Frees what is held outside the slots, if anything is. */
+  dispose?(): void;
+}
+
+type State<S extends readonly string[]> = { readonly [I in keyof S]: Tensor };
+type Kernel<S extends readonly string[]> = (
+  grad: Tensor,
+  state: State<S>,
+  param: Tensor,
+) => readonly [update: Tensor, ...state: State<S>];
+
+/**
+ * A transform that treats every parameter alone. `prepare` runs once a step and makes the scalars
+ * that all parameters share; the kernel's intermediates are freed parameter by parameter.
+ *
+ * @param initial First value of every slot.
+ * @throws EspalierError `optim/missing-slot` in `update`, for a path that init never saw.
+ * @example
+ * const sign = perParameter('sign', [], () => (grad) => [tf.sign(grad)]);
+ */
+export function perParameter<const S extends readonly string[]>(
+  name: string,
+  slotNames: S,
+  prepare: (info: TransformInfo) => Kernel<S>,
+  initial: (param: Tensor) => Tensor = tf.zerosLike,
+): Transform {
+  const keys = slotNames.map((slot) => `${name}/${slot}`);
+  return {
+    name,
+    init(params) {
+      const first = () => Object.entries(params).map(([path, param]) => [path, initial(param)]);
+      return Object.fromEntries(keys.map((key) => [key, Object.fromEntries(first())]));
+    },
+    update(grads, slots, params, info) {
+      const kernel = prepare(info);
+      const updates: Record<string, Tensor> = {};
+      const next = keys.map((key): Record<string, Tensor> => ({ ...slots[key] }));
+      for (const [path, grad] of Object.entries(grads)) {
+        const state = next.map((slot) => slot[path] ?? missing(name, path)) as unknown as State<S>;
+        const param = params[path] ?? missing(name, path);
+        const [update, ...after] = tf.tidy(() => [...kernel(grad, state, param)] as Tensor[]);
+        Object.assign(updates, { [path]: update });
+        next.forEach((slot, i) => Object.assign(slot, { [path]: after[i] }));
+      }
+      return { updates, slots: Object.fromEntries(keys.map((key, i) => [key, next[i] ?? {}])) };
+    },
+  };
+}
+
+function missing(owner: string, path: string): never {
+  throw new EspalierError('optim/missing-slot', {
+    problem: `${owner}: '${path}' has a gradient, but no parameter or no slot`,
+    fix: 'Call init with all parameters; after a structural edit, call migrateSlots.',
+  });
+}
