@@ -7,15 +7,17 @@ import type { Slots, Tensors, Transform } from './transform.js';
  *
  * @throws EspalierError `optim/duplicate-slot` if two transforms would share state.
  * @example
- * const optimizer = chain(clipByGlobalNorm(1), adamw({ learningRate: cosineSchedule(1e-3, 10_000) }));
+ * const learningRate = cosineSchedule({ initial: 1e-3, steps: 10_000 });
+ * const optimizer = chain(clipByGlobalNorm(1), adamw({ learningRate }), ema(0.999));
  */
 export function chain(...transforms: readonly Transform[]): Transform {
   const names = transforms.flatMap((transform) => Object.keys(transform.init({})));
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) {
     throw new EspalierError('optim/duplicate-slot', {
-      problem: `chain: two transforms (of ${transforms.map((t) => t.name).join(', ')}) would share the state '${twice}'`,
-      fix: `Rename one: named('x', transform).`,
+      problem: `chain: two transforms would share the state '${twice}'`,
+      received: transforms.map((transform) => transform.name),
+      fix: "Rename one: named('x', transform).",
     });
   }
   return {
@@ -35,10 +37,8 @@ export function chain(...transforms: readonly Transform[]): Transform {
 }
 
 /**
- * Puts `name/` before the transform's slot names, so that two of a kind can stand in one chain.
- *
- * @example
- * chain(scaleByLearningRate(0.1), trace({ momentum: 0.9 }), named('outer', trace({ momentum: 0.5 })));
+ * Puts `name/` before the transform's slot names, so that two of a kind can stand in one chain:
+ * `chain(trace({ momentum: 0.9 }), named('outer', trace({ momentum: 0.5 })))`.
  */
 export function named(name: string, inner: Transform): Transform {
   const prefix = `${name}/`;
@@ -59,10 +59,8 @@ export function named(name: string, inner: Transform): Transform {
 
 /**
  * Applies `inner` where `belongs(path)`. Other gradients pass through as they are, so mask parts of
- * a chain rather than a whole optimizer; for that there is {@link byGroup}.
- *
- * @example
- * masked(clipByValue(1), (path) => path.startsWith('embedding/'));
+ * a chain, `masked(clipByValue(1), (path) => path.startsWith('embedding/'))`, rather than a whole
+ * optimizer; for that there is {@link byGroup}.
  */
 export function masked(inner: Transform, belongs: (path: string) => boolean): Transform {
   const chosen = (tensors: Tensors): Tensors =>

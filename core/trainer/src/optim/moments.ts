@@ -38,9 +38,7 @@ export const adamScaling = z.strictObject({
  * plain sums, `m ← b1·m + g` and `v ← b2·v + g²`: the paper's moments over (1 − b1) and (1 − b2).
  * Bias corrections follow the run's step: a parameter whose first gradient comes late in a run takes
  * first updates up to (1 − b1)/√(1 − b2) ≈ 3.2 times as large, so warm its rate up.
- *
- * @example
- * chain(scaleByAdam({ b2: 0.99 }), scaleByLearningRate(1e-3));
+ * For example `chain(scaleByAdam({ b2: 0.99 }), scaleByLearningRate(1e-3))`.
  */
 export function scaleByAdam(options: z.input<typeof adamScaling> = {}): Transform {
   const { b1, b2, eps, factor } = parseOptions('scaleByAdam', adamScaling, options);
@@ -66,32 +64,22 @@ export const rmsScaling = z.strictObject({
 /**
  * Divides by the root mean square of past gradients, `g / (√v + eps)` (Tieleman & Hinton, Coursera
  * 2012; centered: Graves, arXiv:1308.0850). Slots are plain sums as in {@link scaleByAdam}; a
- * centered variance that rounding made negative counts as 0.
- *
- * @example
- * chain(scaleByRms({ centered: true }), scaleByLearningRate(0.01));
+ * centered variance that rounding made negative counts as 0. For example
+ * `chain(scaleByRms({ centered: true }), scaleByLearningRate(0.01))`.
  */
 export function scaleByRms(options: z.input<typeof rmsScaling> = {}): Transform {
   const { decay, eps, centered } = parseOptions('scaleByRms', rmsScaling, options);
   const root = Math.sqrt(1 - decay);
-  const scalars = () => [tf.scalar(decay), overRoot(eps / root, 1 / root)] as const;
-  const plain = perParameter('rms', ['v'], () => {
-    const [keep, direction] = scalars();
-    return (grad, [squares]) => {
-      const v = tf.add(tf.mul(squares, keep), tf.square(grad));
-      return [direction(grad, v), v];
-    };
-  });
-  const central = perParameter('rms', ['v', 'mean'], () => {
-    const [keep, direction] = scalars();
+  return perParameter<readonly string[]>('rms', centered ? ['v', 'mean'] : ['v'], () => {
+    const [keep, direction] = [tf.scalar(decay), overRoot(eps / root, 1 / root)];
     return (grad, [squares, sum]) => {
-      const v = tf.add(tf.mul(squares, keep), tf.square(grad));
+      const v = tf.add(tf.mul(squares as tf.Tensor, keep), tf.square(grad));
+      if (!sum) return [direction(grad, v), v];
       const mean = tf.add(tf.mul(sum, keep), grad);
       const variance = tf.relu(tf.sub(v, tf.mul(tf.square(mean), 1 - decay)));
       return [direction(grad, variance), v, mean];
     };
   });
-  return centered ? central : plain;
 }
 
 /** (a, v) → factor · a / (√v + eps). */

@@ -16,7 +16,7 @@ const sgdOptions = z
   .strictObject({
     learningRate: is.learningRate,
     momentum,
-    nesterov: z.boolean().default(false),
+    nesterov: z.boolean().optional(),
     weightDecay,
   })
   .refine((o) => !o.nesterov || o.momentum > 0, 'nesterov needs momentum, e.g. 0.9');
@@ -33,11 +33,8 @@ const rmspropOptions = rmsScaling.extend({
 
 /** Stochastic gradient descent: `sgd({ learningRate: 0.1, momentum: 0.9, nesterov: true })`. */
 export function sgd(options: z.input<typeof sgdOptions>): Transform {
-  const { learningRate, momentum, nesterov, weightDecay } = parseOptions(
-    'sgd',
-    sgdOptions,
-    options,
-  );
+  const parsed = parseOptions('sgd', sgdOptions, options);
+  const { learningRate, momentum, nesterov, weightDecay } = parsed;
   return chain(
     ...l2(weightDecay),
     ...(momentum > 0 ? [trace({ momentum, nesterov })] : []),

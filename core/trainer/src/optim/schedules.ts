@@ -86,7 +86,11 @@ export function joinSchedules(schedules: readonly Schedule[], boundaries: readon
   };
 }
 
-/** @throws EspalierError `optim/bad-schedule` where a schedule gives no finite number. */
+/**
+ * A schedule's value at a step.
+ *
+ * @throws EspalierError `optim/bad-schedule` where the schedule gives no finite number.
+ */
 export function valueAt(schedule: Schedule, step: number): number {
   const value = typeof schedule === 'function' ? schedule(step) : schedule;
   if (Number.isFinite(value)) return value;
