@@ -1,0 +1,6 @@
+export { canonicalJson } from './canonical.js';
+export { diffManifests, hashManifest } from './manifest.js';
+export type { Manifest, ManifestDifference, PluginManifest } from './manifest.js';
+export type * from './preset.js';
+export { resolvePreset } from './resolve.js';
+export type { ResolvedPreset, ResolveOptions } from './resolve.js';

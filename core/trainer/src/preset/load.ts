@@ -1,0 +1,53 @@
+import { suggest } from '../errors.js';
+import { presetError } from './preset.js';
+
+type Module = Readonly<Record<string, unknown>>;
+
+/** Where `'@scope/pkg#export'` is looked up. */
+export interface LoadFrom {
+  /** Imports a module by its specifier; default: dynamic import, as seen from this package. */
+  readonly load?: (specifier: string) => Promise<Module>;
+  /** The modules that may be named, where none can be imported at run time (a browser bundle). */
+  readonly modules?: Readonly<Record<string, Module>>;
+}
+
+/** Gets what `'@scope/pkg#export'` names; anything else is already it. */
+export async function loadExport(reference: unknown, from: LoadFrom): Promise<unknown> {
+  if (typeof reference !== 'string') return reference;
+  const [specifier = '', name = 'default'] = reference.split('#', 2);
+  const module = await loadModule(specifier, from);
+  if (Object.hasOwn(module, name)) return module[name];
+  const fix = suggest(name, Object.keys(module));
+  throw presetError('unknown-export', `'${specifier}' exports no '${name}'`, fix);
+}
+
+async function loadModule(specifier: string, { load, modules }: LoadFrom): Promise<Module> {
+  if (!load && modules) {
+    if (Object.hasOwn(modules, specifier)) return modules[specifier]!;
+    const fix = `${suggest(specifier, Object.keys(modules))} Add it to modules.`;
+    throw presetError('unknown-module', `'${specifier}' is not among the modules supplied`, fix);
+  }
+  try {
+    return await (load ?? importModule)(specifier);
+  } catch (error) {
+    throw loadError(specifier, error);
+  }
+}
+
+function importModule(specifier: string): Promise<Module> {
+  if (/^[./]/.test(specifier)) throw new Error('a relative path needs { load: (s) => import(s) }');
+  // What it names is known at run time only, so bundlers are told to leave it alone.
+  return import(/* @vite-ignore */ /* webpackIgnore: true */ specifier) as Promise<Module>;
+}
+
+function loadError(specifier: string, cause: unknown) {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const pkg = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+  const missing = /cannot find|failed to (resolve|load)/i.test(message) && message.includes(pkg);
+  if (missing && !/^[./]/.test(specifier)) {
+    const fix = `If the name is right: npm install ${pkg}`;
+    return presetError('not-installed', `'${specifier}' cannot be found`, fix, cause);
+  }
+  const fix = 'Import it by itself to see more.';
+  return presetError('load', `'${specifier}' cannot be loaded: ${message}`, fix, cause);
+}

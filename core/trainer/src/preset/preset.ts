@@ -1,0 +1,62 @@
+import { EspalierError } from '../errors.js';
+import type { Plugin } from '../plugin.js';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** Any plugin factory, whatever its options. */
+export type AnyPluginFactory = ((
+  options?: never,
+  instance?: { readonly id?: string },
+) => Plugin) & {
+  readonly definition: { readonly id: string };
+};
+
+/** A component for a token: `'@scope/pkg#export'`, or the function that makes it of its options. */
+export interface BindingEntry {
+  readonly use: string | ((options?: never) => unknown);
+  readonly options?: Options;
+}
+
+/** One plugin of a preset, or what a later preset changes about it. */
+export interface PluginEntry {
+  /** `'@scope/pkg#export'` (no `#`: the default export), or the factory; inherited if omitted. */
+  readonly use?: string | AnyPluginFactory;
+  /**
+   * Merged over inherited options, key by key; `undefined` restores the default. Under another
+   * `use` than the inherited one nothing is inherited: it was made for another plugin.
+   */
+  readonly options?: Options;
+  /** Components by token name, e.g. another provider of soft targets. */
+  readonly bind?: Readonly<Record<string, BindingEntry>>;
+}
+
+/** Plugins by the id they have in the run; `false` removes an inherited one. */
+export type PluginEntries = Readonly<Record<string, false | PluginEntry>>;
+
+/**
+ * A preset, or `'@scope/pkg#export'` where one is, or that with options: they go to the export if it
+ * is a function that makes a preset. In code, call the function: `byot({ temperature: 3 })`.
+ */
+export type PresetSource = Preset | string | { readonly use: string; readonly options?: Options };
+
+/**
+ * A combination of plugins as plain data.
+ *
+ * @example
+ * const mine: Preset = {
+ *   name: 'mine',
+ *   extends: { use: '@espalier/preset-byot#byot', options: { temperature: 3 } },
+ *   plugins: { 'multi-exit': { options: { detach: true } }, ema: { use: 'my-ema#ema' } },
+ * };
+ */
+export interface Preset {
+  /** Names it in manifests and errors. */
+  readonly name?: string;
+  /** What it builds on; of several, later ones win. */
+  readonly extends?: PresetSource | readonly PresetSource[];
+  readonly plugins: PluginEntries;
+}
+
+export function presetError(what: string, problem: string, fix: string, cause?: unknown) {
+  return new EspalierError(`preset/${what}`, { problem, fix, cause });
+}
