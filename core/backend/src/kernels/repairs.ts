@@ -1,0 +1,164 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { batchMatMul, broadcastBatchMatMul } from './batch-mat-mul.js';
+import { conv2dBackpropFilter } from './conv2d-backprop-filter.js';
+import { conv2dBackpropFilterWasm } from './conv2d-backprop-filter-wasm.js';
+import { conv2dBackpropInput } from './conv2d-backprop-input.js';
+import { depthwiseBackpropFilter } from './depthwise-backprop-filter.js';
+import { depthwiseBackpropInput } from './depthwise-backprop-input.js';
+import { fusedMatMul } from './fused-mat-mul.js';
+import { numericPadding, samePadding } from './padding.js';
+import { avgPoolGradient, maxPoolGradient } from './pool-gradients.js';
+import type { Repair } from './repair.js';
+import { tile } from './tile.js';
+import { transpose } from './transpose.js';
+import { unsortedSegmentSum } from './unsorted-segment-sum.js';
+
+const tfjs = (path: string) => `https://github.com/tensorflow/tfjs/${path}`;
+
+const numeric = (name: string, backends: readonly string[]): Repair => ({
+  name,
+  backends,
+  kind: 'wrong',
+  why: 'Where the padding is a number and the axes differ, the size is wrong; wasm then overwrites memory. Spells the padding out.',
+  issue: tfjs('issues/649'),
+  make: numericPadding,
+});
+
+const same = (name: string, depthwise: boolean): Repair => ({
+  name,
+  backends: ['wasm'],
+  kind: 'wrong',
+  why: "With 'same' padding, wrong numbers where one axis needs no padding. Spells the padding out.",
+  issue: tfjs('issues/6629'),
+  make: samePadding(depthwise),
+});
+
+/**
+ * Every kernel that {@link installKernels} adds or replaces. Several repairs of one kernel wrap one
+ * another in this order.
+ */
+export const repairs: readonly Repair[] = [
+  {
+    name: tf.Conv2DBackpropFilter,
+    backends: ['wasm'],
+    kind: 'missing',
+    why: 'No convolution trains. Unfolds the input and takes one matrix product.',
+    issue: tfjs('issues/8474'),
+    make: () => conv2dBackpropFilterWasm,
+  },
+  {
+    name: tf.DepthwiseConv2dNativeBackpropFilter,
+    backends: ['wasm'],
+    kind: 'missing',
+    why: 'No depthwise or separable convolution trains. A loop with the channels innermost.',
+    make: () => depthwiseBackpropFilter,
+  },
+  {
+    name: tf.DepthwiseConv2dNativeBackpropInput,
+    backends: ['wasm'],
+    kind: 'missing',
+    why: 'As above. A depthwise convolution of the spread gradient with the reversed filter.',
+    make: () => depthwiseBackpropInput,
+  },
+  {
+    name: tf.UnsortedSegmentSum,
+    backends: ['wasm'],
+    kind: 'missing',
+    why: 'The gradient of gather, so no embedding trains. Scatters into zeros.',
+    issue: tfjs('issues/8082'),
+    make: () => unsortedSegmentSum,
+  },
+  {
+    name: tf.Conv2DBackpropInput,
+    backends: ['wasm'],
+    kind: 'slow',
+    why: 'A plain loop. Becomes a convolution of stride 1 on XNNPACK.',
+    make: () => conv2dBackpropInput,
+  },
+  {
+    name: tf.BatchMatMul,
+    backends: ['wasm'],
+    kind: 'slow',
+    why: 'XNNPACK serves only a single product without transposed operands. Transposes first, and takes a batch one by one.',
+    issue: tfjs('pull/2532'),
+    make: batchMatMul,
+  },
+  {
+    name: tf.BatchMatMul,
+    backends: ['wasm', 'cpu'],
+    kind: 'wrong',
+    why: 'Pairs the wrong matrices where both batches are broadcast. Repeats them first.',
+    make: broadcastBatchMatMul,
+  },
+  {
+    name: tf._FusedMatMul,
+    backends: ['wasm'],
+    kind: 'wrong',
+    why: 'Adds the last element of the bias to all rows but the first where an operand is transposed or there is a batch. Adds the bias after the product.',
+    make: fusedMatMul,
+  },
+  {
+    name: tf.Transpose,
+    backends: ['wasm'],
+    kind: 'slow',
+    why: 'Thrashes the cache where the number of rows is a multiple of 256. Goes by strips.',
+    make: transpose,
+  },
+  {
+    name: tf.MaxPoolGrad,
+    backends: ['wasm', 'cpu'],
+    kind: 'slow',
+    why: 'Searches every window once for each of its pixels. Goes through the windows once.',
+    make: () => maxPoolGradient,
+  },
+  {
+    name: tf.AvgPoolGrad,
+    backends: ['wasm', 'cpu'],
+    kind: 'wrong',
+    why: 'Divides by the size of the filter where the mean was over the pixels inside the image.',
+    make: () => avgPoolGradient,
+  },
+  {
+    name: tf.Tile,
+    backends: ['wasm'],
+    kind: 'slow',
+    why: 'Computes the index of every element. Repeats whole blocks.',
+    make: tile,
+  },
+  {
+    name: tf.DepthwiseConv2dNativeBackpropFilter,
+    backends: ['cpu'],
+    kind: 'slow',
+    why: 'Computes an offset for each product, and ignores dilations. The same loop as on wasm.',
+    make: () => depthwiseBackpropFilter,
+  },
+  {
+    name: tf.Conv2DBackpropFilter,
+    backends: ['cpu'],
+    kind: 'slow',
+    why: 'Computes an offset for each product. Becomes a convolution with images and channels exchanged.',
+    make: () => conv2dBackpropFilter,
+  },
+  {
+    name: tf.UnsortedSegmentSum,
+    backends: ['cpu'],
+    kind: 'slow',
+    why: 'Goes through all rows once for each segment. Scatters into zeros.',
+    make: () => unsortedSegmentSum,
+  },
+  ...[
+    tf.Conv2D,
+    tf.FusedConv2D,
+    tf.DepthwiseConv2dNative,
+    tf.FusedDepthwiseConv2D,
+    tf.MaxPool,
+    tf.AvgPool,
+  ].map((name) => numeric(name, ['wasm', 'cpu'])),
+  ...[tf.Conv2DBackpropInput, tf.DepthwiseConv2dNativeBackpropInput].map((name) =>
+    numeric(name, ['cpu']),
+  ),
+  same(tf.Conv2D, false),
+  same(tf.FusedConv2D, false),
+  same(tf.DepthwiseConv2dNative, true),
+  same(tf.FusedDepthwiseConv2D, true),
+];
