@@ -1,0 +1,34 @@
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+
+/** Tensors by name. */
+export type NamedTensors = Readonly<Record<string, Tensor>>;
+
+/**
+ * One micro-batch. Its tensors belong to the trainer, which disposes them when the step is over.
+ */
+export interface Batch {
+  /** By input name of the model: `[batch, …]`. */
+  readonly inputs: NamedTensors;
+  /** By output name of the user's model: class ids `[batch]`, distributions or values `[batch, …]`. */
+  readonly targets: NamedTensors;
+  /** Weight of each example; 0 masks it out. Absent: all 1. */
+  readonly weights?: Tensor1D;
+  /** Names the random draws of this batch: its micro-step in a run, or what its maker chose. */
+  readonly key: string | number;
+  /** Number of examples. */
+  readonly size: number;
+  /** Sum of the weights, on the host: scales this micro-batch within its window. */
+  readonly weightSum: number;
+}
+
+/** Where training stands. Two clocks: micro-steps (forward/backward) and optimizer steps. */
+export interface Clock {
+  /** Epoch, from 0. */
+  readonly epoch: number;
+  /** Optimizer steps done since the first epoch. */
+  readonly step: number;
+  /** Micro-steps done since the first epoch. */
+  readonly micro: number;
+  /** Micro-batches taken from the source in this epoch. */
+  readonly batch: number;
+}

@@ -1,0 +1,82 @@
+import { EspalierError } from './errors.js';
+
+/**
+ * How a plugin touches a resource: `add` beside others, `transform` in order with others, or `own`
+ * it alone.
+ */
+export type Mode = 'add' | 'transform' | 'own';
+
+/**
+ * What a plugin changes, declared up front: resource → mode. A resource is a kind, or `kind:name`,
+ * or `kind:prefix*`. The kinds that open a hook are `batch`, `targets`, `loss`, `gradients` and
+ * `structure`; others (`weights:decoder/kernel`, a name of your own) are checked for conflicts only.
+ *
+ * @example
+ * const effects = { loss: 'add', 'targets:logits': 'transform' } as const;
+ */
+export type Effects = Readonly<Record<string, Mode>>;
+
+/** A plugin's declared effects, as far as conflicts are concerned. */
+export interface Declared {
+  readonly id: string;
+  readonly effects: Effects;
+}
+
+/**
+ * Refuses two owners of one resource, and an owner beside anyone who transforms it.
+ *
+ * @throws EspalierError `effects/conflict`, naming both plugins and the ways out.
+ */
+export function checkEffects(plugins: readonly Declared[]): void {
+  plugins.forEach((first, i) => {
+    for (const second of plugins.slice(i + 1)) {
+      const clash = conflict(first.effects, second.effects);
+      if (clash) throw conflictError(first, second, clash);
+    }
+  });
+}
+
+function conflict(a: Effects, b: Effects): readonly [string, string] | undefined {
+  for (const [left, leftMode] of Object.entries(a)) {
+    for (const [right, rightMode] of Object.entries(b)) {
+      const owned = leftMode === 'own' || rightMode === 'own';
+      const adds = leftMode === 'add' || rightMode === 'add';
+      if (owned && !adds && overlap(left, right)) return [left, right];
+    }
+  }
+  return undefined;
+}
+
+function conflictError(
+  first: Declared,
+  second: Declared,
+  [left, right]: readonly [string, string],
+): EspalierError {
+  const says = (plugin: Declared, resource: string) =>
+    `'${plugin.id}' declares '${resource}: ${plugin.effects[resource]}'`;
+  return new EspalierError('effects/conflict', {
+    problem: `two plugins claim one resource: ${says(first, left)} and ${says(second, right)}`,
+    fix: `Remove one (in a preset: { ${second.id}: false }), narrow what they own by an option, or declare 'transform' with an order.`,
+  });
+}
+
+/** Whether two resource names can mean the same thing. */
+export function overlap(a: string, b: string): boolean {
+  const [prefixA, prefixB] = [a, b].map((name) => name.replace(/\*$/, ''));
+  if (a === b) return true;
+  if (a.endsWith('*') && prefixB!.startsWith(prefixA!)) return true;
+  if (b.endsWith('*') && prefixA!.startsWith(prefixB!)) return true;
+  return !a.includes(':') ? b.startsWith(`${a}:`) : !b.includes(':') && a.startsWith(`${b}:`);
+}
+
+/** Whether `effects` allow touching `resource` in one of `modes`. */
+export function allows(effects: Effects, resource: string, modes: readonly Mode[]): boolean {
+  return Object.entries(effects).some(
+    ([declared, mode]) => modes.includes(mode) && covers(declared, resource),
+  );
+}
+
+function covers(declared: string, resource: string): boolean {
+  if (declared.endsWith('*')) return resource.startsWith(declared.slice(0, -1));
+  return declared === resource || resource.startsWith(`${declared}:`);
+}

@@ -1,0 +1,105 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Batch, NamedTensors } from './batch.js';
+import { toBatch } from './batches.js';
+import { EspalierError } from './errors.js';
+import { keyedStream } from './random.js';
+import type { Run } from './run.js';
+import { disposeRaw } from './source.js';
+import type { RawBatch, Source } from './source.js';
+
+/** Example-weighted metrics of a source: `loss`, the losses' own, and plugins'. */
+export async function evaluate(run: Run, source: Source): Promise<Record<string, number>> {
+  const sums = new Map<string, number>();
+  let weight = 0;
+  const stream = keyedStream(run.seed, 'evaluate');
+  for await (const raw of source.iterate({ epoch: 0, skip: 0, stream })) {
+    try {
+      weight += await addBatch(run, raw, sums);
+    } finally {
+      disposeRaw(raw);
+    }
+  }
+  if (weight === 0) throw nothingToEvaluate();
+  return Object.fromEntries([...sums].map(([name, sum]) => [name, sum / weight]));
+}
+
+async function addBatch(run: Run, raw: RawBatch, sums: Map<string, number>): Promise<number> {
+  const batch = await toBatch(raw, 'evaluate', run.batchSpec);
+  const values = new Map<string, Tensor1D>();
+  const packed = tf.tidy(() => {
+    collect(run, batch, values);
+    const weigh = (v: Tensor) => tf.sum(batch.weights ? tf.mul(v, batch.weights) : v);
+    return tf.stack([...values.values()].map(weigh));
+  });
+  const numbers = await packed.data();
+  packed.dispose();
+  [...values.keys()].forEach((name, i) => sums.set(name, (sums.get(name) ?? 0) + numbers[i]!));
+  return batch.weightSum;
+}
+
+function collect(run: Run, batch: Batch, values: Map<string, Tensor1D>): void {
+  const { network, taps, losses, features } = run;
+  const forward = network.execute(batch.inputs, { training: false, features, writes: 'discard' });
+  const names = Object.keys(losses);
+  for (const name of names) {
+    const [output, target] = [forward.outputs[name]!, batch.targets[name]!];
+    const prefix = names.length === 1 ? '' : `${name}/`;
+    values.set(`${prefix}loss`, losses[name]!.perExample(output, target));
+    for (const [metric, value] of Object.entries(losses[name]!.metrics(output, target))) {
+      values.set(prefix + metric, value);
+    }
+  }
+  const metric = (name: string, value: Tensor1D) => addMetric(values, batch, name, value);
+  taps.call('evaluate', { ...forward, batch, targets: batch.targets, metric });
+}
+
+function addMetric(
+  values: Map<string, Tensor1D>,
+  batch: Batch,
+  name: string,
+  value: Tensor1D,
+): void {
+  if (value.rank === 1 && value.size === batch.size && !values.has(name)) {
+    values.set(name, value);
+    return;
+  }
+  throw new EspalierError('evaluate/metric', {
+    problem: values.has(name)
+      ? `there is already a metric '${name}'`
+      : `the metric '${name}' must have one value per example: [${batch.size}]`,
+    received: value.shape,
+  });
+}
+
+/** The model's outputs for inputs of any length, in slices of `batchSize`. The caller owns them. */
+export async function predict(
+  run: Run,
+  inputs: NamedTensors,
+  batchSize: number,
+): Promise<NamedTensors> {
+  const { network } = run;
+  const size = Object.values(inputs)[0]!.shape[0]!;
+  const parts: NamedTensors[] = [];
+  for (let start = 0; start < size; start += batchSize) {
+    const length = Math.min(batchSize, size - start);
+    parts.push(
+      tf.tidy(() => {
+        const slice = Object.entries(inputs).map(([name, x]) => [name, tf.slice(x, start, length)]);
+        const options = { training: false, writes: 'discard' } as const;
+        return network.execute(Object.fromEntries(slice), options).outputs;
+      }),
+    );
+    await tf.nextFrame();
+  }
+  const joined = network.outputNames.map((name) => [name, tf.concat(parts.map((p) => p[name]!))]);
+  tf.dispose(parts as unknown as tf.TensorContainer);
+  return Object.fromEntries(joined);
+}
+
+function nothingToEvaluate(): EspalierError {
+  return new EspalierError('source/empty', {
+    problem: 'the evaluated source gave no example with a positive weight',
+    fix: 'Check the data and the weights.',
+  });
+}

@@ -1,0 +1,54 @@
+import type { Batch, Clock } from './batch.js';
+import { EspalierError } from './errors.js';
+import type { StepLog } from './hooks.js';
+
+/** What a step's flag vector is about: first a sum per gradient, then the unweighted terms. */
+export interface Flagged {
+  readonly clock: Clock;
+  readonly window: readonly Batch[];
+  readonly paths: readonly string[];
+  readonly terms: readonly { readonly name: string; readonly weight: number }[];
+}
+
+type Numbers = Float32Array | Int32Array | Uint8Array;
+
+/**
+ * Ends training where a loss term or a gradient is not finite, before anything was applied:
+ * weights, slots and statistics are those of the step before.
+ *
+ * @throws EspalierError `step/non-finite`, naming the input, the term or the parameter.
+ */
+export async function checkFinite(numbers: Numbers, flagged: Flagged): Promise<void> {
+  const bad = numbers.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  const { paths, terms, clock } = flagged;
+  const badTerm = terms.find((_, i) => !Number.isFinite(numbers[paths.length + i]));
+  const what = badTerm ? `the loss term '${badTerm.name}'` : `the gradient of '${paths[bad]}'`;
+  const value = badTerm ? numbers[paths.length + terms.indexOf(badTerm)] : numbers[bad];
+  throw new EspalierError('step/non-finite', {
+    problem: `step ${clock.step}: ${what} is not finite${await inputFault(flagged.window)}; nothing of this step was applied`,
+    received: value,
+    fix: 'Lower the learning rate, clip gradients, or look at the term and its inputs; the last checkpoint is intact.',
+  });
+}
+
+/** The unweighted terms and the weighted total as numbers. */
+export function logOf(numbers: Numbers, gradients: number, terms: Flagged['terms']): StepLog {
+  const values = terms.map(({ name }, i) => [name, numbers[gradients + i]!] as const);
+  const total = terms.reduce((sum, { weight }, i) => sum + weight * numbers[gradients + i]!, 0);
+  return { total, terms: Object.fromEntries(values) };
+}
+
+/** Looks for the cause in the data; read only when training has already failed. */
+async function inputFault(window: readonly Batch[]): Promise<string> {
+  for (const { inputs, targets } of window) {
+    for (const [name, tensor] of Object.entries({ ...inputs, ...targets })) {
+      const values = await tensor.data();
+      const at = values.findIndex((value) => !Number.isFinite(value));
+      if (at < 0) continue;
+      const example = Math.floor(at / (tensor.size / tensor.shape[0]!));
+      return ` (the data hold ${values[at]} in '${name}', example ${example} of the batch)`;
+    }
+  }
+  return '';
+}

@@ -1,0 +1,83 @@
+import { EspalierError, suggest } from './errors.js';
+import { HOOKS } from './hooks.js';
+import type { HookName } from './hooks.js';
+import type { Manifest } from './preset/index.js';
+import type { Assembled } from './setup.js';
+import type { EditRecord } from './structure.js';
+import type { TapTrace } from './taps.js';
+
+/** A run as plain data. */
+export interface Inspection {
+  readonly backend: string;
+  readonly plugins: readonly { id: string; version: string; because: readonly string[] }[];
+  readonly hooks: readonly {
+    hook: HookName;
+    kind: string;
+    doc: string;
+    taps: readonly { plugin: string; because: readonly string[] }[];
+  }[];
+  /** Options with the origin of each value, versions, hash. */
+  readonly manifest: Manifest;
+  readonly outputs: readonly string[];
+  readonly parameters: readonly {
+    path: string;
+    shape: readonly number[];
+    trainable: boolean;
+    group: string;
+  }[];
+  /** Token → who provides it. */
+  readonly services: Readonly<Record<string, string>>;
+  readonly edits: readonly EditRecord[];
+  /** What each tap cost so far. */
+  readonly trace: readonly TapTrace[];
+}
+
+/** Describes an assembled run. */
+export function inspect({ run, parts, resolved, order, backend }: Assembled): Inspection {
+  const { parameters, taps, structure } = run;
+  const trainable = new Set(parameters.trainable);
+  return {
+    backend: backend.line,
+    plugins: order.map(({ item: { id, version }, because }) => ({ id, version, because })),
+    hooks: (Object.keys(HOOKS) as HookName[]).map((hook) => {
+      const { kind, doc } = HOOKS[hook];
+      return { hook, kind, doc, taps: taps.orderOf(hook) };
+    }),
+    manifest: resolved.manifest,
+    outputs: structure.network.outputNames,
+    parameters: parameters.paths.map((path) => ({
+      path,
+      shape: parameters.value(path).shape,
+      trainable: trainable.has(path),
+      group: parameters.groupOf(path),
+    })),
+    services: parts.services.providers,
+    edits: structure.edits,
+    trace: taps.trace,
+  };
+}
+
+/**
+ * Who taps a hook, in which order and why; without a hook, all that are tapped.
+ *
+ * @throws EspalierError `hooks/unknown`.
+ */
+export function explain(inspection: Inspection, hook?: string): string {
+  const names = Object.keys(HOOKS);
+  if (hook !== undefined && !names.includes(hook)) {
+    throw new EspalierError('hooks/unknown', {
+      problem: `there is no hook '${hook}'`,
+      fix: suggest(hook, names),
+    });
+  }
+  const chosen = inspection.hooks.filter(
+    (row) => row.hook === hook || (hook === undefined && row.taps.length > 0),
+  );
+  if (chosen.length === 0) return 'No plugin taps any hook.';
+  return chosen.map(describeHook).join('\n\n');
+}
+
+function describeHook({ hook, kind, doc, taps }: Inspection['hooks'][number]): string {
+  const lines = taps.map(({ plugin, because }, i) => `  ${i + 1}. ${plugin} (${because.join(', ')})`);
+  return [`${hook} [${kind}] ${doc}`, ...(lines.length > 0 ? lines : ['  no taps'])].join('\n');
+}

@@ -1,0 +1,130 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar } from '@tensorflow/tfjs-core';
+import { EspalierError, suggest } from './errors.js';
+
+/** Options of one loss term. */
+export interface TermOptions {
+  /** Factor in the total; default 1. */
+  readonly weight?: number;
+  /** Parameter groups that the term trains; its gradient for every other group is exactly zero. */
+  readonly trains?: readonly string[];
+}
+
+/** One term of the loss. */
+export interface Term extends Required<Pick<TermOptions, 'weight'>> {
+  /** `<plugin id>/<name>`; the task's own term is `task/<loss>`. */
+  readonly name: string;
+  readonly owner: string;
+  /** Unweighted scalar. */
+  readonly value: Scalar;
+  /** Absent: all groups. */
+  readonly trains?: readonly string[];
+}
+
+/** What a plugin sees of the ledger: it adds terms of its own; others' need a declared effect. */
+export interface LedgerView {
+  /** All terms so far, in order. */
+  readonly terms: readonly Term[];
+  /** Adds the term `<plugin id>/<name>`. Needs `loss: add`. */
+  add(name: string, value: Scalar, options?: TermOptions): void;
+  /** The unweighted value of a term, by its full name. */
+  get(term: string): Scalar;
+  /** Multiplies a term's weight. Needs `'loss:<term>': 'transform'` or `own` for another's term. */
+  scale(term: string, factor: number): void;
+  /** Replaces a term's value. Needs `'loss:<term>': 'own'` or `transform` for another's term. */
+  replace(term: string, value: Scalar): void;
+}
+
+/** The loss as named terms: plugins change terms, never the scalar. */
+export class Ledger {
+  #terms: Term[] = [];
+
+  get terms(): readonly Term[] {
+    return this.#terms;
+  }
+
+  /** The ledger as one owner may use it: whether it may add, and which foreign terms it may change. */
+  viewFor(owner: string, mayAdd: boolean, mayTouch: (term: string) => boolean): LedgerView {
+    const change = (name: string, patch: (term: Term) => Term) => {
+      const index = this.#index(name);
+      if (this.#terms[index]!.owner !== owner && !mayTouch(name)) {
+        throw undeclared(`change the loss term '${name}' of another plugin`, `loss:${name}`, 'transform');
+      }
+      this.#terms[index] = patch(this.#terms[index]!);
+    };
+    return {
+      terms: this.#terms,
+      add: (name, value, options = {}) => {
+        if (!mayAdd) throw undeclared(`add the loss term '${name}'`, 'loss', 'add');
+        this.#add(owner, name, value, options);
+      },
+      get: (name) => this.#terms[this.#index(name)]!.value,
+      scale: (name, factor) => {
+        checkWeight(name, factor);
+        change(name, (term) => ({ ...term, weight: term.weight * factor }));
+      },
+      replace: (name, value) => {
+        checkScalar(name, value);
+        change(name, (term) => ({ ...term, value }));
+      },
+    };
+  }
+
+  /** The weighted sum of the terms that `wanted` keeps; 0 when there are none. */
+  total(wanted: (term: Term) => boolean): Scalar {
+    const parts = this.#terms
+      .filter(wanted)
+      .map(({ value, weight }) => (weight === 1 ? value : tf.mul<Scalar>(value, weight)));
+    if (parts.length === 0) return tf.scalar(0);
+    return parts.length === 1 ? parts[0]! : tf.addN(parts);
+  }
+
+  #add(owner: string, name: string, value: Scalar, { weight = 1, trains }: TermOptions): void {
+    const full = `${owner}/${name}`;
+    if (this.#terms.some((term) => term.name === full)) {
+      throw new EspalierError('ledger/duplicate', {
+        problem: `the loss already has a term '${full}'`,
+        fix: 'Give each term of a plugin its own name.',
+      });
+    }
+    checkScalar(full, value);
+    checkWeight(full, weight);
+    this.#terms.push({ owner, name: full, value, weight, ...(trains && { trains }) });
+  }
+
+  #index(name: string): number {
+    const index = this.#terms.findIndex((term) => term.name === name);
+    if (index >= 0) return index;
+    throw new EspalierError('ledger/unknown-term', {
+      problem: `the loss has no term '${name}'`,
+      fix: suggest(
+        name,
+        this.#terms.map((term) => term.name),
+      ),
+    });
+  }
+}
+
+function checkScalar(name: string, value: unknown): void {
+  if (value instanceof tf.Tensor && value.size === 1 && value.rank === 0) return;
+  throw new EspalierError('ledger/not-a-scalar', {
+    problem: `loss term '${name}' must be a scalar tensor`,
+    received: value instanceof tf.Tensor ? `a tensor of shape [${value.shape.join(', ')}]` : value,
+    fix: 'Reduce per-example values with mean(…) of the loss context.',
+  });
+}
+
+function checkWeight(name: string, weight: number): void {
+  if (Number.isFinite(weight)) return;
+  throw new EspalierError('ledger/weight', {
+    problem: `the weight of loss term '${name}' must be a finite number`,
+    received: weight,
+  });
+}
+
+function undeclared(act: string, resource: string, mode: string): EspalierError {
+  return new EspalierError('effects/undeclared', {
+    problem: `this plugin may not ${act}: it declares no such effect`,
+    fix: `Declare effects: { '${resource}': '${mode}' }.`,
+  });
+}

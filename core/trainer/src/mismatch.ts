@@ -1,0 +1,53 @@
+import { canonicalJson, diffManifests } from './preset/index.js';
+import type { RunManifest } from './snapshot.js';
+
+/** One difference that makes a resumed run another run, under the name by which it is waived. */
+export interface Mismatch {
+  readonly name: string;
+  readonly problem: string;
+}
+
+/** What differs between the run that wrote a checkpoint and this one. */
+export function mismatches(
+  saved: RunManifest,
+  now: RunManifest,
+  stateful: readonly string[],
+): readonly Mismatch[] {
+  return [
+    ...pluginMismatches(saved, now, stateful),
+    ...differs('backend', saved.backend, now.backend),
+    ...differs('versions', saved.versions, now.versions),
+    ...differs('seed', saved.seed, now.seed),
+    ...(now.data === null ? [] : differs('data', saved.data, now.data)),
+    ...modelMismatch(saved, now),
+  ];
+}
+
+function pluginMismatches(
+  { preset: saved, states }: RunManifest,
+  { preset: now }: RunManifest,
+  stateful: readonly string[],
+): Mismatch[] {
+  const [before, after] = [Object.keys(saved.plugins), Object.keys(now.plugins)];
+  const missing = before.filter((id) => !after.includes(id));
+  const extra = after.filter((id) => !before.includes(id));
+  const unkept = stateful.filter((id) => before.includes(id) && !states[id]);
+  const changed = diffManifests(saved, now).filter(({ plugin }) => before.includes(plugin) && after.includes(plugin));
+  return [
+    ...missing.map((id) => ({ name: `plugin:${id}`, problem: `it has plugin '${id}', this run has not` })),
+    ...extra.map((id) => ({ name: `plugin:${id}`, problem: `this run has plugin '${id}', it has not` })),
+    ...unkept.map((id) => ({ name: `plugin:${id}`, problem: `it holds no state of plugin '${id}'` })),
+    ...changed.map(({ plugin, text }) => ({ name: `plugin:${plugin}`, problem: text })),
+  ];
+}
+
+function modelMismatch(saved: RunManifest, now: RunManifest): Mismatch[] {
+  if (saved.edits.length > now.edits.length) return [];
+  const [a, b] = [saved.topology, now.topology].map((topology) => canonicalJson(topology));
+  return a === b ? [] : [{ name: 'model', problem: 'its model has another topology' }];
+}
+
+function differs(name: string, saved: unknown, now: unknown): Mismatch[] {
+  const [was, is] = [canonicalJson(saved), canonicalJson(now)];
+  return was === is ? [] : [{ name, problem: `its ${name} was ${was}, now it is ${is}` }];
+}

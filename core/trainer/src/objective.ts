@@ -1,0 +1,253 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Batch, Clock, NamedTensors } from './batch.js';
+import { EspalierError, suggest } from './errors.js';
+import { Ledger } from './ledger.js';
+import type { Term } from './ledger.js';
+import type { Loss } from './losses.js';
+import type { Network } from './model/index.js';
+import type { ParameterSet } from './parameter-set.js';
+import { keyedStream } from './random.js';
+import type { Stream } from './random.js';
+import { scoped } from './scoped.js';
+import type { Taps } from './taps.js';
+
+/** How to evaluate the loss of the run. */
+export interface ObjectiveOptions {
+  /** Values to use instead of the current parameters, by path; tape tensors are welcome. */
+  readonly params?: NamedTensors;
+  /** `replay` (default): the draws that the step itself makes on this batch; `fresh`: new ones. */
+  readonly rng?: 'replay' | 'fresh';
+  /** `keep` (default): moving statistics stay as they are; `update`: this evaluation moves them. */
+  readonly state?: 'keep' | 'update';
+  /** Which terms count; default all. */
+  readonly terms?: (term: Term) => boolean;
+}
+
+/** Loss and gradients of one evaluation. The caller owns every tensor. */
+export interface Gradients {
+  /** The weighted sum of the terms. */
+  readonly total: Scalar;
+  /** Unweighted terms `[terms]`, in the order of `terms`. */
+  readonly values: Tensor1D;
+  readonly terms: readonly { readonly name: string; readonly weight: number }[];
+  /** By path; a parameter that the loss does not reach is absent. */
+  readonly gradients: NamedTensors;
+}
+
+/** Where moving statistics go: applied, dropped, or collected (kept; the caller disposes). */
+export type Writes = 'apply' | 'discard' | Map<string, Tensor>;
+
+/** What the objective is made of. Fields are read at each evaluation: structure may change. */
+export interface ObjectiveParts {
+  readonly seed: number;
+  readonly clock: Clock;
+  readonly taps: Taps;
+  readonly network: Network;
+  readonly parameters: ParameterSet;
+  /** By output of the user's model. */
+  readonly losses: Readonly<Record<string, Loss>>;
+  readonly features: readonly string[];
+}
+
+/** The settings of the evaluation under way; plugins' own networks follow them. */
+interface Evaluation {
+  readonly substitute: ReadonlyMap<string, Tensor>;
+  readonly writes: Writes;
+  readonly random: (layer: string) => Stream;
+}
+
+/**
+ * The composed step as a value: the whole loss that all plugins together define, at any parameters.
+ * Synchronous, re-entrant, differentiable, and it leaves nothing behind.
+ */
+export class Objective {
+  #current: Evaluation | undefined;
+  #fresh = { step: -1, count: 0 };
+
+  constructor(private readonly parts: ObjectiveParts) {}
+
+  /** The total loss on a batch. */
+  evaluate(batch: Batch, options: ObjectiveOptions = {}): Scalar {
+    this.#check(options);
+    const evaluation = this.#evaluation(batch, options, writesOf(options));
+    return tf.tidy(() => {
+      const ledger = this.#run(batch, evaluation);
+      return tf.clone(ledger.total(options.terms ?? all));
+    });
+  }
+
+  /**
+   * Loss and gradients on a batch. Terms that train different groups are differentiated apart, each
+   * in a pass of its own with the same draws, so a term's gradient for a foreign group is exactly
+   * zero; where no term says `trains` there is one pass.
+   */
+  gradients(batch: Batch, options: ObjectiveOptions = {}, writes = writesOf(options)): Gradients {
+    this.#check(options);
+    const evaluation = this.#evaluation(batch, options, writes);
+    const wanted = options.terms ?? all;
+    return scoped(() => {
+      const first = this.#pass(batch, evaluation, wanted);
+      const rest = [...first.routes].slice(1).map((route) =>
+        this.#pass(batch, { ...evaluation, writes: 'discard' }, wanted, route),
+      );
+      const passes = [first, ...rest];
+      return {
+        total: rest.length === 0 ? first.value : tf.addN(passes.map((pass) => pass.value)),
+        values: first.values,
+        terms: first.terms,
+        gradients: sumByPath(passes.map((pass) => pass.gradients)),
+      };
+    });
+  }
+
+  /**
+   * Runs a plugin's own network under the settings of the evaluation under way; outside of one, for
+   * inference.
+   */
+  runAuxiliary(network: Network, inputs: NamedTensors): NamedTensors {
+    const settings = this.#current ?? { writes: 'discard' as const };
+    return network.execute(inputs, { ...settings, training: this.#current !== undefined }).outputs;
+  }
+
+  #pass(batch: Batch, evaluation: Evaluation, wanted: (term: Term) => boolean, route?: string) {
+    const { parameters } = this.parts;
+    const paths = parameters.trainable;
+    const xs = paths.map((path) => evaluation.substitute.get(path) ?? parameters.value(path));
+    let ledger!: Ledger;
+    let values!: Tensor1D;
+    let here!: string;
+    const { value, grads } = tf.engine().gradients(
+      () => {
+        ledger = this.#run(batch, evaluation);
+        values = tf.keep(tf.stack(ledger.terms.map((term) => term.value))) as Tensor1D;
+        here = route ?? routeOf(ledger.terms.find(wanted));
+        return tf.clone(ledger.total((term) => wanted(term) && routeOf(term) === here));
+      },
+      xs,
+      undefined,
+      true,
+    );
+    const groups = here === EVERYTHING ? parameters.groups : (JSON.parse(here) as string[]);
+    this.#checkGroups(groups);
+    const reached = paths
+      .map((path, i) => [path, grads[i]] as const)
+      .filter(([path, grad]) => grad && groups.includes(parameters.groupOf(path)));
+    return {
+      value: value as Scalar,
+      values: release(values),
+      terms: ledger.terms.map(({ name, weight }) => ({ name, weight })),
+      routes: new Set([here, ...ledger.terms.filter(wanted).map(routeOf)]),
+      gradients: Object.fromEntries(reached) as NamedTensors,
+    };
+  }
+
+  /** One forward pass through every plugin. */
+  #run(batch: Batch, evaluation: Evaluation): Ledger {
+    const { network, taps, losses, features, clock } = this.parts;
+    const outer = this.#current;
+    this.#current = evaluation;
+    try {
+      const forward = network.execute(batch.inputs, {
+        ...evaluation,
+        training: true,
+        features,
+      });
+      const targets = taps.call('targets', batch.targets);
+      const ledger = new Ledger();
+      const task = ledger.viewFor('task', true, () => false);
+      const mean = (values: Tensor1D) => weightedMean(values, batch);
+      addTaskTerms(losses, forward.outputs, targets, mean, task.add);
+      taps.call('loss', { ...forward, batch, targets, ledger, training: true, clock, mean });
+      return ledger;
+    } finally {
+      this.#current = outer;
+    }
+  }
+
+  #evaluation(batch: Batch, options: ObjectiveOptions, writes: Writes): Evaluation {
+    const { seed } = this.parts;
+    const salt = options.rng === 'fresh' ? this.#nextFresh() : 'replay';
+    const random = (layer: string) =>
+      lazily(() => keyedStream(seed, 'forward', batch.key, salt, layer));
+    return { substitute: new Map(Object.entries(options.params ?? {})), writes, random };
+  }
+
+  /** Counts from 0 in every step, so that a resumed run draws the same. */
+  #nextFresh(): string {
+    const { step } = this.parts.clock;
+    if (this.#fresh.step !== step) this.#fresh = { step, count: 0 };
+    return `fresh ${step} ${this.#fresh.count++}`;
+  }
+
+  #check({ params = {} }: ObjectiveOptions): void {
+    for (const path of Object.keys(params)) this.parts.parameters.groupOf(path);
+  }
+
+  #checkGroups(groups: readonly string[]): void {
+    const known = this.parts.parameters.groups;
+    const unknown = groups.find((group) => !known.includes(group));
+    if (unknown === undefined) return;
+    throw new EspalierError('ledger/unknown-group', {
+      problem: `a loss term trains the group '${unknown}', which has no parameters`,
+      fix: suggest(unknown, known),
+    });
+  }
+}
+
+const EVERYTHING = 'everything';
+const all = () => true;
+
+function routeOf(term: Term | undefined): string {
+  return term?.trains ? JSON.stringify([...term.trains].sort()) : EVERYTHING;
+}
+
+function writesOf({ state = 'keep' }: ObjectiveOptions): Writes {
+  return state === 'update' ? 'apply' : 'discard';
+}
+
+function addTaskTerms(
+  losses: Readonly<Record<string, Loss>>,
+  outputs: NamedTensors,
+  targets: NamedTensors,
+  mean: (values: Tensor1D) => Scalar,
+  add: (name: string, value: Scalar) => void,
+): void {
+  const names = Object.keys(losses);
+  for (const name of names) {
+    const loss = losses[name]!;
+    const value = mean(loss.perExample(outputs[name]!, targets[name]!));
+    add(names.length === 1 ? loss.name : `${name}/${loss.name}`, value);
+  }
+}
+
+/** The mean over examples by weight; 0 where every example is masked out. */
+export function weightedMean(values: Tensor1D, { weights, weightSum }: Batch): Scalar {
+  if (!weights) return tf.mean(values);
+  return tf.div(tf.sum(tf.mul(values, weights)), weightSum || 1);
+}
+
+function sumByPath(parts: readonly NamedTensors[]): NamedTensors {
+  if (parts.length === 1) return parts[0]!;
+  const paths = new Set(parts.flatMap((part) => Object.keys(part)));
+  return Object.fromEntries(
+    [...paths].map((path) => {
+      const found = parts.flatMap((part) => part[path] ?? []);
+      return [path, found.length === 1 ? found[0]! : tf.addN(found)];
+    }),
+  );
+}
+
+/** Puts a kept tensor back under the care of the scope around it. */
+function release<T extends Tensor>(kept: T): T {
+  const copy = tf.clone(kept);
+  kept.dispose();
+  return copy;
+}
+
+/** Most layers draw nothing: their stream is made at the first draw. */
+function lazily(make: () => Stream): Stream {
+  let stream: Stream | undefined;
+  const get = () => (stream ??= make());
+  return Object.assign(() => get()(), { permutation: (n: number) => get().permutation(n) });
+}

@@ -1,0 +1,102 @@
+import { EspalierError, suggest } from './errors.js';
+
+/** Where a plugin or a single tap stands relative to others, by plugin id. */
+export interface Order {
+  /** Must come before these; an id that is not in the run is an error unless it is in `optional`. */
+  readonly before?: readonly string[];
+  /** Must come after these; likewise. */
+  readonly after?: readonly string[];
+  /** Must be in the run; says nothing about order. */
+  readonly requires?: readonly string[];
+  /** Ids named in `before` and `after` that may be absent. */
+  readonly optional?: readonly string[];
+}
+
+/** Something to sort: an id, and its wishes. Several items may share an id (taps of one plugin). */
+export interface Ordered {
+  readonly id: string;
+  readonly order?: Order;
+}
+
+/** One position in the sorted list and the reasons for it, for `explain()`. */
+export interface Placed<T> {
+  readonly item: T;
+  readonly because: readonly string[];
+}
+
+/**
+ * Sorts by `before`/`after`; what no constraint orders goes by id, so the result does not depend on
+ * how a preset happens to be written. Items of one id keep the order given.
+ *
+ * @param known Every plugin id of the run; an id outside it is an error with a suggestion.
+ * @param what  Names the list in errors: `plugins`, or a hook.
+ * @throws EspalierError `order/unknown-id`, `order/missing`, `order/cycle` (shows the path).
+ */
+export function sortByOrder<T extends Ordered>(
+  items: readonly T[],
+  known: readonly string[],
+  what: string,
+): readonly Placed<T>[] {
+  for (const item of items) checkIds(item, known, what);
+  const edges = items.flatMap((item) => edgesOf(item));
+  const waiting = [...items].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+  const placed: Placed<T>[] = [];
+  while (waiting.length > 0) {
+    const next = waiting.find(
+      (item) => !edges.some(([a, b]) => b === item.id && waiting.some((w) => w.id === a)),
+    );
+    if (!next) throw cycle(waiting, edges, what);
+    waiting.splice(waiting.indexOf(next), 1);
+    placed.push({ item: next, because: reasons(next, edges, known) });
+  }
+  return placed;
+}
+
+type Edge = readonly [before: string, after: string];
+
+function edgesOf({ id, order }: Ordered): Edge[] {
+  const before = (order?.before ?? []).map((other): Edge => [id, other]);
+  const after = (order?.after ?? []).map((other): Edge => [other, id]);
+  return [...before, ...after].filter(([a, b]) => a !== b);
+}
+
+function checkIds({ id, order }: Ordered, known: readonly string[], what: string): void {
+  const optional = new Set(order?.optional);
+  for (const relation of ['before', 'after', 'requires'] as const) {
+    for (const other of order?.[relation] ?? []) {
+      if (known.includes(other) || (relation !== 'requires' && optional.has(other))) continue;
+      throw new EspalierError(relation === 'requires' ? 'order/missing' : 'order/unknown-id', {
+        problem: `${what}: plugin '${id}' says ${relation} '${other}', which is not in this run`,
+        received: other,
+        fix: `${suggest(other, known)} Add the plugin${relation === 'requires' ? '' : `, or list it in '${id}'.order.optional`}.`,
+      });
+    }
+  }
+}
+
+function cycle(waiting: readonly Ordered[], edges: readonly Edge[], what: string): EspalierError {
+  const ids = new Set(waiting.map((item) => item.id));
+  const path = [waiting[0]!.id];
+  for (;;) {
+    const last = path[path.length - 1]!;
+    const previous = edges.find(([a, b]) => b === last && ids.has(a))![0];
+    const start = path.indexOf(previous);
+    path.push(previous);
+    if (start >= 0) {
+      const loop = path.slice(start).reverse().join(' → ');
+      return new EspalierError('order/cycle', {
+        problem: `${what}: the plugins' order is a cycle: ${loop}`,
+        fix: 'Remove one of these before/after wishes.',
+      });
+    }
+  }
+}
+
+function reasons(item: Ordered, edges: readonly Edge[], known: readonly string[]): string[] {
+  const after = edges.filter(([a, b]) => b === item.id && known.includes(a));
+  const before = edges.filter(([a, b]) => a === item.id && known.includes(b));
+  const said = [
+    ...new Set([...after.map(([a]) => `after ${a}`), ...before.map(([, b]) => `before ${b}`)]),
+  ];
+  return said.length > 0 ? said : ['by id'];
+}

@@ -1,0 +1,32 @@
+import { Tensor } from '@tensorflow/tfjs-core';
+import { EspalierError } from './errors.js';
+
+/**
+ * Refuses a tap that disposed a tensor it was only shown.
+ *
+ * @throws EspalierError `plugin/disposed`, naming the tensor.
+ */
+export function checkNotDisposed(argument: unknown): void {
+  const name = disposedIn(argument, 2);
+  if (name === undefined) return;
+  throw new EspalierError('plugin/disposed', {
+    problem: `this tap disposed the tensor '${name}', which it does not own`,
+    fix: 'Dispose only what the plugin made; the trainer frees the rest.',
+  });
+}
+
+/** The name of a disposed tensor in the argument, its records, and the batches of its window. */
+function disposedIn(holder: unknown, depth: number): string | undefined {
+  for (const key in holder as Record<string, unknown>) {
+    const value = (holder as Record<string, unknown>)[key];
+    if (value instanceof Tensor) {
+      if (value.isDisposed) return key;
+    } else if (depth > 0 && HOLDERS.has(key)) {
+      const found = disposedIn(value, depth - 1);
+      if (found !== undefined) return found;
+    }
+  }
+  return undefined;
+}
+
+const HOLDERS = new Set(['inputs', 'targets', 'outputs', 'features', 'window', 'batch', '0']);

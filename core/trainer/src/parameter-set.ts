@@ -1,0 +1,90 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { NamedTensors } from './batch.js';
+import { EspalierError, suggest } from './errors.js';
+import type { Parameter } from './model/index.js';
+
+/** The group of every parameter that no plugin put elsewhere. */
+export const DEFAULT_GROUP = 'model';
+
+/** One network's parameters and the group they are in unless a plugin says otherwise. */
+export interface Owned {
+  readonly parameters: readonly Parameter[];
+  readonly group: string;
+}
+
+interface Entry {
+  readonly parameter: Parameter;
+  readonly group: string;
+}
+
+type Grouping = readonly [name: string, belongs: (path: string) => boolean];
+
+/** All parameters of a run by stable path: the model's and those of plugins' own networks. */
+export class ParameterSet {
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(networks: readonly Owned[], groupings: readonly Grouping[]) {
+    for (const { parameters, group } of networks) {
+      for (const parameter of parameters) {
+        const { path } = parameter;
+        const found = groupings.filter(([, belongs]) => belongs(path)).at(-1);
+        this.#entries.set(path, { parameter, group: found?.[0] ?? group });
+      }
+    }
+  }
+
+  get paths(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+
+  get trainable(): readonly string[] {
+    return this.paths.filter((path) => this.#entry(path).parameter.trainable);
+  }
+
+  get groups(): readonly string[] {
+    return [...new Set([...this.#entries.values()].map((entry) => entry.group))];
+  }
+
+  groupOf(path: string): string {
+    return this.#entry(path).group;
+  }
+
+  /** The live value; never dispose it. */
+  value(path: string): Tensor {
+    return this.#entry(path).parameter.variable.read();
+  }
+
+  /** Live values by path. */
+  values(paths: readonly string[] = this.paths): NamedTensors {
+    return Object.fromEntries(paths.map((path) => [path, this.value(path)]));
+  }
+
+  /** Copies values in, after checking all of them; the caller keeps its tensors. */
+  assign(values: NamedTensors): void {
+    for (const [path, value] of Object.entries(values)) checkShape(path, this.value(path), value);
+    tf.tidy(() => {
+      for (const [path, value] of Object.entries(values)) {
+        this.#entry(path).parameter.variable.write(value);
+      }
+    });
+  }
+
+  /** @throws EspalierError `parameters/unknown` with a suggestion. */
+  #entry(path: string): Entry {
+    const entry = this.#entries.get(path);
+    if (entry) return entry;
+    throw new EspalierError('parameters/unknown', {
+      problem: `there is no parameter '${path}'`,
+      fix: suggest(path, this.paths),
+    });
+  }
+}
+
+function checkShape(path: string, old: Tensor, value: Tensor): void {
+  if (tf.util.arraysEqual(old.shape, value.shape)) return;
+  throw new EspalierError('parameters/shape', {
+    problem: `parameter '${path}' has shape [${old.shape.join(', ')}]`,
+    received: `[${value.shape.join(', ')}]`,
+  });
+}

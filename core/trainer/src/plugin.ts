@@ -1,0 +1,210 @@
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { ZodType, input, output } from 'zod';
+import type { Batch, Clock, NamedTensors } from './batch.js';
+import type { Effects } from './effects.js';
+import { EspalierError } from './errors.js';
+import type { HookName, HOOKS, TapPoint } from './hooks.js';
+import type { ModelEdit, ModelView } from './model/index.js';
+import type { Gradients, ObjectiveOptions } from './objective.js';
+import { parseOptions } from './options.js';
+import type { Order } from './order.js';
+import type { Stream } from './random.js';
+import type { Token } from './tokens.js';
+
+/** The version of the contract between core and plugins; a plugin for another one is refused. */
+export const API_VERSION = 1;
+
+/** What a plugin keeps over a checkpoint: plain JSON, and tensors (which `load` may keep). */
+export interface SavedState {
+  readonly json?: unknown;
+  readonly tensors?: NamedTensors;
+}
+
+/** How a plugin's state goes into a checkpoint and comes back. */
+export interface StateContract {
+  /** Version of the format that `save` writes. */
+  readonly version: number;
+  save(): SavedState;
+  /** Takes the state over; tensors are disposed by the caller afterwards, so clone to keep. */
+  load(state: SavedState): void;
+  /** Turns a state of an older version into one of this version. Without it, old ones are refused. */
+  migrate?(state: SavedState, from: number): SavedState;
+}
+
+/** The resource kinds that effects `E` name: `'targets:logits'` is of kind `targets`. */
+type KindsOf<E extends Effects> = keyof E extends infer R
+  ? R extends `${infer K}:${string}`
+    ? K
+    : R
+  : never;
+
+type Guarded = { [H in HookName]: (typeof HOOKS)[H] extends { needs: string } ? H : never }[HookName];
+type NeedOf<H extends Guarded> = (typeof HOOKS)[H] extends { needs: infer N } ? N : never;
+type Opened<E extends Effects> =
+  | Exclude<HookName, Guarded>
+  | { [H in Guarded]: NeedOf<H> extends KindsOf<E> ? H : never }[Guarded];
+
+/** The hooks that a plugin with effects `E` may tap. */
+export type TapsFor<E extends Effects> = { readonly [H in Opened<E>]: TapPoint<H> };
+
+/** What only plugins with a `structure` effect may do to the model. */
+export interface StructureAccess {
+  /** Edits the model's graph; at setup, or inside a `transform` tap. */
+  edit(change: ModelEdit): void;
+  /**
+   * Adds a network of the plugin's own that trains along but is no part of the model: it is
+   * checkpointed and resumed, and never exported. Its parameters are `<plugin id>:<layer>/<weight>`,
+   * in the group `<plugin id>` unless named otherwise.
+   */
+  addNetwork(make: () => LayersModel, options?: { readonly group?: string }): AuxiliaryNetwork;
+}
+
+/** A plugin's own network. Inside a `loss` tap it runs at the parameters of that evaluation. */
+export interface AuxiliaryNetwork {
+  execute(inputs: NamedTensors): NamedTensors;
+}
+
+/** All that a plugin gets. What it may touch follows from the effects that it declared. */
+export type PluginContext<E extends Effects = Effects> = BaseContext<E> &
+  ('structure' extends KindsOf<E> ? StructureAccess : unknown);
+
+/** What every plugin gets, whatever it declared. */
+export interface BaseContext<E extends Effects> {
+  /** The plugin's id in this run. */
+  readonly id: string;
+  readonly hooks: TapsFor<E>;
+  /** Read-only view of the model as edited so far. */
+  readonly model: ModelView;
+  /** The live clocks. */
+  readonly clock: Clock;
+  /** A stream keyed by this plugin, the purpose, and the current step. */
+  random(purpose: string): Stream;
+  /** Asks for a layer's output as `features[layer]` in every evaluation. */
+  requestFeatures(layers: readonly string[]): void;
+  /** Puts parameters whose path satisfies `belongs` into a group (for `trains` and optimizers). */
+  group(name: string, belongs: (path: string) => boolean): void;
+  /** Binds a service to a token; made once, when first asked for. */
+  provide<T>(token: Token<T>, make: () => T): void;
+  /** Gets a service; inside taps and services, not during `apply` (others may still provide it). */
+  get<T>(token: Token<T>): T;
+  has(token: Token<unknown>): boolean;
+  /** The whole loss of the run at any parameters; see {@link ObjectiveOptions}. Synchronous. */
+  objective(batch: Batch, options?: ObjectiveOptions): Scalar;
+  /** Loss and gradients by path, at any parameters. Synchronous; the caller owns the tensors. */
+  gradients(batch: Batch, options?: ObjectiveOptions): Gradients;
+  /** Current values by path. The tensors are the live parameters: never dispose them. */
+  parameters(): NamedTensors;
+  /** Sets parameters by path (`weights:…` effect). Values are copied; the caller keeps its tensors. */
+  assign(values: Readonly<Record<string, Tensor>>): void;
+  /** Declares the plugin's state; exactly one of this and `stateless: true` is required. */
+  keepState(contract: StateContract): void;
+  /** Undoes what `apply` did; runs always, in reverse plugin order. */
+  onTeardown(undo: () => void | Promise<void>): void;
+  /** Ends the fit after this step or epoch. */
+  stop(reason: string): void;
+  /** A message to the user, as a telemetry event. */
+  warn(message: string): void;
+}
+
+/** A plugin ready for a run. Made by the factory that {@link definePlugin} returns. */
+export interface Plugin {
+  readonly id: string;
+  readonly version: string;
+  readonly apiVersion: number;
+  readonly effects: Effects;
+  readonly order: Order;
+  readonly stateless: boolean;
+  readonly options: unknown;
+  apply(context: PluginContext): void | Promise<void>;
+}
+
+/** What an author writes. */
+export interface PluginDefinition<S extends ZodType, E extends Effects> {
+  /** Kebab-case, unique in a run; users order and override by it. */
+  readonly id: string;
+  /** The plugin package's version; goes into manifests. */
+  readonly version: string;
+  /** The contract it was written for; default: this core's. */
+  readonly apiVersion?: number;
+  /** A zod schema with defaults. Use `z.strictObject` so that typos are caught. */
+  readonly options: S;
+  readonly effects?: E;
+  readonly order?: Order;
+  /** `true`: nothing to save. Otherwise `apply` must call `ctx.keepState`. */
+  readonly stateless?: boolean;
+  apply(context: PluginContext<E>, options: output<S>): void | Promise<void>;
+}
+
+/** Makes plugins from options; the public face of a plugin package. */
+export interface PluginFactory<S extends ZodType = ZodType, E extends Effects = Effects> {
+  (options?: input<S>, instance?: { readonly id?: string }): Plugin;
+  readonly definition: Readonly<PluginDefinition<S, E>>;
+}
+
+/**
+ * Defines a plugin and returns its factory.
+ *
+ * @throws EspalierError `options/invalid` from the factory, naming plugin and field.
+ * @example
+ * export const confidencePenalty = definePlugin({
+ *   id: 'confidence-penalty',
+ *   version: '1.0.0',
+ *   options: z.strictObject({ weight: z.number().nonnegative().default(0.1) }),
+ *   effects: { loss: 'add' },
+ *   stateless: true,
+ *   apply(ctx, { weight }) {
+ *     ctx.hooks.loss.tap(({ outputs, ledger, mean }) => {
+ *       const logp = tf.logSoftmax(outputs['logits']!);
+ *       ledger.add('negentropy', mean(tf.sum(tf.mul(tf.exp(logp), logp), -1)), { weight });
+ *     });
+ *   },
+ * });
+ */
+export function definePlugin<S extends ZodType, const E extends Effects = Record<never, never>>(
+  definition: PluginDefinition<S, E>,
+): PluginFactory<S, E> {
+  const factory = (options?: input<S>, instance: { readonly id?: string } = {}): Plugin => {
+    const id = instance.id ?? definition.id;
+    const parsed = parseOptions(`plugin '${id}'`, definition.options, options ?? {});
+    return {
+      id,
+      version: definition.version,
+      apiVersion: definition.apiVersion ?? API_VERSION,
+      effects: definition.effects ?? {},
+      order: definition.order ?? {},
+      stateless: definition.stateless ?? false,
+      options: parsed,
+      apply: (context) => definition.apply(context as unknown as PluginContext<E>, parsed),
+    };
+  };
+  return Object.assign(factory, { definition });
+}
+
+/** Refuses what is no plugin, plugins for another API version, and two of one id. */
+export function checkPlugins(plugins: readonly Plugin[]): void {
+  const seen = new Set<string>();
+  for (const plugin of plugins) {
+    if (typeof plugin?.apply !== 'function' || typeof plugin.id !== 'string') {
+      throw new EspalierError('plugin/not-a-plugin', {
+        problem: 'the plugins list holds something that is not a plugin',
+        received: plugin,
+        fix: 'Call the factory: plugins: [multiExit({ … })].',
+      });
+    }
+    if (plugin.apiVersion !== API_VERSION) {
+      throw new EspalierError('plugin/api-version', {
+        problem: `plugin '${plugin.id}' ${plugin.version} is written for plugin API ${plugin.apiVersion}; this core speaks ${API_VERSION}`,
+        received: plugin.apiVersion,
+        fix: 'Install a release of the plugin made for this core.',
+      });
+    }
+    if (seen.has(plugin.id)) {
+      throw new EspalierError('plugin/duplicate', {
+        problem: `two plugins have the id '${plugin.id}'`,
+        fix: `Give one another id: factory(options, { id: '${plugin.id}-2' }).`,
+      });
+    }
+    seen.add(plugin.id);
+  }
+}

@@ -1,0 +1,172 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Batch, NamedTensors } from './batch.js';
+import type { BatchSpec } from './batches.js';
+import type { EpochResult, StepLog } from './hooks.js';
+import type { Loss } from './losses.js';
+import type { Network } from './model/index.js';
+import { Objective } from './objective.js';
+import type { Slots, Transform } from './optim/index.js';
+import type { ParameterSet } from './parameter-set.js';
+import type { RawBatch, Source } from './source.js';
+import type { Structure } from './structure.js';
+import type { Taps } from './taps.js';
+import type { Telemetry } from './telemetry.js';
+
+/** The mutable clocks of a run; plugins see them read-only. */
+export interface RunClock {
+  epoch: number;
+  step: number;
+  micro: number;
+  batch: number;
+}
+
+/** What a run is made of, once and for all. */
+export interface RunParts {
+  readonly seed: number;
+  readonly clock: RunClock;
+  readonly taps: Taps;
+  readonly telemetry: Telemetry;
+  readonly structure: Structure;
+  readonly losses: Readonly<Record<string, Loss>>;
+  readonly optimizer: Transform;
+  readonly accumulate: number;
+  readonly logInterval: number;
+  readonly validation?: Source;
+}
+
+/** The state of a run: everything the loop reads and moves, and nothing else. */
+export class Run {
+  readonly objective = new Objective(this);
+  /** One entry per finished epoch. */
+  history: EpochResult[] = [];
+  /** Set by whoever wants the fit to end; checked after each step and epoch. */
+  stopReason: string | undefined;
+  /** Running sums of the epoch under way, weighted by examples. */
+  epoch: { weight: number; sums: Record<string, number> } = { weight: 0, sums: {} };
+  /** Batches as `batch` taps returned them in the step under way. */
+  readonly seen: Batch[] = [];
+  afterStep?: () => Promise<void>;
+  afterEpoch?: () => Promise<void>;
+  saveCheckpoint?: () => Promise<void>;
+  #slots: Slots = {};
+
+  constructor(private readonly parts: RunParts) {}
+
+  get seed(): number {
+    return this.parts.seed;
+  }
+  get clock(): RunClock {
+    return this.parts.clock;
+  }
+  get taps(): Taps {
+    return this.parts.taps;
+  }
+  get telemetry(): Telemetry {
+    return this.parts.telemetry;
+  }
+  get losses(): Readonly<Record<string, Loss>> {
+    return this.parts.losses;
+  }
+  get optimizer(): Transform {
+    return this.parts.optimizer;
+  }
+  get accumulate(): number {
+    return this.parts.accumulate;
+  }
+  get validation(): Source | undefined {
+    return this.parts.validation;
+  }
+  get structure(): Structure {
+    return this.parts.structure;
+  }
+  get network(): Network {
+    return this.parts.structure.network;
+  }
+  get parameters(): ParameterSet {
+    return this.parts.structure.parameters;
+  }
+  get features(): readonly string[] {
+    return this.parts.structure.features;
+  }
+
+  get batchSpec(): BatchSpec {
+    const { inputNames, outputShapes } = this.network;
+    return { inputNames, losses: this.losses, outputShapes };
+  }
+
+  get slots(): Slots {
+    return this.#slots;
+  }
+
+  /** Makes the optimizer's slots for the parameters as they are; `keep` hands over old ones. */
+  initSlots(keep: (slot: string, path: string, fresh: Tensor) => Tensor = (_s, _p, fresh) => fresh): void {
+    const { parameters } = this;
+    tf.tidy(() => {
+      const fresh = this.optimizer.init(parameters.values(parameters.trainable));
+      this.replaceSlots(mapSlots(fresh, keep));
+    });
+  }
+
+  /** Keeps the new slots and disposes those that they replace. */
+  replaceSlots(slots: Slots): void {
+    const next = new Set(tensorsOf(slots));
+    next.forEach((tensor) => tf.keep(tensor));
+    tf.dispose(tensorsOf(this.#slots).filter((tensor) => !next.has(tensor)));
+    this.#slots = slots;
+  }
+
+  addToEpoch({ total, terms }: StepLog, window: readonly Batch[]): void {
+    const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
+    this.epoch.weight += weight;
+    const named = Object.entries(terms).map(([name, value]) => [`loss/${name}`, value] as const);
+    for (const [name, value] of [['loss', total] as const, ...named]) {
+      this.epoch.sums[name] = (this.epoch.sums[name] ?? 0) + weight * value;
+    }
+  }
+
+  epochMeans(): Record<string, number> {
+    const { weight, sums } = this.epoch;
+    return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / (weight || 1)]));
+  }
+
+  resetEpoch(): void {
+    this.epoch = { weight: 0, sums: {} };
+  }
+
+  /** Reports a step at log intervals. */
+  report(log: StepLog): void {
+    const { step, epoch } = this.clock;
+    if (step % this.parts.logInterval === 0) this.telemetry.emit('step', { epoch, step, ...log });
+  }
+
+  /** Disposes what `batch` taps made in place of the caller's tensors. */
+  disposeReplaced(raw: readonly RawBatch[]): void {
+    const callers = new Set(raw.flatMap(({ x, y, weights }) => [x, y, weights].flatMap(flat)));
+    const made = this.seen.flatMap((b) => [b.inputs, b.targets, b.weights].flatMap(flat));
+    tf.dispose(made.filter((tensor) => !callers.has(tensor)));
+    this.seen.length = 0;
+  }
+
+  dispose(): void {
+    tf.dispose(tensorsOf(this.#slots));
+    this.#slots = {};
+    this.optimizer.dispose?.();
+    this.structure.dispose();
+  }
+}
+
+function tensorsOf(slots: Slots): Tensor[] {
+  return Object.values(slots).flatMap((slot) => Object.values(slot));
+}
+
+function mapSlots(slots: Slots, fn: (slot: string, path: string, value: Tensor) => Tensor): Slots {
+  const inner = (slot: string, tensors: NamedTensors) =>
+    Object.fromEntries(Object.entries(tensors).map(([path, t]) => [path, fn(slot, path, t)]));
+  return Object.fromEntries(Object.entries(slots).map(([slot, t]) => [slot, inner(slot, t)]));
+}
+
+function flat(given: Tensor | NamedTensors | undefined): Tensor[] {
+  if (!given) return [];
+  return given instanceof tf.Tensor ? [given] : Object.values(given);
+}

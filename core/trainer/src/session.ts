@@ -1,0 +1,252 @@
+import { useBackend } from '@espalier/backend';
+import type { BackendInfo, BackendOptions } from '@espalier/backend';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { Batch, Clock, NamedTensors } from './batch.js';
+import { toBatch, toInputs } from './batches.js';
+import type { CheckpointStore } from './checkpoint/index.js';
+import { EspalierError } from './errors.js';
+import { evaluate, predict } from './evaluation.js';
+import type { StepLog } from './hooks.js';
+import { explain, inspect } from './inspect.js';
+import type { Inspection } from './inspect.js';
+import type { Loss } from './losses.js';
+import { buildModel, graphOf, keepOutputs } from './model/index.js';
+import type { Gradients, ObjectiveOptions } from './objective.js';
+import type { Transform } from './optim/index.js';
+import type { Plugin } from './plugin.js';
+import type { Preset, ResolveOptions } from './preset/index.js';
+import { assemble } from './setup.js';
+import type { Assembled } from './setup.js';
+import { restore, snapshot } from './snapshot.js';
+import type { LoadOptions } from './snapshot.js';
+import type { RawBatch, Source } from './source.js';
+import type { ModelSource } from './structure.js';
+import type { Telemetry } from './telemetry.js';
+import { fit, trainStep } from './trainer.js';
+import type { FitOptions, FitResult } from './trainer.js';
+
+/** When and where checkpoints go. */
+export interface CheckpointOptions {
+  readonly store: CheckpointStore;
+  /** Every so many optimizer steps. */
+  readonly everySteps?: number;
+  /** Every so many epochs; default 1. */
+  readonly everyEpochs?: number;
+  /** How many to keep; default 2. */
+  readonly keep?: number;
+}
+
+/** All that defines a run. */
+export interface SessionConfig extends ResolveOptions {
+  /** The model, or better a function that makes it: then initial weights come from `seed`. */
+  readonly model: ModelSource;
+  /** The task's loss, or one per output by name. */
+  readonly loss: Loss | Readonly<Record<string, Loss>>;
+  /** One transform, or one per parameter group. */
+  readonly optimizer: Transform | Readonly<Record<string, Transform>>;
+  readonly plugins?: readonly Plugin[];
+  /** Plugins as data; instead of `plugins`. */
+  readonly preset?: Preset;
+  readonly train?: Source;
+  readonly validation?: Source;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Micro-batches per optimizer step; default 1. */
+  readonly accumulate?: number;
+  /** Steps between `step` events; default 50. */
+  readonly logInterval?: number;
+  readonly checkpoint?: CheckpointOptions;
+  /** The backend in use, or how to choose one; default: the current one, else the best there is. */
+  readonly backend?: BackendInfo | BackendOptions;
+}
+
+/**
+ * Sets a run up: resolves the preset, sorts and applies the plugins, edits the model.
+ *
+ * @throws EspalierError naming plugin, hook and field; whatever was applied is undone.
+ * @example
+ * const session = await createSession({
+ *   model: () => tf.sequential({ layers: [tf.layers.dense({ units: 10, inputShape: [784] })] }),
+ *   loss: crossEntropy(),
+ *   optimizer: adam({ learningRate: 1e-3 }),
+ *   train: arraySource({ x, y, batchSize: 32 }),
+ * });
+ * await session.fit({ epochs: 3 });
+ * await session.dispose();
+ */
+export async function createSession(config: SessionConfig): Promise<Session> {
+  if (config.plugins && config.preset) {
+    throw new EspalierError('session/option', {
+      problem: 'plugins and preset exclude each other',
+      fix: 'Put the plugins into the preset, or resolve it yourself.',
+    });
+  }
+  const backend = await chooseBackend(config.backend);
+  return new Session(config, await assemble(config, backend));
+}
+
+async function chooseBackend(given: SessionConfig['backend']): Promise<BackendInfo> {
+  if (given && 'line' in given) return given;
+  const current = tf.getBackend();
+  return useBackend(given ?? (current ? { prefer: [current] } : {}));
+}
+
+/** A run under way. Every method may be called any number of times; `dispose` ends it. */
+export class Session {
+  constructor(
+    private readonly config: SessionConfig,
+    private readonly assembled: Assembled,
+  ) {
+    const { run } = assembled;
+    const { everySteps, everyEpochs = 1 } = config.checkpoint ?? {};
+    if (!config.checkpoint) return;
+    run.saveCheckpoint = async () => void (await this.save());
+    run.afterStep = async () => {
+      if (everySteps && run.clock.step % everySteps === 0) await this.save();
+    };
+    run.afterEpoch = async () => {
+      if (run.clock.epoch % everyEpochs === 0) await this.save();
+    };
+  }
+
+  get telemetry(): Telemetry {
+    return this.assembled.run.telemetry;
+  }
+
+  get clock(): Clock {
+    return { ...this.assembled.run.clock };
+  }
+
+  get backend(): BackendInfo {
+    return this.assembled.backend;
+  }
+
+  /** The live model, with what plugins added. It belongs to the session if a function made it. */
+  get model(): LayersModel {
+    return this.assembled.run.structure.layersModel;
+  }
+
+  /** Trains until `epochs` epochs are done in all. */
+  fit(options: FitOptions): Promise<FitResult> {
+    return fit(this.assembled.run, this.#source('train'), options);
+  }
+
+  /** One optimizer step on one's own batches, for loops of one's own. The caller keeps the tensors. */
+  step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
+    return trainStep(this.assembled.run, 'x' in batches ? [batches] : batches);
+  }
+
+  /** Example-weighted metrics; default: the validation source. */
+  evaluate(source: Source = this.#source('validation')): Promise<Record<string, number>> {
+    return evaluate(this.assembled.run, source);
+  }
+
+  /** Outputs by name for any number of examples. The caller owns them. */
+  predict(x: RawBatch['x'], { batchSize = 128 } = {}): Promise<NamedTensors> {
+    const { run } = this.assembled;
+    return predict(run, toInputs(x, run.network.inputNames), batchSize);
+  }
+
+  /** Checks and names a batch for {@link objective}. `key` names its random draws. */
+  batch(raw: RawBatch, key: Batch['key']): Promise<Batch> {
+    return toBatch(raw, key, this.assembled.run.batchSpec);
+  }
+
+  /** The whole loss that all plugins together define, at any parameters. Synchronous. */
+  objective(batch: Batch, options?: ObjectiveOptions): Scalar {
+    return this.assembled.run.objective.evaluate(batch, options);
+  }
+
+  /** Loss and gradients at any parameters. Synchronous; the caller owns the tensors. */
+  gradients(batch: Batch, options?: ObjectiveOptions): Gradients {
+    return this.assembled.run.objective.gradients(batch, options);
+  }
+
+  /** Live parameters by path; never dispose them. */
+  parameters(): NamedTensors {
+    return this.assembled.run.parameters.values();
+  }
+
+  /** Lets plugins change the trained model's structure; slots of unchanged parameters are kept. */
+  async transform(): Promise<void> {
+    const { run, parts } = this.assembled;
+    const old = tf.tidy(() => cloneSlots(run.slots));
+    parts.phase = 'transform';
+    try {
+      await run.taps.fire('transform', { clock: run.clock });
+      run.initSlots((slot, path, fresh) => {
+        const kept = old[slot]?.[path];
+        return kept && tf.util.arraysEqual(kept.shape, fresh.shape) ? tf.clone(kept) : fresh;
+      });
+    } finally {
+      parts.phase = undefined;
+      tf.dispose(Object.values(old).flatMap((slot) => Object.values(slot)));
+    }
+  }
+
+  /** Writes a checkpoint into the configured store (or another); gives back its name. */
+  async save(store: CheckpointStore | undefined = this.config.checkpoint?.store): Promise<string> {
+    const name = await snapshot(this.assembled, this.config, mustHave(store));
+    this.telemetry.emit('checkpoint', { name, step: this.clock.step });
+    return name;
+  }
+
+  /**
+   * Takes over the newest good checkpoint; `false` when the store is empty. Nothing is changed
+   * unless everything fits.
+   *
+   * @throws EspalierError `checkpoint/mismatch`, `checkpoint/damaged`.
+   */
+  load({ store = this.config.checkpoint?.store, ...options }: LoadOptions = {}): Promise<boolean> {
+    return restore(this.assembled, this.config, mustHave(store), options);
+  }
+
+  /**
+   * A copy of the trained model for use elsewhere: by default with the user's own outputs only.
+   * The caller owns it.
+   */
+  export({ outputs }: { readonly outputs?: readonly string[] } = {}): LayersModel {
+    const { structure } = this.assembled.run;
+    return buildModel(keepOutputs(graphOf(structure.layersModel), outputs ?? structure.ownOutputs));
+  }
+
+  /** Plugins in order, hooks, parameters, services, manifest, cost of every tap: plain data. */
+  inspect(): Inspection {
+    return inspect(this.assembled);
+  }
+
+  /** The same as text: who taps a hook (or every hook), in which order and why. */
+  explain(hook?: string): string {
+    return explain(this.inspect(), hook);
+  }
+
+  /** Tears plugins down in reverse order and frees what the session owns. */
+  dispose(): Promise<void> {
+    return this.assembled.teardown();
+  }
+
+  #source(which: 'train' | 'validation'): Source {
+    const source = this.config[which];
+    if (source) return source;
+    throw new EspalierError('session/no-source', {
+      problem: `this session has no ${which} source`,
+      fix: `Pass ${which}: arraySource({ … }) to createSession.`,
+    });
+  }
+}
+
+function mustHave(store: CheckpointStore | undefined): CheckpointStore {
+  if (store) return store;
+  throw new EspalierError('session/no-store', {
+    problem: 'this session has no checkpoint store',
+    fix: "Pass checkpoint: { store: fileStore('runs/a') } (from @espalier/core/node).",
+  });
+}
+
+function cloneSlots(slots: Assembled['run']['slots']): Record<string, Record<string, tf.Tensor>> {
+  const copy = (tensors: NamedTensors) =>
+    Object.fromEntries(Object.entries(tensors).map(([path, t]) => [path, tf.keep(tf.clone(t))]));
+  return Object.fromEntries(Object.entries(slots).map(([slot, tensors]) => [slot, copy(tensors)]));
+}

@@ -1,0 +1,169 @@
+import type { BackendInfo } from '@espalier/backend';
+import type { Batch } from './batch.js';
+import { Services } from './container.js';
+import { contextFor } from './context.js';
+import type { ContextParts } from './context.js';
+import { allows, checkEffects } from './effects.js';
+import { attribute, EspalierError } from './errors.js';
+import type { HookArguments, HookName, LossContext } from './hooks.js';
+import type { Ledger } from './ledger.js';
+import { sortByOrder } from './order.js';
+import type { Placed } from './order.js';
+import { checkPlugins } from './plugin.js';
+import type { Plugin } from './plugin.js';
+import { resolvePreset } from './preset/index.js';
+import type { ResolvedPreset } from './preset/index.js';
+import { Run } from './run.js';
+import type { SessionConfig } from './session.js';
+import { byGroup } from './optim/index.js';
+import type { Transform } from './optim/index.js';
+import { checkLosses } from './losses.js';
+import { Structure } from './structure.js';
+import { Taps } from './taps.js';
+import { Telemetry } from './telemetry.js';
+
+/** A run with everything around it that only the session needs. */
+export interface Assembled {
+  readonly run: Run;
+  readonly parts: ContextParts;
+  readonly resolved: ResolvedPreset;
+  readonly order: readonly Placed<Plugin>[];
+  readonly backend: BackendInfo;
+  teardown(): Promise<void>;
+}
+
+/**
+ * The composition root: preset → plugins in order → container → model → apply → taps in order → run.
+ * Whatever fails, what was applied so far is undone in reverse order.
+ */
+export async function assemble(config: SessionConfig, backend: BackendInfo): Promise<Assembled> {
+  const { seed = 0 } = config;
+  const resolved = await resolvePreset(config.preset ?? config.plugins ?? [], config);
+  checkPlugins(resolved.plugins);
+  checkEffects(resolved.plugins);
+  const ids = resolved.plugins.map((plugin) => plugin.id);
+  const order = sortByOrder<Plugin>(resolved.plugins, ids, 'plugins');
+  const structure = await Structure.create(config.model, seed);
+  const parts = contextParts(config, structure, order);
+  const teardown = () => tearDown(parts);
+  try {
+    resolved.bindings.forEach(({ token, make }) => parts.services.bind(token, make));
+    for (const { item } of order) await applyPlugin(item, parts);
+    parts.taps.seal(ids);
+    parts.services.open();
+    parts.phase = undefined;
+    parts.run = makeRun(config, parts);
+    return { run: parts.run, parts, resolved, order, backend, teardown };
+  } catch (error) {
+    await teardown();
+    throw error;
+  }
+}
+
+function contextParts(
+  { seed = 0 }: SessionConfig,
+  structure: Structure,
+  order: readonly Placed<Plugin>[],
+): ContextParts {
+  const clock = { epoch: 0, step: 0, micro: 0, batch: 0 };
+  const plugins = new Map(order.map(({ item }) => [item.id, item]));
+  const parts: ContextParts = {
+    seed,
+    clock,
+    structure,
+    services: new Services(),
+    telemetry: new Telemetry(),
+    states: new Map(),
+    teardowns: [],
+    phase: 'setup',
+    run: undefined,
+    taps: new Taps(clock, (id, hook, argument) => adapt(parts, plugins.get(id)!, hook, argument)),
+  };
+  return parts;
+}
+
+/** Gives each plugin its own ledger view, and notes the batches that `batch` taps see. */
+function adapt<H extends HookName>(
+  parts: ContextParts,
+  { id, effects }: Plugin,
+  hook: H,
+  argument: HookArguments[H],
+): HookArguments[H] {
+  if (hook === 'batch') parts.run?.seen.push(argument as Batch);
+  if (hook !== 'loss') return argument;
+  const context = argument as LossContext & { ledger: Ledger };
+  const mayAdd = allows(effects, 'loss', ['add', 'own']);
+  const mayTouch = (term: string) => allows(effects, `loss:${term}`, ['transform', 'own']);
+  const ledger = context.ledger.viewFor(id, mayAdd, mayTouch);
+  return { ...context, ledger } as unknown as HookArguments[H];
+}
+
+async function applyPlugin(plugin: Plugin, parts: ContextParts): Promise<void> {
+  try {
+    await plugin.apply(contextFor(plugin, parts));
+  } catch (error) {
+    throw attribute(error, { plugin: plugin.id, hook: 'apply' });
+  }
+  if (plugin.stateless !== parts.states.has(plugin.id)) return;
+  throw new EspalierError('plugin/state', {
+    problem: plugin.stateless
+      ? `plugin '${plugin.id}' says stateless: true but calls ctx.keepState`
+      : `plugin '${plugin.id}' neither says stateless: true nor calls ctx.keepState`,
+    fix: 'A run can be resumed only when every plugin says what it keeps: do exactly one of the two.',
+  });
+}
+
+function makeRun(config: SessionConfig, parts: ContextParts): Run {
+  const { structure } = parts;
+  const losses = lossesOf(config, structure.ownOutputs);
+  checkLosses(losses, structure.ownOutputs);
+  const run = new Run({
+    ...parts,
+    losses,
+    optimizer: optimizerOf(config.optimizer, structure),
+    accumulate: positive('accumulate', config.accumulate ?? 1),
+    logInterval: positive('logInterval', config.logInterval ?? 50),
+    validation: config.validation,
+  });
+  run.initSlots();
+  return run;
+}
+
+function lossesOf({ loss }: SessionConfig, outputs: readonly string[]) {
+  return 'perExample' in loss && typeof loss.perExample === 'function'
+    ? { [outputs[0]!]: loss as never }
+    : (loss as never);
+}
+
+function optimizerOf(optimizer: SessionConfig['optimizer'], structure: Structure): Transform {
+  if (typeof (optimizer as Transform).update === 'function') return optimizer as Transform;
+  return byGroup(optimizer as Record<string, Transform>, (path) => structure.parameters.groupOf(path));
+}
+
+function positive(field: string, value: number): number {
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new EspalierError('session/option', {
+    problem: `${field} must be a positive integer`,
+    received: value,
+  });
+}
+
+async function tearDown({ teardowns, services, structure, run }: ContextParts): Promise<void> {
+  const failures: unknown[] = [];
+  for (const undo of teardowns.splice(0).reverse()) {
+    try {
+      await undo();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  await services.close();
+  if (run) run.dispose();
+  else structure.dispose();
+  if (failures.length > 0) {
+    throw new EspalierError('session/teardown', {
+      problem: `${failures.length} plugin(s) failed to tear down; the others did`,
+      cause: failures[0],
+    });
+  }
+}

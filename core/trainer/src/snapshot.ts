@@ -1,0 +1,193 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
+import type { NamedTensors } from './batch.js';
+import { loadLatest, readTensors, saveCheckpoint, toTensor } from './checkpoint/index.js';
+import type { Checkpoint, CheckpointStore } from './checkpoint/index.js';
+import { EspalierError } from './errors.js';
+import type { EpochResult } from './hooks.js';
+import { graphOf } from './model/index.js';
+import { mismatches } from './mismatch.js';
+import type { SavedState, StateContract } from './plugin.js';
+import type { Manifest } from './preset/index.js';
+import type { Run, RunClock } from './run.js';
+import type { SessionConfig } from './session.js';
+import type { Assembled } from './setup.js';
+import type { EditRecord } from './structure.js';
+
+/** What a checkpoint says beside its tensors: enough to refuse a wrong one and to go on exactly. */
+export interface RunManifest {
+  readonly seed: number;
+  readonly clock: RunClock;
+  readonly epoch: Run['epoch'];
+  readonly history: readonly EpochResult[];
+  readonly preset: Manifest;
+  readonly backend: Readonly<Record<string, unknown>>;
+  readonly versions: { readonly tfjs: string };
+  /** Fingerprint of the training data; null when the session has none. */
+  readonly data: string | null;
+  /** The final topology: with the weights, the truth about the model. */
+  readonly topology: unknown;
+  readonly edits: readonly EditRecord[];
+  readonly states: Readonly<Record<string, { readonly version: number; readonly json?: unknown }>>;
+}
+
+/** How to load. */
+export interface LoadOptions {
+  readonly store?: CheckpointStore;
+  /** Differences to accept, by the names that the error gives: `backend`, `plugin:ema`, … */
+  readonly waive?: readonly string[];
+}
+
+/** Writes the whole state of a run; gives back the checkpoint's name. */
+export async function snapshot(
+  assembled: Assembled,
+  config: SessionConfig,
+  store: CheckpointStore,
+): Promise<string> {
+  const { run, parts } = assembled;
+  const saved = new Map([...parts.states].map(([id, contract]) => [id, contract.save()]));
+  const tensors = await readTensors(allTensors(run, saved));
+  const manifest = await manifestOf(assembled, config, saved);
+  const { keep } = config.checkpoint ?? {};
+  return saveCheckpoint(store, { manifest, tensors }, { step: run.clock.step, keep });
+}
+
+/** Takes over the newest good checkpoint, all or nothing; `false` when there is none. */
+export async function restore(
+  assembled: Assembled,
+  config: SessionConfig,
+  store: CheckpointStore,
+  { waive = [] }: LoadOptions,
+): Promise<boolean> {
+  const { run, parts } = assembled;
+  const found = await loadLatest(store, (name, error) =>
+    run.telemetry.emit('warning', { message: `passed over checkpoint ${name}: ${String(error)}` }),
+  );
+  if (!found) return false;
+  const saved = found.manifest as RunManifest;
+  const now = await manifestOf(assembled, config, new Map());
+  refuse(store, mismatches(saved, now, [...parts.states.keys()]), waive);
+  takeOver(assembled, found, saved);
+  return true;
+}
+
+async function manifestOf(
+  { run, parts, resolved, backend }: Assembled,
+  config: SessionConfig,
+  saved: ReadonlyMap<string, SavedState>,
+): Promise<RunManifest> {
+  const states = [...saved].map(([id, { json }]) => {
+    const { version } = parts.states.get(id)!;
+    return [id, { version, ...(json !== undefined && { json }) }];
+  });
+  return {
+    seed: run.seed,
+    clock: { ...run.clock },
+    epoch: run.epoch,
+    history: run.history,
+    preset: resolved.manifest,
+    backend: { name: backend.backend, simd: backend.simd, threads: backend.threads },
+    versions: { tfjs: tfjsVersion },
+    data: (await config.train?.fingerprint()) ?? null,
+    topology: topologyOf(run),
+    edits: run.structure.edits,
+    states: Object.fromEntries(states),
+  };
+}
+
+/** Null for models with layers that are not registered: they train, but cannot be described. */
+function topologyOf(run: Run): unknown {
+  try {
+    return graphOf(run.structure.layersModel).topology;
+  } catch {
+    return null;
+  }
+}
+
+function allTensors(run: Run, saved: ReadonlyMap<string, SavedState>): NamedTensors {
+  const { parameters, slots } = run;
+  const named: [string, tf.Tensor][] = Object.entries(parameters.values()).map(([path, value]) => [
+    `parameters/${path}`,
+    value,
+  ]);
+  for (const [slot, tensors] of Object.entries(slots)) {
+    for (const [path, tensor] of Object.entries(tensors)) named.push([slotKey(slot, path), tensor]);
+  }
+  for (const [id, { tensors = {} }] of saved) {
+    for (const [name, tensor] of Object.entries(tensors)) named.push([`states/${id}/${name}`, tensor]);
+  }
+  return Object.fromEntries(named);
+}
+
+function slotKey(slot: string, path: string): string {
+  return `slots/${slot}/${path}`;
+}
+
+function refuse(
+  { location }: CheckpointStore,
+  found: readonly { readonly name: string; readonly problem: string }[],
+  waive: readonly string[],
+): void {
+  const left = found.filter(({ name }) => !waive.includes(name));
+  if (left.length === 0) return;
+  throw new EspalierError('checkpoint/mismatch', {
+    problem: `the checkpoint in ${location} was made by another run: ${left.map(({ problem }) => problem).join('; ')}`,
+    fix: `Use the run's own configuration, or accept by name: load({ waive: [${left.map(({ name }) => `'${name}'`).join(', ')}] }). The checkpoint is untouched.`,
+  });
+}
+
+function takeOver({ run, parts }: Assembled, { tensors }: Checkpoint, saved: RunManifest): void {
+  const restored = tf.tidy(() =>
+    Object.fromEntries([...tensors].map(([name, entry]) => [name, tf.keep(toTensor(entry))])),
+  );
+  try {
+    const states = statesOf(parts.states, saved, restored);
+    if (saved.edits.length > run.structure.edits.length) run.structure.rebuild(saved, under(restored, 'parameters/'));
+    run.parameters.assign(pick(run.parameters.paths, (path) => `parameters/${path}`, restored));
+    run.initSlots((slot, path, fresh) => restored[slotKey(slot, path)]?.clone() ?? fresh);
+    for (const { contract, state } of states) contract.load(state);
+  } finally {
+    tf.dispose(restored);
+  }
+  Object.assign(run.clock, saved.clock);
+  run.epoch = saved.epoch;
+  run.history = [...saved.history];
+}
+
+/** Every plugin's state in its current version, before any is loaded. */
+function statesOf(
+  contracts: ReadonlyMap<string, StateContract>,
+  saved: RunManifest,
+  restored: NamedTensors,
+): { contract: StateContract; state: SavedState }[] {
+  return [...contracts].flatMap(([id, contract]) => {
+    const entry = saved.states[id];
+    if (!entry) return [];
+    const state = { json: entry.json, tensors: under(restored, `states/${id}/`) };
+    if (entry.version === contract.version) return [{ contract, state }];
+    if (contract.migrate && entry.version < contract.version) {
+      return [{ contract, state: contract.migrate(state, entry.version) }];
+    }
+    throw new EspalierError('checkpoint/state-version', {
+      problem: `plugin '${id}' keeps state version ${contract.version} and cannot read version ${entry.version}`,
+      fix: 'Use the plugin release that wrote it, or one with a migrate function.',
+    });
+  });
+}
+
+function under(tensors: NamedTensors, prefix: string): NamedTensors {
+  const mine = Object.entries(tensors).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(mine.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
+}
+
+function pick(
+  paths: readonly string[],
+  key: (path: string) => string,
+  tensors: NamedTensors,
+): NamedTensors {
+  const found = paths.flatMap((path) => {
+    const tensor = tensors[key(path)];
+    return tensor ? [[path, tensor] as const] : [];
+  });
+  return Object.fromEntries(found);
+}

@@ -1,0 +1,168 @@
+import { LayersModel } from '@tensorflow/tfjs-layers';
+import type { NamedTensors } from './batch.js';
+import { EspalierError, suggest } from './errors.js';
+import { buildModel, graphOf, Network, viewOf, withKeyedInit } from './model/index.js';
+import type { ModelEdit, ModelGraph, ModelView } from './model/index.js';
+import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
+import { keyedStream } from './random.js';
+
+/** A model, or how to make one. Initial weights come from keyed streams when the run makes it. */
+export type ModelSource = LayersModel | (() => LayersModel | Promise<LayersModel>);
+
+interface Auxiliary {
+  readonly network: Network;
+  readonly model: LayersModel;
+  readonly group: string;
+}
+
+/** One line of the edit log: provenance, for checkpoints and `inspect()`. */
+export interface EditRecord {
+  readonly plugin: string;
+  readonly phase: 'setup' | 'transform';
+  readonly outputs: readonly string[];
+}
+
+interface Rebuilt {
+  readonly topology: unknown;
+  readonly edits: readonly EditRecord[];
+}
+
+/** The networks of a run and all that is known about their structure. */
+export class Structure {
+  readonly edits: EditRecord[] = [];
+  readonly ownOutputs: readonly string[];
+  readonly #auxiliaries: Auxiliary[] = [];
+  readonly #features = new Set<string>();
+  readonly #groupings: [string, (path: string) => boolean][] = [];
+  #network: Network | undefined;
+  #parameters: ParameterSet | undefined;
+  #view: ModelView | undefined;
+
+  private constructor(
+    private model: LayersModel,
+    private mine: boolean,
+    private readonly seed: number,
+  ) {
+    this.ownOutputs = new Network(model).outputNames;
+  }
+
+  /** Makes the model, or takes the caller's, which then stays the caller's. */
+  static async create(source: ModelSource, seed: number): Promise<Structure> {
+    const made = typeof source === 'function';
+    const model = made ? await keyedBuild(seed, source) : source;
+    checkModel(model);
+    return new Structure(model, made, seed);
+  }
+
+  get network(): Network {
+    return (this.#network ??= new Network(this.model));
+  }
+
+  get parameters(): ParameterSet {
+    return (this.#parameters ??= new ParameterSet(
+      [
+        { parameters: this.network.parameters, group: DEFAULT_GROUP },
+        ...this.#auxiliaries.map(({ network, group }) => ({ parameters: network.parameters, group })),
+      ],
+      this.#groupings,
+    ));
+  }
+
+  get features(): readonly string[] {
+    return [...this.#features];
+  }
+
+  get view(): ModelView {
+    return (this.#view ??= viewOf(this.model, this.ownOutputs));
+  }
+
+  get layersModel(): LayersModel {
+    return this.model;
+  }
+
+  requestFeatures(layers: readonly string[]): void {
+    const known = this.view.layers.map((layer) => layer.name);
+    for (const layer of layers) {
+      if (!known.includes(layer)) {
+        throw new EspalierError('model/unknown-layer', {
+          problem: `the model has no layer '${layer}'`,
+          fix: suggest(layer, known),
+        });
+      }
+      this.#features.add(layer);
+    }
+  }
+
+  group(name: string, belongs: (path: string) => boolean): void {
+    this.#groupings.push([name, belongs]);
+    this.#parameters = undefined;
+  }
+
+  /** Replaces the model by an edited one; nothing changes when the edit is refused. */
+  edit(change: ModelEdit, plugin: string, phase: EditRecord['phase']): void {
+    const graph = change(graphOf(this.model));
+    const edited = keyedSync(this.seed, () => buildModel(graph));
+    this.#replace(edited);
+    this.edits.push({ plugin, phase, outputs: this.network.outputNames });
+  }
+
+  /** Takes over a checkpoint's topology: of a model that was transformed after setup. */
+  rebuild({ topology, edits }: Rebuilt, weights: NamedTensors): void {
+    this.#replace(buildModel({ topology: topology as ModelGraph['topology'], weights }));
+    this.edits.splice(0, this.edits.length, ...edits);
+  }
+
+  addNetwork(make: () => LayersModel, plugin: string, group: string): Network {
+    const model = keyedSync(this.seed, make, plugin);
+    const network = new Network(model, `${plugin}:`);
+    this.#auxiliaries.push({ network, model, group });
+    this.#parameters = undefined;
+    return network;
+  }
+
+  dispose(): void {
+    this.#network?.dispose();
+    if (this.mine) this.model.dispose();
+    for (const { network, model } of this.#auxiliaries) {
+      network.dispose();
+      model.dispose();
+    }
+  }
+
+  #replace(model: LayersModel): void {
+    this.#network?.dispose();
+    if (this.mine) this.model.dispose();
+    this.model = model;
+    this.mine = true;
+    this.#network = undefined;
+    this.#parameters = undefined;
+    this.#view = undefined;
+  }
+}
+
+function keyedSync<T>(seed: number, make: () => T, owner = 'model'): T {
+  return withKeyedInit((layer, weight) => keyedStream(seed, 'init', owner, layer, weight), make);
+}
+
+/** A factory may be asynchronous (it may load a model); keyed streams cover its synchronous part. */
+async function keyedBuild(
+  seed: number,
+  make: () => LayersModel | Promise<LayersModel>,
+): Promise<LayersModel> {
+  return keyedSync(seed, make);
+}
+
+/** A model of another copy of tfjs-layers has other classes; nothing would fit together. */
+function checkModel(model: unknown): void {
+  if (model instanceof LayersModel) return;
+  const foreign = typeof (model as { predict?: unknown } | undefined)?.predict === 'function';
+  throw new EspalierError(foreign ? 'session/two-tfjs' : 'session/model', {
+    problem: foreign
+      ? 'the model comes from another copy of @tensorflow/tfjs-layers than the one Espalier uses'
+      : 'model must be a tf.LayersModel or a function that returns one',
+    ...(!foreign && { received: model }),
+    fix: foreign
+      ? 'Keep one copy: npm ls @tensorflow/tfjs-core @tensorflow/tfjs-layers, then npm dedupe.'
+      : 'Pass model: () => tf.sequential({ layers: [ … ] }).',
+  });
+}

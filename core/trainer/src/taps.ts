@@ -1,0 +1,192 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncHook, SyncWaterfallHook } from 'tapable';
+import type { Clock } from './batch.js';
+import { attribute, EspalierError } from './errors.js';
+import { HOOKS } from './hooks.js';
+import type { HookArguments, HookKind, HookName, Tap, TapPoint } from './hooks.js';
+import { checkNotDisposed } from './ownership.js';
+import { sortByOrder } from './order.js';
+import type { Order, Placed } from './order.js';
+
+/** What one tap cost so far. */
+export interface TapTrace {
+  readonly plugin: string;
+  readonly hook: HookName;
+  calls: number;
+  milliseconds: number;
+  /** Tensors and bytes alive after its calls that were not before; growth without end is a leak. */
+  tensors: number;
+  bytes: number;
+}
+
+interface Registered {
+  readonly id: string;
+  readonly hook: HookName;
+  readonly fn: (argument: never) => unknown;
+  readonly order: Order;
+  readonly trace: TapTrace;
+}
+
+type AnyHook = {
+  tap(name: string, fn: (argument: unknown) => unknown): void;
+  tapPromise(name: string, fn: (argument: unknown) => Promise<unknown>): void;
+  call(argument: unknown): unknown;
+  promise(argument: unknown): Promise<unknown>;
+};
+
+const MAKE: Readonly<Record<HookKind, () => unknown>> = {
+  sync: () => new SyncHook(['argument']),
+  'sync-waterfall': () => new SyncWaterfallHook(['argument']),
+  async: () => new AsyncSeriesHook(['argument']),
+  'async-waterfall': () => new AsyncSeriesWaterfallHook(['argument']),
+};
+
+/**
+ * All taps of a run: collected while plugins apply, sorted once, then registered with tapable in
+ * final order (tapable's own `before` and `stage` are never used). Every tap is wrapped once: it is
+ * timed, its tensors are counted, and what it throws names the plugin, the hook and the step.
+ */
+export class Taps {
+  readonly #registered: Registered[] = [];
+  readonly #hooks = new Map<HookName, AnyHook>();
+  readonly #order = new Map<HookName, readonly Placed<Registered>[]>();
+
+  constructor(
+    private readonly clock: Clock,
+    /** Gives a plugin its own view of an argument (the ledger checks who writes). */
+    private readonly adapt: <H extends HookName>(
+      plugin: string,
+      hook: H,
+      argument: HookArguments[H],
+    ) => HookArguments[H],
+  ) {}
+
+  /** What plugin `id` holds for `hook`. */
+  point<H extends HookName>(id: string, hook: H, pluginOrder: Order): TapPoint<H> {
+    return {
+      tap: (fn: Tap<H>, order: Order = {}) => {
+        const trace = { plugin: id, hook, calls: 0, milliseconds: 0, tensors: 0, bytes: 0 };
+        this.#registered.push({ id, hook, fn, order: merge(pluginOrder, order), trace });
+      },
+    };
+  }
+
+  /** Sorts and registers. After this no tap can be added. */
+  seal(known: readonly string[]): void {
+    for (const hook of Object.keys(HOOKS) as HookName[]) {
+      const mine = this.#registered.filter((tap) => tap.hook === hook);
+      const sorted = sortByOrder(mine, known, `hook '${hook}'`);
+      this.#order.set(hook, sorted);
+      if (sorted.length > 0) this.#hooks.set(hook, this.#register(hook, sorted));
+    }
+  }
+
+  /** Fires a synchronous hook; gives back the waterfall's value. */
+  call<H extends HookName>(hook: H, argument: HookArguments[H]): HookArguments[H] {
+    const result = this.#hooks.get(hook)?.call(argument);
+    return (result as HookArguments[H] | undefined) ?? argument;
+  }
+
+  /** Fires an asynchronous hook; gives back the waterfall's value. */
+  async fire<H extends HookName>(hook: H, argument: HookArguments[H]): Promise<HookArguments[H]> {
+    const result = await this.#hooks.get(hook)?.promise(argument);
+    return (result as HookArguments[H] | undefined) ?? argument;
+  }
+
+  used(hook: HookName): boolean {
+    return this.#hooks.has(hook);
+  }
+
+  /** Plugins on a hook in firing order, each with the reasons for its place. */
+  orderOf(hook: HookName): readonly { plugin: string; because: readonly string[] }[] {
+    return (this.#order.get(hook) ?? []).map(({ item, because }) => ({ plugin: item.id, because }));
+  }
+
+  get trace(): readonly TapTrace[] {
+    return this.#registered.map((tap) => tap.trace);
+  }
+
+  #register(hook: HookName, sorted: readonly Placed<Registered>[]): AnyHook {
+    const made = MAKE[HOOKS[hook].kind]() as AnyHook;
+    for (const { item } of sorted) {
+      if (HOOKS[hook].kind.startsWith('async')) made.tapPromise(item.id, this.#wrapAsync(item));
+      else made.tap(item.id, this.#wrapSync(item));
+    }
+    return made;
+  }
+
+  #wrapSync(tap: Registered): (argument: unknown) => unknown {
+    return (argument) => {
+      const done = measure(tap.trace);
+      try {
+        const result = tap.fn(this.#argument(tap, argument));
+        if (isPromise(result)) throw promiseInSyncHook(tap.hook);
+        checkNotDisposed(argument);
+        return checkReturn(tap.hook, result);
+      } catch (error) {
+        throw attribute(error, this.#place(tap));
+      } finally {
+        done();
+      }
+    };
+  }
+
+  #wrapAsync(tap: Registered): (argument: unknown) => Promise<unknown> {
+    return async (argument) => {
+      const done = measure(tap.trace);
+      try {
+        const result = await tap.fn(this.#argument(tap, argument));
+        checkNotDisposed(argument);
+        return checkReturn(tap.hook, result);
+      } catch (error) {
+        throw attribute(error, this.#place(tap));
+      } finally {
+        done();
+      }
+    };
+  }
+
+  #argument(tap: Registered, argument: unknown): never {
+    return this.adapt(tap.id, tap.hook, argument as HookArguments[HookName]) as never;
+  }
+
+  #place({ id, hook }: Registered) {
+    return { plugin: id, hook, step: this.clock.step };
+  }
+}
+
+function merge(a: Order, b: Order): Order {
+  const both = (key: keyof Order) => [...(a[key] ?? []), ...(b[key] ?? [])];
+  return { before: both('before'), after: both('after'), optional: both('optional') };
+}
+
+function measure(trace: TapTrace): () => void {
+  const { numTensors, numBytes } = tf.engine().state;
+  const start = performance.now();
+  return () => {
+    const { state } = tf.engine();
+    trace.calls += 1;
+    trace.milliseconds += performance.now() - start;
+    trace.tensors += state.numTensors - numTensors;
+    trace.bytes += state.numBytes - numBytes;
+  };
+}
+
+function isPromise(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | undefined)?.then === 'function';
+}
+
+function promiseInSyncHook(hook: HookName): EspalierError {
+  return new EspalierError('hooks/promise', {
+    problem: `'${hook}' is synchronous (it runs inside the gradient), but its tap returned a Promise`,
+    fix: `Make the tap a plain function; asynchronous work goes to beforeStep or afterStep.`,
+  });
+}
+
+function checkReturn(hook: HookName, result: unknown): unknown {
+  if (!HOOKS[hook].kind.endsWith('waterfall') || result !== undefined) return result;
+  throw new EspalierError('hooks/no-return', {
+    problem: `'${hook}' hands a value from tap to tap, but its tap returned nothing`,
+    fix: 'Return the argument, changed or not.',
+  });
+}

@@ -1,0 +1,67 @@
+import { EventEmitter } from 'eventemitter3';
+
+/** Everything a run reports. Events observe: removing every listener changes no result. */
+export interface TelemetryEvents {
+  /** A fit begins; `stepsPerEpoch` where the source knows it. */
+  start: { readonly epochs: number; readonly epoch: number; readonly stepsPerEpoch?: number };
+  epochStart: { readonly epoch: number };
+  /** At log intervals: the loss and its weighted terms of this step. */
+  step: {
+    readonly epoch: number;
+    readonly step: number;
+    readonly total: number;
+    readonly terms: Readonly<Record<string, number>>;
+  };
+  epoch: { readonly epoch: number; readonly metrics: Readonly<Record<string, number>> };
+  checkpoint: { readonly name: string; readonly step: number };
+  /** Something the user should know; `plugin` when it comes from one. */
+  warning: { readonly message: string; readonly plugin?: string };
+  finish: { readonly status: string; readonly reason?: string };
+}
+
+export type TelemetryEvent = keyof TelemetryEvents;
+
+type Listener<E extends TelemetryEvent> = (data: TelemetryEvents[E]) => void;
+
+/**
+ * The run's event emitter (eventemitter3), made safe: a listener that throws is reported as a
+ * `warning` and never reaches the trainer.
+ *
+ * @example
+ * session.telemetry.on('epoch', ({ epoch, metrics }) => console.log(epoch, metrics));
+ */
+export class Telemetry {
+  readonly #emitter = new EventEmitter();
+  readonly #wrapped = new Map<unknown, (data: unknown) => void>();
+
+  on<E extends TelemetryEvent>(event: E, listener: Listener<E>): this {
+    const wrapped = (data: unknown) => this.#guard(event, listener as (data: unknown) => void, data);
+    this.#wrapped.set(listener, wrapped);
+    this.#emitter.on(event, wrapped);
+    return this;
+  }
+
+  off<E extends TelemetryEvent>(event: E, listener: Listener<E>): this {
+    this.#emitter.off(event, this.#wrapped.get(listener));
+    this.#wrapped.delete(listener);
+    return this;
+  }
+
+  removeAllListeners(): void {
+    this.#emitter.removeAllListeners();
+    this.#wrapped.clear();
+  }
+
+  emit<E extends TelemetryEvent>(event: E, data: TelemetryEvents[E]): void {
+    this.#emitter.emit(event, data);
+  }
+
+  #guard(event: TelemetryEvent, listener: (data: unknown) => void, data: unknown): void {
+    try {
+      listener(data);
+    } catch (error) {
+      const message = `a listener of '${event}' threw: ${error instanceof Error ? error.message : String(error)}`;
+      if (event !== 'warning') this.emit('warning', { message });
+    }
+  }
+}

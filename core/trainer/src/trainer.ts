@@ -1,0 +1,197 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Batch, NamedTensors } from './batch.js';
+import { toBatch } from './batches.js';
+import { EspalierError } from './errors.js';
+import { evaluate } from './evaluation.js';
+import type { EpochResult, StepLog } from './hooks.js';
+import { checkFinite, logOf } from './finite.js';
+import { keyedStream } from './random.js';
+import type { Run } from './run.js';
+import { scoped } from './scoped.js';
+import { disposeRaw } from './source.js';
+import type { RawBatch, Source } from './source.js';
+
+/** How long to fit. */
+export interface FitOptions {
+  /** Train until this many epochs are done in all, those of a resumed or earlier fit included. */
+  readonly epochs: number;
+  /** Ends the fit after the step under way, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+/** How a fit ended. */
+export interface FitResult {
+  readonly status: 'completed' | 'stopped' | 'aborted';
+  readonly reason?: string;
+  /** Every epoch of the run so far, resumed ones included. */
+  readonly history: readonly EpochResult[];
+}
+
+/** The loop: epochs, in them steps; `finish` fires however it ends. */
+export async function fit(run: Run, train: Source, { epochs, signal }: FitOptions): Promise<FitResult> {
+  const { clock, taps, telemetry } = run;
+  run.stopReason = undefined;
+  telemetry.emit('start', { epochs, epoch: clock.epoch, stepsPerEpoch: stepsPerEpoch(run, train) });
+  let status = 'failed';
+  try {
+    while (clock.epoch < epochs && !stopping(run, signal)) await runEpoch(run, train, signal);
+    status = signal?.aborted ? 'aborted' : run.stopReason === undefined ? 'completed' : 'stopped';
+    if (status === 'aborted') await run.saveCheckpoint?.();
+    return { status: status as FitResult['status'], reason: run.stopReason, history: run.history };
+  } finally {
+    await taps.fire('finish', { clock });
+    telemetry.emit('finish', { status, reason: run.stopReason });
+  }
+}
+
+async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<void> {
+  const { clock, taps, telemetry } = run;
+  if (clock.batch === 0) {
+    await taps.fire('epochStart', { clock });
+    telemetry.emit('epochStart', { epoch: clock.epoch });
+  }
+  for await (const raw of windows(run, train)) {
+    try {
+      await trainStep(run, raw);
+    } finally {
+      raw.forEach(disposeRaw);
+    }
+    await run.afterStep?.();
+    if (stopping(run, signal)) return;
+  }
+  await endEpoch(run);
+}
+
+async function endEpoch(run: Run): Promise<void> {
+  const { clock, taps, telemetry } = run;
+  if (clock.batch === 0) throw emptySource();
+  const metrics = { ...run.epochMeans(), ...(await validate(run)) };
+  const result = { clock: { ...clock }, metrics };
+  run.history.push(result);
+  await taps.fire('epochEnd', result);
+  telemetry.emit('epoch', { epoch: clock.epoch, metrics });
+  clock.epoch += 1;
+  clock.batch = 0;
+  run.resetEpoch();
+  await run.afterEpoch?.();
+}
+
+async function validate(run: Run): Promise<Record<string, number>> {
+  if (!run.validation) return {};
+  const metrics = await evaluate(run, run.validation);
+  return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`val/${name}`, value]));
+}
+
+/** Groups the source's batches into windows of `accumulate` micro-batches; the last may be short. */
+async function* windows(run: Run, train: Source): AsyncGenerator<RawBatch[]> {
+  const { clock, seed, accumulate } = run;
+  const stream = keyedStream(seed, 'data', clock.epoch);
+  let window: RawBatch[] = [];
+  try {
+    for await (const raw of train.iterate({ epoch: clock.epoch, skip: clock.batch, stream })) {
+      window.push(raw);
+      if (window.length < accumulate) continue;
+      const full = window;
+      window = [];
+      yield full;
+    }
+    const rest = window;
+    window = [];
+    if (rest.length > 0) yield rest;
+  } finally {
+    window.forEach(disposeRaw);
+  }
+}
+
+/**
+ * One optimizer step, in firing order: batch → beforeStep → [targets → loss] → gradients →
+ * beforeApply → optimizer → afterApply → afterStep. The raw tensors stay the caller's.
+ */
+export async function trainStep(run: Run, raw: readonly RawBatch[]): Promise<StepLog> {
+  const { clock, taps } = run;
+  const window: Batch[] = [];
+  const step = { window, clock };
+  const statistics = new Map<string, Tensor>();
+  const held: Tensor[] = [];
+  try {
+    for (const [i, one] of raw.entries()) {
+      const batch = await toBatch(one, clock.micro + i, run.batchSpec);
+      window.push(await taps.fire('batch', batch));
+      run.seen.push(window[i]!);
+    }
+    await taps.fire('beforeStep', step);
+
+    const { gradients, flags, terms } = scoped(() => accumulateWindow(run, window, statistics));
+    held.push(flags, ...Object.values(gradients));
+    const numbers = await flags.data();
+    await checkFinite(numbers, { clock, window, terms, paths: Object.keys(gradients) });
+
+    taps.call('beforeApply', step);
+    applyUpdates(run, gradients, statistics);
+    clock.micro += window.length;
+    clock.batch += window.length;
+    clock.step += 1;
+    taps.call('afterApply', step);
+
+    const log = logOf(numbers, Object.keys(gradients).length, terms);
+    run.addToEpoch(log, window);
+    run.report(log);
+    await taps.fire('afterStep', { ...step, log });
+    return log;
+  } finally {
+    tf.dispose([...held, ...statistics.values()]);
+    run.disposeReplaced(raw);
+  }
+}
+
+/** The synchronous zone: every micro-batch's gradients, scaled by its share of the weight. */
+function accumulateWindow(run: Run, window: readonly Batch[], statistics: Map<string, Tensor>) {
+  const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
+  const parts = window.map((batch) => {
+    const part = run.objective.gradients(batch, {}, statistics);
+    return { ...part, share: window.length === 1 ? 1 : batch.weightSum / (weight || 1) };
+  });
+  const scaled = (tensor: Tensor, share: number) => (share === 1 ? tensor : tf.mul(tensor, share));
+  const sum = (tensors: Tensor[]) => (tensors.length === 1 ? tensors[0]! : tf.addN(tensors));
+  const paths = [...new Set(parts.flatMap((part) => Object.keys(part.gradients)))];
+  const accumulated = Object.fromEntries(
+    paths.map((path) => [
+      path,
+      sum(parts.flatMap(({ gradients: g, share }) => (g[path] ? [scaled(g[path], share)] : []))),
+    ]),
+  );
+  const gradients = run.taps.call('gradients', accumulated);
+  const values = sum(parts.map((part) => scaled(part.values, part.share)));
+  const sums = Object.values(gradients).map((gradient) => tf.sum(gradient));
+  const flags = sums.length > 0 ? tf.concat([tf.stack(sums), values]) : values;
+  Object.values(gradients).forEach((gradient) => tf.keep(gradient));
+  return { gradients, flags: tf.keep(flags), terms: parts[0]!.terms };
+}
+
+/** Optimizer, then parameters, slots and moving statistics: all or nothing. */
+function applyUpdates(run: Run, gradients: NamedTensors, statistics: Map<string, Tensor>): void {
+  const { parameters, optimizer, clock } = run;
+  tf.tidy(() => {
+    const params = parameters.values(parameters.trainable);
+    const { updates, slots } = optimizer.update(gradients, run.slots, params, { step: clock.step });
+    const next = Object.entries(updates).map(([path, update]) => [path, tf.add(params[path]!, update)]);
+    run.replaceSlots(slots);
+    parameters.assign(Object.fromEntries([...next, ...statistics]));
+  });
+}
+
+function stopping(run: Run, signal?: AbortSignal): boolean {
+  return run.stopReason !== undefined || signal?.aborted === true;
+}
+
+function stepsPerEpoch(run: Run, { batchesPerEpoch }: Source): number | undefined {
+  return batchesPerEpoch === undefined ? undefined : Math.ceil(batchesPerEpoch / run.accumulate);
+}
+
+function emptySource(): EspalierError {
+  return new EspalierError('source/empty', {
+    problem: 'the training source gave no batch in this epoch',
+    fix: 'Check the data, or the iterator: it must start anew each epoch.',
+  });
+}

@@ -1,0 +1,45 @@
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { benchBackend } from './backend.js';
+import { round } from './measure.js';
+import type { Figure } from './measure.js';
+import { benchOverhead } from './overhead.js';
+
+const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
+  backend: benchBackend,
+  overhead: benchOverhead,
+};
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false } },
+});
+const unknown = positionals.find((name) => !BENCHES[name]);
+if (unknown !== undefined) {
+  console.error(`No bench '${unknown}'. Known: ${Object.keys(BENCHES).join(', ')}.`);
+  process.exit(2);
+}
+const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}`;
+const failed: Figure[] = [];
+if (!values.json) console.log(`Machine: ${machine}`);
+for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
+  if (!values.json) console.log(`\n${name}`);
+  for (const figure of await BENCHES[name]!()) {
+    const ok = figure.target === undefined || figure.value <= figure.target;
+    if (!ok) failed.push(figure);
+    report({ ...figure, name: `${name}/${figure.name}` }, ok);
+  }
+}
+if (failed.length > 0) {
+  console.error(`\n${failed.length} target(s) missed: ${failed.map(({ name }) => name).join(', ')}`);
+  process.exitCode = 1;
+}
+
+function report({ name, value, unit, target, spread }: Figure, ok: boolean): void {
+  if (values.json) {
+    console.log(JSON.stringify({ name, value, unit, target, ok, spread, machine }));
+    return;
+  }
+  const goal = target === undefined ? '' : ` (target ≤ ${target} ${unit}: ${ok ? 'ok' : 'MISSED'})`;
+  console.log(`  ${name}: ${round(value)} ${unit}${goal}${spread ? `   ${spread}` : ''}`);
+}

@@ -1,0 +1,70 @@
+/** Median and spread of one contender, in milliseconds. */
+export interface Timing {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A number worth reporting, against its target. */
+export interface Figure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  /** The largest value that is good enough; none: the figure is for information. */
+  readonly target?: number;
+  /** Median [min–max] of what it was computed from. */
+  readonly spread?: string;
+}
+
+/** Something to time: once per round, after one call that is not counted. */
+export type Contender = () => unknown | Promise<unknown>;
+
+/**
+ * Times contenders in turn, round after round, so that a machine that slows down slows them all.
+ * `repeat` calls make one measurement.
+ */
+export async function timeInTurn<K extends string>(
+  contenders: Readonly<Record<K, Contender>>,
+  { rounds = 7, repeat = 1 } = {},
+): Promise<Record<K, Timing>> {
+  const names = Object.keys(contenders) as K[];
+  const samples = new Map(names.map((name) => [name, [] as number[]]));
+  for (const name of names) await contenders[name]();
+  for (let round = 0; round < rounds; round++) {
+    for (const name of names) {
+      const start = performance.now();
+      for (let i = 0; i < repeat; i++) await contenders[name]();
+      samples.get(name)!.push((performance.now() - start) / repeat);
+    }
+  }
+  return Object.fromEntries(names.map((name) => [name, timing(samples.get(name)!)])) as Record<
+    K,
+    Timing
+  >;
+}
+
+function timing(samples: readonly number[]): Timing {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return { median: sorted[sorted.length >> 1]!, min: sorted[0]!, max: sorted[sorted.length - 1]! };
+}
+
+/** The ratio of two medians, with both spreads. */
+export function ratio(
+  name: string,
+  numerator: Timing,
+  denominator: Timing,
+  target?: number,
+): Figure {
+  const value = numerator.median / denominator.median;
+  const spread = `${show(numerator)} / ${show(denominator)} ms`;
+  return { name, value, unit: '×', spread, ...(target !== undefined && { target }) };
+}
+
+function show({ median, min, max }: Timing): string {
+  return `${round(median)} [${round(min)}–${round(max)}]`;
+}
+
+/** Three significant digits. */
+export function round(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}

@@ -1,0 +1,89 @@
+import { useBackend } from '@espalier/backend';
+import {
+  createSession,
+  crossEntropy,
+  definePlugin,
+  HOOKS,
+  sgd,
+} from '@espalier/core';
+import type { HookName, Plugin, Session } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import * as z from 'zod';
+import type { Figure, Timing } from './measure.js';
+import { timeInTurn } from './measure.js';
+import { mlp, noise } from './networks.js';
+
+const BATCH = 128;
+const RATE = 0.01;
+
+/** Added time per step over the same step written by hand; tensors over 2 000 steps. */
+export async function benchOverhead(): Promise<readonly Figure[]> {
+  const backend = await useBackend({ prefer: ['wasm'] });
+  const { x, y } = noise([BATCH, 784], 10);
+  const byHand = handWritten(mlp(), x, y);
+  const bare = await open([]);
+  const ten = await open(Array.from({ length: 10 }, (_, i) => noOp({}, { id: `no-op-${i}` })));
+  const step = (session: Session) => () => session.step({ x, y });
+  const times = await timeInTurn(
+    { byHand, bare: step(bare), ten: step(ten) },
+    { rounds: 15, repeat: 40 },
+  );
+  const flat = await growth(step(bare), 2000);
+  await bare.dispose();
+  await ten.dispose();
+  backend.dispose();
+  return [
+    added('added per step', times.bare, times.byHand, 1, 150),
+    added('added per no-op plugin on every hook', times.ten, times.bare, 10, 5),
+    { name: 'tensors grown over 2 000 steps', value: flat, unit: 'tensors', target: 0 },
+  ];
+}
+
+/** The same step by hand: forward, gradients, SGD. No ledger, no finite check. */
+function handWritten(model: LayersModel, x: tf.Tensor, y: tf.Tensor1D): () => void {
+  const optimizer = tf.train.sgd(RATE);
+  const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+  return () => {
+    const { value, grads } = tf.variableGrads(() => {
+      const logits = model.apply(x, { training: true }) as tf.Tensor2D;
+      const picked = tf.mul(tf.oneHot(y, 10), tf.logSoftmax(logits));
+      return tf.neg(tf.mean(tf.sum(picked, -1)));
+    }, variables);
+    optimizer.applyGradients(grads);
+    tf.dispose([value, grads]);
+  };
+}
+
+const noOp = definePlugin({
+  id: 'no-op',
+  version: '1.0.0',
+  options: z.strictObject({}),
+  effects: { batch: 'add', targets: 'transform', loss: 'add', gradients: 'transform', structure: 'add' },
+  stateless: true,
+  apply(ctx) {
+    for (const hook of Object.keys(HOOKS) as HookName[]) {
+      ctx.hooks[hook].tap(((argument: unknown) =>
+        HOOKS[hook].kind.endsWith('waterfall') ? argument : undefined) as never);
+    }
+  },
+});
+
+function open(plugins: readonly Plugin[]): Promise<Session> {
+  const optimizer = sgd({ learningRate: RATE });
+  return createSession({ model: mlp, loss: crossEntropy(), optimizer, plugins });
+}
+
+function added(name: string, more: Timing, less: Timing, per: number, target: number): Figure {
+  const value = (1000 * (more.median - less.median)) / per;
+  const show = ({ median, min, max }: Timing) =>
+    `${median.toFixed(3)} [${min.toFixed(3)}–${max.toFixed(3)}]`;
+  return { name, value, unit: 'µs', target, spread: `${show(more)} − ${show(less)} ms` };
+}
+
+async function growth(step: () => Promise<unknown>, steps: number): Promise<number> {
+  await step();
+  const before = tf.memory().numTensors;
+  for (let i = 0; i < steps; i++) await step();
+  return tf.memory().numTensors - before;
+}

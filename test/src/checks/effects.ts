@@ -1,0 +1,72 @@
+import { allows } from '@espalier/core';
+import type { NamedTensors, PluginContext } from '@espalier/core';
+import { firstDifference, valuesOf, withSession } from '../compare.js';
+import type { Values } from '../compare.js';
+import { demand } from '../fail.js';
+import { openSession } from '../subject.js';
+import type { Subject } from '../subject.js';
+import { watch } from '../watch.js';
+import type { Watched } from '../watch.js';
+
+/**
+ * Declared effects: no tap changes a parameter without a `weights:…` effect, none disposes a tensor
+ * that it was only shown, and none draws from `Math.random`.
+ */
+export async function checkEffectsDeclared(subject: Subject): Promise<void> {
+  const wrap = (plugin: ReturnType<Subject['factory']>) =>
+    watch(plugin, (tap) => {
+      const before = valuesOf(tap.context.parameters());
+      const result = withoutMathRandom(tap);
+      const after = () => look(tap, before, plugin.effects);
+      if (result instanceof Promise) return result.then((value) => (after(), value));
+      after();
+      return result;
+    });
+  await withSession(openSession(subject, { wrap }), (session) => session.fit({ epochs: 1 }));
+}
+
+function look({ hook, argument, context }: Watched, before: Values, effects: object): void {
+  const changed = firstDifference(before, parametersNow(context, hook));
+  const declared =
+    changed !== undefined && allows(effects as never, `weights:${changed}`, ['transform', 'own', 'add']);
+  demand(
+    changed === undefined || declared || hook === 'transform',
+    'declared effects',
+    `its ${hook} tap changed '${changed}' but declares no effect 'weights:${changed}'`,
+  );
+  for (const [name, tensor] of shown(argument)) {
+    demand(
+      !tensor.isDisposed,
+      'declared effects',
+      `its ${hook} tap disposed '${name}', which it does not own`,
+    );
+  }
+}
+
+function parametersNow(context: PluginContext, hook: string): Values {
+  const live = context.parameters();
+  const gone = Object.keys(live).find((path) => live[path]!.isDisposed);
+  demand(gone === undefined, 'declared effects', `its ${hook} tap disposed the parameter '${gone}'`);
+  return valuesOf(live);
+}
+
+function shown(argument: unknown): [string, NamedTensors[string]][] {
+  const { window = [], batch, ...rest } = argument as Record<string, never>;
+  const groups = [rest, batch, ...(window as object[])].flatMap((holder) =>
+    holder ? [holder['inputs'], holder['targets'], holder['outputs'], holder['features']] : [],
+  );
+  return groups.flatMap((group) => Object.entries((group ?? {}) as NamedTensors));
+}
+
+function withoutMathRandom(tap: Watched): unknown {
+  const original = Math.random;
+  Math.random = () => {
+    demand(false, 'declared effects', `its ${tap.hook} tap draws from Math.random; use ctx.random`);
+    return 0;
+  };
+  try {
+    return tap.run();
+  } finally {
+    Math.random = original;
+  }
+}

@@ -1,0 +1,33 @@
+import { memoryStore } from '@espalier/core';
+import type { Session } from '@espalier/core';
+import { firstDifference, trainedValues, withSession } from '../compare.js';
+import { demand } from '../fail.js';
+import { openSession } from '../subject.js';
+import type { Subject } from '../subject.js';
+
+/**
+ * Resume: training, a checkpoint in the middle of an epoch, and a new run that loads it and goes on
+ * end bit for bit where an undisturbed run ends.
+ */
+export async function checkResume(subject: Subject): Promise<void> {
+  const whole = await withSession(openSession(subject), (session) => trainedValues(session, 2));
+  const store = memoryStore();
+  const checkpoint = { store, everySteps: 2, everyEpochs: 1000, keep: 1 };
+  await withSession(openSession(subject, { more: { checkpoint } }), stopAfterCheckpoint);
+  const resumed = await withSession(openSession(subject, { more: { checkpoint } }), async (session) => {
+    demand(await session.load(), 'resume', 'no checkpoint was written');
+    return trainedValues(session, 2);
+  });
+  const differing = firstDifference(whole, resumed);
+  demand(
+    differing === undefined,
+    'resume',
+    `a resumed run ends elsewhere than an undisturbed one, first in '${differing}'; put all that the plugin remembers into ctx.keepState`,
+  );
+}
+
+async function stopAfterCheckpoint(session: Session): Promise<void> {
+  const stop = new AbortController();
+  session.telemetry.on('checkpoint', () => stop.abort());
+  await session.fit({ epochs: 2, signal: stop.signal });
+}

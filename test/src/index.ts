@@ -1,0 +1,11 @@
+export * from './compare.js';
+export * from './fail.js';
+export * from './fixtures.js';
+export * from './leaks.js';
+export * from './numeric.js';
+export { openSession } from './subject.js';
+export type { Case, Subject } from './subject.js';
+export { CHECKS, testPlugin } from './test-plugin.js';
+export type { TestPluginOptions } from './test-plugin.js';
+export { watch } from './watch.js';
+export type { Watched } from './watch.js';
