@@ -1,0 +1,34 @@
+import { cpu } from './candidates/cpu.js';
+import { wasm } from './candidates/wasm.js';
+import { nodeCpu, nodeGpu } from './node/native.js';
+import { refuseSecondCore } from './node/second-core.js';
+import { nodeThreads } from './node/wasm-threads.js';
+import { webgpu } from './node/webgpu.js';
+import { makeUseBackend } from './use-backend.js';
+
+export * from './shared.js';
+
+/**
+ * Chooses the fastest backend that works here, sets it, and makes it able to train: missing and slow
+ * kernels ({@link installKernels}) and wrong gradients ({@link installGradients}) are replaced until
+ * `dispose()`. Order: `@tensorflow/tfjs-node-gpu`, `@tensorflow/tfjs-node`, webgpu, wasm, cpu.
+ *
+ * Calling it again with the same choice changes nothing; what is installed goes when every caller
+ * has disposed.
+ *
+ * @throws TypeError for an unknown name in `prefer`.
+ * @throws RangeError for `threads` that is not a whole number from 1.
+ * @throws Error if none of the backends works, if wasm would have to change its threads while it
+ * runs, or if two copies of tfjs-core are loaded.
+ * @example
+ * ```ts
+ * const backend = await useBackend();
+ * console.log(backend.line); // backend wasm (@tensorflow/tfjs-backend-wasm 4.22.0, SIMD, 1 thread); …
+ * // … train …
+ * backend.dispose();
+ * ```
+ */
+export const useBackend = makeUseBackend({
+  candidates: [nodeGpu, nodeCpu, webgpu, wasm(nodeThreads), cpu],
+  refuseSecondCore,
+});
