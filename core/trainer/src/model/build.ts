@@ -1,0 +1,62 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Variable } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { EspalierError, suggest } from '../errors.js';
+import { checkRegistered } from './graph.js';
+import type { ModelGraph } from './graph.js';
+import { parametersOf } from './parameters.js';
+import { pruned } from './prune.js';
+
+/**
+ * Builds the model of a graph. Weights are copied; those that the graph lacks get initial values
+ * (from keyed streams inside {@link withKeyedInit}). Nothing is left behind when it throws.
+ *
+ * @throws EspalierError `model/unregistered-layer`, `model/unknown-weight`, `model/weight-shape`,
+ * `model/build`.
+ */
+export function buildModel(graph: ModelGraph): LayersModel {
+  checkRegistered(graph.topology.config);
+  const { topology, weights } = pruned(graph);
+  const before = new Set(Object.values(tf.engine().registeredVariables));
+  try {
+    const config = structuredClone(topology.config) as unknown as tf.serialization.ConfigDict;
+    const model = tfl.LayersModel.fromConfig<LayersModel>(tfl.LayersModel, config);
+    restore(model, { topology, weights });
+    return model;
+  } catch (cause) {
+    const made = Object.values(tf.engine().registeredVariables).filter((v) => !before.has(v));
+    made.forEach((variable) => variable.dispose());
+    if (cause instanceof EspalierError) throw cause;
+    throw new EspalierError('model/build', {
+      problem: `the model cannot be built from its graph: ${(cause as Error).message}`,
+      fix: 'Check the shapes around the edited layers, and that getConfig() of custom layers returns all that their constructor needs.',
+      cause,
+    });
+  }
+}
+
+function restore(model: LayersModel, { topology, weights }: ModelGraph): void {
+  const parameters = new Map(parametersOf(model).map((parameter) => [parameter.path, parameter]));
+  for (const [path, value] of Object.entries(weights)) {
+    const parameter = parameters.get(path);
+    if (!parameter) {
+      throw new EspalierError('model/unknown-weight', {
+        problem: `the graph has a value for '${path}', which is no weight of its layers`,
+        fix: suggest(path, [...parameters.keys()]),
+      });
+    }
+    if (!tf.util.arraysEqual([...parameter.shape], value.shape)) {
+      throw new EspalierError('model/weight-shape', {
+        problem: `weight '${path}' has shape [${parameter.shape.join(', ')}]`,
+        received: value.shape,
+      });
+    }
+    // Not variable.write: it would apply the constraint, and the copy would not be exact.
+    (parameter.variable.read() as Variable).assign(value);
+  }
+  for (const path of topology.frozen) {
+    const variable = parameters.get(path)?.variable as { trainable: boolean } | undefined;
+    if (variable) variable.trainable = false;
+  }
+}

@@ -1,0 +1,137 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { NamedTensors } from '../batch.js';
+import { EspalierError } from '../errors.js';
+import { automaticStem } from './names.js';
+import { canonicalNames, functional, parametersOf } from './parameters.js';
+import type { Layer } from './parameters.js';
+
+/** A layer's output: its name, which of its calls, which of that call's outputs. */
+export type OutputRef = readonly [layer: string, call: number, output: number, kwargs?: object];
+
+/** A layer and, for each of its calls, where the inputs come from. */
+export interface LayerEntry {
+  readonly name: string;
+  readonly className: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly inboundNodes: readonly (readonly OutputRef[])[];
+}
+
+/** What `LayersModel.getConfig` gives, with canonical names. */
+export interface GraphConfig {
+  readonly name: string;
+  readonly layers: readonly LayerEntry[];
+  readonly inputLayers: readonly OutputRef[];
+  readonly outputLayers: readonly OutputRef[];
+}
+
+/** A functional model as plain JSON. */
+export type Topology = {
+  readonly className: 'Model';
+  readonly config: GraphConfig;
+  /** Paths of weights that no gradient trains: frozen ones and moving statistics. */
+  readonly frozen: readonly string[];
+};
+
+/**
+ * A model as data. A graph borrows its tensors: it neither copies nor disposes them, and
+ * `buildModel` copies. Who makes a tensor for an edit disposes it after building.
+ */
+export interface ModelGraph {
+  readonly topology: Topology;
+  /** By path `<layer>/<weight>`; a weight that is absent gets its initial value. */
+  readonly weights: NamedTensors;
+}
+
+/** A pure function from model to model. */
+export type ModelEdit = (graph: ModelGraph) => ModelGraph;
+
+/**
+ * A model as data: topology with canonical names, and its live weights (not copies). Sequential
+ * models, nested ones too, become functional.
+ *
+ * @throws EspalierError `model/unregistered-layer`, `model/shared-across`.
+ * @example
+ * const { topology, weights } = graphOf(model);
+ * const twin = buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
+ */
+export function graphOf(model: LayersModel): ModelGraph {
+  const config = JSON.parse(JSON.stringify(configOf(model))) as GraphConfig;
+  checkRegistered(config);
+  const parameters = parametersOf(model);
+  const frozen = parameters.filter(({ trainable }) => !trainable).map(({ path }) => path);
+  const weights = parameters.map(({ path, variable }) => [path, variable.read()]);
+  return { topology: { className: 'Model', config, frozen }, weights: Object.fromEntries(weights) };
+}
+
+/** A layer as data, under a name. */
+export function entryOf(layer: Layer, name: string): Omit<LayerEntry, 'inboundNodes'> {
+  const nested = layer instanceof tfl.LayersModel;
+  const className = nested ? 'Model' : (layer.getClassName() ?? layer.constructor.name);
+  const config = nested ? configOf(layer) : (withoutAutomaticNames(layer.getConfig()) as object);
+  return { name, className, config: { ...config, name } };
+}
+
+/** tfjs counts a nested model's calls from 1: its call 0 is the one that defines it. */
+export function firstCall({ config }: Pick<LayerEntry, 'config'>): 0 | 1 {
+  return 'outputLayers' in config ? 1 : 0;
+}
+
+/** Refuses layers of classes that nobody could make again from data. */
+export function checkRegistered(config: GraphConfig): void {
+  const known = tf.serialization.SerializationMap.getMap().classNameMap;
+  for (const entry of config.layers) {
+    const unknown = classNamesIn(entry).find((className) => !(className in known));
+    if (unknown === undefined) continue;
+    throw new EspalierError('model/unregistered-layer', {
+      problem: `layer '${entry.name}' needs the class '${unknown}', which is not registered, so the model could not be built again`,
+      fix: `Give the class a \`static className\` and call tf.serialization.registerClass(${unknown}).`,
+    });
+  }
+}
+
+/** The layer that a weight path belongs to; names may hold slashes, so the longest match wins. */
+export function layerOf(config: GraphConfig, path: string): string | undefined {
+  const owners = config.layers
+    .map(({ name }) => name)
+    .filter((name) => path.startsWith(`${name}/`));
+  return owners.sort((a, b) => a.length - b.length).at(-1);
+}
+
+function configOf(model: LayersModel): GraphConfig {
+  const view = functional(model);
+  const config = view.getConfig() as unknown as GraphConfig;
+  const names = canonicalNames(model);
+  const byOldName = new Map(view.layers.map((layer) => [layer.name, names.get(layer)!]));
+  const renamed = ([old, ...rest]: OutputRef): OutputRef => [byOldName.get(old)!, ...rest];
+  return {
+    name: automaticStem({ name: model.name, className: model.getClassName() }) ?? model.name,
+    layers: config.layers.map(({ inboundNodes }, i) => ({
+      ...entryOf(view.layers[i]!, names.get(view.layers[i]!)!),
+      inboundNodes: inboundNodes.map((call) => call.map(renamed)),
+    })),
+    inputLayers: config.inputLayers.map(renamed),
+    outputLayers: config.outputLayers.map(renamed),
+  };
+}
+
+/** Wrapped layers and cells need no name, and an automatic one would differ in every build. */
+function withoutAutomaticNames(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutAutomaticNames);
+  if (typeof value !== 'object' || value === null || 'layers' in value) return value;
+  const entries = Object.entries(value).map(([key, each]) => [key, withoutAutomaticNames(each)]);
+  const copy = Object.fromEntries(entries) as Record<string, unknown>;
+  const { className, config } = copy as { className?: string; config?: { name?: string } };
+  if (className !== undefined && config?.name !== undefined) {
+    const { name, ...nameless } = config;
+    if (automaticStem({ name, className }) !== undefined) return { ...copy, config: nameless };
+  }
+  return copy;
+}
+
+function classNamesIn(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const own = 'className' in value && 'config' in value ? [String(value.className)] : [];
+  return [...own, ...Object.values(value).flatMap(classNamesIn)];
+}

@@ -1,0 +1,20 @@
+export { buildModel } from './build.js';
+export { addOutput, appendLayers, keepOutputs, replaceLayer } from './edits.js';
+export { graphOf } from './graph.js';
+export type {
+  GraphConfig,
+  LayerEntry,
+  ModelEdit,
+  ModelGraph,
+  OutputRef,
+  Topology,
+} from './graph.js';
+export { currentLayer } from './intercept.js';
+export { withKeyedInit } from './keyed-init.js';
+export { macsOf, macsTo } from './macs.js';
+export { Network } from './network.js';
+export type { ExecuteOptions, Executed } from './network.js';
+export { canonicalNames, disposeModel, parametersOf } from './parameters.js';
+export type { Parameter } from './parameters.js';
+export { viewOf } from './view.js';
+export type { LayerInfo, ModelView } from './view.js';

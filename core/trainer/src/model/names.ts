@@ -1,0 +1,51 @@
+/** What naming needs to know of a layer. */
+interface Named {
+  readonly name: string;
+  readonly className: string;
+}
+
+const UNNAMED: Readonly<Record<string, RegExp>> = {
+  InputLayer: /^(input)\d+$/,
+  Model: /^(model)\d+$/,
+  Functional: /^(functional)\d+$/,
+  Sequential: /^(sequential)_\d+$/,
+};
+
+/**
+ * The part of an automatic name that does not depend on a process-wide counter: `dense` of
+ * `dense_Dense7`, `input` of `dense_Dense7_input`; `undefined` for a name that somebody chose.
+ */
+export function automaticStem({ name, className }: Named): string | undefined {
+  const container = UNNAMED[className]?.exec(name);
+  if (container) return container[1];
+  const [, stem, made, input] = /^(.+)_([A-Z]\w*?)\d+(_input)?$/.exec(name) ?? [];
+  if (stem?.replaceAll('_', '') !== made?.toLowerCase()) return undefined;
+  return input ? 'input' : stem;
+}
+
+/**
+ * Names that are equal in every build of the same code: chosen names stay, automatic ones become
+ * `<stem>_<k>` with k counting from 1 in the given order past names already taken.
+ */
+export function canonicalise(layers: readonly Named[]): string[] {
+  const stems = layers.map(automaticStem);
+  const taken = new Set(layers.filter((_, i) => stems[i] === undefined).map(({ name }) => name));
+  return layers.map(({ name }, i) => {
+    const stem = stems[i];
+    if (stem === undefined) return name;
+    let k = 1;
+    while (taken.has(`${stem}_${k}`)) k++;
+    taken.add(`${stem}_${k}`);
+    return `${stem}_${k}`;
+  });
+}
+
+/** Tells equal names apart: `kernel`, `kernel#2`, … */
+export function distinct(names: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  return names.map((name) => {
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    return count === 1 ? name : `${name}#${count}`;
+  });
+}

@@ -1,0 +1,187 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
+import type { NamedTensors } from '../batch.js';
+import { EspalierError, suggest } from '../errors.js';
+import type { Stream } from '../random.js';
+import { intercepted } from './intercept.js';
+import { distinct } from './names.js';
+import { callsOf, canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
+import type { Layer, Parameter } from './parameters.js';
+
+/** How to run a network once. */
+export interface ExecuteOptions {
+  readonly training: boolean;
+  /** Layers whose outputs are wanted too. */
+  readonly features?: readonly string[];
+  /** Values to use instead of the parameters' own, by path; tape tensors are welcome. */
+  readonly substitute?: ReadonlyMap<string, Tensor>;
+  /**
+   * Where moving statistics go: to the variables, nowhere (default), or into a map by path, whose
+   * tensors are kept, are read in place of the variables, and are the caller's to dispose. In each
+   * case later reads in the same run see them.
+   */
+  readonly writes?: 'apply' | 'discard' | Map<string, Tensor>;
+  /** The stream that a layer draws dropout masks and noise from; asked once a layer and run. */
+  readonly random?: (layer: string) => Stream;
+}
+
+/** What a run gives: outputs and asked-for features by name. The caller owns them. */
+export interface Executed {
+  readonly outputs: NamedTensors;
+  readonly features: NamedTensors;
+}
+
+/** A functional model over chosen tensors, and where each wanted one is in its results. */
+interface Plan {
+  readonly model: LayersModel;
+  readonly outputs: readonly (readonly [name: string, position: number])[];
+  readonly features: readonly (readonly [name: string, position: number])[];
+}
+
+/**
+ * A model as a function: run at any parameters, with chosen random draws, with moving statistics
+ * left alone if wished. Synchronous, differentiable (also twice), and it leaves nothing behind. It
+ * owns nothing: the model stays its maker's.
+ *
+ * @throws EspalierError `model/foreign`, `model/empty`, `model/stateful`.
+ * @example
+ * const network = new Network(model);
+ * const { outputs } = network.execute({ image: x }, { training: false });
+ * outputs['logits']!.print();
+ */
+export class Network {
+  readonly parameters: readonly Parameter[];
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /** By output, batch first. */
+  readonly outputShapes: Readonly<Record<string, readonly (number | null)[]>>;
+  readonly #view: LayersModel;
+  readonly #names: ReadonlyMap<Layer, string>;
+  readonly #layers: ReadonlyMap<Layer, string>;
+  readonly #paths: ReadonlyMap<LayerVariable, string>;
+  readonly #plans = new Map<string, Plan>();
+
+  /** `prefix` goes before every path and layer name that leaves this class, features excepted. */
+  constructor(model: LayersModel, prefix = '') {
+    this.#view = functional(model);
+    refuseStateful(this.#view);
+    this.#names = canonicalNames(model);
+    this.#layers = new Map(layerPaths(model, prefix));
+    this.parameters = parametersOf(model, prefix);
+    this.#paths = new Map(this.parameters.map(({ path, variable }) => [variable, path]));
+    this.inputNames = model.inputs.map((input) => this.#names.get(input.sourceLayer)!);
+    this.outputNames = outputNames(model, this.#names);
+    this.outputShapes = Object.fromEntries(
+      this.outputNames.map((name, i) => [name, model.outputs[i]!.shape]),
+    );
+  }
+
+  /**
+   * Runs the model. `inputs` may hold more than it needs.
+   *
+   * @throws EspalierError `model/input`, `model/unknown-layer`, `model/shared-layer`,
+   * `model/layer-failed` (with the layer's name and the cause).
+   */
+  execute(inputs: NamedTensors, options: ExecuteOptions): Executed {
+    const { training, features = [], substitute, writes = 'discard', random } = options;
+    const fed = this.inputNames.map((name, i) => checkInput(name, this.#view.inputs[i]!, inputs));
+    const plan = this.#plan(features);
+    const written = writes instanceof Map ? writes : new Map<string, Tensor>();
+    const streams = new Map<string, Stream>();
+    const interception = {
+      layers: this.#layers,
+      read: (variable: LayerVariable) => {
+        const path = this.#paths.get(variable);
+        return path === undefined ? undefined : (written.get(path) ?? substitute?.get(path));
+      },
+      write: (variable: LayerVariable, value: Tensor) => {
+        const path = this.#paths.get(variable);
+        if (path === undefined || writes === 'apply') return false;
+        written.get(path)?.dispose();
+        written.set(path, tf.keep(tf.clone(value)));
+        return true;
+      },
+      ...(random && { random: (layer: string) => remembered(streams, layer, random) }),
+    };
+    try {
+      const result = intercepted(interception, () => plan.model.apply(fed, { training }));
+      const results = (Array.isArray(result) ? result : [result]) as Tensor[];
+      return { outputs: pick(results, plan.outputs), features: pick(results, plan.features) };
+    } finally {
+      if (written !== writes) written.forEach((value) => value.dispose());
+    }
+  }
+
+  #plan(features: readonly string[]): Plan {
+    const key = features.join('\n');
+    const known = this.#plans.get(key);
+    if (known) return known;
+    const { inputs, outputs } = this.#view;
+    const wanted = features.map((name) => this.#featureOf(name));
+    const fetched = [...new Set([...outputs, ...wanted])];
+    const plan = {
+      model: tfl.model({ inputs, outputs: fetched }),
+      outputs: this.outputNames.map((name, i) => [name, fetched.indexOf(outputs[i]!)] as const),
+      features: features.map((name, i) => [name, fetched.indexOf(wanted[i]!)] as const),
+    };
+    this.#plans.set(key, plan);
+    return plan;
+  }
+
+  #featureOf(name: string): SymbolicTensor {
+    const layer = [...this.#names].find(([, known]) => known === name)?.[0];
+    const calls = layer && [...callsOf(this.#view).get(layer)!];
+    if (calls?.length === 1) return calls[0]!;
+    throw calls
+      ? new EspalierError('model/shared-layer', {
+          problem: `layer '${name}' has ${calls.length} outputs or calls, so its features are ambiguous`,
+          fix: 'Ask for a layer behind the one that you mean.',
+        })
+      : new EspalierError('model/unknown-layer', {
+          problem: `the model has no layer '${name}' (layers inside nested models give no features)`,
+          fix: suggest(name, [...this.#names.values()]),
+        });
+  }
+}
+
+/** Canonical names of a model's outputs: their layers'. */
+export function outputNames(model: LayersModel, names: ReadonlyMap<Layer, string>): string[] {
+  return distinct(model.outputs.map((output) => names.get(output.sourceLayer)!));
+}
+
+function pick(results: readonly Tensor[], wanted: Plan['outputs']): NamedTensors {
+  return Object.fromEntries(wanted.map(([name, position]) => [name, results[position]!]));
+}
+
+function remembered(
+  streams: Map<string, Stream>,
+  layer: string,
+  make: (layer: string) => Stream,
+): Stream {
+  const stream = streams.get(layer) ?? make(layer);
+  streams.set(layer, stream);
+  return stream;
+}
+
+function checkInput(name: string, { shape }: SymbolicTensor, inputs: NamedTensors): Tensor {
+  const given = inputs[name];
+  if (given?.shape.length === shape.length) {
+    if (shape.every((length, i) => length === null || length === given.shape[i])) return given;
+  }
+  const expected = shape.map((length, i) => length ?? (i === 0 ? 'batch' : 'any')).join(', ');
+  throw new EspalierError('model/input', {
+    problem: `input '${name}' must be a tensor of shape [${expected}]`,
+    received: given ? given.shape : `only ${Object.keys(inputs).join(', ') || 'nothing'}`,
+  });
+}
+
+function refuseStateful(model: LayersModel): void {
+  const layer = model.layers.find(({ stateful }) => stateful);
+  if (!layer) return;
+  throw new EspalierError('model/stateful', {
+    problem: `layer '${layer.name}' is stateful: what it gives depends on the batches before, so no step could be replayed`,
+    fix: 'Make it with stateful: false.',
+  });
+}

@@ -1,0 +1,99 @@
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
+import { EspalierError } from '../errors.js';
+import { canonicalise, distinct } from './names.js';
+
+export type Layer = tfl.layers.Layer;
+
+/** One weight of a model. */
+export interface Parameter {
+  /**
+   * `<layer>/<weight>`, `<outer>/<layer>/<weight>` inside a nested model: equal in every build of the
+   * same code, unlike the runtime name. Weights of equal name in one layer (two cells, two
+   * directions) are `kernel`, `kernel#2` in order of creation.
+   */
+  readonly path: string;
+  readonly variable: LayerVariable;
+  readonly trainable: boolean;
+  readonly shape: readonly number[];
+}
+
+/**
+ * The same layers as a functional model: the chain of a Sequential becomes a graph with its input
+ * layer. It owns no weights and must not be disposed.
+ */
+export function functional(model: LayersModel): LayersModel {
+  if (!(model instanceof tfl.LayersModel)) {
+    throw new EspalierError('model/foreign', {
+      problem: 'this is no LayersModel of the @tensorflow/tfjs-layers that Espalier runs on',
+      fix: 'Pass a tf.model or tf.sequential; if it is one, two copies are installed: see `npm ls @tensorflow/tfjs-layers`.',
+    });
+  }
+  if (model.outputs.length === 0) {
+    throw new EspalierError('model/empty', { problem: 'the model has no layers' });
+  }
+  return tfl.model({ inputs: model.inputs, outputs: model.outputs, name: model.name });
+}
+
+/** The model's layers, inputs first, then in topological order, each with its canonical name. */
+export function canonicalNames(model: LayersModel): Map<Layer, string> {
+  const view = functional(model);
+  const layers = [...new Set([...view.inputs.map((input) => input.sourceLayer), ...view.layers])];
+  const named = layers.map((layer) => ({ name: layer.name, className: layer.getClassName() }));
+  const names = canonicalise(named);
+  return new Map(layers.map((layer, i) => [layer, names[i]!]));
+}
+
+/** All layers by path, those inside nested models included. */
+export function layerPaths(model: LayersModel, prefix = ''): (readonly [Layer, string])[] {
+  return [...canonicalNames(model)].flatMap(([layer, name]) => {
+    const inner = layer instanceof tfl.LayersModel ? layerPaths(layer, `${prefix}${name}/`) : [];
+    return [[layer, prefix + name] as const, ...inner];
+  });
+}
+
+/** The symbolic outputs of every layer that the model's outputs depend on, one for each call. */
+export function callsOf(model: LayersModel): Map<Layer, Set<SymbolicTensor>> {
+  const calls = new Map<Layer, Set<SymbolicTensor>>();
+  const visit = (output: SymbolicTensor): void => {
+    const known = calls.get(output.sourceLayer) ?? new Set();
+    if (known.has(output)) return;
+    calls.set(output.sourceLayer, known.add(output));
+    output.inputs.forEach(visit);
+  };
+  [...model.inputs, ...model.outputs].forEach(visit);
+  return calls;
+}
+
+/** One layer's parameters under a path; a model's if the layer is one. */
+export function parametersUnder(layer: Layer, path: string): readonly Parameter[] {
+  if (layer instanceof tfl.LayersModel) return parametersOf(layer, `${path}/`);
+  // By age: the order of `layer.weights` changes when something is frozen.
+  const variables = [...layer.weights].sort((a, b) => a.id - b.id);
+  const names = distinct(variables.map(({ originalName }) => originalName.split('/').at(-1)!));
+  return variables.map((variable, i) => ({
+    path: `${path}/${names[i]}`,
+    variable,
+    trainable: layer.trainableWeights.includes(variable),
+    shape: variable.shape as number[],
+  }));
+}
+
+/** Every weight of a model once, by stable path. */
+export function parametersOf(model: LayersModel, prefix = ''): readonly Parameter[] {
+  const trainable = new Set(model.trainableWeights);
+  const found = new Map<LayerVariable, Parameter>();
+  for (const [layer, name] of canonicalNames(model)) {
+    for (const parameter of parametersUnder(layer, prefix + name)) {
+      const { variable } = parameter;
+      if (found.has(variable)) continue;
+      found.set(variable, { ...parameter, trainable: trainable.has(variable) });
+    }
+  }
+  return [...found.values()];
+}
+
+/** Disposes every weight of a model; `LayersModel.dispose` forgets those of shared layers. */
+export function disposeModel(model: LayersModel): void {
+  for (const { variable } of parametersOf(model)) variable.dispose();
+}

@@ -1,0 +1,62 @@
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { graphOf } from './graph.js';
+import type { ModelGraph } from './graph.js';
+import { macsOfCalls } from './macs.js';
+import { outputNames } from './network.js';
+import { callsOf, canonicalNames } from './parameters.js';
+
+/** One layer as plugins and people see it. */
+export interface LayerInfo {
+  readonly name: string;
+  readonly className: string;
+  /** Without the batch dimension; of the first output, for a layer with several. */
+  readonly outputShape: readonly (number | null)[];
+  /** The layers whose outputs it takes. */
+  readonly inbound: readonly string[];
+  readonly parameters: number;
+  /** Multiply-accumulate operations per example, in all calls of a shared layer; see `macsOf`. */
+  readonly macs: number;
+}
+
+/** Read-only view of a model. */
+export interface ModelView {
+  /** Inputs first, then in topological order. A nested model is one layer. */
+  readonly layers: readonly LayerInfo[];
+  readonly inputNames: readonly string[];
+  /** All outputs, added ones included. */
+  readonly outputNames: readonly string[];
+  /** The outputs of the user's own model. */
+  readonly ownOutputs: readonly string[];
+  /** Made when asked for, since it refuses unregistered layers. */
+  readonly graph: ModelGraph;
+  readonly layersModel: LayersModel;
+}
+
+/** A read-only view of a model; `ownOutputs` are those that the user's model had before any edit. */
+export function viewOf(model: LayersModel, ownOutputs?: readonly string[]): ModelView {
+  const names = canonicalNames(model);
+  const calls = callsOf(model);
+  const layers = [...names].map(([layer, name]): LayerInfo => {
+    const outputs = [...calls.get(layer)!];
+    const sources = outputs.flatMap(({ inputs }) => inputs.map((input) => input.sourceLayer));
+    return {
+      name,
+      className: layer.getClassName(),
+      outputShape: outputs[0]!.shape.slice(1),
+      inbound: [...new Set(sources.map((source) => names.get(source)!))],
+      parameters: layer.countParams(),
+      macs: macsOfCalls(layer, outputs),
+    };
+  });
+  const outputs = outputNames(model, names);
+  return {
+    layers,
+    inputNames: model.inputs.map((input) => names.get(input.sourceLayer)!),
+    outputNames: outputs,
+    ownOutputs: ownOutputs ?? outputs,
+    get graph() {
+      return graphOf(model);
+    },
+    layersModel: model,
+  };
+}
