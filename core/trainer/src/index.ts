@@ -12,7 +12,7 @@ export type { LedgerView, Term, TermOptions } from './ledger.js';
 export * from './losses.js';
 export * from './model/index.js';
 export type { Gradients, ObjectiveOptions } from './objective.js';
-export * from './optim/index.js';
+export * from '@espalier/optim';
 export { parseOptions } from './options.js';
 export type { Order } from './order.js';
 export * from './plugin.js';

@@ -3,7 +3,7 @@ import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import { EspalierError, suggest } from './errors.js';
 import { Ledger } from './ledger.js';
-import type { Term } from './ledger.js';
+import type { LedgerView, Term } from './ledger.js';
 import type { Loss } from './losses.js';
 import type { Network } from './model/index.js';
 import type { ParameterSet } from './parameter-set.js';
@@ -158,7 +158,9 @@ export class Objective {
       const task = ledger.viewFor('task', true, () => false);
       const mean = (values: Tensor1D) => weightedMean(values, batch);
       addTaskTerms(losses, forward.outputs, targets, mean, task.add);
-      taps.call('loss', { ...forward, batch, targets, ledger, training: true, clock, mean });
+      // Each tap gets its own view of the ledger, made where taps are wrapped.
+      const shared = ledger as unknown as LedgerView;
+      taps.call('loss', { ...forward, batch, targets, ledger: shared, training: true, clock, mean });
       return ledger;
     } finally {
       this.#current = outer;

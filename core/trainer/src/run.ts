@@ -6,7 +6,7 @@ import type { EpochResult, StepLog } from './hooks.js';
 import type { Loss } from './losses.js';
 import type { Network } from './model/index.js';
 import { Objective } from './objective.js';
-import type { Slots, Transform } from './optim/index.js';
+import type { Slots, Transform } from '@espalier/optim';
 import type { ParameterSet } from './parameter-set.js';
 import type { RawBatch, Source } from './source.js';
 import type { Structure } from './structure.js';

@@ -1,5 +1,5 @@
 import { useBackend } from '@espalier/backend';
-import type { BackendInfo, BackendOptions } from '@espalier/backend';
+import type { BackendInfo, UseBackendOptions } from '@espalier/backend';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -14,7 +14,7 @@ import type { Inspection } from './inspect.js';
 import type { Loss } from './losses.js';
 import { buildModel, graphOf, keepOutputs } from './model/index.js';
 import type { Gradients, ObjectiveOptions } from './objective.js';
-import type { Transform } from './optim/index.js';
+import type { Transform } from '@espalier/optim';
 import type { Plugin } from './plugin.js';
 import type { Preset, ResolveOptions } from './preset/index.js';
 import { assemble } from './setup.js';
@@ -59,7 +59,7 @@ export interface SessionConfig extends ResolveOptions {
   readonly logInterval?: number;
   readonly checkpoint?: CheckpointOptions;
   /** The backend in use, or how to choose one; default: the current one, else the best there is. */
-  readonly backend?: BackendInfo | BackendOptions;
+  readonly backend?: BackendInfo | UseBackendOptions;
 }
 
 /**

@@ -15,8 +15,8 @@ import { resolvePreset } from './preset/index.js';
 import type { ResolvedPreset } from './preset/index.js';
 import { Run } from './run.js';
 import type { SessionConfig } from './session.js';
-import { byGroup } from './optim/index.js';
-import type { Transform } from './optim/index.js';
+import { byGroup } from '@espalier/optim';
+import type { Transform } from '@espalier/optim';
 import { checkLosses } from './losses.js';
 import { Structure } from './structure.js';
 import { Taps } from './taps.js';
@@ -91,10 +91,11 @@ function adapt<H extends HookName>(
 ): HookArguments[H] {
   if (hook === 'batch') parts.run?.seen.push(argument as Batch);
   if (hook !== 'loss') return argument;
-  const context = argument as LossContext & { ledger: Ledger };
+  const context = argument as LossContext;
+  const shared = context.ledger as unknown as Ledger;
   const mayAdd = allows(effects, 'loss', ['add', 'own']);
   const mayTouch = (term: string) => allows(effects, `loss:${term}`, ['transform', 'own']);
-  const ledger = context.ledger.viewFor(id, mayAdd, mayTouch);
+  const ledger = shared.viewFor(id, mayAdd, mayTouch);
   return { ...context, ledger } as unknown as HookArguments[H];
 }
 

@@ -1,7 +1,7 @@
 import { LayersModel } from '@tensorflow/tfjs-layers';
 import type { NamedTensors } from './batch.js';
 import { EspalierError, suggest } from './errors.js';
-import { buildModel, graphOf, Network, viewOf, withKeyedInit } from './model/index.js';
+import { buildModel, disposeModel, graphOf, Network, viewOf, withKeyedInit } from './model/index.js';
 import type { ModelEdit, ModelGraph, ModelView } from './model/index.js';
 import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
 import { keyedStream } from './random.js';
@@ -121,17 +121,12 @@ export class Structure {
   }
 
   dispose(): void {
-    this.#network?.dispose();
-    if (this.mine) this.model.dispose();
-    for (const { network, model } of this.#auxiliaries) {
-      network.dispose();
-      model.dispose();
-    }
+    if (this.mine) disposeModel(this.model);
+    this.#auxiliaries.forEach(({ model }) => disposeModel(model));
   }
 
   #replace(model: LayersModel): void {
-    this.#network?.dispose();
-    if (this.mine) this.model.dispose();
+    if (this.mine) disposeModel(this.model);
     this.model = model;
     this.mine = true;
     this.#network = undefined;

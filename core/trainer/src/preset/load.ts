@@ -11,7 +11,14 @@ export interface LoadFrom {
   readonly modules?: Readonly<Record<string, Module>>;
 }
 
-/** Gets what `'@scope/pkg#export'` names; anything else is already it. */
+/**
+ * Gets what `'@scope/pkg#export'` names; anything else is already it.
+ *
+ * @throws EspalierError `preset/not-installed`, `preset/load`, `preset/unknown-module`,
+ * `preset/unknown-export`.
+ * @example
+ * const byot = await loadExport('@espalier/preset-byot#byot', {});
+ */
 export async function loadExport(reference: unknown, from: LoadFrom): Promise<unknown> {
   if (typeof reference !== 'string') return reference;
   const [specifier = '', name = 'default'] = reference.split('#', 2);

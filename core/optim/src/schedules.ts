@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { EspalierError } from '../errors.js';
-import { parseOptions } from '../options.js';
+import { EspalierError } from '@espalier/errors';
+import { parseOptions } from '@espalier/errors';
 import { count, nonNegative, positive } from './schemas.js';
 import type { Schedule } from './transform.js';
 

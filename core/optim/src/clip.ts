@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { parseOptions } from '../options.js';
+import { parseOptions } from '@espalier/errors';
 import { positive } from './schemas.js';
 import type { Transform } from './transform.js';
 import { perParameter } from './transform.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { EspalierError } from '../errors.js';
-import { parseOptions } from '../options.js';
+import { EspalierError } from '@espalier/errors';
+import { parseOptions } from '@espalier/errors';
 import { valueAt } from './schedules.js';
 import { schedule } from './schemas.js';
 import type { Schedule, Slots, Tensors, Transform } from './transform.js';

@@ -3,7 +3,7 @@
 Tests read optim.golden.json and need no Python. To make it again, from the repository root:
 
     python3 -m venv .venv && .venv/bin/pip install torch numpy
-    .venv/bin/python core/trainer/test/golden/optim.py
+    .venv/bin/python core/optim/test/golden/optim.py
 
 Every optimizer starts at the same parameters and gets the same gradients; the parameters are
 recorded after some of the steps. In a case with `gaps`, the gradient of dense/bias is absent for

@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '../errors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 import type { Slots, Tensors, Transform } from './transform.js';
 
 /**

@@ -1,4 +1,4 @@
-import type { Slots, Transform } from '@espalier/core';
+import type { Slots, Transform } from '@espalier/optim';
 import {
   adam,
   adamw,
@@ -17,7 +17,7 @@ import {
   scaleByLearningRate,
   sgd,
   trace,
-} from '@espalier/core';
+} from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { GRADIENTS, PARAMS, SHAPES } from './battery.js';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
-import type { Slots, Tensors, Transform } from '@espalier/core';
+import type { Slots, Tensors, Transform } from '@espalier/optim';
 
 /** Tensors by path on the host: what a checkpoint would hold. */
 export type Values = Readonly<Record<string, { shape: number[]; data: Float32Array }>>;

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Schedule, Transform } from '@espalier/core';
+import type { Schedule, Transform } from '@espalier/optim';
 import {
   adam,
   adamw,
@@ -16,7 +16,7 @@ import {
   sgd,
   stepSchedule,
   warmup,
-} from '@espalier/core';
+} from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Values } from './support.js';
@@ -33,7 +33,7 @@ interface Golden {
   readonly schedules: Numbers;
 }
 const golden = JSON.parse(
-  readFileSync(new URL('../golden/optim.golden.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('./golden/optim.golden.json', import.meta.url), 'utf8'),
 ) as Golden;
 
 const isKernel = (path: string) => path.endsWith('/kernel');

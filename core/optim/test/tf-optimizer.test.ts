@@ -7,7 +7,7 @@ import {
   named,
   scale,
   sgd,
-} from '@espalier/core';
+} from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { GRADIENTS, PARAMS } from './battery.js';

@@ -1,4 +1,4 @@
-import type { Schedule } from '@espalier/core';
+import type { Schedule } from '@espalier/optim';
 import {
   cosineSchedule,
   joinSchedules,
@@ -6,7 +6,7 @@ import {
   polynomialSchedule,
   stepSchedule,
   warmup,
-} from '@espalier/core';
+} from '@espalier/optim';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

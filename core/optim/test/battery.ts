@@ -1,4 +1,4 @@
-import type { Transform } from '@espalier/core';
+import type { Transform } from '@espalier/optim';
 import {
   adam,
   adamw,
@@ -21,7 +21,7 @@ import {
   sgd,
   trace,
   warmup,
-} from '@espalier/core';
+} from '@espalier/optim';
 import { numbers, values } from './support.js';
 
 export const SHAPES = { 'a/kernel': [3, 4], 'a/bias': [4], 'b/kernel': [2, 2, 3], 'b/gain': [] };

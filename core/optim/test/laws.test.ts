@@ -1,5 +1,5 @@
-import type { Slots } from '@espalier/core';
-import { chain, clipByNorm, ema, scaleByAdam, scaleByLearningRate, trace } from '@espalier/core';
+import type { Slots } from '@espalier/optim';
+import { chain, clipByNorm, ema, scaleByAdam, scaleByLearningRate, trace } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';

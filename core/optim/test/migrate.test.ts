@@ -1,5 +1,5 @@
-import type { SlotFate, Slots } from '@espalier/core';
-import { adam, migrateSlots } from '@espalier/core';
+import type { SlotFate, Slots } from '@espalier/optim';
+import { adam, migrateSlots } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toValues } from './support.js';

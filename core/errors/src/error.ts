@@ -1,0 +1,78 @@
+import { closest, distance } from 'fastest-levenshtein';
+
+/** What an error says: the problem, the value received, what to do about it. */
+export interface ErrorParts {
+  readonly problem: string;
+  readonly received?: unknown;
+  readonly fix?: string;
+  readonly cause?: unknown;
+}
+
+/** Where in a run an error arose; filled in by the trainer, which wraps every tap. */
+export interface ErrorPlace {
+  readonly plugin: string;
+  readonly hook: string;
+  readonly step?: number;
+}
+
+/**
+ * The one error class of the framework. `code` is stable (`area/what`) and safe to test for;
+ * `message` names the plugin and hook, the problem, the value received and the way out.
+ *
+ * @example
+ * throw new EspalierError('quantizer/bits', {
+ *   problem: 'bits must be 8, 4, 3 or 2',
+ *   received: 5,
+ *   fix: 'Pass { bits: 4 }.',
+ * });
+ */
+export class EspalierError extends Error {
+  override readonly name = 'EspalierError';
+
+  constructor(
+    readonly code: string,
+    readonly parts: ErrorParts,
+    readonly place?: ErrorPlace,
+  ) {
+    super(messageOf(code, parts, place), { cause: parts.cause });
+  }
+
+  /** The same error with the place it arose in; the innermost place wins. */
+  at(place: ErrorPlace): EspalierError {
+    return this.place ? this : new EspalierError(this.code, this.parts, place);
+  }
+}
+
+function messageOf(code: string, parts: ErrorParts, place?: ErrorPlace): string {
+  const where = place
+    ? `[plugin ${place.plugin}] ${place.hook}${place.step === undefined ? '' : ` at step ${place.step}`}: `
+    : '';
+  const received = 'received' in parts ? ` Received: ${show(parts.received)}.` : '';
+  const fix = parts.fix ? ` ${parts.fix}` : '';
+  return `${where}${parts.problem.replace(/\.$/, '')}.${received}${fix} (${code})`;
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'function') return value.name ? `function ${value.name}` : 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
+
+/** Wraps whatever a tap threw, keeping the original as `cause`. */
+export function attribute(thrown: unknown, place: ErrorPlace): EspalierError {
+  if (thrown instanceof EspalierError) return thrown.at(place);
+  const problem = thrown instanceof Error ? thrown.message : String(thrown);
+  return new EspalierError('plugin/threw', { problem, cause: thrown }, place);
+}
+
+/** `Did you mean 'x'?` when a candidate is near, else the list of candidates. */
+export function suggest(name: string, candidates: readonly string[]): string {
+  if (candidates.length === 0) return 'There are none here.';
+  const near = closest(name, candidates);
+  if (distance(name, near) <= Math.max(2, Math.floor(name.length / 3))) {
+    return `Did you mean '${near}'?`;
+  }
+  return `Known: ${[...candidates].sort().join(', ')}.`;
+}

@@ -1,0 +1,2 @@
+export * from './error.js';
+export { parseOptions } from './options.js';
