@@ -1,0 +1,94 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { gradientEngine, patchEngine, wrapMethod } from './engine.js';
+import type { GradientEngine } from './engine.js';
+import { gradientsInstalled } from './install.js';
+import { unsafeSecondOrder } from './unsafe.js';
+
+export interface GuardOptions {
+  /** The layer that runs just now, for the error message; asked while operations are recorded. */
+  readonly labelOf?: () => string | undefined;
+}
+
+/**
+ * Runs `fn` so that differentiating an operation twice, where that is not safe, throws an error
+ * that names the operation and the layer instead of giving a silently wrong number. Safe
+ * operations, and unsafe ones that are differentiated once, run as always.
+ *
+ * Two kinds are unsafe: the operations in {@link unsafeSecondOrder}, and every `tf.customGrad` that
+ * saves a value which its own forward pass computed: that value is a constant for the tape. Not
+ * seen: a custom gradient that closes over numbers read from tensors.
+ *
+ * @throws Error if {@link installGradients} is not in force, or as described.
+ * @example
+ * ```ts
+ * const hessianVector = guardSecondOrder(
+ *   () => tf.grad((x) => tf.sum(tf.mul(tf.grad(loss)(x), v)))(x),
+ *   { labelOf: () => currentLayer?.name },
+ * );
+ * ```
+ */
+export function guardSecondOrder<T>(fn: () => T, options: GuardOptions = {}): T {
+  if (!gradientsInstalled()) {
+    throw new Error(
+      'guardSecondOrder: call installGradients() first (useBackend() does). What is unsafe was ' +
+        'measured with its repairs in force; without them most operations are.',
+    );
+  }
+  const engine = gradientEngine();
+  const watch = () =>
+    wrapMethod(engine, 'addTapeNode', (record) => (...args) => {
+      record(...args);
+      const problem = problemOf(engine, args);
+      if (problem) refuseSecondOrder(engine, args, problem, options.labelOf?.());
+    });
+  const undo = patchEngine(engine, [watch]);
+  try {
+    return fn();
+  } finally {
+    undo();
+  }
+}
+
+type Recorded = Parameters<GradientEngine['addTapeNode']>;
+
+function problemOf(engine: GradientEngine, recorded: Recorded): string | undefined {
+  const [name, , , , saved] = recorded;
+  const known = unsafeSecondOrder.find(({ recordedAs }) => recordedAs === name);
+  if (known && (saved.length > 0 || tf.getGradient(name))) return `${known.why} ${known.instead}`;
+  return savesIntermediate(engine, recorded)
+    ? 'Its custom gradient saves a value that its forward pass computed, which the tape does not ' +
+        'know: the second derivative would lack that part. Save only inputs and outputs.'
+    : undefined;
+}
+
+/** They save their output before its last reshape, but use it only with activations not fused here. */
+const savesUnused = ['fusedMatMul__op', 'fusedConv2d__op', 'fusedDepthwiseConv2d__op'];
+
+/** After a custom gradient's forward pass, its own intermediate results are disposed. */
+function savesIntermediate(engine: GradientEngine, recorded: Recorded): boolean {
+  const [name, , outputs, , saved] = recorded;
+  if (tf.getGradient(name) || savesUnused.includes(name)) return false;
+  const clones = engine.state.activeTape!.filter(({ outputs: [y] }) => y && saved.includes(y));
+  return clones.some(({ inputs }) => inputs['x']!.isDisposed && !outputs.includes(inputs['x']!));
+}
+
+function refuseSecondOrder(
+  engine: GradientEngine,
+  [name, , outputs]: Recorded,
+  problem: string,
+  layer: string | undefined,
+): void {
+  const node = engine.state.activeTape!.find((candidate) => candidate.outputs === outputs)!;
+  const gradient = node.gradient!;
+  node.gradient = (dys) => {
+    // While the tape is on, this gradient is itself recorded, to be differentiated again.
+    if (engine.isTapeOn()) throw unsafe(name, layer, problem);
+    return gradient(dys);
+  };
+}
+
+function unsafe(name: string, layer: string | undefined, problem: string): Error {
+  const op = name === 'unnamed scope' ? 'a tf.customGrad' : name.replace(/__op$/, '');
+  const where = layer ? ` in layer "${layer}"` : '';
+  return new Error(`Second-order gradient through ${op}${where} is not safe. ${problem}`);
+}

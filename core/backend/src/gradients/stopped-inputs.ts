@@ -1,0 +1,25 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { stopGradientCalls } from '../stop-gradient.js';
+import { wrapMethod } from './engine.js';
+import type { EnginePatch } from './engine.js';
+
+/**
+ * Gives exact zeros to the inputs that no path reaches, but only where the differentiated function
+ * used `stopGradient`: elsewhere a missing path is a mistake, and tfjs says so.
+ */
+export const zeroStoppedInputs: EnginePatch = (engine) =>
+  wrapMethod(engine, 'gradients', (differentiate) => (f, xs, dy, allowNoGradients) => {
+    const callsBefore = stopGradientCalls();
+    const { value, grads } = differentiate(f, xs, dy, true);
+    if (stopGradientCalls() > callsBefore)
+      return { value, grads: grads.map((g, i) => g ?? tf.zeros(xs[i]!.shape)) };
+    if (!allowNoGradients && grads.every((g) => !g)) throw unconnected();
+    return { value, grads };
+  });
+
+function unconnected(): Error {
+  return new Error(
+    'Cannot compute gradient of y=f(x) with respect to x. Make sure that the f you passed ' +
+      'encloses all operations that lead from x to y.',
+  );
+}
