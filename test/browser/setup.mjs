@@ -9,7 +9,8 @@ function run(command, args) {
   console.log(`$ ${command} ${args.join(' ')}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const { status, error } = spawnSync(command, args, { stdio: 'inherit', env });
-  if (status !== 0) throw new Error(`${command} failed: ${error?.message ?? `exit code ${status}`}`);
+  if (status !== 0)
+    throw new Error(`${command} failed: ${error?.message ?? `exit code ${status}`}`);
 }
 
 function install() {

@@ -1,3 +1,4 @@
+export { stopGradient } from '@espalier/backend';
 export * from './batch.js';
 export * from './checkpoint/index.js';
 export * from './contracts.js';

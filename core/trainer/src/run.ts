@@ -6,6 +6,7 @@ import type { EpochResult, StepLog } from './hooks.js';
 import type { Loss } from './losses.js';
 import type { Network } from './model/index.js';
 import { Objective } from './objective.js';
+import { migrateSlots } from '@espalier/optim';
 import type { Slots, Transform } from '@espalier/optim';
 import type { ParameterSet } from './parameter-set.js';
 import type { RawBatch, Source } from './source.js';
@@ -99,12 +100,20 @@ export class Run {
     return this.#slots;
   }
 
-  /** Makes the optimizer's slots for the parameters as they are; `keep` hands over old ones. */
-  initSlots(keep: (slot: string, path: string, fresh: Tensor) => Tensor = (_s, _p, fresh) => fresh): void {
-    const { parameters } = this;
+  /**
+   * Makes the optimizer's slots for the parameters as they are. Of `old`, what still has its path
+   * and shape is kept, what lost its parameter is dropped, and the rest is made anew.
+   */
+  initSlots(old: Slots = {}): void {
+    const { parameters, optimizer } = this;
     tf.tidy(() => {
-      const fresh = this.optimizer.init(parameters.values(parameters.trainable));
-      this.replaceSlots(mapSlots(fresh, keep));
+      const fresh = optimizer.init(parameters.values(parameters.trainable));
+      const shape = (slots: Slots, slot: string, path: string) => String(slots[slot]?.[path]?.shape);
+      const fateOf = (slot: string, path: string) => {
+        if (!fresh[slot]?.[path]) return 'drop';
+        return shape(old, slot, path) === shape(fresh, slot, path) ? 'keep' : 'create';
+      };
+      this.replaceSlots(migrateSlots(old, fresh, fateOf));
     });
   }
 
@@ -158,12 +167,6 @@ export class Run {
 
 function tensorsOf(slots: Slots): Tensor[] {
   return Object.values(slots).flatMap((slot) => Object.values(slot));
-}
-
-function mapSlots(slots: Slots, fn: (slot: string, path: string, value: Tensor) => Tensor): Slots {
-  const inner = (slot: string, tensors: NamedTensors) =>
-    Object.fromEntries(Object.entries(tensors).map(([path, t]) => [path, fn(slot, path, t)]));
-  return Object.fromEntries(Object.entries(slots).map(([slot, t]) => [slot, inner(slot, t)]));
 }
 
 function flat(given: Tensor | NamedTensors | undefined): Tensor[] {

@@ -1,4 +1,4 @@
-import { useBackend } from '@espalier/backend';
+import { backendNames, useBackend } from '@espalier/backend';
 import type { BackendInfo, UseBackendOptions } from '@espalier/backend';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
@@ -90,7 +90,9 @@ export async function createSession(config: SessionConfig): Promise<Session> {
 async function chooseBackend(given: SessionConfig['backend']): Promise<BackendInfo> {
   if (given && 'line' in given) return given;
   const current = tf.getBackend();
-  return useBackend(given ?? (current ? { prefer: [current] } : {}));
+  const native = current === 'tensorflow' ? (['tfjs-node-gpu', 'tfjs-node'] as const) : undefined;
+  const known = backendNames.filter((name) => native?.includes(name as never) ?? name === current);
+  return useBackend(given ?? (known.length > 0 ? { prefer: known } : {}));
 }
 
 /** A run under way. Every method may be called any number of times; `dispose` ends it. */
@@ -172,17 +174,12 @@ export class Session {
   /** Lets plugins change the trained model's structure; slots of unchanged parameters are kept. */
   async transform(): Promise<void> {
     const { run, parts } = this.assembled;
-    const old = tf.tidy(() => cloneSlots(run.slots));
     parts.phase = 'transform';
     try {
       await run.taps.fire('transform', { clock: run.clock });
-      run.initSlots((slot, path, fresh) => {
-        const kept = old[slot]?.[path];
-        return kept && tf.util.arraysEqual(kept.shape, fresh.shape) ? tf.clone(kept) : fresh;
-      });
     } finally {
       parts.phase = undefined;
-      tf.dispose(Object.values(old).flatMap((slot) => Object.values(slot)));
+      run.initSlots(run.slots);
     }
   }
 
@@ -243,10 +240,4 @@ function mustHave(store: CheckpointStore | undefined): CheckpointStore {
     problem: 'this session has no checkpoint store',
     fix: "Pass checkpoint: { store: fileStore('runs/a') } (from @espalier/core/node).",
   });
-}
-
-function cloneSlots(slots: Assembled['run']['slots']): Record<string, Record<string, tf.Tensor>> {
-  const copy = (tensors: NamedTensors) =>
-    Object.fromEntries(Object.entries(tensors).map(([path, t]) => [path, tf.keep(tf.clone(t))]));
-  return Object.fromEntries(Object.entries(slots).map(([slot, tensors]) => [slot, copy(tensors)]));
 }

@@ -7,6 +7,7 @@ import { EspalierError } from './errors.js';
 import type { EpochResult } from './hooks.js';
 import { graphOf } from './model/index.js';
 import { mismatches } from './mismatch.js';
+import type { Slots, Transform } from '@espalier/optim';
 import type { SavedState, StateContract } from './plugin.js';
 import type { Manifest } from './preset/index.js';
 import type { Run, RunClock } from './run.js';
@@ -28,6 +29,8 @@ export interface RunManifest {
   /** The final topology: with the weights, the truth about the model. */
   readonly topology: unknown;
   readonly edits: readonly EditRecord[];
+  /** Slot → paths; the tensors are `slots/<slot>/<path>`. */
+  readonly slots: Readonly<Record<string, readonly string[]>>;
   readonly states: Readonly<Record<string, { readonly version: number; readonly json?: unknown }>>;
 }
 
@@ -45,6 +48,7 @@ export async function snapshot(
   store: CheckpointStore,
 ): Promise<string> {
   const { run, parts } = assembled;
+  refuseUnresumable(run.optimizer);
   const saved = new Map([...parts.states].map(([id, contract]) => [id, contract.save()]));
   const tensors = await readTensors(allTensors(run, saved));
   const manifest = await manifestOf(assembled, config, saved);
@@ -91,8 +95,19 @@ async function manifestOf(
     data: (await config.train?.fingerprint()) ?? null,
     topology: topologyOf(run),
     edits: run.structure.edits,
+    slots: Object.fromEntries(
+      Object.entries(run.slots).map(([slot, tensors]) => [slot, Object.keys(tensors)]),
+    ),
     states: Object.fromEntries(states),
   };
+}
+
+function refuseUnresumable({ name, resumable }: Transform): void {
+  if (resumable !== false) return;
+  throw new EspalierError('checkpoint/optimizer', {
+    problem: `the optimizer '${name}' keeps state that no checkpoint can hold`,
+    fix: 'Use one of the framework (sgd, adam, …) instead of fromTfOptimizer, or train without checkpoints.',
+  });
 }
 
 /** Null for models with layers that are not registered: they train, but cannot be described. */
@@ -144,7 +159,7 @@ function takeOver({ run, parts }: Assembled, { tensors }: Checkpoint, saved: Run
     const states = statesOf(parts.states, saved, restored);
     if (saved.edits.length > run.structure.edits.length) run.structure.rebuild(saved, under(restored, 'parameters/'));
     run.parameters.assign(pick(run.parameters.paths, (path) => `parameters/${path}`, restored));
-    run.initSlots((slot, path, fresh) => restored[slotKey(slot, path)]?.clone() ?? fresh);
+    tf.tidy(() => run.initSlots(slotsOf(saved.slots, restored)));
     for (const { contract, state } of states) contract.load(state);
   } finally {
     tf.dispose(restored);
@@ -173,6 +188,12 @@ function statesOf(
       fix: 'Use the plugin release that wrote it, or one with a migrate function.',
     });
   });
+}
+
+function slotsOf(saved: RunManifest['slots'], restored: NamedTensors): Slots {
+  const tensors = (slot: string, paths: readonly string[]) =>
+    Object.fromEntries(paths.map((path) => [path, tf.clone(restored[slotKey(slot, path)]!)]));
+  return Object.fromEntries(Object.entries(saved).map(([slot, paths]) => [slot, tensors(slot, paths)]));
 }
 
 function under(tensors: NamedTensors, prefix: string): NamedTensors {

@@ -1,8 +1,9 @@
 import { allows } from '@espalier/core';
 import type { NamedTensors, PluginContext } from '@espalier/core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { firstDifference, valuesOf, withSession } from '../compare.js';
 import type { Values } from '../compare.js';
-import { demand } from '../fail.js';
+import { ConformanceError, demand } from '../fail.js';
 import { openSession } from '../subject.js';
 import type { Subject } from '../subject.js';
 import { watch } from '../watch.js';
@@ -22,7 +23,12 @@ export async function checkEffectsDeclared(subject: Subject): Promise<void> {
       after();
       return result;
     });
-  await withSession(openSession(subject, { wrap }), (session) => session.fit({ epochs: 1 }));
+  try {
+    await withSession(openSession(subject, { wrap }), (session) => session.fit({ epochs: 1 }));
+  } catch (error) {
+    const { cause } = error as Error;
+    throw cause instanceof ConformanceError ? cause : error;
+  }
 }
 
 function look({ hook, argument, context }: Watched, before: Values, effects: object): void {
@@ -50,12 +56,13 @@ function parametersNow(context: PluginContext, hook: string): Values {
   return valuesOf(live);
 }
 
-function shown(argument: unknown): [string, NamedTensors[string]][] {
-  const { window = [], batch, ...rest } = argument as Record<string, never>;
-  const groups = [rest, batch, ...(window as object[])].flatMap((holder) =>
-    holder ? [holder['inputs'], holder['targets'], holder['outputs'], holder['features']] : [],
+/** The tensors that an argument shows: its own records, its batch's, and its window's. */
+function shown(argument: unknown): [string, Tensor][] {
+  type Holder = Partial<Record<'inputs' | 'targets' | 'outputs' | 'features', NamedTensors>>;
+  const { window = [], batch, ...own } = argument as Holder & { window?: Holder[]; batch?: Holder };
+  return [own, batch ?? {}, ...window].flatMap(({ inputs, targets, outputs, features }) =>
+    [inputs, targets, outputs, features].flatMap((group) => Object.entries(group ?? {})),
   );
-  return groups.flatMap((group) => Object.entries((group ?? {}) as NamedTensors));
 }
 
 function withoutMathRandom(tap: Watched): unknown {

@@ -4,7 +4,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { NamedTensors } from '../batch.js';
 import { EspalierError } from '../errors.js';
 import { automaticStem } from './names.js';
-import { canonicalNames, functional, parametersOf } from './parameters.js';
+import { canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer } from './parameters.js';
 
 /** A layer's output: its name, which of its calls, which of that call's outputs. */
@@ -57,20 +57,24 @@ export type ModelEdit = (graph: ModelGraph) => ModelGraph;
  * const twin = buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
  */
 export function graphOf(model: LayersModel): ModelGraph {
-  const config = JSON.parse(JSON.stringify(configOf(model))) as GraphConfig;
+  const config = configOf(model);
   checkRegistered(config);
+  refuseSharedAcross(model);
   const parameters = parametersOf(model);
   const frozen = parameters.filter(({ trainable }) => !trainable).map(({ path }) => path);
   const weights = parameters.map(({ path, variable }) => [path, variable.read()]);
   return { topology: { className: 'Model', config, frozen }, weights: Object.fromEntries(weights) };
 }
 
-/** A layer as data, under a name. */
+/** A layer as plain JSON, under a name. */
 export function entryOf(layer: Layer, name: string): Omit<LayerEntry, 'inboundNodes'> {
   const nested = layer instanceof tfl.LayersModel;
   const className = nested ? 'Model' : (layer.getClassName() ?? layer.constructor.name);
   const config = nested ? configOf(layer) : (withoutAutomaticNames(layer.getConfig()) as object);
-  return { name, className, config: { ...config, name } };
+  // What a Sequential would make an input layer from: here there is one.
+  const made = className !== 'InputLayer' && 'batchInputShape' in config;
+  const own = { ...config, ...(made && { batchInputShape: undefined, dtype: undefined }), name };
+  return JSON.parse(JSON.stringify({ name, className, config: own }));
 }
 
 /** tfjs counts a nested model's calls from 1: its call 0 is the one that defines it. */
@@ -97,6 +101,21 @@ export function layerOf(config: GraphConfig, path: string): string | undefined {
     .map(({ name }) => name)
     .filter((name) => path.startsWith(`${name}/`));
   return owners.sort((a, b) => a.length - b.length).at(-1);
+}
+
+/** JSON keeps the sharing of a layer within one model only. */
+function refuseSharedAcross(model: LayersModel): void {
+  const seen = new Map<Layer, string>();
+  for (const [layer, path] of layerPaths(model)) {
+    const first = seen.get(layer);
+    if (first !== undefined && layer.weights.length > 0) {
+      throw new EspalierError('model/shared-across', {
+        problem: `'${first}' and '${path}' are one layer, shared between models`,
+        fix: 'Share it within one model, or make two layers.',
+      });
+    }
+    seen.set(layer, path);
+  }
 }
 
 function configOf(model: LayersModel): GraphConfig {

@@ -1,0 +1,110 @@
+import progress from 'cli-progress';
+
+/** How progress is shown. */
+export interface ConsoleProgressOptions {
+  /** Default: standard error. */
+  readonly stream?: NodeJS.WriteStream;
+  /** Milliseconds between redraws on a terminal; default 100. */
+  readonly interval?: number;
+}
+
+type Numbers = Readonly<Record<string, number>>;
+
+/** Handlers to connect to a run's telemetry; they need no `this` and never throw. */
+export interface ConsoleProgress {
+  start(run: { epochs: number; stepsPerEpoch?: number; label?: string }): void;
+  /** `epoch` from 0; `step` counts from the first epoch. */
+  step(at: {
+    epoch: number;
+    step: number;
+    stepsPerEpoch?: number;
+    terms?: Numbers;
+    total?: number;
+  }): void;
+  epoch(done: { epoch: number; metrics: Numbers }): void;
+  message(text: string): void;
+  /** Ends the bar, whose timer keeps the process alive: call it however the run ends. */
+  stop(): void;
+}
+
+const KNOWN = '{head} [{bar}] {percentage}% | {value}/{total} | ETA {eta_formatted} | {terms}';
+const UNKNOWN = '{head} | step {value} | {rate} steps/s | {terms}';
+
+/**
+ * Shows a run: on a terminal a bar per epoch with ETA and loss terms (a count and a rate where the
+ * number of steps is unknown); elsewhere one plain line per epoch, without control codes.
+ *
+ * @example
+ * const show = consoleProgress();
+ * session.telemetry.on('start', show.start).on('step', show.step).on('epoch', show.epoch);
+ * session.telemetry.on('finish', show.stop);
+ */
+export function consoleProgress(options: ConsoleProgressOptions = {}): ConsoleProgress {
+  const { stream = process.stderr, interval = 100 } = options;
+  let run: Parameters<ConsoleProgress['start']>[0] = { epochs: 0 };
+  let bar: progress.SingleBar | undefined;
+  let since = performance.now();
+  let first: { step: number; time: number } | undefined;
+  if (!silenced.has(stream)) silenced.add(stream.on('error', () => undefined));
+
+  const head = (epoch: number) =>
+    `${run.label ? `${run.label} ` : ''}epoch ${epoch + 1}/${Math.max(run.epochs, epoch + 1)}`;
+  const stop = () => {
+    bar?.stop();
+    bar = undefined;
+  };
+  const print = (text: string) => {
+    stop();
+    stream.write(`${text}\n`);
+  };
+  const draw = (format: string, value: number, total: number, payload: object) => {
+    if (bar) return bar.update(value, payload);
+    const fps = 1000 / interval;
+    bar = new progress.SingleBar({ format, stream, fps, barsize: 24, clearOnComplete: true });
+    bar.start(total, value, payload);
+  };
+
+  return {
+    start: safely((started) => {
+      run = started;
+      since = performance.now();
+      first = undefined;
+    }),
+    step: safely(({ epoch, step, stepsPerEpoch = run.stepsPerEpoch, terms = {}, total }) => {
+      if (!stream.isTTY) return;
+      first ??= { step, time: performance.now() };
+      const rate = (1000 * (step - first.step)) / (performance.now() - first.time || 1);
+      const shown = list({ ...(total !== undefined && { loss: total }), ...terms });
+      const payload = { head: head(epoch), terms: shown, rate: rate.toFixed(1) };
+      if (!stepsPerEpoch) return draw(UNKNOWN, step, 0, payload);
+      const done = Math.min(step - epoch * stepsPerEpoch, stepsPerEpoch);
+      draw(KNOWN, Math.max(done, 0), stepsPerEpoch, payload);
+    }),
+    epoch: safely(({ epoch, metrics }) => {
+      const seconds = (performance.now() - since) / 1000;
+      since = performance.now();
+      print(`${head(epoch)} | ${seconds.toFixed(1)} s | ${list(metrics)}`);
+    }),
+    message: safely(print),
+    stop: safely(stop),
+  };
+}
+
+// A closed pipe reports as an `error` event, which would end the process; one listener a stream.
+const silenced = new WeakSet<object>();
+
+/** A display is never the training's trouble: what fails is not shown. */
+function safely<A extends unknown[]>(show: (...args: A) => void): (...args: A) => void {
+  return (...args) => {
+    try {
+      show(...args);
+    } catch {
+      return;
+    }
+  };
+}
+
+function list(numbers: Numbers): string {
+  const parts = Object.entries(numbers).map(([name, n]) => `${name} ${Number(n.toPrecision(4))}`);
+  return parts.join('  ');
+}
