@@ -67,7 +67,7 @@ const savesUnused = ['fusedMatMul__op', 'fusedConv2d__op', 'fusedDepthwiseConv2d
 /** After a custom gradient's forward pass, its own intermediate results are disposed. */
 function savesIntermediate(engine: GradientEngine, recorded: Recorded): boolean {
   const [name, , outputs, , saved] = recorded;
-  if (tf.getGradient(name) || savesUnused.includes(name)) return false;
+  if (saved.length === 0 || tf.getGradient(name) || savesUnused.includes(name)) return false;
   const clones = engine.state.activeTape!.filter(({ outputs: [y] }) => y && saved.includes(y));
   return clones.some(({ inputs }) => inputs['x']!.isDisposed && !outputs.includes(inputs['x']!));
 }

@@ -15,10 +15,10 @@ export const repairTapeOrder: EnginePatch = (engine) =>
     if (readsAny(inputs, outputs)) return saved.forEach((tensor) => tensor.dispose());
     record(...args);
     const tape = engine.state.activeTape!;
-    const firstClone = tape.findIndex(
-      (node, i) => i >= tape.length - 1 - saved.length && readsAny(node.inputs, outputs),
-    );
-    if (firstClone >= 0) tape.splice(firstClone, 0, tape.pop()!);
+    const clonesFrom = tape.length - 1 - saved.length;
+    const clones = tape.slice(clonesFrom, -1);
+    const first = clones.findIndex((clone) => readsAny(clone.inputs, outputs));
+    if (first >= 0) tape.splice(clonesFrom + first, 0, tape.pop()!);
   });
 
 function readsAny(inputs: Record<string, tf.Tensor | undefined>, tensors: tf.Tensor[]): boolean {

@@ -1,10 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as tf from '@tensorflow/tfjs-core';
-import {
-  guardSecondOrder,
-  installGradients,
-  unsafeSecondOrder,
-} from '../../src/gradients/index.js';
+import { guardSecondOrder, installGradients, unsafeSecondOrder } from '@espalier/backend';
 import { activate } from './backends.js';
 import { example, problemOf } from './cases.js';
 import type { Case } from './cases.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 import * as tf from '@tensorflow/tfjs-core';
-import { installGradients } from '../../src/gradients/index.js';
+import { installGradients } from '@espalier/backend';
 import { activate, testBackends } from './backends.js';
 import { example, problemOf } from './cases.js';
 import type { Case } from './cases.js';
@@ -132,24 +132,24 @@ const stridedSlice = shape
   })
   .filter(({ fn, inputs }) => tf.tidy(() => fn(tf.zeros(inputs[0]!.shape)).size > 0));
 
-const gather = fc
-  .record({
-    dims: fc.array(dim, { minLength: 2, maxLength: 4 }),
-    axis: fc.nat(3),
-    batchDims: fc.nat(2),
-    // With one index per batch, the wasm kernel of gather itself reads past its input.
-    picks: fc.integer({ min: 2, max: 4 }),
-    seed: fc.nat(100),
-  })
-  .filter(({ dims, axis, batchDims }) => axis < dims.length && batchDims <= axis)
-  .map(({ dims, axis, batchDims, picks, seed }) => {
-    const indexShape = [...dims.slice(0, batchDims), picks];
-    const size = tf.util.sizeFromShape(indexShape);
-    const indices = Array.from({ length: size }, (_, i) => (seed + i * 7) % dims[axis]!);
-    const fn = (x: tf.Tensor) =>
-      tf.gather(x, tf.tensor(indices, indexShape, 'int32'), axis, batchDims);
-    return example(`gather axis ${axis} batch ${batchDims} of ${indices.join()}`, fn, [dims]);
-  });
+const gather = (mostBatchDims: number) =>
+  fc
+    .record({
+      dims: fc.array(dim, { minLength: 2, maxLength: 4 }),
+      axis: fc.nat(3),
+      batchDims: fc.nat(mostBatchDims),
+      picks: dim,
+      seed: fc.nat(100),
+    })
+    .filter(({ dims, axis, batchDims }) => axis < dims.length && batchDims <= axis)
+    .map(({ dims, axis, batchDims, picks, seed }) => {
+      const shape = [...dims.slice(0, batchDims), picks];
+      const size = tf.util.sizeFromShape(shape);
+      const indices = Array.from({ length: size }, (_, i) => (seed + i * 7) % dims[axis]!);
+      const fn = (x: tf.Tensor) =>
+        tf.gather(x, tf.tensor(indices, shape, 'int32'), axis, batchDims);
+      return example(`gather [${indices}], axis ${axis}, ${batchDims} batch dims`, fn, [dims]);
+    });
 
 const resize = fc
   .record({
@@ -175,9 +175,13 @@ const families: Record<string, fc.Arbitrary<Case>> = {
   'cumsum and cumprod': scan,
   mirrorPad,
   stridedSlice,
-  'gather with batch dimensions': gather,
+  gather: gather(0),
+  'gather with batch dimensions': gather(2),
   resizing: resize,
 };
+
+/** The wasm kernel of gather reads past its input where batches are smaller than the table. */
+const wrongForward: Record<string, string> = { wasm: 'gather with batch dimensions' };
 
 describe.each(testBackends)('any shape on %s', (backend) => {
   let uninstall: () => void;
@@ -187,7 +191,8 @@ describe.each(testBackends)('any shape on %s', (backend) => {
   });
   afterAll(() => uninstall());
 
-  test.each(Object.entries(families))('%s', (_name, family) => {
+  test.for(Object.entries(families))('%s', ([name, family], { skip }) => {
+    skip(wrongForward[backend] === name, 'the kernel itself is wrong here, not its gradient');
     const before = tf.memory().numTensors;
     fc.assert(
       fc.property(family, fc.nat(1000), (one, seed) => {

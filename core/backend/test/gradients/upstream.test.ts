@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-layers';
-import { gradientRepairs } from '../../src/gradients/index.js';
+import { gradientRepairs } from '@espalier/backend';
 import { example, problemOf } from './cases.js';
 import type { Case } from './cases.js';
 import { cases } from './cases/index.js';

@@ -118,6 +118,16 @@ export const images = [
   example('conv3d, same, stride 2', conv3d(2, 'same'), [volume, [2, 3, 2, 2, 2]]),
   example('conv3d, valid', conv3d(1, 'valid'), [volume, [2, 2, 3, 2, 1]]),
   example('conv3d, dilated', conv3d(1, 'same', 2), [volume, [2, 2, 2, 2, 1]]),
+  example(
+    'conv3dTranspose',
+    (x: tf.Tensor, f: tf.Tensor) =>
+      tf.conv3dTranspose(asVolumes(x), asVolumes(f), [1, 3, 4, 3, 2], 2, 'same'),
+    [
+      [1, 2, 2, 2, 1],
+      [2, 3, 2, 2, 1],
+    ],
+    { wrongOn: 'wasm' },
+  ),
   example('maxPool', (x: tf.Tensor) => tf.maxPool(asImages(x), 2, 2, 'valid'), [[1, 4, 4, 2]]),
   example('maxPool, same, overlapping', (x: tf.Tensor) => tf.maxPool(asImages(x), 3, 2, 'same'), [
     image,
