@@ -2,7 +2,7 @@ import type { NamedTensors } from '../batch.js';
 import { EspalierError, suggest } from '../errors.js';
 import { entryOf, firstCall, layerOf } from './graph.js';
 import type { GraphConfig, LayerEntry, ModelGraph, OutputRef } from './graph.js';
-import { canonicalise, distinct } from './names.js';
+import { canonicalise, distinct, unknownLayer } from './names.js';
 import { parametersUnder } from './parameters.js';
 import type { Layer } from './parameters.js';
 import { pruned } from './prune.js';
@@ -12,7 +12,7 @@ import { pruned } from './prune.js';
  * model; otherwise `addOutput` it, since what no output needs is left out when the model is built.
  * Layers that are built already bring their weights along.
  *
- * @throws EspalierError `edit/unknown-layer`, `edit/nested`, `edit/shared`, `edit/several-outputs`,
+ * @throws EspalierError `model/unknown-layer`, `edit/nested`, `edit/shared`, `edit/several-outputs`,
  * `edit/name-taken`.
  * @example
  * const exit = tf.layers.dense({ units: 10, name: 'exit_1' });
@@ -42,7 +42,7 @@ export function appendLayers(
  * replaced in all of its calls. The new layer's weights are `weights`, by weight name (`kernel`),
  * else those that it brings along, else initial values.
  *
- * @throws EspalierError `edit/unknown-layer`, `edit/nested`.
+ * @throws EspalierError `model/unknown-layer`, `edit/nested`.
  */
 export function replaceLayer(
   graph: ModelGraph,
@@ -68,7 +68,7 @@ export function replaceLayer(
 /**
  * Makes a layer's output an output of the model; no change if it is one.
  *
- * @throws EspalierError `edit/unknown-layer`, `edit/nested`, `edit/shared`, `edit/several-outputs`.
+ * @throws EspalierError `model/unknown-layer`, `edit/nested`, `edit/shared`, `edit/several-outputs`.
  */
 export function addOutput(graph: ModelGraph, layer: string): ModelGraph {
   const { outputLayers } = graph.topology.config;
@@ -128,12 +128,7 @@ function find(config: GraphConfig, name: string): LayerEntry {
   if (found) return found;
   const names = config.layers.map((entry) => entry.name);
   const outer = names.find((each) => name.startsWith(`${each}/`));
-  if (outer === undefined) {
-    throw new EspalierError('edit/unknown-layer', {
-      problem: `the model has no layer '${name}'`,
-      fix: suggest(name, names),
-    });
-  }
+  if (outer === undefined) throw unknownLayer(name, names);
   throw new EspalierError('edit/nested', {
     problem: `cannot edit inside nested model: '${name}' is a layer of '${outer}'`,
     fix: `Edit '${outer}' as a whole, or apply its layers one by one when building the model.`,

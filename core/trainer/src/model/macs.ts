@@ -1,5 +1,5 @@
 import * as tfl from '@tensorflow/tfjs-layers';
-import { EspalierError, suggest } from '../errors.js';
+import { unknownLayer } from './names.js';
 import { callsOf } from './parameters.js';
 import type { Layer } from './parameters.js';
 import type { ModelView } from './view.js';
@@ -81,12 +81,7 @@ export function macsTo(view: ModelView, layerNames: readonly string[]): number {
     if (counted.has(name)) return 0;
     counted.add(name);
     const layer = layers.get(name);
-    if (!layer) {
-      throw new EspalierError('model/unknown-layer', {
-        problem: `the model has no layer '${name}'`,
-        fix: suggest(name, [...layers.keys()]),
-      });
-    }
+    if (!layer) throw unknownLayer(name, [...layers.keys()]);
     return layer.inbound.map(count).reduce((a, b) => a + b, layer.macs);
   };
   return layerNames.map(count).reduce((a, b) => a + b, 0);

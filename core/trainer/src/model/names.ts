@@ -1,3 +1,5 @@
+import { EspalierError, suggest } from '../errors.js';
+
 /** What naming needs to know of a layer. */
 interface Named {
   readonly name: string;
@@ -47,5 +49,12 @@ export function distinct(names: readonly string[]): string[] {
     const count = (counts.get(name) ?? 0) + 1;
     counts.set(name, count);
     return count === 1 ? name : `${name}#${count}`;
+  });
+}
+
+export function unknownLayer(name: string, known: readonly string[]): EspalierError {
+  return new EspalierError('model/unknown-layer', {
+    problem: `the model has no layer '${name}'`,
+    fix: suggest(name, known),
   });
 }

@@ -3,10 +3,10 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import type { NamedTensors } from '../batch.js';
-import { EspalierError, suggest } from '../errors.js';
+import { EspalierError } from '../errors.js';
 import type { Stream } from '../random.js';
 import { intercepted } from './intercept.js';
-import { distinct } from './names.js';
+import { distinct, unknownLayer } from './names.js';
 import { callsOf, canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer, Parameter } from './parameters.js';
 
@@ -28,10 +28,7 @@ export interface ExecuteOptions {
 }
 
 /** What a run gives: outputs and asked-for features by name. The caller owns them. */
-export interface Executed {
-  readonly outputs: NamedTensors;
-  readonly features: NamedTensors;
-}
+export type Executed = { readonly outputs: NamedTensors; readonly features: NamedTensors };
 
 /** A functional model over chosen tensors, and where each wanted one is in its results. */
 interface Plan {
@@ -132,17 +129,13 @@ export class Network {
 
   #featureOf(name: string): SymbolicTensor {
     const layer = [...this.#names].find(([, known]) => known === name)?.[0];
-    const calls = layer && [...callsOf(this.#view).get(layer)!];
-    if (calls?.length === 1) return calls[0]!;
-    throw calls
-      ? new EspalierError('model/shared-layer', {
-          problem: `layer '${name}' has ${calls.length} outputs or calls, so its features are ambiguous`,
-          fix: 'Ask for a layer behind the one that you mean.',
-        })
-      : new EspalierError('model/unknown-layer', {
-          problem: `the model has no layer '${name}' (layers inside nested models give no features)`,
-          fix: suggest(name, [...this.#names.values()]),
-        });
+    if (!layer) throw unknownLayer(name, [...this.#names.values()]);
+    const calls = [...callsOf(this.#view).get(layer)!];
+    if (calls.length === 1) return calls[0]!;
+    throw new EspalierError('model/shared-layer', {
+      problem: `layer '${name}' has ${calls.length} outputs or calls, so its features are ambiguous`,
+      fix: 'Ask for a layer behind the one that you mean.',
+    });
   }
 }
 

@@ -1,0 +1,165 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  addOutput,
+  buildModel,
+  disposeModel,
+  graphOf,
+  macsTo,
+  viewOf,
+} from '../../src/model/index.js';
+import { apply, lstm, MODELS } from './models.js';
+
+const { layers } = tfl;
+const made: LayersModel[] = [];
+
+beforeAll(async () => void (await tf.setBackend('cpu')));
+afterEach(() => made.splice(0).forEach(disposeModel));
+
+function given(make: () => LayersModel): LayersModel {
+  const model = make();
+  made.push(model);
+  return model;
+}
+
+describe('viewOf', () => {
+  it('shows layers in order with shapes, inbound layers and parameters', () => {
+    const view = viewOf(given(MODELS['residual with two outputs']!));
+    expect(view.layers.map(({ name }) => name)).toEqual([
+      'input_1',
+      'conv2d_1',
+      'batch_normalization_1',
+      'add_1',
+      'global_average_pooling2d_1',
+      'flatten_1',
+      'main',
+      'aux',
+    ]);
+    expect(view.layers[3]).toEqual({
+      name: 'add_1',
+      className: 'Add',
+      outputShape: [4, 4, 2],
+      inbound: ['input_1', 'batch_normalization_1'],
+      parameters: 0,
+      macs: 0,
+    });
+    expect(view.layers[1]).toMatchObject({ parameters: 38, outputShape: [4, 4, 2] });
+    expect(view).toMatchObject({ inputNames: ['input_1'], outputNames: ['main', 'aux'] });
+  });
+
+  it('tells added outputs from the model’s own', () => {
+    const model = given(MODELS['sequential']!);
+    const edited = given(() => buildModel(addOutput(graphOf(model), 'dense_1')));
+    const view = viewOf(edited, viewOf(model).ownOutputs);
+    expect(view.outputNames).toEqual(['head', 'dense_1']);
+    expect(view.ownOutputs).toEqual(['head']);
+    expect(view.graph.topology).toEqual(graphOf(edited).topology);
+  });
+});
+
+/** The slow reference: counts by hand. */
+describe('multiply-accumulates', () => {
+  const image = [8, 6, 3];
+  const steps = [5, 4];
+  const inner = () => tfl.sequential({ layers: [layers.dense({ units: 7, inputShape: [4] })] });
+
+  it.each<[string, () => tfl.layers.Layer, number[], number]>([
+    ['dense', () => layers.dense({ units: 5 }), [3], 15],
+    ['dense at every position', () => layers.dense({ units: 7 }), steps, 5 * 4 * 7],
+    ['conv1d', () => layers.conv1d({ filters: 2, kernelSize: 3 }), steps, 3 * 3 * 4 * 2],
+    [
+      'conv2d same',
+      () => layers.conv2d({ filters: 4, kernelSize: 3, padding: 'same' }),
+      image,
+      48 * 9 * 3 * 4,
+    ],
+    [
+      'conv2d strided',
+      () => layers.conv2d({ filters: 4, kernelSize: 2, strides: 2 }),
+      image,
+      12 * 4 * 3 * 4,
+    ],
+    ['conv3d', () => layers.conv3d({ filters: 2, kernelSize: 2 }), [3, 3, 3, 2], 8 * 8 * 2 * 2],
+    [
+      'conv2d transposed',
+      () => layers.conv2dTranspose({ filters: 4, kernelSize: 2, strides: 2 }),
+      image,
+      48 * 4 * 3 * 4,
+    ],
+    [
+      'depthwise',
+      () => layers.depthwiseConv2d({ kernelSize: 3, depthMultiplier: 2, padding: 'same' }),
+      image,
+      48 * 9 * 3 * 2,
+    ],
+    [
+      'separable',
+      () =>
+        layers.separableConv2d({ filters: 5, kernelSize: 3, padding: 'same', depthMultiplier: 2 }),
+      image,
+      48 * (9 * 6 + 6 * 5),
+    ],
+    ['lstm', () => lstm({ units: 3 }), steps, 5 * (4 * 12 + 3 * 12)],
+    [
+      'gru',
+      () => layers.gru({ units: 3, recurrentInitializer: 'zeros' }),
+      steps,
+      5 * (4 * 9 + 3 * 9),
+    ],
+    [
+      'simple rnn',
+      () => layers.simpleRNN({ units: 3, recurrentInitializer: 'zeros' }),
+      steps,
+      5 * (4 * 3 + 3 * 3),
+    ],
+    [
+      'bidirectional',
+      () => layers.bidirectional({ layer: lstm({ units: 3 }), mergeMode: 'concat' }),
+      steps,
+      2 * 5 * (4 * 12 + 3 * 12),
+    ],
+    [
+      'time distributed',
+      () => layers.timeDistributed({ layer: layers.dense({ units: 7 }) }),
+      steps,
+      5 * 28,
+    ],
+    ['time distributed model', () => layers.timeDistributed({ layer: inner() }), steps, 5 * 28],
+    ['nested model', inner, [4], 28],
+    ['embedding', () => layers.embedding({ inputDim: 9, outputDim: 3 }), [6], 0],
+    ['normalisation', () => layers.batchNormalization(), image, 0],
+    ['pooling', () => layers.maxPooling2d({ poolSize: 2 }), image, 0],
+  ])('%s', (_, make, shape, macs) => {
+    const model = given(() => {
+      const x = tfl.input({ shape });
+      return tfl.model({ inputs: x, outputs: apply(make(), x) });
+    });
+    expect(viewOf(model).layers.at(-1)!.macs).toBe(macs);
+  });
+
+  it('of a layer of one’s own are what it says', () => {
+    class Counted extends tfl.layers.Layer {
+      static readonly className = 'TestCounted';
+      macs(input: readonly number[], output: readonly number[]) {
+        return input[1]! * 10 + output[1]!;
+      }
+    }
+    const model = given(() => {
+      const x = tfl.input({ shape: [3] });
+      return tfl.model({ inputs: x, outputs: apply(new Counted({}), x) });
+    });
+    expect(viewOf(model).layers[1]!.macs).toBe(33);
+  });
+
+  it('up to a layer count each ancestor once, and a shared layer for each call', () => {
+    const view = viewOf(given(MODELS['residual with two outputs']!));
+    const conv = 16 * 9 * 2 * 2;
+    expect(macsTo(view, ['main'])).toBe(conv + 6);
+    expect(macsTo(view, ['aux', 'main'])).toBe(conv + 64 + 6);
+    const shared = viewOf(given(MODELS['shared layer']!));
+    expect(macsTo(shared, shared.outputNames)).toBe(2 * 12 + 16);
+    expect(() => macsTo(view, ['mian'])).toThrow(/Did you mean 'main'\?/);
+  });
+});
