@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { arraySource, keyedStream } from '@espalier/core';
@@ -92,10 +91,4 @@ export function inputShapeOf(model: LayersModel): number[] {
 
 function gaussian(draw: () => number): number {
   return Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
-}
-
-/** Switches to a registered backend: for tests that run on several. */
-export async function onBackend(name: string): Promise<void> {
-  await tf.setBackend(name);
-  await tf.ready();
 }

@@ -1,3 +1,4 @@
+export * from './backends.js';
 export * from './compare.js';
 export * from './fail.js';
 export * from './fixtures.js';

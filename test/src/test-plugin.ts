@@ -1,3 +1,4 @@
+import type { BackendName } from '@espalier/backend';
 import type { PluginFactory } from '@espalier/core';
 import { beforeAll, describe, test } from 'vitest';
 import { checkAttribution } from './checks/attribution.js';
@@ -8,7 +9,7 @@ import { checkOptions } from './checks/options.js';
 import { checkPairing } from './checks/pairing.js';
 import { checkReplay } from './checks/replay.js';
 import { checkResume } from './checks/resume.js';
-import { onBackend } from './fixtures.js';
+import { backendsUnderTest, onBackend } from './backends.js';
 import type { Case, Subject } from './subject.js';
 
 /** Every conformance check by name; each can be run alone on a {@link Subject}. */
@@ -25,21 +26,20 @@ export const CHECKS: Readonly<Record<string, (subject: Subject) => Promise<void>
 
 /** How to test. */
 export interface TestPluginOptions {
-  /** tfjs backends, already registered; default `['cpu']`. */
-  readonly backends?: readonly string[];
+  /** Default {@link backendsUnderTest}. */
+  readonly backends?: readonly BackendName[];
 }
 
 /**
  * Declares vitest tests of everything that a plugin promises: one test per check, case and backend.
  *
  * @example
- * import '@tensorflow/tfjs-backend-cpu';
  * testPlugin(confidencePenalty, [{ name: 'defaults' }, { name: 'strong', options: { weight: 1 } }]);
  */
 export function testPlugin(
   factory: PluginFactory,
   cases: readonly Case[] = [{ name: 'defaults' }],
-  { backends = ['cpu'] }: TestPluginOptions = {},
+  { backends = backendsUnderTest() }: TestPluginOptions = {},
 ): void {
   describe.each([...backends])(`plugin ${factory.definition.id} on %s`, (backend) => {
     beforeAll(() => onBackend(backend));

@@ -97,6 +97,9 @@ async function chooseBackend(given: SessionConfig['backend']): Promise<BackendIn
 
 /** A run under way. Every method may be called any number of times; `dispose` ends it. */
 export class Session {
+  /** Whether the store's checkpoints are this run's: it loaded or wrote them. */
+  #ownsStore = false;
+
   constructor(
     private readonly config: SessionConfig,
     private readonly assembled: Assembled,
@@ -130,9 +133,16 @@ export class Session {
     return this.assembled.run.structure.layersModel;
   }
 
-  /** Trains until `epochs` epochs are done in all. */
-  fit(options: FitOptions): Promise<FitResult> {
-    return fit(this.assembled.run, this.#source('train'), options);
+  /**
+   * Trains until `epochs` epochs are done in all.
+   *
+   * @throws EspalierError `checkpoint/occupied` where the store holds another run's checkpoints.
+   */
+  async fit(options: FitOptions): Promise<FitResult> {
+    const train = this.#source('train');
+    if (this.config.checkpoint && !this.#ownsStore) await refuseOccupied(this.config.checkpoint);
+    this.#ownsStore = true;
+    return fit(this.assembled.run, train, options);
   }
 
   /** One optimizer step on one's own batches, for loops of one's own. The caller keeps the tensors. */
@@ -186,6 +196,7 @@ export class Session {
   /** Writes a checkpoint into the configured store (or another); gives back its name. */
   async save(store: CheckpointStore | undefined = this.config.checkpoint?.store): Promise<string> {
     const name = await snapshot(this.assembled, this.config, mustHave(store));
+    this.#ownsStore = true;
     this.telemetry.emit('checkpoint', { name, step: this.clock.step });
     return name;
   }
@@ -196,8 +207,10 @@ export class Session {
    *
    * @throws EspalierError `checkpoint/mismatch`, `checkpoint/damaged`.
    */
-  load({ store = this.config.checkpoint?.store, ...options }: LoadOptions = {}): Promise<boolean> {
-    return restore(this.assembled, this.config, mustHave(store), options);
+  async load({ store = this.config.checkpoint?.store, ...options }: LoadOptions = {}): Promise<boolean> {
+    const found = await restore(this.assembled, this.config, mustHave(store), options);
+    this.#ownsStore ||= found;
+    return found;
   }
 
   /**
@@ -232,6 +245,15 @@ export class Session {
       fix: `Pass ${which}: arraySource({ … }) to createSession.`,
     });
   }
+}
+
+async function refuseOccupied({ store }: CheckpointOptions): Promise<void> {
+  const names = await store.list();
+  if (names.length === 0) return;
+  throw new EspalierError('checkpoint/occupied', {
+    problem: `${store.location} already holds checkpoints of another run: ${names.join(', ')}`,
+    fix: 'Call session.load() to go on with that run, or choose another place; nothing was touched.',
+  });
 }
 
 function mustHave(store: CheckpointStore | undefined): CheckpointStore {

@@ -1,10 +1,9 @@
-import '@tensorflow/tfjs-backend-cpu';
-import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { createSession, crossEntropy, memoryStore, sgd } from '@espalier/core';
 import type { Batch, NamedTensors, Plugin, Session } from '@espalier/core';
 import {
+  backendsUnderTest,
   directional,
   firstDifference,
   onBackend,
@@ -37,7 +36,7 @@ async function batchOf(session: Session, seed = 0, key = 'b'): Promise<Batch> {
 
 const numbers = (t: tf.Tensor) => Array.from(t.dataSync());
 
-describe.each(['cpu', 'wasm'])('objective on %s', (backend) => {
+describe.each(backendsUnderTest())('objective on %s', (backend) => {
   beforeAll(() => onBackend(backend));
 
   test('replays its draws, takes fresh ones when asked, and keeps moving statistics', () =>

@@ -1,5 +1,3 @@
-import '@tensorflow/tfjs-backend-cpu';
-import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {
@@ -16,6 +14,7 @@ import {
 } from '@espalier/core';
 import type { HookName, Plugin, Session, SessionConfig, TelemetryEvents } from '@espalier/core';
 import {
+  backendsUnderTest,
   firstDifference,
   onBackend,
   tinyCnn,
@@ -255,7 +254,7 @@ describe('the loop', () => {
   });
 });
 
-describe.each(['cpu', 'wasm'])('exact resume on %s', (backend) => {
+describe.each(backendsUnderTest())('exact resume on %s', (backend) => {
   beforeAll(() => onBackend(backend));
 
   test.each([
