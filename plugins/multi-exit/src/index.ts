@@ -1,0 +1,15 @@
+export { maxProbability } from './confidence.js';
+export type { ExitPolicy } from './confidence.js';
+export { deepestExit } from './deepest-exit.js';
+export { softDivergence, squaredDistance } from './divergence.js';
+export { earlyExitCurve, exitLogits } from './early-exit-curve.js';
+export type { CurvePoint, EarlyExitCurveOptions, ExitLogits } from './early-exit-curve.js';
+export { exitDistillation } from './exit-distillation.js';
+export type { Examples } from './inputs.js';
+export { multiExit } from './multi-exit.js';
+export type { MultiExitOptions } from './options.js';
+export { predictEarly } from './predict-early.js';
+export type { EarlyPrediction, PredictEarlyOptions } from './predict-early.js';
+export { profileExits } from './profile-exits.js';
+export type { ExitProfile, ProfileExitsOptions } from './profile-exits.js';
+export { StopGradient } from './stop-gradient.js';

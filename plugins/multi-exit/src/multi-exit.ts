@@ -1,0 +1,111 @@
+import {
+  accuracy,
+  appendLayers,
+  crossEntropy,
+  definePlugin,
+  EXITS,
+  FEATURE_MAPS,
+  macsTo,
+} from '@espalier/core';
+import type { Exits, FeatureMaps, ModelView } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { branchLayers, lastStage } from './branches.js';
+import { classifierOf } from './classifier.js';
+import { weightAt, weightPerExit } from './exit-weights.js';
+import { multiExitOptions } from './options.js';
+import { exitPlaces } from './places.js';
+
+/**
+ * Gives a classifier exits before its end, `exit_1`, `exit_2`, … from the shallowest, each trained by
+ * the cross-entropy with the same targets as the network's own output, which is the last exit
+ * (deeply supervised nets, Lee et al. 2015; BranchyNet, Teerapittayanon et al. 2016). Terms:
+ * `multi-exit/exit_1`, …; metrics: `accuracy/exit_1`, …, and `accuracy/ensemble` of the mean
+ * probabilities of all exits. Provides `EXITS` and `FEATURE_MAPS`.
+ *
+ * @throws EspalierError at setup: `multi-exit/…`, `edit/…`.
+ * @example
+ * const session = await createSession({
+ *   model, loss: crossEntropy(), optimizer: sgd({ learningRate: 0.1 }), train,
+ *   plugins: [multiExit({ at: 'block_*_out', weights: [0.3, 0.6] })],
+ * });
+ * await session.fit({ epochs: 10 });
+ * const own = session.export();
+ * const early = session.export({ outputs: ['exit_1', 'logits'] });
+ */
+export const multiExit = definePlugin({
+  id: 'multi-exit',
+  version: '0.1.0',
+  options: multiExitOptions,
+  effects: { loss: 'add', 'structure:exits': 'own' },
+  stateless: true,
+  apply(ctx, { at, branch, weights, detach, output }) {
+    const classifier = classifierOf(ctx.model, output);
+    const places = exitPlaces(ctx.model, at, classifier, branch !== 'linear');
+    const perExit = weightPerExit(
+      weights,
+      places.map(({ name }) => name),
+    );
+    const last = lastStage(ctx.model, classifier.body);
+    const branches = places.map((from, i) =>
+      branchLayers({
+        kind: branch,
+        name: `exit_${i + 1}`,
+        from,
+        last,
+        classes: classifier.classes,
+        deeper: places.length - i,
+        detach,
+      }),
+    );
+    ctx.edit((graph) =>
+      branches.reduce(
+        (edited, layers, i) =>
+          appendLayers(edited, { after: places[i]!.name, layers, output: true }),
+        graph,
+      ),
+    );
+
+    const own = classifier.output;
+    const auxiliary = branches.map((layers) => layers.at(-1)!.name);
+    const names = [...auxiliary, own];
+    // A dense layer right behind the network's own vector has that vector for features.
+    const inputs = branches.map((layers, i) => layers.at(-2)?.name ?? places[i]!.name);
+    const features = [...inputs, classifier.features];
+    ctx.requestFeatures(features);
+    const layers = [...places.map(({ name }) => name), classifier.features];
+    ctx.provide(EXITS, () => exitsOf(ctx.model, names, layers));
+    ctx.provide(FEATURE_MAPS, () => featureMapsOf(names, features));
+
+    const { perExample } = crossEntropy();
+    ctx.hooks.loss.tap(({ outputs, targets, ledger, mean, clock }) => {
+      auxiliary.forEach((exit, i) => {
+        const weight = weightAt(perExit[i]!, clock.epoch);
+        ledger.add(exit, mean(perExample(outputs[exit]!, targets[own]!)), { weight });
+      });
+    });
+    ctx.hooks.evaluate.tap(({ outputs, targets, metric }) => {
+      auxiliary.forEach((exit) => {
+        metric(`accuracy/${exit}`, accuracy(outputs[exit]!, targets[own]!));
+      });
+      const all = names.map((name) => outputs[name]!);
+      metric('accuracy/ensemble', accuracy(meanProbabilities(all), targets[own]!));
+    });
+  },
+});
+
+function exitsOf(view: ModelView, names: readonly string[], layers: readonly string[]): Exits {
+  return { names, layers, macs: names.map((name) => macsTo(view, [name])) };
+}
+
+function featureMapsOf(names: readonly string[], layers: readonly string[]): FeatureMaps {
+  return {
+    features: ({ features }) =>
+      Object.fromEntries(names.map((name, i) => [name, features[layers[i]!]!])),
+  };
+}
+
+/** `[batch, classes]` from the logits of several exits. */
+function meanProbabilities(logits: readonly Tensor[]): Tensor {
+  return tf.mean(tf.stack(logits.map((each) => tf.softmax(each))), 0);
+}

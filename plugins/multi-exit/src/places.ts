@@ -1,0 +1,107 @@
+import { addOutput, EspalierError, macsTo } from '@espalier/core';
+import type { LayerInfo, ModelView } from '@espalier/core';
+import type { Classifier } from './classifier.js';
+import { mergePoints } from './dependencies.js';
+import type { At } from './options.js';
+
+/** Layers that add nothing to an exit, which pools and classifies by itself. */
+const POINTLESS = /^(Flatten|Reshape|Dropout|Global\w*Pooling\dD)$/;
+
+/**
+ * The layers that exits go behind, shallowest first.
+ *
+ * @param maps Whether automatic placement must keep to feature maps `[height, width, channels]`.
+ * @throws EspalierError `multi-exit/no-exits`, `multi-exit/duplicate`, `multi-exit/not-before-head`,
+ * `edit/unknown-layer`, `edit/nested`, `edit/shared`.
+ */
+export function exitPlaces(
+  view: ModelView,
+  at: At,
+  classifier: Classifier,
+  maps: boolean,
+): readonly LayerInfo[] {
+  const names = namesAt(view, at, classifier, maps);
+  names.forEach((name) => checkPlace(view, name, classifier));
+  const repeated = names.find((name, i) => names.indexOf(name) !== i);
+  if (repeated !== undefined) {
+    throw new EspalierError('multi-exit/duplicate', {
+      problem: `two exits are on the same layer '${repeated}'`,
+      received: at,
+      fix: 'Name each layer once.',
+    });
+  }
+  return view.layers.filter(({ name }) => names.includes(name));
+}
+
+function namesAt(
+  view: ModelView,
+  at: At,
+  classifier: Classifier,
+  maps: boolean,
+): readonly string[] {
+  if (Array.isArray(at)) return at;
+  if (typeof at === 'object' && 'fractions' in at) {
+    return atFractions(view, at.fractions, classifier, maps);
+  }
+  if (typeof at === 'string' && !at.includes('*')) return [at];
+  const pattern = typeof at === 'string' ? globOf(at) : regexpOf(at.regexp);
+  const names = [...classifier.body].filter((name) => pattern.test(name));
+  if (names.length > 0) return names;
+  throw new EspalierError('multi-exit/no-exits', {
+    problem: 'no layer before the head has a name that matches',
+    received: at,
+    fix: `Their names: ${[...classifier.body].join(', ')}.`,
+  });
+}
+
+/** For each fraction of all MACs, the last merge point that costs no more. */
+function atFractions(
+  view: ModelView,
+  fractions: readonly number[],
+  { output, body }: Classifier,
+  maps: boolean,
+): readonly string[] {
+  const total = macsTo(view, [output]);
+  const candidates = mergePoints(view, output)
+    .filter(({ name, className }) => body.has(name) && !POINTLESS.test(className))
+    .filter(({ outputShape }) => !maps || outputShape.length === 3)
+    .map(({ name }) => ({ name, share: macsTo(view, [name]) / total }))
+    .filter(({ share }) => share > 0);
+  const chosen = fractions.map((f) => candidates.findLast(({ share }) => share <= f)?.name);
+  const names = [...new Set(chosen)].filter((name) => name !== undefined);
+  if (names.length > 0) return names;
+  const listed = candidates.map(({ name, share }) => `${name} (${share.toFixed(3)})`);
+  throw new EspalierError('multi-exit/no-exits', {
+    problem: 'no layer that all paths pass through costs at most these fractions of the network',
+    received: fractions,
+    fix: `Name layers with at: [ … ], or raise the fractions. Candidates: ${listed.join(', ') || 'none'}.`,
+  });
+}
+
+function checkPlace(view: ModelView, name: string, { output, body }: Classifier): void {
+  if (body.has(name)) return;
+  // Says what is wrong with a name that is no layer at all.
+  addOutput(view.graph, name);
+  throw new EspalierError('multi-exit/not-before-head', {
+    problem: `'${name}' is no layer between the inputs and the head of '${output}', where exits go`,
+    received: name,
+    fix: `Layers before the head: ${[...body].join(', ')}.`,
+  });
+}
+
+function globOf(pattern: string): RegExp {
+  const escaped = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*');
+  return new RegExp(`^${escaped}$`);
+}
+
+function regexpOf(source: string): RegExp {
+  try {
+    return new RegExp(source);
+  } catch (cause) {
+    throw new EspalierError('multi-exit/pattern', {
+      problem: `at.regexp is no regular expression: ${(cause as Error).message}`,
+      received: source,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,25 @@
+import { stopGradient } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { Shape } from '@tensorflow/tfjs-layers';
+
+/**
+ * A layer that passes its input on and lets no gradient back: what is behind it trains alone.
+ * Importing this package registers the class, which loading a model that holds the layer needs.
+ *
+ * @example
+ * const frozenView = new StopGradient({ name: 'exit_1_detach' }).apply(features);
+ */
+export class StopGradient extends tfl.layers.Layer {
+  static readonly className = 'StopGradient';
+
+  override computeOutputShape(inputShape: Shape): Shape {
+    return inputShape;
+  }
+
+  override call(inputs: Tensor | Tensor[]): Tensor {
+    return tf.tidy(() => stopGradient(Array.isArray(inputs) ? inputs[0]! : inputs));
+  }
+}
+tf.serialization.registerClass(StopGradient);
