@@ -6,8 +6,8 @@ export interface Started {
   readonly simd: boolean;
   readonly threads: number;
   readonly device?: string;
-  /** Says what was asked for and could not be given. */
-  readonly note?: string;
+  /** Why there are fewer threads than were asked for. */
+  readonly threadsObstacle?: string;
   /** Frees what would outlive the backend's use. */
   stop?(): void;
 }

@@ -1,4 +1,4 @@
-import { browserThreads } from './browser/wasm-threads.js';
+import { browserHost } from './browser/wasm-host.js';
 import { webgpu } from './browser/webgpu.js';
 import { cpu } from './candidates/cpu.js';
 import { wasm } from './candidates/wasm.js';
@@ -28,6 +28,6 @@ export * from './shared.js';
  * ```
  */
 export const useBackend = makeUseBackend({
-  candidates: [webgpu, wasm(browserThreads), cpu],
+  candidates: [webgpu, wasm(browserHost), cpu],
   refuseSecondCore: refuseForeignEngine,
 });

@@ -2,7 +2,7 @@ import { cpu } from './candidates/cpu.js';
 import { wasm } from './candidates/wasm.js';
 import { nodeCpu, nodeGpu } from './node/native.js';
 import { refuseSecondCore } from './node/second-core.js';
-import { nodeThreads } from './node/wasm-threads.js';
+import { nodeHost } from './node/wasm-host.js';
 import { webgpu } from './node/webgpu.js';
 import { makeUseBackend } from './use-backend.js';
 
@@ -29,6 +29,6 @@ export * from './shared.js';
  * ```
  */
 export const useBackend = makeUseBackend({
-  candidates: [nodeGpu, nodeCpu, webgpu, wasm(nodeThreads), cpu],
+  candidates: [nodeGpu, nodeCpu, webgpu, wasm(nodeHost), cpu],
   refuseSecondCore,
 });

@@ -1,14 +1,19 @@
 import type { PassedOver } from './backend-info.js';
 import type { Candidate, Started } from './candidate.js';
 
-function traits(started: Started, candidate: Candidate): string {
+function threadsOf({ threads, threadsObstacle }: Started, asked = threads): string {
+  const taken = `${threads} thread${threads === 1 ? '' : 's'}`;
+  if (asked === threads) return taken;
+  return `${taken} where ${asked} were asked for: ${threadsObstacle ?? 'it takes no more'}`;
+}
+
+function traits(candidate: Candidate, started: Started, threadsAsked?: number): string {
   const wasm = candidate.backend === 'wasm';
   return [
     `${candidate.package} ${started.version}`,
     started.device,
     wasm && (started.simd ? 'SIMD' : 'without SIMD, which this machine does not support'),
-    `${started.threads} thread${started.threads === 1 ? '' : 's'}`,
-    started.note,
+    threadsOf(started, threadsAsked),
   ]
     .filter(Boolean)
     .join(', ');
@@ -22,7 +27,8 @@ export function describe(
   candidate: Candidate,
   started: Started,
   passedOver: readonly PassedOver[],
+  threadsAsked?: number,
 ): string {
-  const chosen = `backend ${candidate.name} (${traits(started, candidate)})`;
+  const chosen = `backend ${candidate.name} (${traits(candidate, started, threadsAsked)})`;
   return passedOver.length === 0 ? chosen : `${chosen}; passed over ${reasons(passedOver)}`;
 }

@@ -117,7 +117,7 @@ function inform({ running: used, passedOver }: Choice): BackendInfo {
     threads: started.threads,
     device: started.device,
     passedOver,
-    line: describe(candidate, started, passedOver),
+    line: describe(candidate, started, passedOver, used.threadsAsked),
     dispose() {
       if (!disposed) end(used);
       disposed = true;

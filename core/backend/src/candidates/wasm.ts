@@ -3,11 +3,11 @@ import type { UseBackendOptions } from '../backend-info.js';
 import { NotAvailable } from '../candidate.js';
 import type { Candidate, Started } from '../candidate.js';
 
-/** What differs between Node and a browser when the threaded build starts. */
-export interface WasmThreads {
+/** What differs between Node and a browser when the wasm build starts. */
+export interface WasmHost {
   /** Why threads cannot be had here. */
   obstacle(): string | undefined;
-  /** Calls `start` such that the build finds its workers. */
+  /** Calls `start` such that the build finds its workers, if it is to have several threads. */
   around(threads: number, start: () => Promise<boolean>): Promise<boolean>;
 }
 
@@ -42,16 +42,11 @@ async function setBackend(): Promise<boolean> {
   }
 }
 
-function noteOnThreads(asked: number, taken: number, obstacle?: string): string | undefined {
-  if (asked <= taken) return undefined;
-  return `${asked} asked: ${obstacle ?? `this build takes ${taken} here`}`;
-}
-
-async function start(options: UseBackendOptions, workers: WasmThreads): Promise<Started> {
+async function start(options: UseBackendOptions, host: WasmHost): Promise<Started> {
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
   const simd = Boolean(await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT'));
   const asked = options.threads ?? 1;
-  const obstacle = simd ? workers.obstacle() : 'threads need SIMD';
+  const obstacle = simd ? host.obstacle() : 'threads need SIMD';
   const threaded = asked > 1 && obstacle === undefined;
   if (threaded) makeRoomForThreads();
   if (!isRunning()) {
@@ -59,30 +54,27 @@ async function start(options: UseBackendOptions, workers: WasmThreads): Promise<
     tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', threaded);
     wasm.setThreadsCount(threaded ? asked : 1);
   }
-  const started = threaded
-    ? await workers.around(Math.min(asked, mostThreads), setBackend)
-    : await setBackend();
-  if (!started) {
+  const threads = threaded ? Math.min(asked, mostThreads) : 1;
+  if (!(await host.around(threads, setBackend))) {
     throw new NotAvailable(
       'its .wasm file could not be loaded',
       'serve the .wasm files of the package and name their folder in wasmPaths',
     );
   }
-  const threads = wasm.getThreadsCount();
   return {
     version: wasm.version_wasm,
     simd,
-    threads,
-    note: noteOnThreads(asked, threads, obstacle),
+    threads: wasm.getThreadsCount(),
+    threadsObstacle: obstacle,
     stop: threaded ? stop : undefined,
   };
 }
 
 /** WebAssembly through XNNPACK, with SIMD wherever the machine has it; comes with this package. */
-export const wasm = (workers: WasmThreads): Candidate => ({
+export const wasm = (host: WasmHost): Candidate => ({
   name: 'wasm',
   backend: 'wasm',
   package: '@tensorflow/tfjs-backend-wasm',
   install: 'npm install @tensorflow/tfjs-backend-wasm',
-  start: (options) => start(options, workers),
+  start: (options) => start(options, host),
 });

@@ -51,7 +51,7 @@ async function start(id: string, options: UseBackendOptions): Promise<Started> {
     simd: false,
     threads: limit,
     device: `${isUsingGpuDevice ? 'GPU' : 'CPU'}, TensorFlow ${binding.TF_Version}`,
-    note: loadedBefore && options.threads ? 'TensorFlow had been loaded before' : undefined,
+    threadsObstacle: loadedBefore ? 'TensorFlow had been loaded before' : undefined,
   };
 }
 

@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
-import type { WasmThreads } from '../candidates/wasm.js';
 
 const require = createRequire(import.meta.url);
 const build = '@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-threaded-simd';
@@ -45,25 +44,25 @@ function letProcessExit(): void {
 }
 
 /**
- * Threads of the wasm build in Node, where tfjs switches them off because its Blob worker cannot
- * load. The build takes `min(threads, floor(cpus / 2))`, so that it counts twice the threads asked
- * for as processors while it starts.
+ * Starts the threaded build in Node, where tfjs switches it off because its Blob worker cannot load.
+ * The build takes `min(threads, floor(cpus / 2))` threads, so that it is shown twice as many
+ * processors as threads asked for while it starts.
  */
-export const nodeThreads: WasmThreads = {
-  obstacle: () => undefined,
-  async around(threads, start) {
-    const url = workerUrl();
-    const cpu = os.cpus()[0];
-    const restore = [
-      answer(URL, 'createObjectURL', () => url),
-      answer(os, 'cpus', () => Array.from({ length: 2 * threads }, () => cpu)),
-    ];
-    try {
-      const started = await start();
-      if (started) letProcessExit();
-      return started;
-    } finally {
-      for (const undo of restore) undo();
-    }
-  },
-};
+export async function startThreaded(
+  threads: number,
+  start: () => Promise<boolean>,
+): Promise<boolean> {
+  const url = workerUrl();
+  const cpu = os.cpus()[0];
+  const restore = [
+    answer(URL, 'createObjectURL', () => url),
+    answer(os, 'cpus', () => Array.from({ length: 2 * threads }, () => cpu)),
+  ];
+  try {
+    const started = await start();
+    if (started) letProcessExit();
+    return started;
+  } finally {
+    for (const undo of restore) undo();
+  }
+}

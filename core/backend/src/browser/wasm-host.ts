@@ -1,7 +1,7 @@
-import type { WasmThreads } from '../candidates/wasm.js';
+import type { WasmHost } from '../candidates/wasm.js';
 
 /** Threads share memory, which a page gets only when it is isolated from other origins. */
-export const browserThreads: WasmThreads = {
+export const browserHost: WasmHost = {
   obstacle: () =>
     globalThis.crossOriginIsolated
       ? undefined
