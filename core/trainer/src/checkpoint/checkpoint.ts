@@ -4,7 +4,7 @@ import type { NamedTensors } from '../batch.js';
 import { EspalierError } from '../errors.js';
 import { sha256Hex } from '../hash.js';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
-import type { HostTensor, Safetensors } from './safetensors.js';
+import type { HostTensor } from './safetensors.js';
 
 /** A run's whole state: plain JSON (NaN and undefined do not survive) and tensors by name. */
 export interface Checkpoint {
@@ -54,20 +54,21 @@ export async function unpackCheckpoint(bytes: Uint8Array, label: string): Promis
   if (text(SUM_AT, SUM_END) !== (await sha256Hex(bytes.subarray(SUM_END)))) {
     throw damaged(label, 'its SHA-256 does not match, so it was cut short or changed');
   }
-  const { tensors, metadata } = decode(bytes, label);
+  const { tensors, metadata } = sound(label, () => decodeSafetensors(bytes));
   const version = Number(metadata['formatVersion']);
   if (version > VERSION) {
     throw new EspalierError('checkpoint/newer-format', {
       problem: `${label} has checkpoint format ${version}; this release reads up to ${VERSION}`,
-      fix: 'Update @espalier/core to the release that wrote it. The file is untouched.',
+      fix: 'Update to the release that wrote it. The file is untouched.',
     });
   }
-  return { manifest: JSON.parse(metadata['manifest']!), tensors };
+  const manifest: unknown = sound(label, () => JSON.parse(metadata['manifest'] ?? ''));
+  return { manifest, tensors };
 }
 
-function decode(bytes: Uint8Array, label: string): Safetensors {
+function sound<T>(label: string, read: () => T): T {
   try {
-    return decodeSafetensors(bytes);
+    return read();
   } catch (cause) {
     throw damaged(label, cause instanceof Error ? cause.message : String(cause), cause);
   }

@@ -28,7 +28,7 @@ export type SafetensorsDtype = keyof typeof ARRAYS;
 export interface HostTensor {
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
-  readonly data: InstanceType<(typeof ARRAYS)[SafetensorsDtype]>;
+  readonly data: (typeof ARRAYS)[SafetensorsDtype]['prototype'];
 }
 
 /** What a safetensors file holds. */
@@ -209,10 +209,13 @@ function checkTiling(sorted: readonly Located[], size: number): void {
     throw invalid(`it has ${size} bytes of data where ${reached} are described`);
 }
 
+type ArrayType = new (buffer: ArrayBufferLike, at?: number, length?: number) => HostTensor['data'];
+
 function viewOf(bytes: Uint8Array, dtype: SafetensorsDtype, from: number, to: number) {
+  const Data: ArrayType = ARRAYS[dtype];
   const [begin, end] = [bytes.byteOffset + from, bytes.byteOffset + to];
-  if (begin % widthOf(dtype) !== 0) return new ARRAYS[dtype](bytes.buffer.slice(begin, end));
-  return new ARRAYS[dtype](bytes.buffer, begin, (end - begin) / widthOf(dtype));
+  if (begin % widthOf(dtype) !== 0) return new Data(bytes.buffer.slice(begin, end));
+  return new Data(bytes.buffer, begin, (end - begin) / widthOf(dtype));
 }
 
 function invalid(problem: string, cause?: unknown): EspalierError {
