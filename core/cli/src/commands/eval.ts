@@ -1,0 +1,39 @@
+import { EspalierError } from '@espalier/core';
+import { columns, short } from '../columns.js';
+import { loadConfig } from '../load-config.js';
+import { loadCheckpoint } from '../resume.js';
+import { source } from '../session-config.js';
+import type { Split } from '../session-config.js';
+import { withSession } from '../with-session.js';
+
+/** Options of `espalier eval`. */
+export interface EvalOptions {
+  readonly set: readonly string[];
+  /** A file or folder; default: the configuration's. */
+  readonly checkpoint?: string;
+  /** Which data; default: the test data, else the validation data. */
+  readonly on?: Split;
+  readonly json?: boolean;
+}
+
+/** Prints the metrics of a trained model. */
+export async function evaluate(path: string, options: EvalOptions): Promise<void> {
+  const loaded = await loadConfig(path, options.set);
+  const split = options.on ?? (loaded.settings.data.test ? 'test' : 'validation');
+  const data = await source(loaded, split);
+  if (!data) throw noData(split);
+  const metrics = await withSession(loaded, async (session) => {
+    await loadCheckpoint(session, loaded, options.checkpoint);
+    return session.evaluate(data);
+  });
+  const rows = Object.entries(metrics).map(([name, value]) => [name, short(value)]);
+  const text = options.json ? JSON.stringify({ split, metrics }) : `${split}\n${columns(rows)}`;
+  process.stdout.write(`${text}\n`);
+}
+
+function noData(split: Split): EspalierError {
+  return new EspalierError('cli/no-data', {
+    problem: `the configuration has no ${split} data`,
+    fix: `Add data: { ${split}: … }, or choose others with --on.`,
+  });
+}

@@ -1,0 +1,127 @@
+import { access, readFile } from 'node:fs/promises';
+import { basename, dirname, extname, resolve } from 'node:path';
+import { EspalierError, parseOptions, suggest } from '@espalier/core';
+import type { PluginEntries } from '@espalier/core';
+import type { Config } from './config.js';
+import { Modules } from './modules.js';
+import { schema } from './schema.js';
+import type { Settings } from './schema.js';
+import { applySets } from './sets.js';
+
+/** A configuration that was read and validated. */
+export interface LoadedConfig {
+  readonly file: string;
+  /** What its relative paths are relative to. */
+  readonly folder: string;
+  /** As written: holds the functions and objects that `settings` cannot. */
+  readonly written: Config;
+  readonly settings: Settings;
+  /** Plugins as set on the command line. */
+  readonly overrides: PluginEntries;
+  readonly modules: Modules;
+}
+
+/**
+ * Reads a configuration in TypeScript, JavaScript or JSON.
+ *
+ * @param sets `path=value` from the command line.
+ * @throws EspalierError `cli/no-config`, `cli/config`, `cli/set`, `options/invalid`.
+ */
+export async function loadConfig(
+  path: string,
+  sets: readonly string[] = [],
+): Promise<LoadedConfig> {
+  const file = resolve(path);
+  const modules = new Modules(file);
+  const { config, overrides } = applySets(await read(file, modules), sets);
+  const settings = parseOptions(basename(file), schema, asData(config));
+  return { file, folder: dirname(file), written: config as Config, settings, overrides, modules };
+}
+
+async function read(file: string, modules: Modules): Promise<unknown> {
+  await access(file).catch((cause: unknown) => {
+    const fix = 'Give the path of a .ts, .js or .json file.';
+    throw new EspalierError('cli/no-config', { problem: `there is no file ${file}`, fix, cause });
+  });
+  const config =
+    extname(file) === '.json' ? await readJson(file) : await importDefault(file, modules);
+  if (isPlain(config)) return config;
+  throw new EspalierError('cli/config', {
+    problem: `${basename(file)} holds no configuration object`,
+    received: config,
+    fix: 'Write export default defineConfig({ … }).',
+  });
+}
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as unknown;
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+}
+
+async function importDefault(file: string, modules: Modules): Promise<unknown> {
+  const module = await modules.load(file).catch((cause: unknown) => {
+    throw unreadable(file, cause);
+  });
+  if ('default' in module) return module['default'];
+  throw new EspalierError('cli/config', {
+    problem: `${basename(file)} has no default export`,
+    fix: `${suggest('default', Object.keys(module))} Write export default defineConfig({ … }).`,
+  });
+}
+
+function unreadable(file: string, cause: unknown): EspalierError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const problem = `${basename(file)} cannot be read: ${message}`;
+  return new EspalierError('cli/config', { problem, cause });
+}
+
+const REFERENCES = ['model', 'preset', 'loss', 'optimizer'];
+
+/** The configuration without what is code: what is left is data for the schema. */
+function asData(config: unknown): unknown {
+  if (!isPlain(config)) return config;
+  const { plugins, data, ...rest } = config;
+  return {
+    ...Object.fromEntries(
+      Object.entries(rest).map(([key, value]) => [
+        key,
+        REFERENCES.includes(key) ? asReference(value) : value,
+      ]),
+    ),
+    // With factories in it, it is left to the preset's own checks.
+    ...(plugins !== undefined && !holdsCode(plugins) && { plugins }),
+    ...(data !== undefined && { data: isPlain(data) ? mapValues(data, asReference) : data }),
+  };
+}
+
+function asReference(value: unknown): unknown {
+  if (typeof value === 'string') return { use: value };
+  if (isPlain(value) && 'use' in value) return value;
+  return isCode(value) ? { use: 'code' } : value;
+}
+
+/** Whether a field holds the thing itself rather than its name. */
+export function isCode(value: unknown): boolean {
+  if (isPlain(value) && 'use' in value) return false;
+  return holdsCode(value) || (isPlain(value) && 'plugins' in value);
+}
+
+function holdsCode(value: unknown): boolean {
+  if (typeof value === 'function') return true;
+  if (typeof value !== 'object' || value === null) return false;
+  return (!isPlain(value) && !Array.isArray(value)) || Object.values(value).some(holdsCode);
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // A module loader may hand over objects of another realm or without a prototype.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function mapValues(record: Record<string, unknown>, fn: (value: unknown) => unknown) {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, fn(value)]));
+}

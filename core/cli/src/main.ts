@@ -1,0 +1,117 @@
+import { createRequire } from 'node:module';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { EvalOptions } from './commands/eval.js';
+import type { ExplainOptions } from './commands/explain.js';
+import type { InspectOptions } from './commands/inspect.js';
+import type { TrainOptions } from './commands/train.js';
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+const EXAMPLES = `
+Examples:
+  $ espalier train espalier.config.ts
+  $ espalier train espalier.config.ts --resume
+  $ espalier train run.json --epochs 20 --set optimizer.options.learningRate=0.01
+  $ espalier train run.json --set plugins.multi-exit.options.detach=true --set checkpoint.dir=runs/b
+  $ espalier eval run.json --on test --json
+  $ espalier inspect run.json
+  $ espalier explain run.json loss
+`;
+
+/**
+ * The command line.
+ *
+ * @param args Without the interpreter and the script.
+ * @returns the exit code: 0, 1 for a run that failed, 2 for a command that cannot be understood, 130
+ * after Ctrl-C.
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = makeProgram((exitCode) => (code = exitCode));
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    process.stderr.write(`espalier: ${describe(error, wantsStack(args))}\n`);
+    return 1;
+  }
+}
+
+// Commands are loaded when they are called: help and usage errors need no TensorFlow.js.
+function makeProgram(setExitCode: (code: number) => void): Command {
+  const program = new Command('espalier')
+    .description('Trains a TensorFlow.js model as a configuration file says.')
+    .version(version)
+    .addHelpText('after', EXAMPLES)
+    .showHelpAfterError('(see espalier --help)')
+    .exitOverride();
+  command(program, 'train', 'train; Ctrl-C saves and says how to resume')
+    .option('--resume [path]', 'go on from the newest checkpoint, or from this file or folder')
+    .option('--epochs <n>', 'short for --set epochs=<n>', setting('epochs'))
+    .option('--seed <n>', 'short for --set seed=<n>', setting('seed'))
+    .option('--quiet', 'no progress')
+    .action(async (config: string, { epochs, seed, set, ...options }: RawTrainOptions) => {
+      const { train } = await import('./commands/train.js');
+      const sets = [...set, ...[epochs, seed].filter((text) => text !== undefined)];
+      setExitCode(await train(config, { ...options, set: sets }));
+    });
+  command(program, 'eval', 'print the metrics of a trained model')
+    .option('--checkpoint <path>', 'a file or folder; default: the newest checkpoint')
+    .addOption(new Option('--on <data>', 'which data').choices(['train', 'validation', 'test']))
+    .option('--json', 'print JSON')
+    .action(async (config: string, options: EvalOptions) => {
+      const { evaluate } = await import('./commands/eval.js');
+      await evaluate(config, options);
+    });
+  command(program, 'inspect', 'print plugins, options and their origins, hooks, parameters')
+    .option('--json', 'print JSON')
+    .action(async (config: string, options: InspectOptions) => {
+      const { inspect } = await import('./commands/inspect.js');
+      await inspect(config, options);
+    });
+  command(program, 'explain', 'print who taps a hook, in which order and why')
+    .argument('[hook]', 'default: every hook that is tapped')
+    .action(async (config: string, hook: string | undefined, options: ExplainOptions) => {
+      const { explain } = await import('./commands/explain.js');
+      await explain(config, hook, options);
+    });
+  return program;
+}
+
+interface RawTrainOptions extends TrainOptions {
+  readonly epochs?: string;
+  readonly seed?: string;
+}
+
+function command(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .argument('<config>', 'a .ts, .js or .json file')
+    .option(
+      '--set <path=value>',
+      'change the configuration; may be repeated',
+      (text: string, before: string[]) => [...before, text],
+      [],
+    )
+    .option('--verbose', 'show the stack of errors (also with DEBUG set)');
+}
+
+function setting(field: string): (text: string) => string {
+  return (text) => {
+    if (/^\d+$/.test(text)) return `${field}=${text}`;
+    throw new InvalidArgumentError('It must be a whole number.');
+  };
+}
+
+function wantsStack(args: readonly string[]): boolean {
+  return args.includes('--verbose') || Boolean(process.env['DEBUG']);
+}
+
+function describe(error: unknown, stack: boolean): string {
+  if (!(error instanceof Error)) return String(error);
+  if (!stack) return error.message;
+  const cause = error.cause === undefined ? '' : `\ncaused by ${describe(error.cause, true)}`;
+  return `${error.stack ?? error.message}${cause}`;
+}

@@ -1,0 +1,22 @@
+import { pathToFileURL } from 'node:url';
+import { createJiti } from 'jiti';
+import type { Jiti } from 'jiti';
+
+type Module = Readonly<Record<string, unknown>>;
+
+/** Imports modules as the configuration itself would, TypeScript included. */
+export class Modules {
+  readonly #jiti: Jiti;
+
+  constructor(configFile: string) {
+    this.#jiti = createJiti(pathToFileURL(configFile).href);
+  }
+
+  /** @param specifier A package, or a path relative to the configuration. */
+  readonly load = async (specifier: string): Promise<Module> => {
+    const url = this.#jiti.esmResolve(specifier);
+    // Node's own import for JavaScript: one copy of every package, whoever imports it.
+    if (!/\.[cm]?tsx?$/.test(url)) return (await import(url)) as Module;
+    return this.#jiti.import<Module>(url);
+  };
+}

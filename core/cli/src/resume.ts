@@ -1,0 +1,54 @@
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
+import { EspalierError } from '@espalier/core';
+import type { CheckpointStore, Session } from '@espalier/core';
+import type { LoadedConfig } from './load-config.js';
+import { store } from './session-config.js';
+
+/** Loads the newest good checkpoint of the configuration, of another folder, or one given file. */
+export async function loadCheckpoint(
+  session: Session,
+  loaded: LoadedConfig,
+  path?: string,
+): Promise<void> {
+  const from = path === undefined ? store(loaded) : await storeAt(loaded, resolve(path));
+  if (await session.load({ store: from })) return;
+  throw new EspalierError('cli/no-checkpoint', {
+    problem: `there is no checkpoint in ${from.location}`,
+    fix: 'Train first (without --resume), or name another file or folder.',
+  });
+}
+
+/** Refuses to mix a new run's checkpoints with those of an earlier one. */
+export async function refuseEarlierRun(loaded: LoadedConfig, command: string): Promise<void> {
+  if (!loaded.settings.checkpoint) return;
+  const { location, list } = store(loaded);
+  if (!(await list()).some((name) => /^step-\d+\.safetensors$/.test(name))) return;
+  throw new EspalierError('cli/earlier-run', {
+    problem: `${location} holds checkpoints of an earlier run`,
+    fix: `Go on with it: ${command}. Or start anew elsewhere: --set checkpoint.dir=…`,
+  });
+}
+
+async function storeAt(loaded: LoadedConfig, path: string): Promise<CheckpointStore> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new EspalierError('cli/no-checkpoint', { problem: `there is no ${path}`, cause });
+  });
+  return found.isDirectory() ? store(loaded, path) : oneFile(path);
+}
+
+/** A store that holds one file, under the name that the newest checkpoint is looked for by. */
+function oneFile(path: string): CheckpointStore {
+  const name = /^step-\d+\.safetensors$/.test(basename(path))
+    ? basename(path)
+    : 'step-0.safetensors';
+  const readOnly = () =>
+    Promise.reject(new EspalierError('cli/read-only', { problem: `${path} is only read` }));
+  return {
+    location: dirname(path),
+    list: () => Promise.resolve([name]),
+    read: () => readFile(path),
+    write: readOnly,
+    remove: readOnly,
+  };
+}

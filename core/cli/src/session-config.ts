@@ -1,0 +1,105 @@
+import { relative, resolve } from 'node:path';
+import { EspalierError, loadExport } from '@espalier/core';
+import type { CheckpointStore, Preset, SessionConfig, Source } from '@espalier/core';
+import { fileStore } from '@espalier/core/node';
+import { makeLoss, makeOptimizer } from './components.js';
+import type { Reference, SourceConfig } from './config.js';
+import { isCode } from './load-config.js';
+import type { LoadedConfig } from './load-config.js';
+
+/** Which of a configuration's data. */
+export type Split = 'train' | 'validation' | 'test';
+
+/** Loads everything that a configuration names. */
+export async function sessionConfig(loaded: LoadedConfig): Promise<SessionConfig> {
+  const { settings, written, modules, overrides } = loaded;
+  const { seed, accumulate, backend, log } = settings;
+  const [train, validation] = [await source(loaded, 'train'), await source(loaded, 'validation')];
+  return {
+    model: await model(loaded),
+    loss: isCode(written.loss)
+      ? (written.loss as SessionConfig['loss'])
+      : await makeLoss(settings.loss, modules),
+    optimizer: isCode(written.optimizer)
+      ? (written.optimizer as SessionConfig['optimizer'])
+      : await makeOptimizer(settings.optimizer, modules),
+    preset: preset(loaded),
+    overrides,
+    load: modules.load,
+    ...(train && { train: interruptible(train) }),
+    ...(validation && { validation }),
+    seed,
+    accumulate,
+    logInterval: log.interval,
+    checkpoint: checkpoint(loaded),
+    backend,
+  };
+}
+
+/** The source of a split, where the configuration has one. */
+export async function source(
+  { written, settings, modules: { load } }: LoadedConfig,
+  split: Split,
+): Promise<Source | undefined> {
+  const given: SourceConfig | undefined = written.data?.[split];
+  if (given === undefined) return undefined;
+  const { use, options } = settings.data[split] as Reference;
+  const found = isCode(given) ? given : await loadExport(use, { load });
+  const { batchSize } = settings;
+  const made: unknown =
+    typeof found === 'function'
+      ? await (found as (o: unknown) => unknown)({ ...(batchSize && { batchSize }), ...options })
+      : found;
+  if (typeof (made as Source | undefined)?.iterate === 'function') return made as Source;
+  throw new EspalierError('cli/source', {
+    problem: `data.${split} is not a source, nor a function that returns one`,
+    received: made,
+    fix: 'Return arraySource({ x, y, batchSize }) or another source.',
+  });
+}
+
+/** The store of a configuration, or one in another folder. */
+export function store({ folder, settings }: LoadedConfig, dir?: string): CheckpointStore {
+  const path = dir ?? (settings.checkpoint && resolve(folder, settings.checkpoint.dir));
+  if (path !== undefined) return fileStore(path);
+  throw new EspalierError('cli/no-checkpoint', {
+    problem: 'the configuration names no folder for checkpoints',
+    fix: "Add checkpoint: { dir: 'runs/a' }.",
+  });
+}
+
+async function model({ written, settings, modules: { load } }: LoadedConfig) {
+  if (isCode(written.model)) return written.model as SessionConfig['model'];
+  const { use, options } = settings.model;
+  const make = await loadExport(use, { load });
+  if (typeof make !== 'function') return make as SessionConfig['model'];
+  return () =>
+    (make as (o: unknown) => ReturnType<SessionConfig['model'] & (() => never)>)(options);
+}
+
+/** The configuration's plugins, as a preset over the one that it names. */
+function preset({ file, folder, written }: LoadedConfig): Preset {
+  return {
+    name: relative(folder, file),
+    ...(written.preset !== undefined && { extends: written.preset }),
+    plugins: written.plugins ?? {},
+  };
+}
+
+function checkpoint(loaded: LoadedConfig): SessionConfig['checkpoint'] {
+  const { dir, ...rest } = loaded.settings.checkpoint ?? {};
+  return dir === undefined ? undefined : { ...rest, store: store(loaded) };
+}
+
+/** On a backend that computes at once a fit never waits, and Ctrl-C would go unheard. */
+function interruptible(inner: Source): Source {
+  return {
+    ...inner,
+    async *iterate(options) {
+      for await (const batch of inner.iterate(options)) {
+        yield batch;
+        await new Promise(setImmediate);
+      }
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { EspalierError } from '@espalier/core';
+import type { PluginEntries, PluginEntry } from '@espalier/core';
+
+type Data = Readonly<Record<string, unknown>>;
+
+/** A configuration with the command line's `--set path=value` in it. */
+export interface Adjusted {
+  readonly config: unknown;
+  /** What was set under `plugins`, to be laid over the preset: its origin is then told apart. */
+  readonly overrides: PluginEntries;
+}
+
+/**
+ * Sets values by dotted path; each is read as JSON, or else as a string.
+ *
+ * @throws EspalierError `cli/set`.
+ */
+export function applySets(config: unknown, sets: readonly string[]): Adjusted {
+  return sets.reduce<Adjusted>(applySet, { config, overrides: {} });
+}
+
+function applySet({ config, overrides }: Adjusted, text: string): Adjusted {
+  const [, path, written] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (path === undefined || written === undefined) {
+    throw new EspalierError('cli/set', {
+      problem: '--set takes path=value',
+      received: text,
+      fix: 'For example --set optimizer.options.learningRate=0.01.',
+    });
+  }
+  const keys = path.split('.');
+  const value = parsed(written);
+  if (keys[0] !== 'plugins' || keys.length < 2) {
+    return { config: withValue(config, keys, value, text), overrides };
+  }
+  const own = (config as { readonly plugins?: PluginEntries }).plugins ?? {};
+  return { config, overrides: withOverride(overrides, own, keys.slice(1), value, text) };
+}
+
+function withOverride(
+  overrides: PluginEntries,
+  own: PluginEntries,
+  [id = '', field, key, ...rest]: readonly string[],
+  value: unknown,
+  text: string,
+): PluginEntries {
+  if (field === undefined) return { ...overrides, [id]: value as false | PluginEntry };
+  const entry = (overrides[id] || {}) as Data;
+  if (key === undefined) return { ...overrides, [id]: { ...entry, [field]: value } };
+  const inherited = ((own[id] || {}) as Data)[field] as Data | undefined;
+  const fields = entry[field] as Data | undefined;
+  const start = fields?.[key] ?? inherited?.[key];
+  const changed = { ...fields, [key]: withValue(start, rest, value, text) };
+  return { ...overrides, [id]: { ...entry, [field]: changed } };
+}
+
+/** A copy of `start` with the value at a path; objects along the path are copied, not changed. */
+function withValue(
+  start: unknown,
+  [key, ...rest]: readonly string[],
+  value: unknown,
+  text: string,
+): unknown {
+  if (key === undefined) return value;
+  const data = start ?? {};
+  const prototype: unknown = Object.getPrototypeOf(data);
+  if (typeof data === 'object' && (prototype === Object.prototype || Array.isArray(data))) {
+    const inner = withValue((data as Data)[key], rest, value, text);
+    if (!Array.isArray(data)) return { ...data, [key]: inner };
+    return Object.assign([...(data as unknown[])], { [key]: inner });
+  }
+  throw new EspalierError('cli/set', {
+    problem: `--set ${text} goes through something that is not plain data, at '${key}'`,
+    received: data,
+    fix: 'Set the whole field, or change the configuration.',
+  });
+}
+
+function parsed(written: string): unknown {
+  try {
+    return JSON.parse(written) as unknown;
+  } catch {
+    return written;
+  }
+}

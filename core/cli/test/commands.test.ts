@@ -1,0 +1,82 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { build, espalier } from './espalier.js';
+
+let folder = '';
+beforeAll(async () => {
+  build();
+  folder = await mkdtemp(join(tmpdir(), 'espalier-commands-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('espalier eval', () => {
+  it('evaluates the newest checkpoint on the test data, as text and as JSON', async () => {
+    const dir = ['--set', `checkpoint.dir=${folder}`];
+    const early = await espalier(['eval', 'run.json', ...dir]);
+    expect(early).toMatchObject({ code: 1, stdout: '' });
+    expect(early.stderr).toContain('there is no checkpoint in');
+
+    expect((await espalier(['train', 'run.json', '--quiet', ...dir])).code).toBe(0);
+    const [text, json, validation] = await Promise.all([
+      espalier(['eval', 'run.json', ...dir]),
+      espalier(['eval', 'run.json', '--json', '--checkpoint', folder]),
+      espalier(['eval', 'run.json', '--json', '--on', 'validation', ...dir]),
+    ]);
+    expect(text.stdout).toMatch(/^test\n {2}loss +[\d.e-]+\n {2}accuracy +[\d.]+\n$/);
+    const { split, metrics } = JSON.parse(json.stdout) as {
+      split: string;
+      metrics: Record<string, number>;
+    };
+    expect(split).toBe('test');
+    expect(text.stdout).toContain(String(Number(metrics['accuracy']!.toPrecision(5))));
+    expect(JSON.parse(validation.stdout)).toMatchObject({ split: 'validation' });
+  });
+
+  it('says so where there is no such data', async () => {
+    const ended = await espalier(['eval', 'espalier.config.ts', '--on', 'test']);
+    expect(ended.code).toBe(1);
+    expect(ended.stderr).toContain('the configuration has no test data');
+  });
+});
+
+describe('espalier inspect', () => {
+  it('shows the order, origins, hooks and parameters', async () => {
+    const set = ['--set', 'plugins.penalty.options.weight=0.5'];
+    const { code, stdout } = await espalier(['inspect', 'run.json', ...set]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/1\. +penalty +1\.0\.0 +\(by id\)/);
+    expect(stdout).toMatch(/penalty\.use +"\.\/parts\.ts#penalty" +\(preset calm\)/);
+    expect(stdout).toMatch(/penalty\.options\.weight +0\.5 +\(override\)/);
+    expect(stdout).toMatch(/loss +sync +penalty/);
+    expect(stdout).toMatch(/hidden\/kernel +\[4, 8\] +model/);
+    expect(stdout).toMatch(/moving_mean +\[8\] +model +not trained/);
+    expect(stdout).toContain('99 in all');
+  });
+
+  it('prints the same manifest as JSON for TypeScript and JSON configurations', async () => {
+    const [fromJson, fromTs] = await Promise.all(
+      ['run.json', 'espalier.config.ts'].map(async (file) => {
+        const { stdout } = await espalier(['inspect', file, '--json']);
+        return JSON.parse(stdout) as { manifest: { hash: string }; outputs: string[] };
+      }),
+    );
+    expect(fromJson?.outputs).toEqual(['logits']);
+    expect(fromJson?.manifest).toEqual(fromTs?.manifest);
+  });
+});
+
+describe('espalier explain', () => {
+  it('says who taps a hook and why there', async () => {
+    const { code, stdout } = await espalier(['explain', 'run.json', 'loss']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^loss \[sync\] .*\n {2}1\. penalty \(by id\)\n$/);
+  });
+
+  it('suggests hooks', async () => {
+    const ended = await espalier(['explain', 'run.json', 'lose']);
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(ended.stderr).toContain("Did you mean 'loss'?");
+  });
+});

@@ -1,0 +1,99 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readJsonl } from '@espalier/core/node';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { build, espalier } from './espalier.js';
+import type { Options } from './espalier.js';
+
+let folder = '';
+beforeAll(async () => {
+  build();
+  folder = await mkdtemp(join(tmpdir(), 'espalier-train-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const into = (dir: string) => ['--set', `checkpoint.dir=${join(folder, dir)}`];
+const newest = async (dir: string) => {
+  const names = (await readdir(join(folder, dir))).sort();
+  const name = names[names.length - 1]!;
+  return { name, bytes: await readFile(join(folder, dir, name)) };
+};
+
+/** Sends the signal when the run says that it has paused. */
+function whenPaused(signal: NodeJS.Signals): Options {
+  let sent = false;
+  return {
+    env: { PAUSE_AT: '3' },
+    onOutput(output, child) {
+      if (!sent && output.includes('paused\n')) sent = child.kill(signal);
+    },
+  };
+}
+
+describe('espalier train', () => {
+  it('goes on after Ctrl-C with bit-identical weights', async () => {
+    const [whole, cut] = await Promise.all([
+      espalier(['train', 'espalier.config.ts', ...into('whole')]),
+      espalier(['train', 'espalier.config.ts', ...into('cut')], whenPaused('SIGINT')),
+    ]);
+    expect(whole).toMatchObject({ code: 0 });
+    expect(whole.stderr).toContain('Done: 3 epochs, 18 steps.');
+    expect(cut.code).toBe(130);
+    expect((await newest('cut')).name).toBe('step-000000010.safetensors');
+
+    const command = /npx espalier (train .*)/.exec(cut.stderr)?.[1];
+    expect(command).toBe(`train espalier.config.ts ${into('cut').join(' ')} --resume`);
+    const resumed = await espalier(command!.split(' '));
+    expect(resumed).toMatchObject({ code: 0 });
+    expect(await newest('cut')).toEqual(await newest('whole'));
+  });
+
+  it('ends at once on a second Ctrl-C', async () => {
+    let presses = 0;
+    const ended = await espalier(['train', 'run.json', ...into('twice')], {
+      env: { PAUSE_AT: '0', PAUSE: 'for good' },
+      onOutput(output, child) {
+        const awaited = presses === 0 ? 'paused\n' : 'Once more';
+        if (!output.includes(awaited) || presses === 2) return;
+        presses += 1;
+        child.kill('SIGINT');
+      },
+    });
+    expect(ended.code).toBe(130);
+    expect((await newest('twice')).name).toBe('step-000000006.safetensors');
+  });
+
+  it('says that nothing was saved where there is no checkpoint folder', async () => {
+    const ended = await espalier(['train', 'run.json'], whenPaused('SIGTERM'));
+    expect(ended.code).toBe(143);
+    expect(ended.stderr).toContain('Nothing is saved without checkpoint');
+  });
+
+  it('resumes from a file, refuses to mix runs, and writes telemetry', async () => {
+    const telemetry = join(folder, 'run.jsonl');
+    const first = ['train', 'run.json', '--epochs', '1', ...into('a')];
+    const log = ['--set', `log={"interval":3,"jsonl":"${telemetry}"}`];
+    expect(await espalier([...first, ...log])).toMatchObject({ code: 0, stdout: '' });
+    const { events } = await readJsonl(telemetry);
+    expect(events.map(({ event }) => event)).toEqual([
+      ...['start', 'epochStart', 'step', 'step', 'epoch', 'checkpoint', 'finish'],
+    ]);
+
+    const again = await espalier(first);
+    expect(again.code).toBe(1);
+    expect(again.stderr).toMatch(
+      /checkpoints of an earlier run.*train run\.json .*epochs=1.* --resume/,
+    );
+
+    const from = join(folder, 'a', 'step-000000006.safetensors');
+    const other = await espalier(['train', 'run.json', '--resume', from, ...into('b')]);
+    expect(other).toMatchObject({ code: 0 });
+    expect((await newest('b')).name).toBe('step-000000018.safetensors');
+
+    const seeded = ['train', 'run.json', '--seed', '8', '--resume', ...into('a')];
+    const mismatch = await espalier(seeded);
+    expect(mismatch.code).toBe(1);
+    expect(mismatch.stderr).toContain('its seed was 7, now it is 8');
+  });
+});
