@@ -2,7 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { build, espalier } from './espalier.js';
+import { build, espalier, fixtures } from './espalier.js';
+import { run } from './in-process.js';
+
+const fixture = (name: string) => join(fixtures, name);
 
 let folder = '';
 beforeAll(async () => {
@@ -35,7 +38,7 @@ describe('espalier eval', () => {
   });
 
   it('says so where there is no such data', async () => {
-    const ended = await espalier(['eval', 'espalier.config.ts', '--on', 'test']);
+    const ended = await run('eval', fixture('espalier.config.ts'), '--on', 'test');
     expect(ended.code).toBe(1);
     expect(ended.stderr).toContain('the configuration has no test data');
   });
@@ -44,7 +47,7 @@ describe('espalier eval', () => {
 describe('espalier inspect', () => {
   it('shows the order, origins, hooks and parameters', async () => {
     const set = ['--set', 'plugins.penalty.options.weight=0.5'];
-    const { code, stdout } = await espalier(['inspect', 'run.json', ...set]);
+    const { code, stdout } = await run('inspect', fixture('run.json'), ...set);
     expect(code).toBe(0);
     expect(stdout).toMatch(/1\. +penalty +1\.0\.0 +\(by id\)/);
     expect(stdout).toMatch(/penalty\.use +"\.\/parts\.ts#penalty" +\(preset calm\)/);
@@ -56,26 +59,25 @@ describe('espalier inspect', () => {
   });
 
   it('prints the same manifest as JSON for TypeScript and JSON configurations', async () => {
-    const [fromJson, fromTs] = await Promise.all(
-      ['run.json', 'espalier.config.ts'].map(async (file) => {
-        const { stdout } = await espalier(['inspect', file, '--json']);
-        return JSON.parse(stdout) as { manifest: { hash: string }; outputs: string[] };
-      }),
-    );
-    expect(fromJson?.outputs).toEqual(['logits']);
-    expect(fromJson?.manifest).toEqual(fromTs?.manifest);
+    const inspected = async (file: string) => {
+      const { stdout } = await run('inspect', fixture(file), '--json');
+      return JSON.parse(stdout) as { manifest: { hash: string }; outputs: string[] };
+    };
+    const [fromJson, fromTs] = [await inspected('run.json'), await inspected('espalier.config.ts')];
+    expect(fromJson.outputs).toEqual(['logits']);
+    expect(fromJson.manifest).toEqual(fromTs.manifest);
   });
 });
 
 describe('espalier explain', () => {
   it('says who taps a hook and why there', async () => {
-    const { code, stdout } = await espalier(['explain', 'run.json', 'loss']);
+    const { code, stdout } = await run('explain', fixture('run.json'), 'loss');
     expect(code).toBe(0);
     expect(stdout).toMatch(/^loss \[sync\] .*\n {2}1\. penalty \(by id\)\n$/);
   });
 
   it('suggests hooks', async () => {
-    const ended = await espalier(['explain', 'run.json', 'lose']);
+    const ended = await run('explain', fixture('run.json'), 'lose');
     expect(ended).toMatchObject({ code: 1, stdout: '' });
     expect(ended.stderr).toContain("Did you mean 'loss'?");
   });

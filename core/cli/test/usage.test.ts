@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { main } from 'espalier';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { build, espalier, fixtures } from './espalier.js';
+import { run } from './in-process.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 let folder = '';
@@ -13,17 +13,6 @@ beforeAll(async () => {
   folder = await mkdtemp(join(fixtures, '.usage-'));
 });
 afterAll(() => rm(folder, { recursive: true }));
-afterEach(() => vi.restoreAllMocks());
-
-/** The command in this process: quicker than one of its own. */
-async function run(...args: string[]): Promise<{ code: number; stderr: string }> {
-  let stderr = '';
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    stderr += String(text);
-    return true;
-  });
-  return { code: await main(args), stderr };
-}
 
 async function config(name: string, text: string): Promise<string> {
   const file = join(folder, name);
