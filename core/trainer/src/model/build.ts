@@ -13,7 +13,7 @@ import { pruned } from './prune.js';
  * (from keyed streams inside {@link withKeyedInit}). Nothing is left behind when it throws.
  *
  * @throws EspalierError `model/unregistered-layer`, `model/unknown-weight`, `model/weight-shape`,
- * `model/build`.
+ * `model/broken-graph`, `model/build`.
  */
 export function buildModel(graph: ModelGraph): LayersModel {
   checkRegistered(graph.topology.config);

@@ -1,7 +1,12 @@
+import { EspalierError } from '../errors.js';
 import { firstCall, layerOf } from './graph.js';
 import type { GraphConfig, ModelGraph, OutputRef } from './graph.js';
 
-/** The graph without layers, calls, inputs and weights that no output needs. */
+/**
+ * The graph without layers, calls, inputs and weights that no output needs.
+ *
+ * @throws EspalierError `model/broken-graph`.
+ */
 export function pruned({ topology, weights }: ModelGraph): ModelGraph {
   const { config } = topology;
   const calls = neededCalls(config);
@@ -35,19 +40,34 @@ export function pruned({ topology, weights }: ModelGraph): ModelGraph {
   };
 }
 
+/** Also refuses what tfjs would look for without end: calls that do not exist, and cycles. */
 function neededCalls(config: GraphConfig): Map<string, readonly number[]> {
   const entries = new Map(config.layers.map((entry) => [entry.name, entry]));
   const needed = new Map<string, readonly number[]>();
+  const behind = new Set<string>();
   const visit = ([name, call]: OutputRef): void => {
+    const entry = entries.get(name);
+    const key = `call ${call} of '${name}'`;
+    const isInput = entry?.className === 'InputLayer' && call === 0;
+    const inputs = isInput ? [] : entry?.inboundNodes[call - firstCall(entry)];
+    if (!inputs || behind.has(key)) throw brokenGraph(key);
     const calls = needed.get(name) ?? [];
     if (calls.includes(call)) return;
     needed.set(
       name,
       [...calls, call].sort((a, b) => a - b),
     );
-    const entry = entries.get(name)!;
-    entry.inboundNodes[call - firstCall(entry)]?.forEach(visit);
+    behind.add(key);
+    inputs.forEach(visit);
+    behind.delete(key);
   };
   config.outputLayers.forEach(visit);
   return needed;
+}
+
+function brokenGraph(key: string): EspalierError {
+  return new EspalierError('model/broken-graph', {
+    problem: `the graph needs ${key}, which is not there or depends on itself`,
+    fix: 'Edit graphs with appendLayers, replaceLayer, addOutput and keepOutputs.',
+  });
 }

@@ -12,6 +12,7 @@ import {
   parametersOf,
   withKeyedInit,
 } from '../../src/model/index.js';
+import type { LayerEntry } from '../../src/model/index.js';
 import {
   apply,
   initStreams,
@@ -217,6 +218,24 @@ describe('graph', () => {
     });
     expect(leaked).toBe(0);
     wrong.dispose();
+    disposeModel(model);
+  });
+
+  it('refuses references into nowhere and cycles, on which tfjs would hang', () => {
+    const model = MODELS['sequential']!();
+    const { topology, weights } = graphOf(model);
+    const { config } = topology;
+    const from = (...ref: [string, number, number]) => {
+      const wrong = (entry: LayerEntry) => ({ ...entry, inboundNodes: [[ref]] });
+      const layers = config.layers.map((entry) =>
+        entry.name === 'dense_1' ? wrong(entry) : entry,
+      );
+      return () =>
+        buildModel({ topology: { ...topology, config: { ...config, layers } }, weights });
+    };
+    expect(from('nowhere', 0, 0)).toThrow(/call 0 of 'nowhere'.*model\/broken-graph/s);
+    expect(from('input_1', 1, 0)).toThrow(/call 1 of 'input_1'/);
+    expect(from('head', 0, 0)).toThrow(/call 0 of 'head', which is not there or depends on itself/);
     disposeModel(model);
   });
 });
