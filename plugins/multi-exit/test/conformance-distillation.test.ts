@@ -1,16 +1,10 @@
-import '@tensorflow/tfjs-backend-cpu';
-import '@tensorflow/tfjs-backend-wasm';
 import { deepestExit, exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import { testPlugin, tinyMlp } from '@espalier/testkit';
 import { residualNet } from './models.js';
 
-const backends = ['cpu', 'wasm'];
-
-testPlugin(
-  exitDistillation,
-  [{ name: 'defaults', companions: () => [multiExit(), deepestExit()], model: tinyMlp }],
-  { backends },
-);
+testPlugin(exitDistillation, [
+  { name: 'defaults', companions: () => [multiExit(), deepestExit()], model: tinyMlp },
+]);
 
 testPlugin(
   exitDistillation,
@@ -25,11 +19,7 @@ testPlugin(
   { backends: ['wasm'] },
 );
 
-testPlugin(
-  deepestExit,
-  [
-    { name: 'taught exits', companions: () => [multiExit(), exitDistillation()] },
-    { name: 'alone', options: { detach: false } },
-  ],
-  { backends },
-);
+testPlugin(deepestExit, [
+  { name: 'taught exits', companions: () => [multiExit(), exitDistillation()] },
+  { name: 'alone', options: { detach: false } },
+]);

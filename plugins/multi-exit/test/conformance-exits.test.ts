@@ -1,18 +1,12 @@
-import '@tensorflow/tfjs-backend-cpu';
-import '@tensorflow/tfjs-backend-wasm';
 import { multiExit } from '@espalier/plugin-multi-exit';
 import { testPlugin, tinyCnn, tinyMlp } from '@espalier/testkit';
 import { residualNet, sequenceNet } from './models.js';
 
-testPlugin(
-  multiExit,
-  [
-    { name: 'noisy MLP, defaults' },
-    { name: 'MLP, detached', options: { detach: true }, model: tinyMlp },
-    { name: '1-D convolutions', options: { at: ['conv_1'] }, model: sequenceNet },
-  ],
-  { backends: ['cpu', 'wasm'] },
-);
+testPlugin(multiExit, [
+  { name: 'noisy MLP, defaults' },
+  { name: 'MLP, detached', options: { detach: true }, model: tinyMlp },
+  { name: '1-D convolutions', options: { at: ['conv_1'] }, model: sequenceNet },
+]);
 
 testPlugin(
   multiExit,

@@ -1,4 +1,3 @@
-import '@tensorflow/tfjs-backend-cpu';
 import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core';
 import type { SessionConfig } from '@espalier/core';
 import { multiExit } from '@espalier/plugin-multi-exit';
