@@ -81,7 +81,8 @@ describe('paths', () => {
     expect(paths).toContain('bidirectional_1/recurrent_kernel#2');
     expect(paths).toContain('rnn_1/kernel#2');
     const shapes = parametersOf(model).map(({ shape }) => shape);
-    model.layers.at(-1)!.trainable = false;
+    const stacked = model.layers.at(-1) as unknown as { cell: { cells: tfl.layers.Layer[] } };
+    stacked.cell.cells[0]!.trainable = false;
     expect(pathsOf(model)).toEqual(paths);
     expect(parametersOf(model).map(({ shape }) => shape)).toEqual(shapes);
     disposeModel(model);
