@@ -6,6 +6,7 @@ import type { NamedTensors } from '../batch.js';
 import { EspalierError } from '../errors.js';
 import type { Stream } from '../random.js';
 import { intercepted } from './intercept.js';
+import type { Interception } from './intercept.js';
 import { distinct, unknownLayer } from './names.js';
 import { callsOf, canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer, Parameter } from './parameters.js';
@@ -82,18 +83,30 @@ export class Network {
    * `model/layer-failed` (with the layer's name and the cause).
    */
   execute(inputs: NamedTensors, options: ExecuteOptions): Executed {
-    const { training, features = [], substitute, writes = 'discard', random } = options;
     const fed = this.inputNames.map((name, i) => checkInput(name, this.#view.inputs[i]!, inputs));
-    const plan = this.#plan(features);
+    const plan = this.#plan(options.features ?? []);
+    const { training, writes } = options;
     const written = writes instanceof Map ? writes : new Map<string, Tensor>();
+    try {
+      const interception = this.#interception(options, written);
+      const result = intercepted(interception, () => plan.model.apply(fed, { training }));
+      const results = (Array.isArray(result) ? result : [result]) as Tensor[];
+      return { outputs: pick(results, plan.outputs), features: pick(results, plan.features) };
+    } finally {
+      if (written !== writes) written.forEach((value) => value.dispose());
+    }
+  }
+
+  #interception(options: ExecuteOptions, written: Map<string, Tensor>): Interception {
+    const { substitute, writes, random } = options;
     const streams = new Map<string, Stream>();
-    const interception = {
+    return {
       layers: this.#layers,
-      read: (variable: LayerVariable) => {
+      read: (variable) => {
         const path = this.#paths.get(variable);
         return path === undefined ? undefined : (written.get(path) ?? substitute?.get(path));
       },
-      write: (variable: LayerVariable, value: Tensor) => {
+      write: (variable, value) => {
         const path = this.#paths.get(variable);
         if (path === undefined || writes === 'apply') return false;
         written.get(path)?.dispose();
@@ -102,13 +115,6 @@ export class Network {
       },
       ...(random && { random: (layer: string) => remembered(streams, layer, random) }),
     };
-    try {
-      const result = intercepted(interception, () => plan.model.apply(fed, { training }));
-      const results = (Array.isArray(result) ? result : [result]) as Tensor[];
-      return { outputs: pick(results, plan.outputs), features: pick(results, plan.features) };
-    } finally {
-      if (written !== writes) written.forEach((value) => value.dispose());
-    }
   }
 
   #plan(features: readonly string[]): Plan {
