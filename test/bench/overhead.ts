@@ -48,9 +48,9 @@ function handWritten(model: LayersModel, x: tf.Tensor, y: tf.Tensor1D): () => vo
     const { value, grads } = tf.variableGrads(() => {
       const logits = model.apply(x, { training: true }) as tf.Tensor2D;
       const picked = tf.mul(tf.oneHot(y, 10), tf.logSoftmax(logits));
-      return tf.neg(tf.mean(tf.sum(picked, -1)));
+      return tf.neg(tf.mean(tf.sum(picked, -1))) as tf.Scalar;
     }, variables);
-    optimizer.applyGradients(grads);
+    optimizer.applyGradients(grads as never);
     tf.dispose([value, grads]);
   };
 }

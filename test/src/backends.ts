@@ -6,7 +6,8 @@ import type { BackendName } from '@espalier/backend';
  * `useBackend`, separated by commas), else cpu and wasm, which every machine can run.
  */
 export function backendsUnderTest(): readonly BackendName[] {
-  const named = globalThis.process?.env['ESPALIER_TEST_BACKENDS']?.split(',');
+  const { process } = globalThis as { process?: { env: Record<string, string | undefined> } };
+  const named = process?.env['ESPALIER_TEST_BACKENDS']?.split(',');
   return named ? backendNames.filter((name) => named.includes(name)) : ['cpu', 'wasm'];
 }
 

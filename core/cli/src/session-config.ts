@@ -90,16 +90,3 @@ function checkpoint(loaded: LoadedConfig): SessionConfig['checkpoint'] {
   const { dir, ...rest } = loaded.settings.checkpoint ?? {};
   return dir === undefined ? undefined : { ...rest, store: store(loaded) };
 }
-
-/** On a backend that computes at once a fit never waits, and Ctrl-C would go unheard. */
-function interruptible(inner: Source): Source {
-  return {
-    ...inner,
-    async *iterate(options) {
-      for await (const batch of inner.iterate(options)) {
-        yield batch;
-        await new Promise(setImmediate);
-      }
-    },
-  };
-}

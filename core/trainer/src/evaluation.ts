@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { toBatch } from './batches.js';
+import { breathe } from './breathe.js';
 import { EspalierError } from './errors.js';
 import { keyedStream } from './random.js';
 import type { Run } from './run.js';
@@ -90,7 +91,7 @@ export async function predict(
         return network.execute(Object.fromEntries(slice), options).outputs;
       }),
     );
-    await tf.nextFrame();
+    await breathe();
   }
   const joined = network.outputNames.map((name) => [name, tf.concat(parts.map((p) => p[name]!))]);
   tf.dispose(parts as unknown as tf.TensorContainer);

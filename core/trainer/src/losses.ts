@@ -69,7 +69,8 @@ export function meanSquaredError(): Loss {
  */
 export function toDistribution(target: Tensor, output: Tensor): Tensor {
   if (target.rank === output.rank) return target;
-  return tf.oneHot(tf.cast(target, 'int32'), output.shape[output.rank - 1]!, 1, 0, 'float32');
+  // Not oneHot(…, 'float32'): the wasm kernel writes integers into that float tensor.
+  return tf.cast(tf.oneHot(tf.cast(target, 'int32'), output.shape[output.rank - 1]!), 'float32');
 }
 
 /** 1 where the largest output is the target's class, else 0; `[batch]`. */

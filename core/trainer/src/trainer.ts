@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { toBatch } from './batches.js';
+import { breathe } from './breathe.js';
 import { EspalierError } from './errors.js';
 import { evaluate } from './evaluation.js';
 import type { EpochResult, StepLog } from './hooks.js';
@@ -58,6 +59,7 @@ async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<
       raw.forEach(disposeRaw);
     }
     await run.afterStep?.();
+    await breathe();
     if (stopping(run, signal)) return;
   }
   await endEpoch(run);

@@ -50,8 +50,9 @@ export function consoleProgress(options: ConsoleProgressOptions = {}): ConsolePr
   const head = (epoch: number) =>
     `${run.label ? `${run.label} ` : ''}epoch ${epoch + 1}/${Math.max(run.epochs, epoch + 1)}`;
   const stop = () => {
-    bar?.stop();
+    const ended = bar;
     bar = undefined;
+    ended?.stop();
   };
   const print = (text: string) => {
     stop();
@@ -73,9 +74,10 @@ export function consoleProgress(options: ConsoleProgressOptions = {}): ConsolePr
     step: safely(({ epoch, step, stepsPerEpoch = run.stepsPerEpoch, terms = {}, total }) => {
       if (!stream.isTTY) return;
       first ??= { step, time: performance.now() };
-      const rate = (1000 * (step - first.step)) / (performance.now() - first.time || 1);
+      const seconds = (performance.now() - first.time) / 1000;
+      const rate = step > first.step ? ((step - first.step) / seconds).toFixed(1) : '-';
       const shown = list({ ...(total !== undefined && { loss: total }), ...terms });
-      const payload = { head: head(epoch), terms: shown, rate: rate.toFixed(1) };
+      const payload = { head: head(epoch), terms: shown, rate };
       if (!stepsPerEpoch) return draw(UNKNOWN, step, 0, payload);
       const done = Math.min(step - epoch * stepsPerEpoch, stepsPerEpoch);
       draw(KNOWN, Math.max(done, 0), stepsPerEpoch, payload);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { CheckpointStore } from '../checkpoint/index.js';
 import { EspalierError } from '../errors.js';
 import { fileError } from './file-error.js';
@@ -38,34 +38,37 @@ export function fileStore(
   const location = resolve(dir);
   const files = { ...REAL, ...options.files };
   const at = (name: string) => join(location, checkedName(name));
-  const guarded = async <T>(doing: string, path: string, work: () => Promise<T>): Promise<T> => {
-    return work().catch((cause: unknown) => {
-      throw fileError('checkpoint/store', `cannot ${doing} ${path}`, cause);
-    });
-  };
   let opened = false;
   return {
     location,
-    write: (name, bytes) =>
-      guarded('write checkpoint', at(name), async () => {
-        if (!opened) await openFolder(location);
-        opened = true;
-        await writeWhole(files, location, at(name), name, bytes);
-      }),
-    read: (name) => guarded('read checkpoint', at(name), () => fs.readFile(at(name))),
-    list: () => guarded('list checkpoints in', location, () => listFiles(location)),
-    remove: (name) => guarded('remove', at(name), () => fs.rm(at(name), { force: true })),
+    async write(name, bytes) {
+      const path = at(name);
+      await guarded(`write checkpoint ${path}`, async () => {
+        opened ||= await openFolder(location);
+        await writeWhole(files, path, bytes);
+      });
+    },
+    async read(name) {
+      const path = at(name);
+      return guarded(`read checkpoint ${path}`, () => fs.readFile(path));
+    },
+    list: () => guarded(`list checkpoints in ${location}`, () => listFiles(location)),
+    async remove(name) {
+      const path = at(name);
+      await guarded(`remove checkpoint ${path}`, () => fs.rm(path, { force: true }));
+    },
   };
 }
 
-async function writeWhole(
-  files: FileOperations,
-  folder: string,
-  path: string,
-  name: string,
-  bytes: Uint8Array,
-): Promise<void> {
-  const aside = join(folder, `.tmp-${name}-${process.pid}-${randomUUID()}`);
+function guarded<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  return work().catch((cause: unknown) => {
+    throw fileError('checkpoint/store', `cannot ${doing}`, cause);
+  });
+}
+
+async function writeWhole(files: FileOperations, path: string, bytes: Uint8Array): Promise<void> {
+  const folder = dirname(path);
+  const aside = join(folder, `.tmp-${basename(path)}-${process.pid}-${randomUUID()}`);
   try {
     await withFile(files, aside, 'wx', async (file) => {
       await files.write(file, bytes);
@@ -95,21 +98,24 @@ async function withFile(
 }
 
 /** Makes the folder and removes what writers that are dead left aside. */
-async function openFolder(folder: string): Promise<void> {
+async function openFolder(folder: string): Promise<true> {
   await fs.mkdir(folder, { recursive: true });
   for (const name of await fs.readdir(folder)) {
-    const writer = /^\.tmp-.+\.safetensors-(\d+)-[\da-f-]{36}$/.exec(name)?.[1];
-    if (!writer) continue;
+    const writer = /^\.tmp-.+-(\d+)-[\da-f-]{36}$/.exec(name)?.[1];
     const path = join(folder, name);
-    if (await isDead(Number(writer), path)) await fs.rm(path, { force: true });
+    if (writer && (await isDead(Number(writer), path))) await fs.rm(path, { force: true });
   }
+  return true;
 }
 
 async function isDead(pid: number, path: string): Promise<boolean> {
   if (pid === process.pid) {
-    // In a container every process may get the same id: older than this one means not of this one.
-    const { mtimeMs } = await fs.stat(path);
-    return mtimeMs < Date.now() - process.uptime() * 1000;
+    // In a container every process may get the same id: what is older than this one is not its own.
+    const written = await fs.stat(path).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Infinity, // renamed by now
+    );
+    return written < Date.now() - process.uptime() * 1000;
   }
   try {
     process.kill(pid, 0);

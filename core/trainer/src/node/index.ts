@@ -3,4 +3,4 @@ export type { ConsoleProgress, ConsoleProgressOptions } from './console-progress
 export { fileStore } from './file-store.js';
 export type { FileOperations } from './file-store.js';
 export { jsonlSink, readJsonl } from './jsonl.js';
-export type { JsonlEvent, JsonlSink } from './jsonl.js';
+export type { JsonlEvent, JsonlSink, JsonlSkip } from './jsonl.js';

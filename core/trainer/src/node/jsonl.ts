@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileError } from './file-error.js';
@@ -14,6 +14,12 @@ export interface JsonlEvent {
   readonly time: string;
   readonly event: string;
   readonly [key: string]: unknown;
+}
+
+/** A line that is no event; numbered from 1. */
+export interface JsonlSkip {
+  readonly line: number;
+  readonly text: string;
 }
 
 /**
@@ -33,57 +39,61 @@ export function jsonlSink(path: string): JsonlSink {
       throw fileError('telemetry/file', `cannot write telemetry to ${path}`, cause);
     }
   };
-  let state: 'fresh' | 'open' | 'failed' | 'closed' = 'fresh';
-  const file = guarded(() => {
-    mkdirSync(dirname(path), { recursive: true });
-    return openSync(path, 'a');
-  });
+  const file = guarded(() => open(path));
+  let writable = true;
+  let closed = false;
   return {
     write(event, data) {
-      if (state === 'failed' || state === 'closed') return;
-      // An empty line first ends a line that a kill left broken.
-      const line = `${state === 'fresh' ? '\n' : ''}${encode(event, data)}\n`;
-      state = 'failed';
+      if (!writable) return;
+      const line = encode(event, data);
+      writable = false; // stays so if the next line throws
       guarded(() => appendFileSync(file, line));
-      state = 'open';
+      writable = true;
     },
     async close() {
-      if (state === 'closed') return;
-      state = 'closed';
-      guarded(() => {
-        fsyncSync(file);
-        closeSync(file);
-      });
+      if (closed) return;
+      closed = true;
+      writable = false;
+      guarded(() => closeSync(file));
     },
   };
 }
 
+function open(path: string): number {
+  mkdirSync(dirname(path), { recursive: true });
+  const file = openSync(path, 'a+');
+  const last = Buffer.from('\n');
+  const { size } = fstatSync(file);
+  if (size > 0) readSync(file, last, 0, 1, size - 1);
+  if (last.toString() !== '\n') appendFileSync(file, '\n'); // ends a line that a kill left broken
+  return file;
+}
+
 function encode(event: string, data: object): string {
   const own = { time: new Date().toISOString(), event };
-  return JSON.stringify({ ...own, ...data, ...own }, (_key, value: unknown) =>
+  const json = JSON.stringify({ ...own, ...data, ...own }, (_key, value: unknown) =>
     typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
   );
+  return `${json}\n`;
 }
 
 /**
- * Reads what a sink wrote. Lines that a kill left broken are passed over and named in `skipped`
- * (line numbers, from 1).
+ * Reads what a sink wrote. Lines that a kill left broken are passed over and given as `skipped`.
  *
  * @throws EspalierError `telemetry/file` when the file cannot be read.
  */
 export async function readJsonl(
   path: string,
-): Promise<{ readonly events: readonly JsonlEvent[]; readonly skipped: readonly number[] }> {
+): Promise<{ readonly events: readonly JsonlEvent[]; readonly skipped: readonly JsonlSkip[] }> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw fileError('telemetry/file', `cannot read telemetry from ${path}`, cause);
   });
   const events: JsonlEvent[] = [];
-  const skipped: number[] = [];
+  const skipped: JsonlSkip[] = [];
   for (const [i, line] of text.split('\n').entries()) {
-    if (line === '') continue;
     const event = decode(line);
     if (event) events.push(event);
-    else skipped.push(i + 1);
+    else if (line !== '') skipped.push({ line: i + 1, text: line });
   }
   return { events, skipped };
 }
