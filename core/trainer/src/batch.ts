@@ -1,7 +1,7 @@
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { NamedTensors } from '@espalier/model';
+import type { Tensor1D } from '@tensorflow/tfjs-core';
 
-/** Tensors by name. */
-export type NamedTensors = Readonly<Record<string, Tensor>>;
+export type { NamedTensors };
 
 /**
  * One micro-batch. Its tensors belong to the trainer, which disposes them when the step is over.

@@ -11,7 +11,7 @@ export type { Inspection } from './inspect.js';
 export { explain } from './inspect.js';
 export type { LedgerView, Term, TermOptions } from './ledger.js';
 export * from './losses.js';
-export * from './model/index.js';
+export * from '@espalier/model';
 export type { Gradients, ObjectiveOptions } from './objective.js';
 export * from '@espalier/optim';
 export { parseOptions } from './options.js';

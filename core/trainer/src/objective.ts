@@ -5,10 +5,9 @@ import { EspalierError, suggest } from './errors.js';
 import { Ledger } from './ledger.js';
 import type { LedgerView, Term } from './ledger.js';
 import type { Loss } from './losses.js';
-import type { Network } from './model/index.js';
+import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from './parameter-set.js';
 import { keyedStream } from './random.js';
-import type { Stream } from './random.js';
 import { scoped } from './scoped.js';
 import type { Taps } from './taps.js';
 
@@ -54,7 +53,7 @@ export interface ObjectiveParts {
 interface Evaluation {
   readonly substitute: ReadonlyMap<string, Tensor>;
   readonly writes: Writes;
-  readonly random: (layer: string) => Stream;
+  readonly random: (layer: string) => Draw;
 }
 
 /**
@@ -248,8 +247,7 @@ function release<T extends Tensor>(kept: T): T {
 }
 
 /** Most layers draw nothing: their stream is made at the first draw. */
-function lazily(make: () => Stream): Stream {
-  let stream: Stream | undefined;
-  const get = () => (stream ??= make());
-  return Object.assign(() => get()(), { permutation: (n: number) => get().permutation(n) });
+function lazily(make: () => Draw): Draw {
+  let draw: Draw | undefined;
+  return () => (draw ??= make())();
 }

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from './batch.js';
 import { EspalierError, suggest } from './errors.js';
-import type { Parameter } from './model/index.js';
+import type { Parameter } from '@espalier/model';
 
 /** The group of every parameter that no plugin put elsewhere. */
 export const DEFAULT_GROUP = 'model';

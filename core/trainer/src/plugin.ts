@@ -5,7 +5,7 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
 import { EspalierError } from './errors.js';
 import type { HookName, HOOKS, TapPoint } from './hooks.js';
-import type { ModelEdit, ModelView } from './model/index.js';
+import type { ModelEdit, ModelView } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
 import { parseOptions } from './options.js';
 import type { Order } from './order.js';

@@ -30,18 +30,3 @@ export function keyedStream(...key: readonly (string | number)[]): Stream {
     },
   });
 }
-
-/**
- * Runs `fn` with `Math.random` served from `stream`, and puts it back whatever happens. TensorFlow.js
- * draws dropout masks and initial weights from `Math.random`; this is the only place that touches it.
- * `fn` must be synchronous: anything asynchronous would leak the stream into foreign code.
- */
-export function withRandom<T>(stream: Stream, fn: () => T): T {
-  const original = Math.random;
-  Math.random = stream;
-  try {
-    return fn();
-  } finally {
-    Math.random = original;
-  }
-}

@@ -4,7 +4,7 @@ import type { Batch, NamedTensors } from './batch.js';
 import type { BatchSpec } from './batches.js';
 import type { EpochResult, StepLog } from './hooks.js';
 import type { Loss } from './losses.js';
-import type { Network } from './model/index.js';
+import type { Network } from '@espalier/model';
 import { Objective } from './objective.js';
 import { migrateSlots } from '@espalier/optim';
 import type { Slots, Transform } from '@espalier/optim';

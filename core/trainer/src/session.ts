@@ -12,7 +12,7 @@ import type { StepLog } from './hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
 import type { Loss } from './losses.js';
-import { buildModel, graphOf, keepOutputs } from './model/index.js';
+import { buildModel, graphOf, keepOutputs } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
 import type { Transform } from '@espalier/optim';
 import type { Plugin } from './plugin.js';

@@ -5,7 +5,7 @@ import { loadLatest, readTensors, saveCheckpoint, toTensor } from './checkpoint/
 import type { Checkpoint, CheckpointStore } from './checkpoint/index.js';
 import { EspalierError } from './errors.js';
 import type { EpochResult } from './hooks.js';
-import { graphOf } from './model/index.js';
+import { graphOf } from '@espalier/model';
 import { mismatches } from './mismatch.js';
 import type { Slots, Transform } from '@espalier/optim';
 import type { SavedState, StateContract } from './plugin.js';

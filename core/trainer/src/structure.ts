@@ -1,8 +1,8 @@
 import { LayersModel } from '@tensorflow/tfjs-layers';
 import type { NamedTensors } from './batch.js';
 import { EspalierError, suggest } from './errors.js';
-import { buildModel, disposeModel, graphOf, Network, viewOf, withKeyedInit } from './model/index.js';
-import type { ModelEdit, ModelGraph, ModelView } from './model/index.js';
+import { buildModel, disposeModel, graphOf, Network, viewOf, withKeyedInit } from '@espalier/model';
+import type { ModelEdit, ModelGraph, ModelView } from '@espalier/model';
 import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
 import { keyedStream } from './random.js';
 

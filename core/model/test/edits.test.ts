@@ -13,8 +13,8 @@ import {
   Network,
   parametersOf,
   replaceLayer,
-} from '../../src/model/index.js';
-import type { ModelGraph } from '../../src/model/index.js';
+} from '@espalier/model';
+import type { ModelGraph } from '@espalier/model';
 import { apply, inputsFor, leftBehind, MODELS, randomModel, steps, valuesOf } from './models.js';
 
 const { layers } = tfl;

@@ -1,9 +1,9 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayerVariable } from '@tensorflow/tfjs-layers';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { EspalierError } from '../errors.js';
-import { withRandom } from '../random.js';
-import type { Stream } from '../random.js';
+import { EspalierError } from '@espalier/errors';
+import { withRandom } from './with-random.js';
+import type { Draw } from './with-random.js';
 import type { Layer } from './parameters.js';
 
 /** What to do differently while a model runs. */
@@ -15,7 +15,7 @@ export interface Interception {
   /** Takes a written value; false leaves it to the variable. */
   write(variable: LayerVariable, value: Tensor): boolean;
   /** The stream that a layer draws from. */
-  random?(layer: string): Stream;
+  random?(layer: string): Draw;
 }
 
 let current: string | undefined;

@@ -9,8 +9,8 @@ import {
   graphOf,
   Network,
   withKeyedInit,
-} from '../../src/model/index.js';
-import { keyedStream } from '../../src/random.js';
+} from '@espalier/model';
+import { keyedStream } from '@espalier/core';
 import { apply, initStreams, inputsFor, leftBehind, lstm, MODELS, valuesOf } from './models.js';
 
 const { layers } = tfl;

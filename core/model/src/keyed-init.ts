@@ -1,7 +1,7 @@
 import type { LayerVariable } from '@tensorflow/tfjs-layers';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { withRandom } from '../random.js';
-import type { Stream } from '../random.js';
+import { withRandom } from './with-random.js';
+import type { Draw } from './with-random.js';
 import { automaticStem } from './names.js';
 import type { Layer } from './parameters.js';
 
@@ -17,7 +17,7 @@ type AddWeight = (this: Layer, name: string, ...rest: readonly unknown[]) => Lay
  * const model = withKeyedInit((layer, weight) => keyedStream(7, layer, weight), makeModel);
  */
 export function withKeyedInit<T>(
-  streamOf: (layer: string, weight: string) => Stream,
+  streamOf: (layer: string, weight: string) => Draw,
   make: () => T,
 ): T {
   const prototype = tfl.layers.Layer.prototype as unknown as { addWeight: AddWeight };

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Variable } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError, suggest } from '../errors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 import { checkRegistered } from './graph.js';
 import type { ModelGraph } from './graph.js';
 import { parametersOf } from './parameters.js';

@@ -4,8 +4,8 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import fc from 'fast-check';
-import { keyedStream } from '../../src/random.js';
-import type { Stream } from '../../src/random.js';
+import { keyedStream } from '@espalier/core';
+import type { Stream } from '@espalier/core';
 
 const { layers } = tfl;
 

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import type { NamedTensors } from '../batch.js';
-import { EspalierError } from '../errors.js';
+import type { NamedTensors } from './named-tensors.js';
+import { EspalierError } from '@espalier/errors';
 import { automaticStem } from './names.js';
 import { canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer } from './parameters.js';

@@ -1,5 +1,5 @@
-import type { NamedTensors } from '../batch.js';
-import { EspalierError, suggest } from '../errors.js';
+import type { NamedTensors } from './named-tensors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 import { entryOf, firstCall, layerOf } from './graph.js';
 import type { GraphConfig, LayerEntry, ModelGraph, OutputRef } from './graph.js';
 import { canonicalise, distinct, unknownLayer } from './names.js';

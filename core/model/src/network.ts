@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import type { NamedTensors } from '../batch.js';
-import { EspalierError } from '../errors.js';
-import type { Stream } from '../random.js';
+import type { NamedTensors } from './named-tensors.js';
+import { EspalierError } from '@espalier/errors';
+import type { Draw } from './with-random.js';
 import { intercepted } from './intercept.js';
 import type { Interception } from './intercept.js';
 import { distinct, unknownLayer } from './names.js';
@@ -25,7 +25,7 @@ export interface ExecuteOptions {
    */
   readonly writes?: 'apply' | 'discard' | Map<string, Tensor>;
   /** The stream that a layer draws dropout masks and noise from; asked once a layer and run. */
-  readonly random?: (layer: string) => Stream;
+  readonly random?: (layer: string) => Draw;
 }
 
 /** What a run gives: outputs and asked-for features by name. The caller owns them. */
@@ -99,7 +99,7 @@ export class Network {
 
   #interception(options: ExecuteOptions, written: Map<string, Tensor>): Interception {
     const { substitute, writes, random } = options;
-    const streams = new Map<string, Stream>();
+    const streams = new Map<string, Draw>();
     return {
       layers: this.#layers,
       read: (variable) => {
@@ -155,10 +155,10 @@ function pick(results: readonly Tensor[], wanted: Plan['outputs']): NamedTensors
 }
 
 function remembered(
-  streams: Map<string, Stream>,
+  streams: Map<string, Draw>,
   layer: string,
-  make: (layer: string) => Stream,
-): Stream {
+  make: (layer: string) => Draw,
+): Draw {
   const stream = streams.get(layer) ?? make(layer);
   streams.set(layer, stream);
   return stream;

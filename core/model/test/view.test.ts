@@ -9,7 +9,7 @@ import {
   graphOf,
   macsTo,
   viewOf,
-} from '../../src/model/index.js';
+} from '@espalier/model';
 import { apply, lstm, MODELS } from './models.js';
 
 const { layers } = tfl;

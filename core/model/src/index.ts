@@ -18,3 +18,6 @@ export { canonicalNames, disposeModel, parametersOf } from './parameters.js';
 export type { Parameter } from './parameters.js';
 export { viewOf } from './view.js';
 export type { LayerInfo, ModelView } from './view.js';
+export type { NamedTensors } from './named-tensors.js';
+export { withRandom } from './with-random.js';
+export type { Draw } from './with-random.js';

@@ -11,8 +11,8 @@ import {
   Network,
   parametersOf,
   withKeyedInit,
-} from '../../src/model/index.js';
-import type { LayerEntry } from '../../src/model/index.js';
+} from '@espalier/model';
+import type { LayerEntry } from '@espalier/model';
 import {
   apply,
   initStreams,

@@ -1,6 +1,6 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '../errors.js';
+import { EspalierError } from '@espalier/errors';
 import { canonicalise, distinct } from './names.js';
 
 export type Layer = tfl.layers.Layer;

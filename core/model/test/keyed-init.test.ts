@@ -8,7 +8,7 @@ import {
   disposeModel,
   graphOf,
   withKeyedInit,
-} from '../../src/model/index.js';
+} from '@espalier/model';
 import { initStreams, MODELS, valuesOf } from './models.js';
 
 const { layers } = tfl;

@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '../errors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 
 /** What naming needs to know of a layer. */
 interface Named {

@@ -1,0 +1,17 @@
+/** A uniform draw in [0, 1). */
+export type Draw = () => number;
+
+/**
+ * Runs `fn` with `Math.random` served from `draw`, and puts it back whatever happens. TensorFlow.js
+ * draws dropout masks and initial weights from `Math.random`; this is the only place that touches it.
+ * `fn` must be synchronous: anything asynchronous would leak the draws into foreign code.
+ */
+export function withRandom<T>(draw: Draw, fn: () => T): T {
+  const original = Math.random;
+  Math.random = draw;
+  try {
+    return fn();
+  } finally {
+    Math.random = original;
+  }
+}
