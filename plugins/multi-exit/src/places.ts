@@ -12,7 +12,7 @@ const POINTLESS = /^(Flatten|Reshape|Dropout|Global\w*Pooling\dD)$/;
  *
  * @param maps Whether automatic placement must keep to feature maps `[height, width, channels]`.
  * @throws EspalierError `multi-exit/no-exits`, `multi-exit/duplicate`, `multi-exit/not-before-head`,
- * `edit/unknown-layer`, `edit/nested`, `edit/shared`.
+ * `model/unknown-layer`, `edit/nested`, `edit/shared`.
  */
 export function exitPlaces(
   view: ModelView,
