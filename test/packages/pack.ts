@@ -1,0 +1,51 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { root } from './workspaces.js';
+import type { Workspace } from './workspaces.js';
+
+/** One tarball, as `npm pack` made it. */
+export interface Packed {
+  readonly name: string;
+  readonly filename: string;
+  readonly files: readonly { readonly path: string }[];
+}
+
+/** A folder outside the repository, with every tarball and a project that has installed them. */
+export interface Consumer {
+  /** Where the project is. */
+  readonly folder: string;
+  readonly packed: readonly Packed[];
+  /** Runs a program in the project; what it prints. */
+  run(program: string, ...args: readonly string[]): string;
+  remove(): void;
+}
+
+/** What a user installs beside the packages. */
+const besides = ['@tensorflow/tfjs-core@4', '@tensorflow/tfjs-layers@4', '@types/node@20'];
+
+/** Packs the workspaces and installs them from their tarballs, without running any install script. */
+export function installPacked(workspaces: readonly Workspace[]): Consumer {
+  const base = mkdtempSync(join(tmpdir(), 'espalier-packages-'));
+  const folder = join(base, 'consumer');
+  mkdirSync(folder);
+  const packed = pack(workspaces, base);
+  const run = (program: string, ...args: readonly string[]) => execute(program, args, folder);
+  writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
+  const tarballs = packed.map(({ filename }) => join(base, filename));
+  run('npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', ...tarballs, ...besides);
+  cpSync(fileURLToPath(new URL('consumer', import.meta.url)), folder, { recursive: true });
+  return { folder, packed, run, remove: () => rmSync(base, { recursive: true }) };
+}
+
+function pack(workspaces: readonly Workspace[], destination: string): readonly Packed[] {
+  const names = workspaces.map(({ manifest }) => `--workspace=${manifest.name}`);
+  const args = ['pack', '--json', `--pack-destination=${destination}`, ...names];
+  return JSON.parse(execute('npm', args, root)) as Packed[];
+}
+
+function execute(program: string, args: readonly string[], cwd: string): string {
+  return execFileSync(program, args, { cwd, encoding: 'utf8', maxBuffer: 2 ** 26 });
+}
