@@ -1,0 +1,59 @@
+import { z } from 'zod';
+
+/** Shown wherever a value is missing or not finite. */
+export const missing = '—';
+
+export const numberFormatSchema = z.strictObject({
+  /**
+   * `fixed`: 1,234.50; `percent`: 0.912 as 91.2%; `significant`: 0.0123; `integer`: 12,345;
+   * `compact`: 1.23M.
+   */
+  style: z.enum(['fixed', 'percent', 'significant', 'integer', 'compact']),
+  /** Digits after the point (`fixed`, `percent`) or significant ones; not used by `integer`. */
+  digits: z.int().min(0).max(20).optional(),
+  /** Written after the number, such as `ms`. */
+  unit: z.string().optional(),
+});
+
+/** How a number is written: plain data, so a report can be kept as JSON. */
+export type NumberFormat = Readonly<z.infer<typeof numberFormatSchema>>;
+
+function intlOptions({ style, digits = 2 }: NumberFormat): Intl.NumberFormatOptions {
+  const fraction = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  const significant = Math.max(1, digits);
+  switch (style) {
+    case 'fixed':
+      return fraction;
+    case 'percent':
+      return { style: 'percent', ...fraction };
+    case 'integer':
+      return { maximumFractionDigits: 0 };
+    case 'compact':
+      return { notation: 'compact', maximumSignificantDigits: Math.max(1, digits) };
+    case 'significant':
+      return { minimumSignificantDigits: significant, maximumSignificantDigits: significant };
+  }
+}
+
+/** Four significant digits, integers whole; exponents where a plain number would be a row of zeros. */
+function plainNumber(value: number): string {
+  const rounded = Number.isInteger(value) ? value : Number(value.toPrecision(4));
+  return String(rounded === 0 ? 0 : rounded);
+}
+
+/**
+ * Makes the function that writes numbers in one format. A value that is not finite becomes an em
+ * dash, and a minus is the minus sign U+2212.
+ *
+ * @example
+ * numberFormatter({ style: 'percent', digits: 1 })(0.9123); // '91.2%'
+ */
+export function numberFormatter(format?: NumberFormat): (value: number) => string {
+  const write = format
+    ? // A fixed locale, so that the same report is the same text on every machine.
+      new Intl.NumberFormat('en-US', { signDisplay: 'negative', ...intlOptions(format) }).format
+    : plainNumber;
+  const unit = format?.unit ? `\u00a0${format.unit}` : '';
+  return (value) =>
+    Number.isFinite(value) ? write(value).replace(/^-/, '\u2212') + unit : missing;
+}

@@ -1,0 +1,94 @@
+import type { ScaleOptions } from '@observablehq/plot';
+import { z } from 'zod';
+import { numberFormatSchema, numberFormatter } from '../format.js';
+import type { Estimate } from '../values.js';
+import { interval, isFiniteNumber } from '../values.js';
+
+export const axisSchema = z
+  .strictObject({
+    /** What the axis shows, with its unit. */
+    label: z.string(),
+    /** Values that the axis reaches at least; it is widened where data lie outside. */
+    domain: z.tuple([z.number(), z.number()]).readonly().optional(),
+    /** Default `linear`. A `log` axis shows values of zero and below as gaps. */
+    scale: z.enum(['linear', 'log']).optional(),
+    /** How ticks and the data table write values. */
+    format: numberFormatSchema.optional(),
+  })
+  .check(({ value, issues }) => {
+    if (value.scale !== 'log' || !value.domain?.some((end) => end <= 0)) return;
+    const message = 'a log axis cannot reach zero or below';
+    issues.push({ code: 'custom', input: value, path: ['domain'], message });
+  });
+
+/** An axis of a plot. */
+export type Axis = Readonly<z.infer<typeof axisSchema>>;
+
+/** Beyond these sizes differences of values leave the range of doubles and ticks turn to NaN. */
+const drawable = { smallest: 1e-150, largest: 1e150 };
+
+/** True for a value that the axis can place. */
+export const isPlaceable = (axis: Axis, value: number | null | undefined): value is number =>
+  isFiniteNumber(value) &&
+  Math.abs(value) <= drawable.largest &&
+  (axis.scale !== 'log' || value >= drawable.smallest);
+
+/** A value and its interval on an axis; NaN stands for what cannot be placed. */
+export interface Placed {
+  readonly at: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Places an estimate; an interval is only shown whole and around a shown value. */
+export function place(axis: Axis, estimate: Estimate): Placed {
+  if (!isPlaceable(axis, estimate.value)) return { at: NaN, low: NaN, high: NaN };
+  const ends = interval(estimate);
+  const [low, high] = ends?.every((end) => isPlaceable(axis, end)) ? ends : [NaN, NaN];
+  return { at: estimate.value, low, high };
+}
+
+/** Gives equal values, or nearly equal ones, an axis of some length with them at its middle. */
+function widen([low, high]: readonly [number, number], log: boolean): [number, number] {
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  if (high - low > size * 1e-9 && size > drawable.smallest) return [low, high];
+  if (log) return [low / 2, high * 2];
+  const room = size > drawable.smallest ? size * 0.1 : 1;
+  return [low - room, high + room];
+}
+
+/** The range of an axis over the values it must show, or `undefined` if none can be placed. */
+export function axisDomain(
+  axis: Axis,
+  values: Iterable<number | null | undefined>,
+): [number, number] | undefined {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (!isPlaceable(axis, value)) continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  if (low > high) return undefined;
+  const ends = (axis.domain ?? []).filter((end) => isPlaceable(axis, end));
+  return widen([Math.min(low, ...ends), Math.max(high, ...ends)], axis.scale === 'log');
+}
+
+/** The scale options of an axis over a domain. */
+export function axisScale(axis: Axis, domain: readonly [number, number]): ScaleOptions {
+  return {
+    domain,
+    type: axis.scale ?? 'linear',
+    label: axis.label,
+    ...(axis.format && { tickFormat: numberFormatter(axis.format) }),
+  };
+}
+
+/** One tick for each whole number where there are few: nobody trains for 1.5 epochs by a tick. */
+export function wholeTicks(
+  [low, high]: readonly [number, number],
+  values: readonly number[],
+): number[] | undefined {
+  if (high - low > 8 || !values.every(Number.isInteger)) return undefined;
+  const first = Math.ceil(low);
+  return Array.from({ length: Math.floor(high) - first + 1 }, (_, i) => first + i);
+}

@@ -1,0 +1,104 @@
+import type { Align, Table } from './table.js';
+import { tableSchema, writeTable } from './table.js';
+import { validate } from './validate.js';
+import type { Cell } from './values.js';
+import { isEstimate, isFiniteNumber } from './values.js';
+
+const oneLine = (text: string): string => text.replace(/\s*[\r\n]+\s*/g, ' ');
+
+/** Backslash first: a text that ends in one would otherwise escape the cell's own bar. */
+const markdownText = (text: string): string =>
+  oneLine(text)
+    .replace(/[\\|`*_[\]]/g, '\\$&')
+    .replace(/&/g, '&amp;')
+    .replace(/</g, '&lt;');
+
+const rules: Readonly<Record<Align, string>> = { left: ':--', right: '--:', center: ':-:' };
+
+/**
+ * The table in GitHub-flavoured Markdown; best values are bold.
+ *
+ * @throws {@link ReportError} if the table is not valid.
+ * @example
+ * toMarkdown(table({ columns: [{ key: 'n', label: 'n' }], rows: [{ n: 1 }] }));
+ * // '| n |\n| --: |\n| 1 |\n'
+ */
+export function toMarkdown(input: Table): string {
+  const { columns, rows } = writeTable(validate('The table', tableSchema, input));
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`;
+  return [
+    line(columns.map(({ label }) => markdownText(label))),
+    line(columns.map(({ align }) => rules[align])),
+    ...rows.map((row) =>
+      line(row.map(({ text, best }) => (best ? `**${markdownText(text)}**` : markdownText(text)))),
+    ),
+  ].join('');
+}
+
+const width = (text: string): number => [...text].length;
+
+function pad(text: string, size: number, align: Align): string {
+  const space = size - width(text);
+  const left = { left: 0, right: space, center: Math.floor(space / 2) }[align];
+  return ' '.repeat(left) + text + ' '.repeat(space - left);
+}
+
+/**
+ * The table in aligned columns for a terminal; best values carry an asterisk.
+ *
+ * @throws {@link ReportError} if the table is not valid.
+ */
+export function toText(input: Table): string {
+  const { columns, rows } = writeTable(validate('The table', tableSchema, input));
+  const starred = columns.map((_, i) => rows.some((row) => row[i]?.best));
+  const grid = [
+    columns.map(({ label }, i) => oneLine(label) + (starred[i] ? ' ' : '')),
+    ...rows.map((row) =>
+      row.map(({ text, best }, i) => oneLine(text) + (best ? '*' : starred[i] ? ' ' : '')),
+    ),
+  ];
+  const sizes = columns.map((_, i) => Math.max(...grid.map((row) => width(row[i] ?? ''))));
+  const lines = grid.map((row) =>
+    row.map((text, i) => pad(text, sizes[i] ?? 0, columns[i]?.align ?? 'left')).join('  '),
+  );
+  lines.splice(1, 0, sizes.map((size) => '─'.repeat(size)).join('  '));
+  const legend = starred.includes(true) ? '\n* best of its column\n' : '\n';
+  return lines.map((line) => line.trimEnd()).join('\n') + legend;
+}
+
+function csvField(value: Cell): string {
+  if (value === null || value === undefined) return '';
+  if (typeof value === 'number') return isFiniteNumber(value) ? String(value) : '';
+  const text = String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
+}
+
+/**
+ * The table as CSV (RFC 4180) with a header of labels and raw values at full precision, whatever
+ * the columns' formats. An estimate takes three fields: value, low, high. Missing values are empty.
+ *
+ * @throws {@link ReportError} if the table is not valid.
+ */
+export function toCsv(input: Table): string {
+  const { columns, rows } = validate('The table', tableSchema, input);
+  const fields = columns.flatMap(({ key, label }) => {
+    const cell = (row: (typeof rows)[number]): Cell =>
+      Object.hasOwn(row, key) ? row[key] : undefined;
+    if (!rows.some((row) => isEstimate(cell(row)))) return [{ label, read: cell }];
+    const part = (name: 'value' | 'low' | 'high') => (row: (typeof rows)[number]) => {
+      const value = cell(row);
+      if (isEstimate(value)) return value[name];
+      return name === 'value' ? value : undefined;
+    };
+    return [
+      { label, read: part('value') },
+      { label: `${label} low`, read: part('low') },
+      { label: `${label} high`, read: part('high') },
+    ];
+  });
+  const lines = [
+    fields.map(({ label }) => label),
+    ...rows.map((row) => fields.map((f) => f.read(row))),
+  ];
+  return lines.map((line) => `${line.map(csvField).join(',')}\r\n`).join('');
+}
