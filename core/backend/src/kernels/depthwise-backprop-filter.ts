@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { convAxes } from './conv-geometry.js';
 import type { ConvAxes, Shape4D } from './conv-geometry.js';
 import type { BackpropFilterAttrs, BackpropFilterInputs } from './conv2d-backprop-filter.js';

@@ -3,11 +3,14 @@ import { batchMatMul, broadcastBatchMatMul } from './batch-mat-mul.js';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.js';
 import { conv2dBackpropFilterWasm } from './conv2d-backprop-filter-wasm.js';
 import { conv2dBackpropInput } from './conv2d-backprop-input.js';
+import { conv3dBackpropFilter, conv3dBackpropInput } from './conv3d-backprop.js';
 import { depthwiseBackpropFilter } from './depthwise-backprop-filter.js';
 import { depthwiseBackpropInput } from './depthwise-backprop-input.js';
 import { fusedMatMul } from './fused-mat-mul.js';
+import { maxPool3d, maxPool3dGradient } from './max-pool-3d.js';
 import { numericPadding, samePadding } from './padding.js';
 import { avgPoolGradient, maxPoolGradient } from './pool-gradients.js';
+import { prelu } from './prelu.js';
 import type { Repair } from './repair.js';
 import { tile } from './tile.js';
 import { transpose } from './transpose.js';
@@ -117,6 +120,41 @@ export const repairs: readonly Repair[] = [
     kind: 'wrong',
     why: 'Divides by the size of the filter where the mean was over the pixels inside the image.',
     make: () => avgPoolGradient,
+  },
+  {
+    name: tf.Conv3DBackpropInputV2,
+    backends: ['wasm'],
+    kind: 'wrong',
+    why: 'Wrong numbers, in conv3dTranspose as well. A convolution of the spread gradient with the reversed filter.',
+    make: () => conv3dBackpropInput,
+  },
+  {
+    name: tf.Conv3DBackpropFilterV2,
+    backends: ['wasm'],
+    kind: 'wrong',
+    why: 'Wrong numbers. A convolution with volumes and channels exchanged.',
+    make: () => conv3dBackpropFilter,
+  },
+  {
+    name: tf.MaxPool3D,
+    backends: ['wasm'],
+    kind: 'wrong',
+    why: 'No maximum comes out below 1.2e-38, so negative ones are lost. Pools planes, then depths.',
+    make: () => maxPool3d,
+  },
+  {
+    name: tf.MaxPool3DGrad,
+    backends: ['wasm', 'cpu'],
+    kind: 'wrong',
+    why: 'As above on wasm; on the cpu the wrong element where the height and the width of the filter differ. Goes back through the two passes.',
+    make: () => maxPool3dGradient,
+  },
+  {
+    name: tf.Prelu,
+    backends: ['wasm'],
+    kind: 'wrong',
+    why: 'Ignores the shape of the slopes where they are shared along an inner axis. Broadcasts them.',
+    make: prelu,
   },
   {
     name: tf.Tile,

@@ -3,7 +3,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { installKernels } from '../../src/kernels/index.js';
+import { installKernels } from '@espalier/backend';
 
 /** Reproducible values in [-1, 1): a linear congruential generator (Numerical Recipes). */
 export function values(size: number, seed: number): Float32Array {
@@ -28,7 +28,7 @@ interface Result {
   readonly values: Float32Array;
 }
 
-type Inputs = Readonly<Record<string, Data | undefined>>;
+export type Inputs = Readonly<Record<string, Data | undefined>>;
 
 /** Runs one kernel on the backend in use, and checks that nothing but the result was left. */
 async function run(kernel: string, inputs: Inputs, attrs: object): Promise<Result> {

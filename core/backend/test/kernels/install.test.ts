@@ -2,13 +2,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import { describe, expect, it } from 'vitest';
-import { installKernels, repairs } from '../../src/kernels/index.js';
+import { installKernels, kernelRepairs } from '@espalier/backend';
 
 const registry = (backend: string) =>
   new Map(tf.getKernelsForBackend(backend).map((config) => [config.kernelName, config]));
 
 describe.each(['wasm', 'cpu'])('installKernels on %s', (backend) => {
-  const own = repairs.filter(({ backends }) => backends.includes(backend));
+  const own = kernelRepairs.filter(({ backends }) => backends.includes(backend));
 
   it('replaces what the table says, keeps the rest, and puts all back', () => {
     const before = registry(backend);

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { installKernels } from '../../src/kernels/index.js';
+import { installKernels } from '@espalier/backend';
 import { data, expectAsOnCpu } from './harness.js';
 
 interface Product {

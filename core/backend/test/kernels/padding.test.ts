@@ -2,17 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import { convCases, data, expectAsOnCpu, reference, spelt } from './harness.js';
-import type { ConvCase } from './harness.js';
+import type { ConvCase, Inputs } from './harness.js';
 
 const runs = { numRuns: 120, seed: 7 };
 
 describe.each(['wasm', 'cpu'] as const)('padding on %s', (backend) => {
-  const check = (
-    kernel: string,
-    c: ConvCase,
-    inputs: Parameters<typeof reference>[1],
-    attrs: object,
-  ) => {
+  const check = (kernel: string, c: ConvCase, inputs: Inputs, attrs: object) => {
     const expected = reference(kernel, inputs, { ...attrs, pad: spelt(c.attrs.pad) });
     return expectAsOnCpu(backend, kernel, inputs, attrs, expected);
   };
