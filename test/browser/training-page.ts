@@ -1,0 +1,3 @@
+import { trainAndResume } from './training-run.js';
+
+Object.assign(globalThis, { trainAndResume });

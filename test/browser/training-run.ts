@@ -1,0 +1,73 @@
+import { useBackend } from '@espalier/backend';
+import type { UseBackendOptions } from '@espalier/backend';
+import { adam, createSession, crossEntropy, memoryStore } from '@espalier/core';
+import type { CheckpointStore } from '@espalier/core';
+import * as multiExit from '@espalier/plugin-multi-exit';
+import { byot } from '@espalier/preset-byot';
+import { tinyCnn, tinySource } from '@espalier/testkit';
+
+/** One run, told in values that can leave a page. */
+export interface Run {
+  /** The loss of every step of this session. */
+  readonly losses: readonly number[];
+  /** SHA-256 of all parameters. */
+  readonly weights: string;
+}
+
+/** An undisturbed run, and one of the same in two sessions that meet in the middle of an epoch. */
+export interface Outcome {
+  readonly line: string;
+  readonly simd: boolean;
+  readonly threads: number;
+  readonly whole: Run;
+  readonly before: Run;
+  readonly after: Run;
+}
+
+/** Trains the tiny network with BYOT exits on wasm; the same code in Node and in a page. */
+export async function trainAndResume(options: Omit<UseBackendOptions, 'prefer'>): Promise<Outcome> {
+  const backend = await useBackend({ prefer: 'wasm', ...options });
+  const { line, simd, threads } = backend;
+  const store = memoryStore();
+  try {
+    const whole = await train(3, memoryStore());
+    const before = await train(2, store);
+    const after = await train(3, store);
+    return { line, simd, threads, whole, before, after };
+  } finally {
+    backend.dispose();
+  }
+}
+
+// An epoch has 5 steps, so that the newest checkpoint after two of them is that of step 8.
+async function train(epochs: number, store: CheckpointStore): Promise<Run> {
+  const losses: number[] = [];
+  const session = await createSession({
+    model: tinyCnn,
+    preset: byot({ at: ['stage1_relu', 'stage2_relu'] }),
+    modules: { '@espalier/plugin-multi-exit': { ...multiExit } },
+    loss: crossEntropy(),
+    optimizer: adam({ learningRate: 0.01 }),
+    train: tinySource({ shape: [8, 8, 1], examples: 40 }),
+    accumulate: 2,
+    logInterval: 1,
+    seed: 5,
+    checkpoint: { store, everySteps: 4, everyEpochs: Infinity },
+  });
+  try {
+    session.telemetry.on('step', ({ total }) => losses.push(total));
+    await session.load();
+    await session.fit({ epochs });
+    return { losses, weights: await hash(session.parameters()) };
+  } finally {
+    await session.dispose();
+  }
+}
+
+async function hash(parameters: Readonly<Record<string, { data(): Promise<unknown> }>>) {
+  const paths = Object.keys(parameters).sort();
+  const values = await Promise.all(paths.map((path) => parameters[path]!.data()));
+  const bytes = await new Blob(values as Float32Array<ArrayBuffer>[]).arrayBuffer();
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
