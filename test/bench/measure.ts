@@ -43,6 +43,34 @@ export async function timeInTurn<K extends string>(
   >;
 }
 
+/**
+ * The median over rounds of `more` − `less`, each round one call of every contender: differences
+ * far smaller than the calls' own spread need pairs. Milliseconds, with the quartiles.
+ */
+export async function pairedDifferences<K extends string>(
+  contenders: Readonly<Record<K, Contender>>,
+  pairs: readonly (readonly [more: K, less: K])[],
+  rounds: number,
+): Promise<readonly { readonly median: number; readonly quartiles: readonly [number, number] }[]> {
+  const names = Object.keys(contenders) as K[];
+  const seen = pairs.map(() => [] as number[]);
+  for (let round = -20; round < rounds; round++) {
+    const times = {} as Record<K, number>;
+    for (let i = 0; i < names.length; i++) {
+      const name = names[(i + Math.abs(round)) % names.length]!;
+      const start = performance.now();
+      await contenders[name]();
+      times[name] = performance.now() - start;
+    }
+    if (round >= 0) pairs.forEach(([more, less], i) => seen[i]!.push(times[more] - times[less]));
+  }
+  return seen.map((differences) => {
+    const sorted = differences.sort((a, b) => a - b);
+    const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]!;
+    return { median: at(0.5), quartiles: [at(0.25), at(0.75)] as const };
+  });
+}
+
 function timing(samples: readonly number[]): Timing {
   const sorted = [...samples].sort((a, b) => a - b);
   return { median: sorted[sorted.length >> 1]!, min: sorted[0]!, max: sorted[sorted.length - 1]! };

@@ -10,8 +10,8 @@ import type { HookName, Plugin, Session } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import * as z from 'zod';
-import type { Figure, Timing } from './measure.js';
-import { timeInTurn } from './measure.js';
+import { pairedDifferences } from './measure.js';
+import type { Figure } from './measure.js';
 import { mlp, noise } from './networks.js';
 
 const BATCH = 128;
@@ -25,17 +25,21 @@ export async function benchOverhead(): Promise<readonly Figure[]> {
   const bare = await open([]);
   const ten = await open(Array.from({ length: 10 }, (_, i) => noOp({}, { id: `no-op-${i}` })));
   const step = (session: Session) => () => session.step({ x, y });
-  const times = await timeInTurn(
+  const [added, perTen] = await pairedDifferences(
     { byHand, bare: step(bare), ten: step(ten) },
-    { rounds: 15, repeat: 40 },
+    [
+      ['bare', 'byHand'],
+      ['ten', 'bare'],
+    ],
+    600,
   );
   const flat = await growth(step(bare), 2000);
   await bare.dispose();
   await ten.dispose();
   backend.dispose();
   return [
-    added('added per step', times.bare, times.byHand, 1, 150),
-    added('added per no-op plugin on every hook', times.ten, times.bare, 10, 5),
+    figure('added per step', added!, 1, 150),
+    figure('added per no-op plugin on every hook', perTen!, 10, 5),
     { name: 'tensors grown over 2 000 steps', value: flat, unit: 'tensors', target: 0 },
   ];
 }
@@ -74,11 +78,11 @@ function open(plugins: readonly Plugin[]): Promise<Session> {
   return createSession({ model: mlp, loss: crossEntropy(), optimizer, plugins });
 }
 
-function added(name: string, more: Timing, less: Timing, per: number, target: number): Figure {
-  const value = (1000 * (more.median - less.median)) / per;
-  const show = ({ median, min, max }: Timing) =>
-    `${median.toFixed(3)} [${min.toFixed(3)}–${max.toFixed(3)}]`;
-  return { name, value, unit: 'µs', target, spread: `${show(more)} − ${show(less)} ms` };
+type Difference = Awaited<ReturnType<typeof pairedDifferences>>[number];
+
+function figure(name: string, { median, quartiles }: Difference, per: number, target: number): Figure {
+  const [value, low, high] = [median, ...quartiles].map((ms) => (1000 * ms) / per);
+  return { name, value: value!, unit: 'µs', target, spread: `quartiles ${low!.toFixed(1)}–${high!.toFixed(1)} µs` };
 }
 
 async function growth(step: () => Promise<unknown>, steps: number): Promise<number> {

@@ -1,3 +1,5 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, Clock } from './batch.js';
 import { EspalierError } from './errors.js';
 import type { StepLog } from './hooks.js';
@@ -11,6 +13,21 @@ export interface Flagged {
 }
 
 type Numbers = Float32Array | Int32Array | Uint8Array;
+
+/**
+ * A scalar that is finite exactly when every element is (short of a sum beyond float32). Rows are
+ * averaged by pooling, on wasm five times faster than a reduction over everything.
+ */
+export function finiteFlag(tensor: Tensor): Scalar {
+  if (tensor.rank < 2) return tf.sum(tensor);
+  const columns = tensor.shape[tensor.rank - 1]!;
+  const rows = tensor.size / columns;
+  let height = Math.floor(Math.sqrt(rows));
+  while (rows % height !== 0) height -= 1;
+  const width = rows / height;
+  const image = tf.reshape<tf.Rank.R4>(tensor, [1, height, width, columns]);
+  return tf.sum(tf.avgPool(image, [height, width], 1, 'valid'));
+}
 
 /**
  * Ends training where a loss term or a gradient is not finite, before anything was applied:

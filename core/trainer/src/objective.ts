@@ -27,8 +27,8 @@ export interface ObjectiveOptions {
 export interface Gradients {
   /** The weighted sum of the terms. */
   readonly total: Scalar;
-  /** Unweighted terms `[terms]`, in the order of `terms`. */
-  readonly values: Tensor1D;
+  /** Unweighted terms, in the order of `terms`. */
+  readonly values: readonly Scalar[];
   readonly terms: readonly { readonly name: string; readonly weight: number }[];
   /** By path; a parameter that the loss does not reach is absent. */
   readonly gradients: NamedTensors;
@@ -114,12 +114,12 @@ export class Objective {
     const paths = parameters.trainable;
     const xs = paths.map((path) => evaluation.substitute.get(path) ?? parameters.value(path));
     let ledger!: Ledger;
-    let values!: Tensor1D;
+    let values!: Scalar[];
     let here!: string;
     const { value, grads } = tf.engine().gradients(
       () => {
         ledger = this.#run(batch, evaluation);
-        values = tf.keep(tf.stack(ledger.terms.map((term) => term.value))) as Tensor1D;
+        values = ledger.terms.map((term) => tf.keep(tf.clone(term.value)));
         here = route ?? routeOf(ledger.terms.find(wanted));
         return tf.clone(ledger.total((term) => wanted(term) && routeOf(term) === here));
       },
@@ -134,7 +134,7 @@ export class Objective {
       .filter(([path, grad]) => grad && groups.includes(parameters.groupOf(path)));
     return {
       value: value as Scalar,
-      values: release(values),
+      values: values.map(release),
       terms: ledger.terms.map(({ name, weight }) => ({ name, weight })),
       routes: new Set([here, ...ledger.terms.filter(wanted).map(routeOf)]),
       gradients: Object.fromEntries(reached) as NamedTensors,

@@ -6,7 +6,7 @@ import { breathe } from './breathe.js';
 import { EspalierError } from './errors.js';
 import { evaluate } from './evaluation.js';
 import type { EpochResult, StepLog } from './hooks.js';
-import { checkFinite, logOf } from './finite.js';
+import { checkFinite, finiteFlag, logOf } from './finite.js';
 import { keyedStream } from './random.js';
 import type { Run } from './run.js';
 import { scoped } from './scoped.js';
@@ -164,9 +164,10 @@ function accumulateWindow(run: Run, window: readonly Batch[], statistics: Map<st
     ]),
   );
   const gradients = run.taps.call('gradients', accumulated);
-  const values = sum(parts.map((part) => scaled(part.values, part.share)));
-  const sums = Object.values(gradients).map((gradient) => tf.sum(gradient));
-  const flags = sums.length > 0 ? tf.concat([tf.stack(sums), values]) : values;
+  const terms = parts[0]!.terms.map((_, i) =>
+    sum(parts.map(({ values, share }) => scaled(values[i]!, share))),
+  );
+  const flags = tf.stack([...Object.values(gradients).map(finiteFlag), ...terms]);
   Object.values(gradients).forEach((gradient) => tf.keep(gradient));
   return { gradients, flags: tf.keep(flags), terms: parts[0]!.terms };
 }

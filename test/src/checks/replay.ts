@@ -57,7 +57,7 @@ const extraEvaluation = definePlugin({
       for (const batch of window) {
         ctx.objective(batch, { rng: 'fresh' }).dispose();
         const { total, values, gradients } = ctx.gradients(batch);
-        tf.dispose([total, values, gradients]);
+        tf.dispose([total, ...values, gradients]);
       }
     });
   },

@@ -13,6 +13,7 @@ import {
 } from '@espalier/core';
 import type { Effects, Order, Plugin, PluginContext, Session, SessionConfig } from '@espalier/core';
 import {
+  backendsUnderTest,
   firstDifference,
   liveTensors,
   onBackend,
@@ -289,6 +290,24 @@ describe('training refuses', () => {
         ctx.hooks.gradients.tap((g) => ({ ...g, 'logits/bias': tf.fill([3], Infinity) })),
     });
     expect((await failing({ plugins: [steep] })).message).toContain("the gradient of 'logits/bias'");
+  });
+
+  test.each([NaN, Infinity, -Infinity])('one %d deep inside a gradient', async (value) => {
+    const poisoned = plugin('poisoned', {
+      effects: { gradients: 'transform' },
+      apply: (ctx) =>
+        ctx.hooks.gradients.tap((g) => {
+          const bad = tf.buffer([6, 8]);
+          bad.set(value, 3, 5);
+          return { ...g, 'hidden/kernel': tf.add(g['hidden/kernel']!, bad.toTensor()) };
+        }),
+    });
+    for (const backend of backendsUnderTest()) {
+      await onBackend(backend);
+      const error = await failing({ plugins: [poisoned] });
+      expect(error.message).toContain("the gradient of 'hidden/kernel'");
+    }
+    await onBackend('cpu');
   });
 
   test('a plugin that disposes a tensor that it does not own, naming it', async () => {

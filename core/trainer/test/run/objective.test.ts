@@ -60,7 +60,7 @@ describe.each(backendsUnderTest())('objective on %s', (backend) => {
       expect(
         await tensorsLeakedBy(() => {
           const { total, values, gradients } = session.gradients(batch);
-          return [total, values, gradients];
+          return [total, ...values, gradients];
         }),
       ).toBe(0);
     }));
