@@ -22,7 +22,7 @@ const numeric = (name: string, backends: readonly string[]): Repair => ({
   name,
   backends,
   kind: 'wrong',
-  why: 'Where the padding is a number and the axes differ, the size is wrong; wasm then overwrites memory. Spells the padding out.',
+  why: 'Where the padding is a number and the axes differ, the output has the wrong size, and a wasm convolution writes out of bounds. Spells the padding out.',
   issue: tfjs('issues/649'),
   make: numericPadding,
 });
