@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -16,11 +17,12 @@ const entries = workspaces
 /** A command line, and a kit that needs a test runner: no page uses them. */
 const nodeOnly = /^espalier$|^@espalier\/testkit$|\/node$/;
 
+const base = mkdtempSync(join(tmpdir(), 'espalier-packages-'));
 let consumer: Consumer;
 beforeAll(() => {
-  consumer = installPacked(publicWorkspaces());
+  consumer = installPacked(publicWorkspaces(), base);
 });
-afterAll(() => consumer?.remove());
+afterAll(() => rmSync(base, { recursive: true }));
 
 describe.each(workspaces)('the tarball of $manifest.name', ({ folder, manifest }) => {
   const files = () =>

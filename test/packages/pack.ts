@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root } from './workspaces.js';
@@ -13,22 +12,19 @@ export interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
-/** A folder outside the repository, with every tarball and a project that has installed them. */
+/** A project outside the repository that has every tarball installed. */
 export interface Consumer {
-  /** Where the project is. */
   readonly folder: string;
   readonly packed: readonly Packed[];
   /** Runs a program in the project; what it prints. */
   run(program: string, ...args: readonly string[]): string;
-  remove(): void;
 }
 
 /** What a user installs beside the packages. */
 const besides = ['@tensorflow/tfjs-core@4', '@tensorflow/tfjs-layers@4', '@types/node@20'];
 
-/** Packs the workspaces and installs them from their tarballs, without running any install script. */
-export function installPacked(workspaces: readonly Workspace[]): Consumer {
-  const base = mkdtempSync(join(tmpdir(), 'espalier-packages-'));
+/** Packs the workspaces into `base` and installs them there, without running any install script. */
+export function installPacked(workspaces: readonly Workspace[], base: string): Consumer {
   const folder = join(base, 'consumer');
   mkdirSync(folder);
   const packed = pack(workspaces, base);
@@ -37,7 +33,7 @@ export function installPacked(workspaces: readonly Workspace[]): Consumer {
   const tarballs = packed.map(({ filename }) => join(base, filename));
   run('npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', ...tarballs, ...besides);
   cpSync(fileURLToPath(new URL('consumer', import.meta.url)), folder, { recursive: true });
-  return { folder, packed, run, remove: () => rmSync(base, { recursive: true }) };
+  return { folder, packed, run };
 }
 
 function pack(workspaces: readonly Workspace[], destination: string): readonly Packed[] {
