@@ -45,7 +45,11 @@ export default tseslint.config(
   },
   {
     // The one place that serves Math.random from keyed streams, and the kit that catches its use.
-    files: ['core/model/src/with-random.ts', 'test/src/checks/{effects,leaks}.ts'],
+    files: [
+      'core/model/src/with-random.ts',
+      'test/src/checks/{effects,leaks}.ts',
+      'test/cross/testkit.test.ts',
+    ],
     rules: { 'no-restricted-properties': 'off' },
   },
   {

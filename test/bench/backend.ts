@@ -50,7 +50,9 @@ function trainStep(model: LayersModel, shape: readonly number[]): Contender {
   return async () => {
     const { value, grads } = tf.variableGrads(() => {
       const logits = model.apply(x, { training: true }) as tf.Tensor2D;
-      return tf.neg(tf.mean(tf.sum(tf.mul(tf.oneHot(y, 10), tf.logSoftmax(logits)), -1))) as tf.Scalar;
+      return tf.neg(
+        tf.mean(tf.sum(tf.mul(tf.oneHot(y, 10), tf.logSoftmax(logits)), -1)),
+      ) as tf.Scalar;
     }, variables);
     optimizer.applyGradients(grads as never);
     await value.data();

@@ -31,7 +31,9 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) 
   }
 }
 if (failed.length > 0) {
-  console.error(`\n${failed.length} target(s) missed: ${failed.map(({ name }) => name).join(', ')}`);
+  console.error(
+    `\n${failed.length} target(s) missed: ${failed.map(({ name }) => name).join(', ')}`,
+  );
   process.exitCode = 1;
 }
 

@@ -1,11 +1,5 @@
 import { useBackend } from '@espalier/backend';
-import {
-  createSession,
-  crossEntropy,
-  definePlugin,
-  HOOKS,
-  sgd,
-} from '@espalier/core';
+import { createSession, crossEntropy, definePlugin, HOOKS, sgd } from '@espalier/core';
 import type { HookName, Plugin, Session } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -63,7 +57,13 @@ const noOp = definePlugin({
   id: 'no-op',
   version: '1.0.0',
   options: z.strictObject({}),
-  effects: { batch: 'add', targets: 'transform', loss: 'add', gradients: 'transform', structure: 'add' },
+  effects: {
+    batch: 'add',
+    targets: 'transform',
+    loss: 'add',
+    gradients: 'transform',
+    structure: 'add',
+  },
   stateless: true,
   apply(ctx) {
     for (const hook of Object.keys(HOOKS) as HookName[]) {
@@ -80,9 +80,20 @@ function open(plugins: readonly Plugin[]): Promise<Session> {
 
 type Difference = Awaited<ReturnType<typeof pairedDifferences>>[number];
 
-function figure(name: string, { median, quartiles }: Difference, per: number, target: number): Figure {
+function figure(
+  name: string,
+  { median, quartiles }: Difference,
+  per: number,
+  target: number,
+): Figure {
   const [value, low, high] = [median, ...quartiles].map((ms) => (1000 * ms) / per);
-  return { name, value: value!, unit: 'µs', target, spread: `quartiles ${low!.toFixed(1)}–${high!.toFixed(1)} µs` };
+  return {
+    name,
+    value: value!,
+    unit: 'µs',
+    target,
+    spread: `quartiles ${low!.toFixed(1)}–${high!.toFixed(1)} µs`,
+  };
 }
 
 async function growth(step: () => Promise<unknown>, steps: number): Promise<number> {

@@ -50,7 +50,11 @@ testPlugin(
       let seen = 0;
       ctx.hooks.afterApply.tap(({ window }) => void (seen += window.length));
       ctx.hooks.loss.tap(({ ledger }) => ledger.scale('task/cross-entropy', 1 / (1 + seen)));
-      ctx.keepState({ version: 1, save: () => ({ json: seen }), load: ({ json }) => void (seen = json as number) });
+      ctx.keepState({
+        version: 1,
+        save: () => ({ json: seen }),
+        load: ({ json }) => void (seen = json as number),
+      });
     },
   }),
 );
@@ -60,7 +64,12 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
   options: {
     'unknown options are swallowed': { options: z.object({}) },
     'defaults change from parse to parse': {
-      options: z.strictObject({ n: z.number().default(1).transform((n) => n + 1) }),
+      options: z.strictObject({
+        n: z
+          .number()
+          .default(1)
+          .transform((n) => n + 1),
+      }),
     },
   },
   'declared effects': {

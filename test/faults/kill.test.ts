@@ -23,13 +23,17 @@ interface Outcome {
 
 /** Runs the child; kills it when it has printed `killAfter` lines. */
 function run(dir: string, { killAfter = Infinity, kill = '' } = {}): Promise<Outcome> {
-  const started = spawn(process.execPath, [child, dir, kill], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const started = spawn(process.execPath, [child, dir, kill], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const lines: string[] = [];
   createInterface({ input: started.stdout }).on('line', (line) => {
     lines.push(line);
     if (lines.length === killAfter) started.kill('SIGKILL');
   });
-  return new Promise((resolve) => started.on('close', (_code, signal) => resolve({ lines, signal })));
+  return new Promise((resolve) =>
+    started.on('close', (_code, signal) => resolve({ lines, signal })),
+  );
 }
 
 const resultOf = ({ lines }: Outcome) => lines.find((line) => line.startsWith('done '));

@@ -80,7 +80,9 @@ export function tinyData({
 }
 
 /** {@link tinyData} as a shuffled source in batches of 4. */
-export function tinySource(options: TinyDataOptions & { readonly batchSize?: number } = {}): Source {
+export function tinySource(
+  options: TinyDataOptions & { readonly batchSize?: number } = {},
+): Source {
   return arraySource({ ...tinyData(options), batchSize: options.batchSize ?? 4 });
 }
 

@@ -28,7 +28,10 @@ export function finiteDifferences(
       return f(...xs.map((x, j) => (j === k ? copy : x))).dataSync()[0]!;
     });
   return xs.map((x, k) =>
-    Float32Array.from({ length: x.size }, (_, i) => (at(k, i, step) - at(k, i, -step)) / (2 * step)),
+    Float32Array.from(
+      { length: x.size },
+      (_, i) => (at(k, i, step) - at(k, i, -step)) / (2 * step),
+    ),
   );
 }
 
@@ -44,7 +47,12 @@ export function directional(
 ): readonly [numeric: number, analytic: number] {
   return tf.tidy(() => {
     const draw = keyedStream(seed, 'direction');
-    const raw = xs.map((x) => tf.tensor(Float32Array.from({ length: x.size }, () => 2 * draw() - 1), x.shape));
+    const raw = xs.map((x) =>
+      tf.tensor(
+        Float32Array.from({ length: x.size }, () => 2 * draw() - 1),
+        x.shape,
+      ),
+    );
     const norm = Math.sqrt(raw.reduce((sum, v) => sum + tf.sum(tf.square(v)).dataSync()[0]!, 0));
     const along = (delta: number) =>
       f(...xs.map((x, i) => tf.add(x, tf.mul(raw[i]!, delta / norm)))).dataSync()[0]!;

@@ -18,7 +18,10 @@ export function watch(plugin: Plugin, around: (tap: Watched) => unknown): Plugin
     ...plugin,
     apply(context) {
       const hooks = Object.fromEntries(
-        (Object.keys(HOOKS) as HookName[]).map((hook) => [hook, watchedPoint(context, hook, around)]),
+        (Object.keys(HOOKS) as HookName[]).map((hook) => [
+          hook,
+          watchedPoint(context, hook, around),
+        ]),
       );
       const seen = Object.create(context, { hooks: { value: hooks } }) as PluginContext;
       return plugin.apply(seen);
@@ -36,8 +39,7 @@ function watchedPoint(
   return {
     tap(fn: (argument: unknown) => unknown, order?: unknown) {
       point.tap(
-        (argument) =>
-          around({ hook, argument, context, run: (other = argument) => fn(other) }),
+        (argument) => around({ hook, argument, context, run: (other = argument) => fn(other) }),
         order,
       );
     },

@@ -7,7 +7,11 @@ import { EspalierError, suggest } from './error.js';
  * @param owner Names whose options these are, for the error: `plugin 'multi-exit'`.
  * @throws EspalierError `options/invalid`.
  */
-export function parseOptions<S extends ZodType>(owner: string, schema: S, value: unknown): output<S> {
+export function parseOptions<S extends ZodType>(
+  owner: string,
+  schema: S,
+  value: unknown,
+): output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => {
@@ -24,7 +28,10 @@ export function parseOptions<S extends ZodType>(owner: string, schema: S, value:
 }
 
 function at(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown>)?.[key], value);
+  return path.reduce<unknown>(
+    (inner, key) => (inner as Record<PropertyKey, unknown>)?.[key],
+    value,
+  );
 }
 
 function shown(value: unknown): string {

@@ -2,13 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  appendLayers,
-  buildModel,
-  disposeModel,
-  graphOf,
-  withKeyedInit,
-} from '@espalier/model';
+import { appendLayers, buildModel, disposeModel, graphOf, withKeyedInit } from '@espalier/model';
 import { initStreams, MODELS, valuesOf } from './models.js';
 
 const { layers } = tfl;

@@ -3,13 +3,7 @@ import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import {
-  currentLayer,
-  disposeModel,
-  graphOf,
-  Network,
-  withKeyedInit,
-} from '@espalier/model';
+import { currentLayer, disposeModel, graphOf, Network, withKeyedInit } from '@espalier/model';
 import { keyedStream } from '@espalier/core';
 import { apply, initStreams, inputsFor, leftBehind, lstm, MODELS, valuesOf } from './models.js';
 

@@ -2,14 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import {
-  addOutput,
-  buildModel,
-  disposeModel,
-  graphOf,
-  macsTo,
-  viewOf,
-} from '@espalier/model';
+import { addOutput, buildModel, disposeModel, graphOf, macsTo, viewOf } from '@espalier/model';
 import { apply, lstm, MODELS } from './models.js';
 
 const { layers } = tfl;

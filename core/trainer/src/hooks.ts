@@ -180,13 +180,14 @@ export const HOOKS = {
 type Kind<H extends HookName> = (typeof HOOKS)[H]['kind'];
 
 /** What a tap of hook `H` must return. */
-export type TapReturn<H extends HookName> = Kind<H> extends 'sync'
-  ? void
-  : Kind<H> extends 'sync-waterfall'
-    ? HookArguments[H]
-    : Kind<H> extends 'async'
-      ? void | Promise<void>
-      : HookArguments[H] | Promise<HookArguments[H]>;
+export type TapReturn<H extends HookName> =
+  Kind<H> extends 'sync'
+    ? void
+    : Kind<H> extends 'sync-waterfall'
+      ? HookArguments[H]
+      : Kind<H> extends 'async'
+        ? void | Promise<void>
+        : HookArguments[H] | Promise<HookArguments[H]>;
 
 /** A tap: one plugin's function on one hook. */
 export type Tap<H extends HookName> = (argument: HookArguments[H]) => TapReturn<H>;

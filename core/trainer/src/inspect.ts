@@ -78,6 +78,8 @@ export function explain(inspection: Inspection, hook?: string): string {
 }
 
 function describeHook({ hook, kind, doc, taps }: Inspection['hooks'][number]): string {
-  const lines = taps.map(({ plugin, because }, i) => `  ${i + 1}. ${plugin} (${because.join(', ')})`);
+  const lines = taps.map(
+    ({ plugin, because }, i) => `  ${i + 1}. ${plugin} (${because.join(', ')})`,
+  );
   return [`${hook} [${kind}] ${doc}`, ...(lines.length > 0 ? lines : ['  no taps'])].join('\n');
 }

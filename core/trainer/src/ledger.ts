@@ -48,7 +48,11 @@ export class Ledger {
     const change = (name: string, patch: (term: Term) => Term) => {
       const index = this.#index(name);
       if (this.#terms[index]!.owner !== owner && !mayTouch(name)) {
-        throw undeclared(`change the loss term '${name}' of another plugin`, `loss:${name}`, 'transform');
+        throw undeclared(
+          `change the loss term '${name}' of another plugin`,
+          `loss:${name}`,
+          'transform',
+        );
       }
       this.#terms[index] = patch(this.#terms[index]!);
     };

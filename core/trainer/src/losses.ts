@@ -84,7 +84,10 @@ export function accuracy(output: Tensor, target: Tensor): Tensor1D {
  *
  * @throws EspalierError `session/loss`.
  */
-export function checkLosses(losses: Readonly<Record<string, Loss>>, outputs: readonly string[]): void {
+export function checkLosses(
+  losses: Readonly<Record<string, Loss>>,
+  outputs: readonly string[],
+): void {
   for (const [name, loss] of Object.entries(losses)) {
     if (outputs.includes(name) && typeof loss?.perExample === 'function') continue;
     throw new EspalierError('session/loss', {
@@ -124,7 +127,9 @@ export async function checkTarget(
 
 function describe(shape: readonly (number | null)[], loss: Loss): string {
   const text = (dims: readonly (number | null)[]) => ['batch', ...dims.slice(1)].join(', ');
-  return loss.classIds ? `${text(shape.slice(0, -1))}] (class ids) or [${text(shape)}` : text(shape);
+  return loss.classIds
+    ? `${text(shape.slice(0, -1))}] (class ids) or [${text(shape)}`
+    : text(shape);
 }
 
 async function checkRange(name: string, target: Tensor, classes: number): Promise<void> {

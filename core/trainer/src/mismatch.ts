@@ -32,11 +32,22 @@ function pluginMismatches(
   const missing = before.filter((id) => !after.includes(id));
   const extra = after.filter((id) => !before.includes(id));
   const unkept = stateful.filter((id) => before.includes(id) && !states[id]);
-  const changed = diffManifests(saved, now).filter(({ plugin }) => before.includes(plugin) && after.includes(plugin));
+  const changed = diffManifests(saved, now).filter(
+    ({ plugin }) => before.includes(plugin) && after.includes(plugin),
+  );
   return [
-    ...missing.map((id) => ({ name: `plugin:${id}`, problem: `it has plugin '${id}', this run has not` })),
-    ...extra.map((id) => ({ name: `plugin:${id}`, problem: `this run has plugin '${id}', it has not` })),
-    ...unkept.map((id) => ({ name: `plugin:${id}`, problem: `it holds no state of plugin '${id}'` })),
+    ...missing.map((id) => ({
+      name: `plugin:${id}`,
+      problem: `it has plugin '${id}', this run has not`,
+    })),
+    ...extra.map((id) => ({
+      name: `plugin:${id}`,
+      problem: `this run has plugin '${id}', it has not`,
+    })),
+    ...unkept.map((id) => ({
+      name: `plugin:${id}`,
+      problem: `it holds no state of plugin '${id}'`,
+    })),
     ...changed.map(({ plugin, text }) => ({ name: `plugin:${plugin}`, problem: text })),
   ];
 }

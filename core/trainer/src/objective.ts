@@ -87,9 +87,9 @@ export class Objective {
     const wanted = options.terms ?? all;
     return scoped(() => {
       const first = this.#pass(batch, evaluation, wanted);
-      const rest = [...first.routes].slice(1).map((route) =>
-        this.#pass(batch, { ...evaluation, writes: 'discard' }, wanted, route),
-      );
+      const rest = [...first.routes]
+        .slice(1)
+        .map((route) => this.#pass(batch, { ...evaluation, writes: 'discard' }, wanted, route));
       const passes = [first, ...rest];
       return {
         total: rest.length === 0 ? first.value : tf.addN(passes.map((pass) => pass.value)),
@@ -159,7 +159,15 @@ export class Objective {
       addTaskTerms(losses, forward.outputs, targets, mean, task.add);
       // Each tap gets its own view of the ledger, made where taps are wrapped.
       const shared = ledger as unknown as LedgerView;
-      taps.call('loss', { ...forward, batch, targets, ledger: shared, training: true, clock, mean });
+      taps.call('loss', {
+        ...forward,
+        batch,
+        targets,
+        ledger: shared,
+        training: true,
+        clock,
+        mean,
+      });
       return ledger;
     } finally {
       this.#current = outer;

@@ -39,7 +39,9 @@ type KindsOf<E extends Effects> = keyof E extends infer R
     : R
   : never;
 
-type Guarded = { [H in HookName]: (typeof HOOKS)[H] extends { needs: string } ? H : never }[HookName];
+type Guarded = {
+  [H in HookName]: (typeof HOOKS)[H] extends { needs: string } ? H : never;
+}[HookName];
 type NeedOf<H extends Guarded> = (typeof HOOKS)[H] extends { needs: infer N } ? N : never;
 type Opened<E extends Effects> =
   | Exclude<HookName, Guarded>

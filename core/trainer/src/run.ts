@@ -108,7 +108,8 @@ export class Run {
     const { parameters, optimizer } = this;
     tf.tidy(() => {
       const fresh = optimizer.init(parameters.values(parameters.trainable));
-      const shape = (slots: Slots, slot: string, path: string) => String(slots[slot]?.[path]?.shape);
+      const shape = (slots: Slots, slot: string, path: string) =>
+        String(slots[slot]?.[path]?.shape);
       const fateOf = (slot: string, path: string) => {
         if (!fresh[slot]?.[path]) return 'drop';
         return shape(old, slot, path) === shape(fresh, slot, path) ? 'keep' : 'create';
@@ -136,7 +137,9 @@ export class Run {
 
   epochMeans(): Record<string, number> {
     const { weight, sums } = this.epoch;
-    return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / (weight || 1)]));
+    return Object.fromEntries(
+      Object.entries(sums).map(([name, sum]) => [name, sum / (weight || 1)]),
+    );
   }
 
   resetEpoch(): void {

@@ -207,7 +207,10 @@ export class Session {
    *
    * @throws EspalierError `checkpoint/mismatch`, `checkpoint/damaged`.
    */
-  async load({ store = this.config.checkpoint?.store, ...options }: LoadOptions = {}): Promise<boolean> {
+  async load({
+    store = this.config.checkpoint?.store,
+    ...options
+  }: LoadOptions = {}): Promise<boolean> {
     const found = await restore(this.assembled, this.config, mustHave(store), options);
     this.#ownsStore ||= found;
     return found;

@@ -138,7 +138,9 @@ function lossesOf({ loss }: SessionConfig, outputs: readonly string[]) {
 
 function optimizerOf(optimizer: SessionConfig['optimizer'], structure: Structure): Transform {
   if (typeof (optimizer as Transform).update === 'function') return optimizer as Transform;
-  return byGroup(optimizer as Record<string, Transform>, (path) => structure.parameters.groupOf(path));
+  return byGroup(optimizer as Record<string, Transform>, (path) =>
+    structure.parameters.groupOf(path),
+  );
 }
 
 function positive(field: string, value: number): number {

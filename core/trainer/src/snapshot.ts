@@ -129,7 +129,8 @@ function allTensors(run: Run, saved: ReadonlyMap<string, SavedState>): NamedTens
     for (const [path, tensor] of Object.entries(tensors)) named.push([slotKey(slot, path), tensor]);
   }
   for (const [id, { tensors = {} }] of saved) {
-    for (const [name, tensor] of Object.entries(tensors)) named.push([`states/${id}/${name}`, tensor]);
+    for (const [name, tensor] of Object.entries(tensors))
+      named.push([`states/${id}/${name}`, tensor]);
   }
   return Object.fromEntries(named);
 }
@@ -157,7 +158,8 @@ function takeOver({ run, parts }: Assembled, { tensors }: Checkpoint, saved: Run
   );
   try {
     const states = statesOf(parts.states, saved, restored);
-    if (saved.edits.length > run.structure.edits.length) run.structure.rebuild(saved, under(restored, 'parameters/'));
+    if (saved.edits.length > run.structure.edits.length)
+      run.structure.rebuild(saved, under(restored, 'parameters/'));
     run.parameters.assign(pick(run.parameters.paths, (path) => `parameters/${path}`, restored));
     tf.tidy(() => run.initSlots(slotsOf(saved.slots, restored)));
     for (const { contract, state } of states) contract.load(state);
@@ -193,7 +195,9 @@ function statesOf(
 function slotsOf(saved: RunManifest['slots'], restored: NamedTensors): Slots {
   const tensors = (slot: string, paths: readonly string[]) =>
     Object.fromEntries(paths.map((path) => [path, tf.clone(restored[slotKey(slot, path)]!)]));
-  return Object.fromEntries(Object.entries(saved).map(([slot, paths]) => [slot, tensors(slot, paths)]));
+  return Object.fromEntries(
+    Object.entries(saved).map(([slot, paths]) => [slot, tensors(slot, paths)]),
+  );
 }
 
 function under(tensors: NamedTensors, prefix: string): NamedTensors {

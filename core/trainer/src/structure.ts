@@ -62,7 +62,10 @@ export class Structure {
     return (this.#parameters ??= new ParameterSet(
       [
         { parameters: this.network.parameters, group: DEFAULT_GROUP },
-        ...this.#auxiliaries.map(({ network, group }) => ({ parameters: network.parameters, group })),
+        ...this.#auxiliaries.map(({ network, group }) => ({
+          parameters: network.parameters,
+          group,
+        })),
       ],
       this.#groupings,
     ));

@@ -35,7 +35,8 @@ export class Telemetry {
   readonly #wrapped = new Map<unknown, (data: unknown) => void>();
 
   on<E extends TelemetryEvent>(event: E, listener: Listener<E>): this {
-    const wrapped = (data: unknown) => this.#guard(event, listener as (data: unknown) => void, data);
+    const wrapped = (data: unknown) =>
+      this.#guard(event, listener as (data: unknown) => void, data);
     this.#wrapped.set(listener, wrapped);
     this.#emitter.on(event, wrapped);
     return this;

@@ -30,7 +30,11 @@ export interface FitResult {
 }
 
 /** The loop: epochs, in them steps; `finish` fires however it ends. */
-export async function fit(run: Run, train: Source, { epochs, signal }: FitOptions): Promise<FitResult> {
+export async function fit(
+  run: Run,
+  train: Source,
+  { epochs, signal }: FitOptions,
+): Promise<FitResult> {
   const { clock, taps, telemetry } = run;
   run.stopReason = undefined;
   telemetry.emit('start', { epochs, epoch: clock.epoch, stepsPerEpoch: stepsPerEpoch(run, train) });
@@ -178,7 +182,10 @@ function applyUpdates(run: Run, gradients: NamedTensors, statistics: Map<string,
   tf.tidy(() => {
     const params = parameters.values(parameters.trainable);
     const { updates, slots } = optimizer.update(gradients, run.slots, params, { step: clock.step });
-    const next = Object.entries(updates).map(([path, update]) => [path, tf.add(params[path]!, update)]);
+    const next = Object.entries(updates).map(([path, update]) => [
+      path,
+      tf.add(params[path]!, update),
+    ]);
     run.replaceSlots(slots);
     parameters.assign(Object.fromEntries([...next, ...statistics]));
   });

@@ -34,7 +34,8 @@ export async function checkEffectsDeclared(subject: Subject): Promise<void> {
 function look({ hook, argument, context }: Watched, before: Values, effects: object): void {
   const changed = firstDifference(before, parametersNow(context, hook));
   const declared =
-    changed !== undefined && allows(effects as never, `weights:${changed}`, ['transform', 'own', 'add']);
+    changed !== undefined &&
+    allows(effects as never, `weights:${changed}`, ['transform', 'own', 'add']);
   demand(
     changed === undefined || declared || hook === 'transform',
     'declared effects',
@@ -52,7 +53,11 @@ function look({ hook, argument, context }: Watched, before: Values, effects: obj
 function parametersNow(context: PluginContext, hook: string): Values {
   const live = context.parameters();
   const gone = Object.keys(live).find((path) => live[path]!.isDisposed);
-  demand(gone === undefined, 'declared effects', `its ${hook} tap disposed the parameter '${gone}'`);
+  demand(
+    gone === undefined,
+    'declared effects',
+    `its ${hook} tap disposed the parameter '${gone}'`,
+  );
   return valuesOf(live);
 }
 

@@ -21,10 +21,20 @@ export async function checkLeaks(subject: Subject): Promise<void> {
   const left = liveTensors() - before;
   demand(left === 0, 'leaks', `${left} tensors outlive the run; free them in ctx.onTeardown`);
   const changed = globals().findIndex((value, i) => value !== patched[i]);
-  demand(changed < 0, 'leaks', `${GLOBALS[changed]} stays patched after the run; undo it in ctx.onTeardown`);
+  demand(
+    changed < 0,
+    'leaks',
+    `${GLOBALS[changed]} stays patched after the run; undo it in ctx.onTeardown`,
+  );
 }
 
-const GLOBALS = ['Math.random', 'LayerVariable.read', 'LayerVariable.write', 'Layer.apply', 'Layer.call'];
+const GLOBALS = [
+  'Math.random',
+  'LayerVariable.read',
+  'LayerVariable.write',
+  'Layer.apply',
+  'Layer.call',
+];
 
 function globals(): readonly unknown[] {
   const variable = tfl.LayerVariable.prototype;

@@ -30,7 +30,9 @@ async function pair(
 ): Promise<'trained' | 'refused'> {
   const companions = () => [...(subject.companions?.() ?? []), ...others];
   try {
-    await withSession(openSession({ ...subject, companions }), (session) => session.fit({ epochs: 1 }));
+    await withSession(openSession({ ...subject, companions }), (session) =>
+      session.fit({ epochs: 1 }),
+    );
     return 'trained';
   } catch (error) {
     const conflict =

@@ -7,7 +7,6 @@ import { demand } from '../fail.js';
 import { inputShapeOf, tinyData } from '../fixtures.js';
 import { openSession } from '../subject.js';
 import type { Subject } from '../subject.js';
-import { watch } from '../watch.js';
 
 /**
  * Replay: the objective gives the same bits on the same batch, changes no parameter or statistic

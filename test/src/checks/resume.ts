@@ -14,10 +14,13 @@ export async function checkResume(subject: Subject): Promise<void> {
   const store = memoryStore();
   const checkpoint = { store, everySteps: 2, everyEpochs: 1000, keep: 1 };
   await withSession(openSession(subject, { more: { checkpoint } }), stopAfterCheckpoint);
-  const resumed = await withSession(openSession(subject, { more: { checkpoint } }), async (session) => {
-    demand(await session.load(), 'resume', 'no checkpoint was written');
-    return trainedValues(session, 2);
-  });
+  const resumed = await withSession(
+    openSession(subject, { more: { checkpoint } }),
+    async (session) => {
+      demand(await session.load(), 'resume', 'no checkpoint was written');
+      return trainedValues(session, 2);
+    },
+  );
   const differing = firstDifference(whole, resumed);
   demand(
     differing === undefined,

@@ -114,7 +114,9 @@ describe('setup refuses', () => {
   });
 
   test('two plugins of one id, and a factory that was not called', async () => {
-    expect((await refusal(open({ plugins: [plugin('x'), plugin('x')] }))).code).toBe('plugin/duplicate');
+    expect((await refusal(open({ plugins: [plugin('x'), plugin('x')] }))).code).toBe(
+      'plugin/duplicate',
+    );
     const factory = definePlugin({
       id: 'x',
       version: '1',
@@ -148,7 +150,9 @@ describe('setup refuses', () => {
       apply: (ctx) => ctx.hooks.afterApply.tap(() => ctx.assign(ctx.parameters())),
     });
     await withSession(open({ plugins: [writing] }), async (session) => {
-      expect((await refusal(session.fit({ epochs: 1 }))).message).toMatch(/\[plugin w\] afterApply/);
+      expect((await refusal(session.fit({ epochs: 1 }))).message).toMatch(
+        /\[plugin w\] afterApply/,
+      );
     });
   });
 
@@ -165,7 +169,9 @@ describe('setup refuses', () => {
 
   test('an unknown layer in a feature request, with a suggestion', async () => {
     const asking = plugin('asks', { apply: (ctx) => ctx.requestFeatures(['hiden']) });
-    expect((await refusal(open({ plugins: [asking] }))).message).toContain("Did you mean 'hidden'?");
+    expect((await refusal(open({ plugins: [asking] }))).message).toContain(
+      "Did you mean 'hidden'?",
+    );
   });
 
   test('and undoes what was applied, in reverse order', async () => {
@@ -246,7 +252,11 @@ describe('training refuses', () => {
 
   test('inputs of a wrong shape', async () => {
     const { y } = tinyData({ examples: 4 });
-    const train = arraySource({ x: { data: new Float32Array(20), shape: [4, 5] }, y, batchSize: 4 });
+    const train = arraySource({
+      x: { data: new Float32Array(20), shape: [4, 5] },
+      y,
+      batchSize: 4,
+    });
     const error = await failing({ train });
     expect(error.message).toMatch(/\[4,\s?5\]|4, 5/);
   });
@@ -261,7 +271,9 @@ describe('training refuses', () => {
 
   test('a dataset instead of a factory', () => {
     const dataset = { iterator: () => Promise.reject(new Error('unused')) };
-    expect(() => datasetSource(dataset as never, { fingerprint: 'x' })).toThrow(/source\/not-a-factory/);
+    expect(() => datasetSource(dataset as never, { fingerprint: 'x' })).toThrow(
+      /source\/not-a-factory/,
+    );
   });
 
   test('NaN in the input, saying where', async () => {
@@ -289,7 +301,9 @@ describe('training refuses', () => {
       apply: (ctx) =>
         ctx.hooks.gradients.tap((g) => ({ ...g, 'logits/bias': tf.fill([3], Infinity) })),
     });
-    expect((await failing({ plugins: [steep] })).message).toContain("the gradient of 'logits/bias'");
+    expect((await failing({ plugins: [steep] })).message).toContain(
+      "the gradient of 'logits/bias'",
+    );
   });
 
   test.each([NaN, Infinity, -Infinity])('one %d deep inside a gradient', async (value) => {

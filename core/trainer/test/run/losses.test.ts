@@ -8,17 +8,14 @@ import {
   toDistribution,
 } from '@espalier/core';
 import type { Loss } from '@espalier/core';
-import {
-  agreement,
-  backendsUnderTest,
-  finiteDifferences,
-  onBackend,
-} from '@espalier/testkit';
+import { agreement, backendsUnderTest, finiteDifferences, onBackend } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 const [ROWS, CLASSES] = [5, 4];
 const draw = keyedStream(0, 'losses');
-const logits = Array.from({ length: ROWS }, () => Array.from({ length: CLASSES }, () => 4 * draw() - 2));
+const logits = Array.from({ length: ROWS }, () =>
+  Array.from({ length: CLASSES }, () => 4 * draw() - 2),
+);
 const ids = [0, 3, 1, 1, 2];
 const soft = logits.map((row) => softmax(row.map((z) => -z)));
 
@@ -42,12 +39,24 @@ describe.each(backendsUnderTest())('losses on %s', (backend) => {
   };
 
   test('cross-entropy equals the textbook, from class ids and from distributions', () => {
-    close(crossEntropy().perExample(output(), tf.tensor1d(ids, 'int32')), hard.map((q, i) => entropy(q, logits[i]!)));
-    close(crossEntropy().perExample(output(), tf.tensor1d(ids)), hard.map((q, i) => entropy(q, logits[i]!)));
-    close(crossEntropy().perExample(output(), tf.tensor2d(soft)), soft.map((q, i) => entropy(q, logits[i]!)));
+    close(
+      crossEntropy().perExample(output(), tf.tensor1d(ids, 'int32')),
+      hard.map((q, i) => entropy(q, logits[i]!)),
+    );
+    close(
+      crossEntropy().perExample(output(), tf.tensor1d(ids)),
+      hard.map((q, i) => entropy(q, logits[i]!)),
+    );
+    close(
+      crossEntropy().perExample(output(), tf.tensor2d(soft)),
+      soft.map((q, i) => entropy(q, logits[i]!)),
+    );
     const probabilities = tf.tensor2d(logits.map(softmax));
     const loss = crossEntropy({ from: 'probabilities' });
-    close(loss.perExample(probabilities, tf.tensor1d(ids, 'int32')), hard.map((q, i) => entropy(q, logits[i]!)));
+    close(
+      loss.perExample(probabilities, tf.tensor1d(ids, 'int32')),
+      hard.map((q, i) => entropy(q, logits[i]!)),
+    );
   });
 
   test('time steps are averaged', () => {
@@ -71,7 +80,9 @@ describe.each(backendsUnderTest())('losses on %s', (backend) => {
         row.reduce((sum, z, c) => sum + Math.log(1 + Math.exp(z)) - bits[i]![c]! * z, 0) / CLASSES,
     );
     close(binaryCrossEntropy().perExample(output(), tf.tensor2d(bits)), bce);
-    const mse = logits.map((row, i) => row.reduce((sum, z, c) => sum + (z - soft[i]![c]!) ** 2, 0) / CLASSES);
+    const mse = logits.map(
+      (row, i) => row.reduce((sum, z, c) => sum + (z - soft[i]![c]!) ** 2, 0) / CLASSES,
+    );
     close(meanSquaredError().perExample(output(), tf.tensor2d(soft)), mse);
   });
 

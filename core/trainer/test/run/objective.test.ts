@@ -16,7 +16,14 @@ import {
   withSession,
 } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { extragradient, labelSmoothing, lookAhead, metaStrength, penalty, weightPenalty } from './plugins.js';
+import {
+  extragradient,
+  labelSmoothing,
+  lookAhead,
+  metaStrength,
+  penalty,
+  weightPenalty,
+} from './plugins.js';
 
 const open = (plugins: readonly Plugin[], more = {}): Promise<Session> =>
   createSession({
@@ -134,7 +141,9 @@ describe.each(backendsUnderTest())('objective on %s', (backend) => {
         return session.objective(second, { params, terms: ({ owner }) => owner === 'task' });
       };
       const at = (s: number) => numbers(tf.tidy(() => outer(tf.scalar(s))))[0]!;
-      const analytic = numbers(tf.tidy(() => tf.grad((s) => outer(s as Scalar))(tf.scalar(0.05))))[0]!;
+      const analytic = numbers(
+        tf.tidy(() => tf.grad((s) => outer(s as Scalar))(tf.scalar(0.05))),
+      )[0]!;
       expect(Math.abs(analytic)).toBeGreaterThan(1e-2);
       const numeric = (at(0.07) - at(0.03)) / 0.04;
       penalty.strength = 0.05;
@@ -144,22 +153,28 @@ describe.each(backendsUnderTest())('objective on %s', (backend) => {
   test.each([
     ['extragradient', () => [labelSmoothing(), weightPenalty(), extragradient()], 1],
     ['meta-gradient', () => [labelSmoothing(), weightPenalty(), metaStrength()], 2],
-  ] as const)('%s resumes bit for bit in the middle of an epoch', async (_name, plugins, accumulate) => {
-    const more = { accumulate };
-    const whole = await withSession(open(plugins(), more), (s) => trainedValues(s, 2));
-    const checkpoint = { store: memoryStore(), everySteps: 2 };
-    await withSession(open(plugins(), { ...more, checkpoint }), async (session) => {
-      const stop = new AbortController();
-      session.telemetry.on('checkpoint', () => stop.abort());
-      await session.fit({ epochs: 2, signal: stop.signal });
-      expect(session.clock).toMatchObject({ epoch: 0, step: 2 });
-    });
-    const resumed = await withSession(open(plugins(), { ...more, checkpoint }), async (session) => {
-      expect(await session.load()).toBe(true);
-      return trainedValues(session, 2);
-    });
-    expect(firstDifference(whole, resumed)).toBeUndefined();
-  });
+  ] as const)(
+    '%s resumes bit for bit in the middle of an epoch',
+    async (_name, plugins, accumulate) => {
+      const more = { accumulate };
+      const whole = await withSession(open(plugins(), more), (s) => trainedValues(s, 2));
+      const checkpoint = { store: memoryStore(), everySteps: 2 };
+      await withSession(open(plugins(), { ...more, checkpoint }), async (session) => {
+        const stop = new AbortController();
+        session.telemetry.on('checkpoint', () => stop.abort());
+        await session.fit({ epochs: 2, signal: stop.signal });
+        expect(session.clock).toMatchObject({ epoch: 0, step: 2 });
+      });
+      const resumed = await withSession(
+        open(plugins(), { ...more, checkpoint }),
+        async (session) => {
+          expect(await session.load()).toBe(true);
+          return trainedValues(session, 2);
+        },
+      );
+      expect(firstDifference(whole, resumed)).toBeUndefined();
+    },
+  );
 });
 
 function named(paths: readonly string[], xs: readonly tf.Tensor[]): NamedTensors {

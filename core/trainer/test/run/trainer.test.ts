@@ -46,7 +46,13 @@ const spy = (seen: string[]) =>
     id: 'spy',
     version: '1.0.0',
     options: z.strictObject({}),
-    effects: { batch: 'add', targets: 'transform', loss: 'add', gradients: 'transform', structure: 'add' },
+    effects: {
+      batch: 'add',
+      targets: 'transform',
+      loss: 'add',
+      gradients: 'transform',
+      structure: 'add',
+    },
     stateless: true,
     apply(ctx) {
       for (const hook of Object.keys(HOOKS) as HookName[]) {
@@ -104,7 +110,9 @@ describe('the loop', () => {
       expect(status).toBe('completed');
       expect(history).toHaveLength(20);
       expect(history[19]!.metrics['loss']).toBeLessThan(0.5 * history[0]!.metrics['loss']!);
-      expect((await session.evaluate(tinySource()))['accuracy']).toBeGreaterThan(before['accuracy']!);
+      expect((await session.evaluate(tinySource()))['accuracy']).toBeGreaterThan(
+        before['accuracy']!,
+      );
     });
   });
 
@@ -248,7 +256,10 @@ describe('the loop', () => {
       },
     });
     await withSession(open({ plugins: [stopper()] }), async (session) => {
-      expect(await session.fit({ epochs: 5 })).toMatchObject({ status: 'stopped', reason: 'enough' });
+      expect(await session.fit({ epochs: 5 })).toMatchObject({
+        status: 'stopped',
+        reason: 'enough',
+      });
       expect(finished).toEqual(['at 3']);
     });
   });
@@ -319,10 +330,15 @@ test('initial weights and dropout do not depend on layers elsewhere', async () =
     const input = tfl.input({ shape: [6] });
     tfl.layers.dense({ units: 2 }).apply(input);
     const hidden = tfl.layers.dense({ name: 'hidden', units: 8 }).apply(input);
-    return tfl.model({ inputs: input, outputs: tfl.layers.dense({ name: 'logits', units: 3 }).apply(hidden) as never });
+    return tfl.model({
+      inputs: input,
+      outputs: tfl.layers.dense({ name: 'logits', units: 3 }).apply(hidden) as never,
+    });
   };
   const hidden = (model: SessionConfig['model']) =>
-    withSession(open({ model }), async (session) => valuesOf(session.parameters()).get('hidden/kernel'));
+    withSession(open({ model }), async (session) =>
+      valuesOf(session.parameters()).get('hidden/kernel'),
+    );
   expect(await hidden(wide)).toEqual(await hidden(tinyMlp));
 });
 
