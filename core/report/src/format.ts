@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { Estimate } from './values.js';
+import { interval, isFiniteNumber } from './values.js';
 
 /** Shown wherever a value is missing or not finite. */
 export const missing = '—';
@@ -29,7 +31,11 @@ function intlOptions({ style, digits = 2 }: NumberFormat): Intl.NumberFormatOpti
     case 'integer':
       return { maximumFractionDigits: 0 };
     case 'compact':
-      return { notation: 'compact', maximumSignificantDigits: Math.max(1, digits) };
+      return {
+        notation: 'compact',
+        minimumSignificantDigits: significant,
+        maximumSignificantDigits: significant,
+      };
     case 'significant':
       return { minimumSignificantDigits: significant, maximumSignificantDigits: significant };
   }
@@ -41,6 +47,17 @@ function plainNumber(value: number): string {
   return String(rounded === 0 ? 0 : rounded);
 }
 
+function bareFormatter(format?: NumberFormat): (value: number) => string {
+  const write = format
+    ? // A fixed locale, so that the same report is the same text on every machine.
+      new Intl.NumberFormat('en-US', { signDisplay: 'negative', ...intlOptions(format) }).format
+    : plainNumber;
+  return (value) => write(value).replace(/^-/, '\u2212');
+}
+
+const withUnit = (text: string, format?: NumberFormat): string =>
+  format?.unit ? `${text}\u00a0${format.unit}` : text;
+
 /**
  * Makes the function that writes numbers in one format. A value that is not finite becomes an em
  * dash, and a minus is the minus sign U+2212.
@@ -49,11 +66,17 @@ function plainNumber(value: number): string {
  * numberFormatter({ style: 'percent', digits: 1 })(0.9123); // '91.2%'
  */
 export function numberFormatter(format?: NumberFormat): (value: number) => string {
-  const write = format
-    ? // A fixed locale, so that the same report is the same text on every machine.
-      new Intl.NumberFormat('en-US', { signDisplay: 'negative', ...intlOptions(format) }).format
-    : plainNumber;
-  const unit = format?.unit ? `\u00a0${format.unit}` : '';
-  return (value) =>
-    Number.isFinite(value) ? write(value).replace(/^-/, '\u2212') + unit : missing;
+  const write = bareFormatter(format);
+  return (value) => (Number.isFinite(value) ? withUnit(write(value), format) : missing);
+}
+
+/** Makes the function that writes estimates: the value, then the interval if it has one. */
+export function estimateFormatter(format?: NumberFormat): (estimate: Estimate) => string {
+  const write = bareFormatter(format);
+  return (estimate) => {
+    if (!isFiniteNumber(estimate.value)) return missing;
+    const ends = interval(estimate);
+    const range = ends ? ` [${write(ends[0])}, ${write(ends[1])}]` : '';
+    return withUnit(write(estimate.value) + range, format);
+  };
 }

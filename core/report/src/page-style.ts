@@ -1,10 +1,10 @@
 import { seriesVariables } from './palette.js';
 
 const light = `--page:#fff;--ink:#1b1f24;--muted:#59616b;--rule:#d9dde2;--panel:#f5f6f8;
---accent:#0068a8;--warning:#8a5300;--warning-panel:#fff6e5;--shade:rgb(20 25 30/.14);${seriesVariables.light}`;
+--accent:#0068a8;--warning:#8a5300;--warning-panel:#fff6e5;${seriesVariables.light}`;
 
 const dark = `--page:#14171b;--ink:#e4e7eb;--muted:#a2abb6;--rule:#343a42;--panel:#1d2126;
---accent:#6cbcec;--warning:#f0b860;--warning-panel:#2b2417;--shade:rgb(0 0 0/.55);${seriesVariables.dark}`;
+--accent:#6cbcec;--warning:#f0b860;--warning-panel:#2b2417;${seriesVariables.dark}`;
 
 /** The style sheet of the page. Dark is for screens only: paper is white. */
 export const pageStyle = `
@@ -40,7 +40,7 @@ figcaption{margin-top:.75rem;max-width:44rem;font-size:.875rem;line-height:1.5;c
 .drawing svg{display:block;width:100%;height:auto;font-family:inherit}
 .drawing text{white-space:pre}
 .full>.compact{display:none}
-.half{max-width:30rem}
+.compact svg{max-width:30rem}
 .empty{margin:.75rem 0 0;padding:1.5rem 1rem;background:var(--panel);border-radius:6px;color:var(--muted);text-align:center;max-width:none}
 .scroll{position:relative;margin-top:.75rem;overflow-x:auto;max-width:100%}
 .scroll:focus-visible,pre:focus-visible,summary:focus-visible,a:focus-visible{outline:2px solid var(--accent);outline-offset:2px;border-radius:2px}
@@ -66,11 +66,11 @@ code{font:inherit}
 .note strong{display:block;font-size:.875rem;color:var(--accent)}
 .note.warning{border-color:var(--warning);background:var(--warning-panel)}
 .note.warning strong{color:var(--warning)}
-dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(12rem,100%),1fr));gap:1rem 1.5rem}
+dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:1rem 1.5rem}
 dt{font-size:.8125rem;color:var(--muted)}
 dd{margin:0;font-variant-numeric:tabular-nums}
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-@media (max-width:639px){
+@media (max-width:719px){
 .page{padding-top:2rem}
 .full>.wide{display:none}
 .full>.compact{display:block}
@@ -79,7 +79,6 @@ th,td{padding-inline:.6rem}
 @media (min-width:900px){
 .blocks{grid-template-columns:repeat(2,minmax(0,1fr));column-gap:2.5rem}
 .full{grid-column:1/-1}
-.half{max-width:none}
 }
 @media print{
 @page{margin:18mm}

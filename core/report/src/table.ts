@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { missing, numberFormatSchema, numberFormatter } from './format.js';
+import { estimateFormatter, missing, numberFormatSchema } from './format.js';
 import type { Cell } from './values.js';
-import { cellSchema, interval, isEstimate, isFiniteNumber, list } from './values.js';
+import { cellSchema, checkUnique, isEstimate, isFiniteNumber, list } from './values.js';
 
 const columnSchema = z.strictObject({
   /** Which property of a row the column shows. */
@@ -12,10 +12,14 @@ const columnSchema = z.strictObject({
   align: z.enum(['left', 'right', 'center']).optional(),
   /** A number format, or a function for everything else. */
   format: z
-    .union([
-      numberFormatSchema,
-      z.custom<(value: Cell) => string>((value) => typeof value === 'function'),
-    ])
+    .union(
+      [
+        numberFormatSchema,
+        z.custom<(value: Cell) => string>((value) => typeof value === 'function'),
+      ],
+      'expected a function, or a number format { style, digits?, unit? } whose style is one of ' +
+        numberFormatSchema.shape.style.options.join(', '),
+    )
     .optional(),
   /** Marks the largest or the smallest value of the column. */
   best: z.enum(['max', 'min']).optional(),
@@ -25,17 +29,9 @@ export const tableSchema = z.strictObject({
   kind: z.literal('table'),
   title: z.string().optional(),
   /** The first column names the rows. */
-  columns: list(columnSchema).check((context) => {
-    const keys = context.value.map((column) => column.key);
-    const repeated = keys.findIndex((key, i) => keys.indexOf(key) !== i);
-    if (context.value.length > 0 && repeated < 0) return;
-    context.issues.push({
-      code: 'custom',
-      input: context.value,
-      path: repeated < 0 ? [] : [repeated, 'key'],
-      message: repeated < 0 ? 'a table needs at least one column' : 'the key of another column',
-    });
-  }),
+  columns: list(columnSchema)
+    .refine(({ length }) => length > 0, 'a table needs at least one column')
+    .superRefine(checkUnique('key')),
   rows: list(z.record(z.string(), cellSchema)),
   caption: z.string().optional(),
 });
@@ -75,13 +71,11 @@ const numberOf = (cell: Cell): number | undefined => {
 
 function cellWriter({ format }: Column): (cell: Cell) => string {
   if (typeof format === 'function') return (cell) => String(format(cell));
-  const number = numberFormatter(format);
+  const estimate = estimateFormatter(format);
   return (cell) => {
     if (cell === null || cell === undefined) return missing;
-    if (typeof cell === 'number') return number(cell);
-    if (!isEstimate(cell)) return String(cell);
-    const ends = isFiniteNumber(cell.value) ? interval(cell) : undefined;
-    return number(cell.value ?? NaN) + (ends ? ` [${number(ends[0])}, ${number(ends[1])}]` : '');
+    if (typeof cell === 'number') return estimate({ value: cell });
+    return isEstimate(cell) ? estimate(cell) : String(cell);
   };
 }
 

@@ -15,13 +15,14 @@ export class ReportError extends Error {
 
 function describe(issue: z.core.$ZodIssue, input: unknown): string {
   const where = z.core.toDotPath(issue.path);
-  const message = issue.message.replace(/^Invalid input: /, '');
-  if (issue.code !== 'custom') return where ? `${where}: ${message}` : message;
+  const message = issue.message.replace(/^Invalid (input|option): /, '');
+  const what = where ? `${where}: ${message}` : message;
+  if (/received|Unrecognized/.test(message)) return what;
   const value = issue.path.reduce<unknown>(
     (node, key) => (node as Readonly<Record<PropertyKey, unknown>>)?.[key],
     input,
   );
-  return `${where}: ${message} (received ${brief(value)})`;
+  return `${what} (received ${brief(value)})`;
 }
 
 function brief(value: unknown): string {

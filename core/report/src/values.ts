@@ -60,6 +60,18 @@ export function checkInterval(
   });
 }
 
+/** Refuses items that share what tells them apart. */
+export const checkUnique =
+  <K extends string>(key: K) =>
+  (items: readonly Readonly<Record<K, string>>[], context: z.RefinementCtx): void => {
+    const values = items.map((item) => item[key]);
+    values.forEach((value, i) => {
+      if (values.indexOf(value) === i) return;
+      const message = `the same ${key} as that of item ${values.indexOf(value)}`;
+      context.addIssue({ code: 'custom', path: [i, key], message });
+    });
+  };
+
 /** Anything that JSON can hold; cycles and bigints are refused. */
 export const jsonValue = z.unknown().superRefine((value, context) => {
   try {

@@ -7,7 +7,7 @@ import { numberFormatter } from '../format.js';
 import { seriesStyle } from '../palette.js';
 import type { Table } from '../table.js';
 import type { Estimate } from '../values.js';
-import { checkInterval, gapNumber, list } from '../values.js';
+import { checkInterval, checkUnique, gapNumber, list } from '../values.js';
 import { axisDomain, axisSchema, place } from './axis.js';
 import type { KeyedRow, Row } from './rows.js';
 import { plotRows } from './rows.js';
@@ -22,6 +22,11 @@ const barSchema = z
   })
   .superRefine(checkInterval);
 
+const seriesSchema = z.strictObject({
+  name: z.string(),
+  bars: list(barSchema).superRefine(checkUnique('label')),
+});
+
 export const barPlotSchema = z.strictObject({
   kind: z.literal('barPlot'),
   ...plotFields,
@@ -31,7 +36,7 @@ export const barPlotSchema = z.strictObject({
     message: 'bars begin at zero, which a log axis does not have; use a dotPlot',
   }),
   /** Bars with the same label in several series stand together. */
-  series: list(z.strictObject({ name: z.string(), bars: list(barSchema) })),
+  series: list(seriesSchema).superRefine(checkUnique('name')),
 });
 
 /** Horizontal bars of one or more series, as plain data. */
@@ -61,8 +66,9 @@ function toRow(spec: BarPlot, name: string, bar: Estimate, series: number): Row 
 /** Bars of one label stand under a heading, named by their series; of one series, by their label. */
 function toRows(spec: BarPlot): Row[] {
   const [first] = spec.series;
-  if (spec.series.length <= 1)
-    return (first?.bars ?? []).map((bar) => toRow(spec, bar.label, bar, 0));
+  if (first && spec.series.length === 1) {
+    return first.bars.map((bar) => toRow(spec, bar.label, bar, 0));
+  }
   return labelsOf(spec).flatMap((label) => [
     { label, series: 0 },
     ...spec.series.flatMap(({ name, bars }, i) =>
@@ -73,44 +79,33 @@ function toRows(spec: BarPlot): Row[] {
 
 const reach = ({ value }: Row): number[] => (value ? [value.at, value.low, value.high] : []);
 
-const endOf = (row: Row): number => {
-  const ends = reach(row).filter((end) => !Number.isNaN(end));
-  const at = row.value?.at ?? NaN;
-  return Number.isNaN(at) ? 0 : at < 0 ? Math.min(...ends) : Math.max(...ends);
-};
+/** Right of the whole bar, or of zero where it is negative: there is always room for text. */
+const writtenAt = (row: Row): number =>
+  Math.max(0, ...reach(row).filter((end) => !Number.isNaN(end)));
 
-function marks(rows: readonly KeyedRow[]): Markish[] {
-  const isNegative = (row: Row): boolean => (row.value?.at ?? 0) < 0;
-  const written = (some: readonly KeyedRow[], side: 1 | -1): Markish =>
-    text(some, {
-      x: endOf,
-      y: 'key',
-      text: (row: Row) => row.value?.written,
-      dx: 6 * side,
-      textAnchor: side > 0 ? 'start' : 'end',
-      fontVariant: 'tabular-nums',
-    });
-  return [
-    barX(rows, {
-      x1: 0,
-      x2: (row: Row) => row.value?.at,
-      y: 'key',
-      fill: (row: Row) => seriesStyle(row.series).color,
-    }),
-    ruleY(rows, {
-      x1: (row: Row) => row.value?.low,
-      x2: (row: Row) => row.value?.high,
-      y: 'key',
-      strokeWidth: 1.5,
-    }),
-    ruleX([0]),
-    written(
-      rows.filter((row) => !isNegative(row)),
-      1,
-    ),
-    written(rows.filter(isNegative), -1),
-  ];
-}
+const marks = (rows: readonly KeyedRow[]): Markish[] => [
+  barX(rows, {
+    x1: 0,
+    x2: (row: Row) => row.value?.at,
+    y: 'key',
+    fill: (row: Row) => seriesStyle(row.series).color,
+  }),
+  ruleY(rows, {
+    x1: (row: Row) => row.value?.low,
+    x2: (row: Row) => row.value?.high,
+    y: 'key',
+    strokeWidth: 1.5,
+  }),
+  ruleX([0]),
+  text(rows, {
+    x: writtenAt,
+    y: 'key',
+    text: (row: Row) => row.value?.written,
+    dx: 6,
+    textAnchor: 'start',
+    fontVariant: 'tabular-nums',
+  }),
+];
 
 function draw(spec: BarPlot, frame: Frame): PlotOptions | undefined {
   const rows = toRows(spec);
@@ -129,7 +124,7 @@ function toTable(spec: BarPlot): Table {
     });
     return { label, ...Object.fromEntries(cells) };
   });
-  return { kind: 'table', columns: [{ key: 'label', label: '' }, ...columns], rows };
+  return { kind: 'table', columns: [{ key: 'label', label: 'Name' }, ...columns], rows };
 }
 
 export function barFigure(spec: BarPlot): Figure {

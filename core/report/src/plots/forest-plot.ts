@@ -5,7 +5,7 @@ import type { Figure, Frame } from '../figure.js';
 import { plotFields } from '../figure.js';
 import { seriesStyle } from '../palette.js';
 import type { Table } from '../table.js';
-import { writeTable } from '../table.js';
+import { estimateFormatter } from '../format.js';
 import { checkInterval, gapNumber, list } from '../values.js';
 import { axisDomain, axisSchema, isPlaceable, place } from './axis.js';
 import type { KeyedRow, Row } from './rows.js';
@@ -53,18 +53,18 @@ function toTable({ x, rows }: ForestPlot): Table {
   return {
     kind: 'table',
     columns: [
-      { key: 'label', label: '' },
+      { key: 'label', label: 'Name' },
       { key: 'mean', label: x.label, format: x.format },
     ],
     rows: rows.map(({ label, mean, low, high }) => ({ label, mean: { value: mean, low, high } })),
   };
 }
 
-function toRows(spec: ForestPlot): Row[] {
-  const written = writeTable(toTable(spec)).rows.map((cells) => cells[1]?.text ?? '');
-  return spec.rows.map(({ label, mean, low, high }, i) => {
-    const placed = place(spec.x, { value: mean, low, high });
-    return { label, series: 0, value: { ...placed, written: written[i] ?? '' } };
+function toRows({ x, rows }: ForestPlot): Row[] {
+  const write = estimateFormatter(x.format);
+  return rows.map(({ label, mean, low, high }) => {
+    const estimate = { value: mean, low, high };
+    return { label, series: 0, value: { ...place(x, estimate), written: write(estimate) } };
   });
 }
 

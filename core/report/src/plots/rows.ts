@@ -37,6 +37,9 @@ export interface RowMarks {
 
 const gap = 10;
 
+/** Keeps texts readable where they cross a grid line. */
+const halo = { fill: 'currentColor', stroke: 'var(--page)', strokeWidth: 4 };
+
 const widest = (texts: readonly string[], fontSize: number): number =>
   Math.max(0, ...texts.map(textEms)) * fontSize + gap + 4;
 
@@ -47,10 +50,10 @@ function layOut(rows: readonly Row[], values: RowMarks['values'], frame: Frame):
   const written = valued.map(({ value }) => value?.written ?? '');
   const left = widest(labels, fontSize);
   const right = Math.min(widest(written, fontSize), width * 0.4);
-  const stacked = left > width * 0.42 || left + right > width * 0.65;
+  const stacked = left > width * 0.5 || left + right > width * 0.7;
   return {
-    marginLeft: stacked ? gap : left,
-    marginRight: stacked && values === 'column' ? gap : right,
+    marginLeft: stacked ? 2 * fontSize : left,
+    marginRight: stacked && values === 'column' ? 2 * fontSize : right,
     stacked,
     bandHeight: fontSize * 1.85,
   };
@@ -84,18 +87,22 @@ function rowTexts(rows: readonly KeyedRow[], layout: RowLayout, frame: Frame): M
         frameAnchor: 'left',
         ...(stacked ? above : beside),
         dy: stacked ? 5 : 0,
+        ...halo,
       },
     ),
   ];
 }
 
-function valueColumn(rows: readonly KeyedRow[], { stacked }: RowLayout): Markish {
+function valueColumn(rows: readonly KeyedRow[], { stacked, marginRight }: RowLayout): Markish {
   return text(rows, {
     y: stacked ? ({ key }: KeyedRow) => key - 1 : 'key',
     text: ({ value }: Row) => value?.written,
     frameAnchor: 'right',
-    ...(stacked ? { textAnchor: 'end', dx: gap - 4, dy: 5 } : { textAnchor: 'start', dx: gap }),
+    ...(stacked
+      ? { textAnchor: 'end', dx: marginRight - 4, dy: 5 }
+      : { textAnchor: 'start', dx: gap }),
     fontVariant: 'tabular-nums',
+    ...halo,
   });
 }
 
@@ -133,8 +140,8 @@ export function plotRows(
       padding: 0.22,
     },
     marks: [
-      ...rowTexts(keyed, layout, frame),
       ...marks.draw(valued),
+      ...rowTexts(keyed, layout, frame),
       ...(marks.values === 'column' ? [valueColumn(valued, layout)] : []),
     ],
   };

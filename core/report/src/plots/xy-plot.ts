@@ -5,7 +5,7 @@ import type { Figure, Frame } from '../figure.js';
 import { plotFields } from '../figure.js';
 import { seriesStyle } from '../palette.js';
 import { tickEms } from '../svg.js';
-import { checkInterval, gapNumber, list } from '../values.js';
+import { checkInterval, checkUnique, gapNumber, list } from '../values.js';
 import type { Placed } from './axis.js';
 import { axisDomain, axisScale, axisSchema, isPlaceable, place, wholeTicks } from './axis.js';
 import { xyTable } from './xy-table.js';
@@ -28,13 +28,7 @@ export const xyPlotSchema = z.strictObject({
   ...plotFields,
   x: axisSchema,
   y: axisSchema,
-  series: list(seriesSchema).superRefine((series, context) => {
-    const names = series.map(({ name }) => name);
-    const repeated = names.findIndex((name, i) => names.indexOf(name) !== i);
-    if (repeated < 0) return;
-    const message = 'the name of another series';
-    context.addIssue({ code: 'custom', path: [repeated, 'name'], message });
-  }),
+  series: list(seriesSchema).superRefine(checkUnique('name')),
 });
 
 /** Points of one or more series over two numeric axes, as plain data. */
@@ -112,7 +106,7 @@ function draw(spec: XyPlot, { width, fontSize }: Frame): PlotOptions | undefined
     marginTop: 2.4 * fontSize,
     marginBottom: 3.2 * fontSize,
     x: { ...x, ...(ticks && { ticks }), tickSpacing: 6 * fontSize, inset: 6, tickSize: 4 },
-    y: { ...y, tickSpacing: 3.4 * fontSize, tickSize: 0 },
+    y: { ...y, tickSpacing: 3.4 * fontSize, inset: 4, tickSize: 0 },
     marks: placed.map(drawSeries),
   };
 }

@@ -1,0 +1,356 @@
+import type { Block, Report } from '@espalier/report';
+import {
+  barPlot,
+  code,
+  dotPlot,
+  figure,
+  forestPlot,
+  json,
+  keyValues,
+  linePlot,
+  note,
+  renderReport,
+  table,
+  text,
+} from '@espalier/report';
+import fc from 'fast-check';
+import { parseHTML } from 'linkedom';
+import { describe, expect, it } from 'vitest';
+
+const axis = { label: 'value' };
+const page = (...blocks: readonly Block[]): string =>
+  renderReport({ title: 'Test', sections: [{ heading: 'Section', blocks }] });
+
+const parse = (source: string): Document => parseHTML(source).document;
+
+/** Every kind of block, with the given text wherever a caller can put one. */
+function reportOf(t: string): Report {
+  const plot = { title: t, caption: t };
+  const series = [t, `${t} 2`];
+  const data = table({ columns: [{ key: t, label: t, format: String }], rows: [{ [t]: t }] });
+  return {
+    title: t,
+    subtitle: t,
+    generated: t,
+    lang: t,
+    manifest: { [t]: [t, null] },
+    sections: [
+      { heading: t, blocks: [] },
+      { heading: t, blocks: [] },
+      {
+        heading: t,
+        lead: t,
+        blocks: [
+          { ...data, title: t, caption: t },
+          linePlot({
+            ...plot,
+            x: { label: t, format: { style: 'fixed', unit: t } },
+            y: { label: t },
+            series: series.map((name) => ({
+              name,
+              points: [
+                { x: 1, y: 1 },
+                { x: 2, y: 3 },
+              ],
+            })),
+          }),
+          barPlot({
+            ...plot,
+            value: { label: t },
+            series: series.map((name) => ({ name, bars: [{ label: t, value: 2 }] })),
+          }),
+          forestPlot({ ...plot, x: { label: t }, rows: [{ label: t, mean: 1, low: 0, high: 2 }] }),
+          figure({
+            ...plot,
+            description: t,
+            data,
+            draw: () => ({ x: { domain: [0, 1], label: t } }),
+          }),
+          note({ level: 'warning', text: t }),
+          text(t),
+          keyValues([{ label: t, value: t }]),
+          code({ summary: t, text: t }),
+          json({ summary: t, value: t }),
+        ],
+      },
+    ],
+  };
+}
+
+const hostile = [
+  '</script><script>alert(1)</script>',
+  '<img src=x onerror=alert(1)>',
+  `"' onload='x' x="`,
+  '--><!--',
+  ']]></svg><style>*{}</style>',
+  '&lt;b&gt; &amp; &#0; \u0000\u001b\ud800',
+  '</title></textarea></style>',
+  '__proto__',
+  '${x} `y`',
+];
+
+describe('user text', () => {
+  /** Which elements with which attributes there are: text may change how many ticks there are. */
+  const kinds = (source: string): string[] =>
+    [...parse(source).querySelectorAll('*')]
+      .map(({ tagName, attributes }) => [tagName, ...[...attributes].map(({ name }) => name)])
+      .map((names) => names.join(' '))
+      .sort()
+      .filter((kind, i, all) => kind !== all[i - 1]);
+  const expected = kinds(renderReport(reportOf('harmless')));
+
+  it.each(hostile)('%j adds no element and no attribute', (t) => {
+    const source = renderReport(reportOf(t));
+    expect(kinds(source)).toEqual(expected);
+    expect(parse(source).querySelector('h1')?.textContent).toBe(
+      t.replace('\u0000\u001b\ud800', '\ufffd\ufffd\ufffd'),
+    );
+  });
+
+  it('of any kind is shown as it was given', () => {
+    const unit = fc.constantFrom('<', '>', '&', '"', "'", '/', '=', 'a', '!', '-', '`', '😀', ' ');
+    fc.assert(
+      fc.property(fc.string({ unit, minLength: 1 }), (t) => {
+        const document = parse(
+          page(
+            table({ columns: [{ key: 'k', label: t }], rows: [{ k: t }] }),
+            note({ level: 'info', text: t }),
+          ),
+        );
+        expect(document.querySelector('thead th')?.textContent).toBe(t);
+        expect(document.querySelector('tbody th')?.textContent).toBe(t);
+        expect(document.querySelector('.note p')?.textContent).toBe(t);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('the page', () => {
+  const source = renderReport(reportOf('x'));
+  const document = parse(source);
+
+  it('names its language, size and title, and asks for nothing', () => {
+    expect(source).toMatch(/^<!doctype html>\s*<html lang="x">/);
+    expect(document.querySelector('meta[name=viewport]')).not.toBeNull();
+    expect(source).not.toMatch(/<script|https?:(?!\/\/www\.w3\.org)|url\(|@import/);
+  });
+
+  it('is the same text for the same input', () => {
+    expect(renderReport(reportOf('x'))).toBe(source);
+  });
+
+  it('has no id twice, and every reference points at an id', () => {
+    const ids = [...document.querySelectorAll('[id]')].map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    const references = [...document.querySelectorAll('[aria-labelledby]')].flatMap((element) =>
+      (element.getAttribute('aria-labelledby') ?? '').split(' '),
+    );
+    const links = [...document.querySelectorAll('a')].map((a) => a.getAttribute('href')?.slice(1));
+    expect(ids).toEqual(expect.arrayContaining([...references, ...links]));
+  });
+
+  it('labels every drawing and gives it a data table', () => {
+    const drawings = [...document.querySelectorAll('svg[role=img]')];
+    expect(drawings.length).toBeGreaterThan(0);
+    for (const svg of drawings) {
+      expect(svg.querySelector('title')?.textContent).toBe('x');
+      expect(svg.querySelector('desc')?.textContent).toBeTruthy();
+      expect(svg.closest('.block')?.querySelector('details table')).not.toBeNull();
+    }
+  });
+
+  it('gives every table header its scope', () => {
+    expect(document.querySelectorAll('th').length).toBe(
+      document.querySelectorAll('th[scope]').length,
+    );
+  });
+});
+
+describe('values of a plot', () => {
+  const extreme = fc.constantFrom(
+    null,
+    NaN,
+    Infinity,
+    -Infinity,
+    0,
+    -0,
+    5e-324,
+    1.7e308,
+    -1.7e308,
+    1,
+  );
+  const value = fc.oneof(extreme, fc.double(), fc.integer({ min: -5, max: 5 }));
+  const scale = fc.constantFrom('linear' as const, 'log' as const);
+  const point = fc.record({ x: value, y: value, low: fc.constant(null), high: value });
+  const broken = /NaN|Infinity|undefined|null/;
+
+  const drawn = (source: string): string =>
+    [...parse(source).querySelectorAll('svg')].map((svg) => svg.outerHTML).join('');
+
+  it('never break lines, dots or their tables', () => {
+    fc.assert(
+      fc.property(fc.array(point, { maxLength: 12 }), scale, scale, (points, sx, sy) => {
+        const spec = {
+          title: 't',
+          x: { ...axis, scale: sx },
+          y: { ...axis, scale: sy },
+          series: [{ name: 'a', points }],
+        };
+        const source = page(linePlot(spec), dotPlot(spec));
+        expect(drawn(source)).not.toMatch(broken);
+        expect(parse(source).querySelector('main')?.textContent).not.toMatch(broken);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('never break bars or forests', () => {
+    const interval = fc.tuple(value, value, value).map(([at, a, b]) => {
+      const ends = typeof a === 'number' && typeof b === 'number' && a > b ? [b, a] : [a, b];
+      return { at, low: ends[0], high: ends[1] };
+    });
+    fc.assert(
+      fc.property(fc.array(interval, { maxLength: 6 }), value, (rows, reference) => {
+        const bars = rows.map(({ at, low, high }, i) => ({ label: `${i}`, value: at, low, high }));
+        const effects = rows.map(({ at, low, high }, i) => ({
+          label: `${i}`,
+          mean: at,
+          low,
+          high,
+        }));
+        const source = page(
+          barPlot({ title: 't', value: axis, series: [{ name: 'a', bars }] }),
+          forestPlot({
+            title: 't',
+            x: axis,
+            rows: effects,
+            reference: Number.isFinite(reference) ? (reference ?? undefined) : undefined,
+          }),
+        );
+        expect(drawn(source)).not.toMatch(broken);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('say so where there is nothing to draw', () => {
+    const source = page(
+      linePlot({
+        title: 't',
+        x: axis,
+        y: axis,
+        series: [{ name: 'a', points: [{ x: 1, y: NaN }] }],
+      }),
+    );
+    expect(parse(source).querySelector('.empty')?.textContent).toBe('No finite values to plot.');
+  });
+
+  it('leave a gap in a line where one is missing', () => {
+    const points = [1, 2, null, 4, 5].map((y, x) => ({ x, y }));
+    const document = parse(
+      page(linePlot({ title: 't', x: axis, y: axis, series: [{ name: 'a', points }] })),
+    );
+    const path = document.querySelector('svg[role=img] [aria-label=line] path')?.getAttribute('d');
+    expect(path?.match(/M/g)).toHaveLength(2);
+    expect(document.querySelectorAll('details tbody td')[2]?.textContent).toBe('—');
+  });
+
+  it('that are equal or alone stand at one height, the middle of the axis', () => {
+    const [one, three] = [[3], [3, 3, 3]].map((ys) => {
+      const series = [{ name: 'a', points: ys.map((y, x) => ({ x, y })) }];
+      const document = parse(page(dotPlot({ title: 't', x: axis, y: axis, series })));
+      const dots = document.querySelectorAll('.compact [aria-label=dot] circle');
+      return [...dots].map((dot) => Number(dot.getAttribute('cy')));
+    });
+    expect(one).toHaveLength(1);
+    expect(three).toEqual([one?.[0], one?.[0], one?.[0]]);
+  });
+
+  it('tell their series apart without colour', () => {
+    const series = Array.from({ length: 8 }, (_, i) => ({
+      name: `s${i}`,
+      points: [{ x: 1, y: i }],
+    }));
+    const document = parse(page(linePlot({ title: 't', x: axis, y: axis, series })));
+    const looks = [...document.querySelectorAll('.legend li')].map((item) => {
+      const marks = [...item.querySelectorAll('g')];
+      return marks.map((g) => [
+        g.getAttribute('stroke-dasharray'),
+        g.innerHTML.replace(/var\([^)]*\)/g, ''),
+      ]);
+    });
+    expect(new Set(looks.map((look) => JSON.stringify(look))).size).toBe(8);
+  });
+});
+
+describe('wrong input', () => {
+  const messageOf = (block: unknown): string => {
+    try {
+      page(table({ columns: [{ key: 'a', label: 'a' }], rows: [] }), block as Block);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return 'no error';
+  };
+  const line = { title: 't', x: axis, y: axis };
+
+  it.each([
+    [{ kind: 'pie' }, 'sections[0].blocks[1].kind: expected one of the kinds table, linePlot'],
+    [
+      { kind: 'table', columns: [], rows: [] },
+      'sections[0].blocks[1].columns: a table needs at least one',
+    ],
+    [
+      { kind: 'table', columns: [{ key: 3, label: 'a' }], rows: [] },
+      'blocks[1].columns[0].key: expected string',
+    ],
+    [
+      { kind: 'table', columns: [{ key: 'a', label: 'a' }], rows: [{ a: { b: 1 } }] },
+      'blocks[1].rows[0].a: expected text, a number, a boolean, null, or an estimate { value, low?, high? } (received an object with the keys b)',
+    ],
+    [
+      { kind: 'linePlot', ...line, series: [{ name: 'a', points: [{ x: '1', y: 1 }] }] },
+      'series[0].points[0].x: expected a number, or null for a gap (received "1")',
+    ],
+    [
+      {
+        kind: 'linePlot',
+        ...line,
+        series: [{ name: 'a', points: [{ x: 1, y: 1, low: 2, high: 1 }] }],
+      },
+      'low (2) is above high (1)',
+    ],
+    [{ kind: 'linePlot', ...line, series: [], captoin: '' }, 'Unrecognized key: "captoin"'],
+    [
+      { kind: 'linePlot', ...line, x: { label: 'x', scale: 'log', domain: [0, 1] }, series: [] },
+      'blocks[1].x.domain: a log axis cannot reach zero',
+    ],
+    [
+      {
+        kind: 'linePlot',
+        ...line,
+        series: [
+          { name: 'a', points: [] },
+          { name: 'a', points: [] },
+        ],
+      },
+      'series[1].name: the same name as that of item 0 (received "a")',
+    ],
+    [
+      { kind: 'barPlot', title: 't', value: { label: 'v', scale: 'log' }, series: [] },
+      'value.scale: bars begin at zero',
+    ],
+    [{ kind: 'json', summary: 's', value: 1n }, 'blocks[1].value: cannot be written as JSON'],
+    [
+      { kind: 'table', columns: [{ key: 'a', label: 'a', format: { style: 'foo' } }], rows: [] },
+      'columns[0].format: expected a function, or a number format { style, digits?, unit? } whose style is one of fixed, percent',
+    ],
+    [
+      { kind: 'note', level: 'bad', text: '' },
+      'blocks[1].level: expected one of "info"|"warning" (received "bad")',
+    ],
+  ])('is refused by name: case %#', (block, message) => {
+    expect(messageOf(block)).toContain(message);
+  });
+});

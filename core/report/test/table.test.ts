@@ -1,0 +1,141 @@
+import { table, toCsv, toMarkdown, toText } from '@espalier/report';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+const runs = table({
+  columns: [
+    { key: 'run', label: 'Run' },
+    { key: 'top1', label: 'Top-1', format: { style: 'percent', digits: 1 }, best: 'max' },
+    { key: 'ms', label: 'Time', format: { style: 'fixed', digits: 2, unit: 'ms' }, best: 'min' },
+  ],
+  rows: [
+    { run: 'plain', top1: 0.9123, ms: { value: 1.5, low: 1.25, high: 1.75 } },
+    { run: 'byot | x', top1: 0.93, ms: 2 },
+    { run: 'diverged', top1: NaN, ms: null },
+  ],
+});
+
+describe('toMarkdown', () => {
+  it('writes formats, intervals, best values and missing ones', () => {
+    expect(toMarkdown(runs)).toBe(
+      [
+        '| Run | Top-1 | Time |',
+        '| :-- | --: | --: |',
+        '| plain | 91.2% | **1.50 \\[1.25, 1.75\\]\u00a0ms** |',
+        '| byot \\| x | **93.0%** | 2.00\u00a0ms |',
+        '| diverged | — | — |',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('keeps one line and as many cells for a row, whatever the text', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom('|', '\\', '\n', 'a', '`', '<') }), (a) => {
+        const columns = [
+          { key: 'a', label: 'a' },
+          { key: 'b', label: 'b' },
+        ];
+        const line = toMarkdown(table({ columns, rows: [{ a, b: 'end' }] })).split('\n');
+        expect(line).toHaveLength(4);
+        const bars = (line[2] ?? '').match(/(?<!\\)(?:\\\\)*\|/g);
+        expect(bars).toHaveLength(3);
+      }),
+    );
+  });
+});
+
+describe('toText', () => {
+  it('aligns columns and stars the best values', () => {
+    expect(toText(runs)).toBe(
+      [
+        'Run       Top-1                   Time',
+        '────────  ──────  ─────────────────────',
+        'plain     91.2%   1.50 [1.25, 1.75]\u00a0ms*',
+        'byot | x  93.0%*               2.00\u00a0ms',
+        'diverged      —                      —',
+        '* best of its column',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('marks no cell where all are equal', () => {
+    const columns = [{ key: 'a', label: 'a', best: 'max' as const }];
+    expect(toText(table({ columns, rows: [{ a: 1 }, { a: 1 }] }))).toBe('a\n─\n1\n1\n');
+  });
+});
+
+/** A reader of RFC 4180, as slow and plain as it can be. */
+function parseCsv(source: string): string[][] {
+  const rows: string[][] = [];
+  let [row, field, quoted]: [string[], string, boolean] = [[], '', false];
+  for (let i = 0; i < source.length; i++) {
+    const char = source.charAt(i);
+    if (quoted && char === '"' && source[i + 1] === '"') field += source.charAt(++i);
+    else if (char === '"') quoted = !quoted;
+    else if (quoted) field += char;
+    else if (char === ',') [row, field] = [[...row, field], ''];
+    else if (char === '\n') {
+      rows.push([...row, field.replace(/\r$/, '')]);
+      [row, field] = [[], ''];
+    } else field += char;
+  }
+  return rows;
+}
+
+describe('toCsv', () => {
+  it('gives an estimate three fields at full precision', () => {
+    expect(toCsv(runs)).toBe(
+      [
+        'Run,Top-1,Time,Time low,Time high',
+        'plain,0.9123,1.5,1.25,1.75',
+        'byot | x,0.93,2,,',
+        'diverged,,,,',
+        '',
+      ].join('\r\n'),
+    );
+  });
+
+  it('round-trips any text and any finite number', () => {
+    const text = fc.string({ unit: fc.constantFrom('"', ',', '\n', '\r\n', 'a', ' ', '=') });
+    const number = fc.double({ noNaN: true, noDefaultInfinity: true });
+    fc.assert(
+      fc.property(fc.array(fc.record({ a: text, b: number }), { minLength: 1 }), (rows) => {
+        const columns = [
+          { key: 'a', label: 'a' },
+          { key: 'b', label: 'b' },
+        ];
+        const parsed = parseCsv(toCsv(table({ columns, rows }))).slice(1);
+        expect(parsed.map(([a]) => a)).toEqual(rows.map((row) => row.a));
+        expect(parsed.map(([, b]) => Number(b))).toEqual(rows.map((row) => row.b + 0));
+      }),
+    );
+  });
+});
+
+describe('number formats', () => {
+  const written = (value: number, format?: Parameters<typeof table>[0]['columns'][0]['format']) =>
+    toText(table({ columns: [{ key: 'v', label: 'v', format }], rows: [{ v: value }] }))
+      .split('\n')[2]
+      ?.trim();
+
+  it.each([
+    [1234.5, { style: 'fixed', digits: 2 }, '1,234.50'],
+    [-0.001, { style: 'fixed', digits: 2 }, '0.00'],
+    [-1.5, { style: 'fixed', digits: 1 }, '−1.5'],
+    [0.01234, { style: 'significant', digits: 3 }, '0.0123'],
+    [12345, { style: 'integer' }, '12,345'],
+    [3.7e6, { style: 'compact', digits: 3 }, '3.70M'],
+    [0.123456, undefined, '0.1235'],
+    [4000, undefined, '4000'],
+    [-0, undefined, '0'],
+    [Infinity, { style: 'integer' }, '—'],
+  ] as const)('writes %d as %j: %s', (value, format, text) => {
+    expect(written(value, format)).toBe(text);
+  });
+
+  it('writes whatever a function makes of a cell', () => {
+    expect(written(3, (cell) => `#${String(cell)}`)).toBe('#3');
+  });
+});

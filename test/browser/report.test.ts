@@ -1,0 +1,147 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { renderReport, table } from '@espalier/report';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { lowContrast } from './contrast.js';
+import { launchChromium } from './launch.js';
+import { sampleReport } from './sample-report.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'espalier-report-'));
+const file = join(folder, 'report.html');
+const url = pathToFileURL(file).href;
+let browser: Browser;
+let seen: string[] = [];
+
+beforeAll(async () => {
+  writeFileSync(file, renderReport(sampleReport));
+  browser = await launchChromium();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  rmSync(folder, { recursive: true });
+});
+
+afterEach(() => {
+  seen = [];
+});
+
+/** Opens a page and notes whatever it asks for or complains about. */
+async function open(options: BrowserContextOptions, address = url): Promise<Page> {
+  const page = await browser.newPage(options);
+  page.on('request', (request) => {
+    if (request.url() !== address && !request.url().startsWith('data:')) seen.push(request.url());
+  });
+  page.on('console', (message) => seen.push(message.text()));
+  page.on('pageerror', (error) => seen.push(error.message));
+  page.on('dialog', (dialog) => {
+    seen.push(dialog.message());
+    void dialog.dismiss();
+  });
+  await page.goto(address);
+  return page;
+}
+
+const at = (width: number): BrowserContextOptions => ({ viewport: { width, height: 800 } });
+
+describe('the report page', () => {
+  it.each([320, 375, 719, 720, 1280])('fits a page of %i px', async (width) => {
+    const page = await open(at(width));
+    const openDetails = () => document.querySelectorAll('details').forEach((d) => (d.open = true));
+    const overflow = () => {
+      const { scrollWidth = 0, clientWidth = 0 } = document.scrollingElement ?? {};
+      return scrollWidth - clientWidth;
+    };
+    expect(await page.evaluate(overflow)).toBeLessThanOrEqual(0);
+    await page.evaluate(openDetails);
+    expect(await page.evaluate(overflow)).toBeLessThanOrEqual(0);
+    await page.close();
+  });
+
+  it('shows one drawing of each plot, at a readable size, with no text cut off', async () => {
+    for (const width of [375, 720, 1280]) {
+      const page = await open(at(width));
+      const drawings = await page.evaluate(() =>
+        [...document.querySelectorAll('svg[role=img]')]
+          .filter((svg) => svg.getClientRects().length > 0)
+          .map((svg) => {
+            const frame = svg.getBoundingClientRect();
+            const texts = [...svg.querySelectorAll('text')].map((text) =>
+              text.getBoundingClientRect(),
+            );
+            return {
+              figure: svg.closest('.block')?.id,
+              smallest: Math.min(...texts.map(({ height }) => height)),
+              outside: texts.filter((t) => t.left < frame.left - 1 || t.right > frame.right + 1)
+                .length,
+            };
+          }),
+      );
+      const figures = drawings.map(({ figure }) => figure);
+      expect(new Set(figures).size).toBe(figures.length);
+      expect(figures).toHaveLength(5);
+      for (const { smallest, outside } of drawings) {
+        expect(smallest).toBeGreaterThan(9);
+        expect(outside).toBe(0);
+      }
+      await page.close();
+    }
+  });
+
+  it('asks for nothing and reports no error', async () => {
+    const page = await open(at(1280));
+    await page.waitForLoadState('networkidle');
+    expect(seen).toEqual([]);
+    await page.close();
+  });
+
+  it.each(['light', 'dark'] as const)('has enough contrast in %s', async (colorScheme) => {
+    const page = await open({ ...at(1280), colorScheme });
+    await page.evaluate(() => document.querySelectorAll('details').forEach((d) => (d.open = true)));
+    expect(await page.evaluate(lowContrast)).toEqual([]);
+    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    expect(ground).toBe(colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(20, 23, 27)');
+    await page.close();
+  });
+
+  it('prints black on white, without what paper cannot open', async () => {
+    const page = await open({ ...at(1280), colorScheme: 'dark' });
+    await page.emulateMedia({ media: 'print' });
+    const printed = await page.evaluate(() => ({
+      ground: getComputedStyle(document.body).backgroundColor,
+      details: [...document.querySelectorAll('details')].filter((d) => d.getClientRects().length)
+        .length,
+    }));
+    expect(printed).toEqual({ ground: 'rgb(255, 255, 255)', details: 0 });
+    expect(await page.evaluate(lowContrast)).toEqual([]);
+    expect((await page.pdf({ format: 'A4' })).subarray(0, 5).toString()).toBe('%PDF-');
+    await page.close();
+  });
+
+  it('lets a keyboard reach a table that is wider than the page', async () => {
+    const page = await open(at(375));
+    const scroller = page.locator('.scroll').first();
+    await scroller.focus();
+    await page.keyboard.press('ArrowRight');
+    await page.waitForFunction(() => (document.querySelector('.scroll')?.scrollLeft ?? 0) > 0);
+    await page.close();
+  });
+
+  it('shows hostile text and does not run it', async () => {
+    const hostile = `</script></style></title><script>alert(1)</script><img src=x onerror=alert(1)>"'`;
+    const address = pathToFileURL(join(folder, 'hostile.html')).href;
+    const rows = [{ [hostile]: hostile }];
+    const blocks = [table({ title: hostile, columns: [{ key: hostile, label: hostile }], rows })];
+    const report = { title: hostile, sections: [{ heading: hostile, blocks }], manifest: hostile };
+    writeFileSync(join(folder, 'hostile.html'), renderReport(report));
+    const page = await open(at(375), address);
+    expect(await page.title()).toBe(hostile);
+    expect(await page.locator('h1').textContent()).toBe(hostile);
+    expect(await page.locator('script, img').count()).toBe(0);
+    expect(seen).toEqual([]);
+    await page.close();
+  });
+});
