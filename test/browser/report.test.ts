@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { renderReport, table } from '@espalier/report';
+import { build } from 'esbuild';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { lowContrast } from './contrast.js';
@@ -142,6 +143,29 @@ describe('the report page', () => {
     expect(await page.locator('h1').textContent()).toBe(hostile);
     expect(await page.locator('script, img').count()).toBe(0);
     expect(seen).toEqual([]);
+    await page.close();
+  });
+
+  it('is the same text when a browser renders it', async () => {
+    const bundle = await build({
+      stdin: { contents: `export * from '@espalier/report'`, resolveDir: import.meta.dirname },
+      conditions: ['@espalier/source'],
+      bundle: true,
+      write: false,
+      platform: 'browser',
+      format: 'iife',
+      globalName: 'report',
+    });
+    // Observable Plot shifts lines by half a pixel on screens of one pixel per point.
+    const page = await browser.newPage({ deviceScaleFactor: 2 });
+    await page.addScriptTag({ content: bundle.outputFiles[0]?.text });
+    const rendered = await page.evaluate((spec: unknown) => {
+      const { report } = globalThis as unknown as {
+        report: { renderReport: (spec: unknown) => string };
+      };
+      return report.renderReport(spec);
+    }, sampleReport as unknown);
+    expect(rendered === renderReport(sampleReport)).toBe(true);
     await page.close();
   });
 });

@@ -1,0 +1,3 @@
+export function findChromium(
+  env?: Readonly<Record<string, string | undefined>>,
+): string | undefined;
