@@ -26,7 +26,7 @@ export async function sessionConfig(loaded: LoadedConfig): Promise<SessionConfig
     preset: preset(loaded),
     overrides,
     load: modules.load,
-    ...(train && { train: interruptible(train) }),
+    ...(train && { train }),
     ...(validation && { validation }),
     seed,
     accumulate,

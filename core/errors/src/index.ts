@@ -1,2 +1,3 @@
 export * from './error.js';
+export { fileError } from './file-error.js';
 export { parseOptions } from './options.js';

@@ -1,9 +1,9 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
-import { EspalierError } from './errors.js';
+import { EspalierError } from '@espalier/errors';
 import { checkTarget } from './losses.js';
 import type { Loss } from './losses.js';
-import type { RawBatch } from './source.js';
+import type { RawBatch } from '@espalier/data';
 
 /** What batches are checked against. */
 export interface BatchSpec {

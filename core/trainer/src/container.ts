@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { Container } from 'inversify';
-import { EspalierError, suggest } from './errors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 import type { Token } from './tokens.js';
 
 /**

@@ -1,16 +1,16 @@
 import type { Clock } from './batch.js';
 import type { Effects } from './effects.js';
 import { allows } from './effects.js';
-import { EspalierError } from './errors.js';
+import { EspalierError } from '@espalier/errors';
 import { HOOKS } from './hooks.js';
 import type { HookName, HookRow } from './hooks.js';
 import type { BaseContext, Plugin, PluginContext, StateContract } from './plugin.js';
-import { keyedStream } from './random.js';
+import { keyedStream } from '@espalier/data';
 import type { Run } from './run.js';
 import type { Services } from './container.js';
 import type { Structure } from './structure.js';
 import type { Taps } from './taps.js';
-import type { Telemetry } from './telemetry.js';
+import type { Telemetry } from '@espalier/telemetry';
 
 /** What contexts are made from. `run` exists only after every plugin has applied. */
 export interface ContextParts {

@@ -1,4 +1,4 @@
-import { EspalierError } from './errors.js';
+import { EspalierError } from '@espalier/errors';
 
 /**
  * How a plugin touches a resource: `add` beside others, `transform` in order with others, or `own`

@@ -3,11 +3,11 @@ import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { toBatch } from './batches.js';
 import { breathe } from './breathe.js';
-import { EspalierError } from './errors.js';
-import { keyedStream } from './random.js';
+import { EspalierError } from '@espalier/errors';
+import { keyedStream } from '@espalier/data';
 import type { Run } from './run.js';
-import { disposeRaw } from './source.js';
-import type { RawBatch, Source } from './source.js';
+import { disposeRaw } from '@espalier/data';
+import type { RawBatch, Source } from '@espalier/data';
 
 /** Example-weighted metrics of a source: `loss`, the losses' own, and plugins'. */
 export async function evaluate(run: Run, source: Source): Promise<Record<string, number>> {

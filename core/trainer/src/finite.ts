@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, Clock } from './batch.js';
-import { EspalierError } from './errors.js';
+import { EspalierError } from '@espalier/errors';
 import type { StepLog } from './hooks.js';
 
 /** What a step's flag vector is about: first a sum per gradient, then the unweighted terms. */

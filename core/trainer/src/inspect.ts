@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from './errors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 import { HOOKS } from './hooks.js';
 import type { HookName } from './hooks.js';
 import type { Manifest } from './preset/index.js';

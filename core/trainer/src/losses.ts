@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
-import { EspalierError, suggest } from './errors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 
 /** A loss per example, and what it demands of its targets. */
 export interface Loss {

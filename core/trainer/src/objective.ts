@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch, Clock, NamedTensors } from './batch.js';
-import { EspalierError, suggest } from './errors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 import { Ledger } from './ledger.js';
 import type { LedgerView, Term } from './ledger.js';
 import type { Loss } from './losses.js';
 import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from './parameter-set.js';
-import { keyedStream } from './random.js';
+import { keyedStream } from '@espalier/data';
 import { scoped } from './scoped.js';
 import type { Taps } from './taps.js';
 

@@ -1,5 +1,5 @@
 import { Tensor } from '@tensorflow/tfjs-core';
-import { EspalierError } from './errors.js';
+import { EspalierError } from '@espalier/errors';
 
 /**
  * Refuses a tap that disposed a tensor it was only shown.

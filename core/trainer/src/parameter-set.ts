@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from './batch.js';
-import { EspalierError, suggest } from './errors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 import type { Parameter } from '@espalier/model';
 
 /** The group of every parameter that no plugin put elsewhere. */

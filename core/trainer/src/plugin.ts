@@ -3,13 +3,13 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { ZodType, input, output } from 'zod';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
-import { EspalierError } from './errors.js';
+import { EspalierError } from '@espalier/errors';
 import type { HookName, HOOKS, TapPoint } from './hooks.js';
 import type { ModelEdit, ModelView } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
-import { parseOptions } from './options.js';
+import { parseOptions } from '@espalier/errors';
 import type { Order } from './order.js';
-import type { Stream } from './random.js';
+import type { Stream } from '@espalier/data';
 import type { Token } from './tokens.js';
 
 /** The version of the contract between core and plugins; a plugin for another one is refused. */

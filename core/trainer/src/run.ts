@@ -9,10 +9,10 @@ import { Objective } from './objective.js';
 import { migrateSlots } from '@espalier/optim';
 import type { Slots, Transform } from '@espalier/optim';
 import type { ParameterSet } from './parameter-set.js';
-import type { RawBatch, Source } from './source.js';
+import type { RawBatch, Source } from '@espalier/data';
 import type { Structure } from './structure.js';
 import type { Taps } from './taps.js';
-import type { Telemetry } from './telemetry.js';
+import type { Telemetry } from '@espalier/telemetry';
 
 /** The mutable clocks of a run; plugins see them read-only. */
 export interface RunClock {

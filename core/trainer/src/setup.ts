@@ -4,7 +4,7 @@ import { Services } from './container.js';
 import { contextFor } from './context.js';
 import type { ContextParts } from './context.js';
 import { allows, checkEffects } from './effects.js';
-import { attribute, EspalierError } from './errors.js';
+import { attribute, EspalierError } from '@espalier/errors';
 import type { HookArguments, HookName, LossContext } from './hooks.js';
 import type { Ledger } from './ledger.js';
 import { sortByOrder } from './order.js';
@@ -20,7 +20,7 @@ import type { Transform } from '@espalier/optim';
 import { checkLosses } from './losses.js';
 import { Structure } from './structure.js';
 import { Taps } from './taps.js';
-import { Telemetry } from './telemetry.js';
+import { Telemetry } from '@espalier/telemetry';
 
 /** A run with everything around it that only the session needs. */
 export interface Assembled {

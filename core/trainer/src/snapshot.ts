@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from './batch.js';
-import { loadLatest, readTensors, saveCheckpoint, toTensor } from './checkpoint/index.js';
-import type { Checkpoint, CheckpointStore } from './checkpoint/index.js';
-import { EspalierError } from './errors.js';
+import { loadLatest, readTensors, saveCheckpoint, toTensor } from '@espalier/checkpoint';
+import type { Checkpoint, CheckpointStore } from '@espalier/checkpoint';
+import { EspalierError } from '@espalier/errors';
 import type { EpochResult } from './hooks.js';
 import { graphOf } from '@espalier/model';
 import { mismatches } from './mismatch.js';

@@ -1,10 +1,10 @@
 import { LayersModel } from '@tensorflow/tfjs-layers';
 import type { NamedTensors } from './batch.js';
-import { EspalierError, suggest } from './errors.js';
+import { EspalierError, suggest } from '@espalier/errors';
 import { buildModel, disposeModel, graphOf, Network, viewOf, withKeyedInit } from '@espalier/model';
 import type { ModelEdit, ModelGraph, ModelView } from '@espalier/model';
 import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
-import { keyedStream } from './random.js';
+import { keyedStream } from '@espalier/data';
 
 /** A model, or how to make one. Initial weights come from keyed streams when the run makes it. */
 export type ModelSource = LayersModel | (() => LayersModel | Promise<LayersModel>);

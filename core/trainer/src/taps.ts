@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncHook, SyncWaterfallHook } from 'tapable';
 import type { Clock } from './batch.js';
-import { attribute, EspalierError } from './errors.js';
+import { attribute, EspalierError } from '@espalier/errors';
 import { HOOKS } from './hooks.js';
 import type { HookArguments, HookKind, HookName, Tap, TapPoint } from './hooks.js';
 import { checkNotDisposed } from './ownership.js';

@@ -3,15 +3,15 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { toBatch } from './batches.js';
 import { breathe } from './breathe.js';
-import { EspalierError } from './errors.js';
+import { EspalierError } from '@espalier/errors';
 import { evaluate } from './evaluation.js';
 import type { EpochResult, StepLog } from './hooks.js';
 import { checkFinite, finiteFlag, logOf } from './finite.js';
-import { keyedStream } from './random.js';
 import type { Run } from './run.js';
 import { scoped } from './scoped.js';
-import { disposeRaw } from './source.js';
-import type { RawBatch, Source } from './source.js';
+import { disposeRaw } from '@espalier/data';
+import type { RawBatch, Source } from '@espalier/data';
+import { windows } from './windows.js';
 
 /** How long to fit. */
 export interface FitOptions {
@@ -87,27 +87,6 @@ async function validate(run: Run): Promise<Record<string, number>> {
   if (!run.validation) return {};
   const metrics = await evaluate(run, run.validation);
   return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`val/${name}`, value]));
-}
-
-/** Groups the source's batches into windows of `accumulate` micro-batches; the last may be short. */
-async function* windows(run: Run, train: Source): AsyncGenerator<RawBatch[]> {
-  const { clock, seed, accumulate } = run;
-  const stream = keyedStream(seed, 'data', clock.epoch);
-  let window: RawBatch[] = [];
-  try {
-    for await (const raw of train.iterate({ epoch: clock.epoch, skip: clock.batch, stream })) {
-      window.push(raw);
-      if (window.length < accumulate) continue;
-      const full = window;
-      window = [];
-      yield full;
-    }
-    const rest = window;
-    window = [];
-    if (rest.length > 0) yield rest;
-  } finally {
-    window.forEach(disposeRaw);
-  }
 }
 
 /**

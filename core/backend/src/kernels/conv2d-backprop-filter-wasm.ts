@@ -2,13 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { convAxes, toChannelsLast } from './conv-geometry.js';
 import type { ConvAxes, ConvAxis } from './conv-geometry.js';
 import type { BackpropFilterAttrs, BackpropFilterInputs } from './conv2d-backprop-filter.js';
-import { writeTensor } from './memory.js';
+import { copyRun, writeTensor } from './memory.js';
 
 /** Floats that the unfolded input may take at a time: 16 MiB, so that memory stays bounded. */
 const unfoldedLimit = 4 * 1024 * 1024;
-
-/** From this many floats on, copying a block is faster than a loop. */
-const longRun = 32;
 
 interface Taps {
   readonly first: number;
@@ -21,18 +18,6 @@ function insideRange(axis: ConvAxis, offset: number): readonly [from: number, to
   const to = Math.ceil((axis.input + axis.before - offset) / axis.stride);
   const first = Math.min(Math.max(from, 0), axis.output);
   return [first, Math.min(Math.max(to, first), axis.output)];
-}
-
-function copyRun(
-  target: Float32Array,
-  to: number,
-  source: Float32Array,
-  from: number,
-  step: number,
-  count: number,
-): void {
-  if (step === 1 && count >= longRun) target.set(source.subarray(from, from + count), to);
-  else for (let i = 0; i < count; i++) target[to + i] = source[from + i * step]!;
 }
 
 /** Fills one row of the unfolded matrix, `[images * outRows * outColumns]`, for one tap and channel. */
@@ -55,7 +40,7 @@ function unfoldRow(
       const row = outRow * rows.stride + tapRow - rows.before;
       const from = ((firstPlane + image) * rows.input + row) * columns.input + column;
       const to = start + (image * rows.output + outRow) * columns.output + left;
-      copyRun(target, to, planes, from, columns.stride, right - left);
+      copyRun(target, to, planes, from, right - left, columns.stride);
     }
   }
 }

@@ -34,7 +34,7 @@ async function load(id: string): Promise<void> {
     const missing = firstLine(error).includes('tfjs_binding.node) can not be found');
     throw missing
       ? new NotAvailable('installed, but its native addon is not built', buildAddon)
-      : new NotAvailable(`installed, but it does not load: ${firstLine(error)}`, buildAddon);
+      : new NotAvailable(`installed, but it does not load: ${firstLine(error)}`);
   }
 }
 

@@ -46,7 +46,10 @@ async function start(): Promise<Started> {
   const gpu = dawn.create([]);
   const adapter = await gpu.requestAdapter();
   if (!adapter) {
-    throw new NotAvailable('installed, but no graphics adapter was found', 'a Vulkan driver');
+    throw new NotAvailable(
+      'installed, but no graphics adapter was found',
+      'install a Vulkan driver',
+    );
   }
   // The backend looks for these when it is loaded, and only then.
   Object.assign(globalThis, dawn.globals);

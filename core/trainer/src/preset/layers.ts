@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseOptions } from '../options.js';
+import { parseOptions } from '@espalier/errors';
 import { isPlain, toJson } from './canonical.js';
 import { loadExport } from './load.js';
 import type { LoadFrom } from './load.js';

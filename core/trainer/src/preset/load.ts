@@ -1,4 +1,4 @@
-import { suggest } from '../errors.js';
+import { suggest } from '@espalier/errors';
 import { presetError } from './preset.js';
 
 type Module = Readonly<Record<string, unknown>>;

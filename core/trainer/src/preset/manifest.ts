@@ -1,4 +1,4 @@
-import { sha256Hex } from '../hash.js';
+import { sha256Hex } from '@espalier/data';
 import type { Plugin } from '../plugin.js';
 import { canonicalJson, isPlain, toJson } from './canonical.js';
 import type { MergedEntry } from './merge.js';

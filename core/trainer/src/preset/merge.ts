@@ -1,4 +1,4 @@
-import { suggest } from '../errors.js';
+import { suggest } from '@espalier/errors';
 import type { Layer } from './layers.js';
 import { presetError } from './preset.js';
 import type { PluginEntry } from './preset.js';

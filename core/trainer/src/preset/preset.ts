@@ -1,4 +1,4 @@
-import { EspalierError } from '../errors.js';
+import { EspalierError } from '@espalier/errors';
 import type { Plugin } from '../plugin.js';
 
 type Options = Readonly<Record<string, unknown>>;

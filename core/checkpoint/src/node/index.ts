@@ -1,0 +1,2 @@
+export { fileStore } from './file-store.js';
+export type { FileOperations } from './file-store.js';

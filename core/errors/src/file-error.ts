@@ -1,0 +1,26 @@
+import { EspalierError } from './error.js';
+
+const ADVICE: Readonly<Record<string, string>> = {
+  EACCES: 'Give this user write access, or choose another place.',
+  EPERM: 'Give this user write access, or choose another place.',
+  EROFS: 'The disk is mounted read-only: choose another place.',
+  ENOSPC: 'The disk is full: free some space or choose another disk.',
+  EDQUOT: 'The quota is used up: free some space or choose another disk.',
+  ENOTDIR: 'A file stands where a folder must be: choose another place.',
+  EEXIST: 'A file stands where a folder must be: choose another place.',
+  ENOENT: 'There is no such file: check the name.',
+};
+
+/** What the system said, as an error that says what to do. */
+export function fileError(code: string, problem: string, cause: unknown): EspalierError {
+  const { code: errno = 'unknown', message = String(cause) } = cause as {
+    code?: string;
+    message?: string;
+  };
+  const advice = ADVICE[errno] ?? 'Check the disk, or choose another place.';
+  return new EspalierError(code, {
+    problem: `${problem}: ${errno} (${message})`,
+    fix: `${advice} What is there already is unharmed.`,
+    cause,
+  });
+}

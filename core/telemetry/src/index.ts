@@ -1,0 +1,2 @@
+export { Telemetry } from './telemetry.js';
+export type { TelemetryEvent, TelemetryEvents } from './telemetry.js';

@@ -1,0 +1,109 @@
+import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileError } from '@espalier/errors';
+
+/** Appends events to a file, one JSON object a line. */
+export interface JsonlSink {
+  write(event: string, data: object): void;
+  close(): Promise<void>;
+}
+
+/** An event read back; `time` is ISO 8601. Numbers that are not finite are strings: `'NaN'`, … */
+export interface JsonlEvent {
+  readonly time: string;
+  readonly event: string;
+  readonly [key: string]: unknown;
+}
+
+/** A line that is no event; numbered from 1. */
+export interface JsonlSkip {
+  readonly line: number;
+  readonly text: string;
+}
+
+/**
+ * Opens a telemetry file for appending, and its folder. Each event is written at once, so that a
+ * kill costs at most the line under way. A write that fails throws once; later events are dropped.
+ *
+ * @throws EspalierError `telemetry/file` with path, errno and what to do.
+ * @example
+ * const sink = jsonlSink('runs/a.jsonl');
+ * session.telemetry.on('step', (data) => sink.write('step', data));
+ */
+export function jsonlSink(path: string): JsonlSink {
+  const guarded = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (cause) {
+      throw fileError('telemetry/file', `cannot write telemetry to ${path}`, cause);
+    }
+  };
+  const file = guarded(() => open(path));
+  let writable = true;
+  let closed = false;
+  return {
+    write(event, data) {
+      if (!writable) return;
+      const line = encode(event, data);
+      writable = false; // stays so if the next line throws
+      guarded(() => appendFileSync(file, line));
+      writable = true;
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      writable = false;
+      guarded(() => closeSync(file));
+    },
+  };
+}
+
+function open(path: string): number {
+  mkdirSync(dirname(path), { recursive: true });
+  const file = openSync(path, 'a+');
+  const last = Buffer.from('\n');
+  const { size } = fstatSync(file);
+  if (size > 0) readSync(file, last, 0, 1, size - 1);
+  if (last.toString() !== '\n') appendFileSync(file, '\n'); // ends a line that a kill left broken
+  return file;
+}
+
+function encode(event: string, data: object): string {
+  const own = { time: new Date().toISOString(), event };
+  const json = JSON.stringify({ ...own, ...data, ...own }, (_key, value: unknown) =>
+    typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
+  );
+  return `${json}\n`;
+}
+
+/**
+ * Reads what a sink wrote. Lines that a kill left broken are passed over and given as `skipped`.
+ *
+ * @throws EspalierError `telemetry/file` when the file cannot be read.
+ */
+export async function readJsonl(
+  path: string,
+): Promise<{ readonly events: readonly JsonlEvent[]; readonly skipped: readonly JsonlSkip[] }> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw fileError('telemetry/file', `cannot read telemetry from ${path}`, cause);
+  });
+  const events: JsonlEvent[] = [];
+  const skipped: JsonlSkip[] = [];
+  for (const [i, line] of text.split('\n').entries()) {
+    const event = decode(line);
+    if (event) events.push(event);
+    else if (line !== '') skipped.push({ line: i + 1, text: line });
+  }
+  return { events, skipped };
+}
+
+function decode(line: string): JsonlEvent | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    const isEvent = typeof value === 'object' && value !== null && 'event' in value;
+    return isEvent ? (value as JsonlEvent) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,1 +1,0 @@
-export { parseOptions } from '@espalier/errors';
