@@ -1,8 +1,8 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { EspalierError } from '@espalier/errors';
-import { checkTarget } from './losses.js';
-import type { Loss } from './losses.js';
+import { checkTarget } from '@espalier/losses';
+import type { Loss } from '@espalier/losses';
 import type { RawBatch } from '@espalier/data';
 
 /** What batches are checked against. */

@@ -40,21 +40,3 @@ export interface FeatureMaps {
 
 /** Who provides it: a plugin whose exits have comparable features. */
 export const FEATURE_MAPS = createToken<FeatureMaps>('feature-maps');
-
-/** A vocabulary cut into blocks by a partitioner. */
-export interface VocabPartition {
-  /** Word ids of each block, most frequent block first; together a permutation of 0 … V−1. */
-  readonly blocks: readonly Int32Array[];
-}
-
-/** Who provides it: a vocabulary partitioner. */
-export const VOCAB_PARTITION = createToken<VocabPartition>('vocab-partition');
-
-/** How much each row of a matrix matters. */
-export interface Importance {
-  /** Non-negative weights `[rows]` for the matrix at a parameter path. */
-  weights(path: string): Float32Array;
-}
-
-/** Who provides it: counts, Fisher information, covariance. */
-export const IMPORTANCE = createToken<Importance>('importance');

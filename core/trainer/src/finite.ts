@@ -4,12 +4,12 @@ import type { Batch, Clock } from './batch.js';
 import { EspalierError } from '@espalier/errors';
 import type { StepLog } from './hooks.js';
 
-/** What a step's flag vector is about: first a sum per gradient, then the unweighted terms. */
+/** What a step's flag vector is about: a sum per gradient, the unweighted terms, the total. */
 export interface Flagged {
   readonly clock: Clock;
   readonly window: readonly Batch[];
   readonly paths: readonly string[];
-  readonly terms: readonly { readonly name: string; readonly weight: number }[];
+  readonly terms: readonly string[];
 }
 
 type Numbers = Float32Array | Int32Array | Uint8Array;
@@ -39,9 +39,10 @@ export async function checkFinite(numbers: Numbers, flagged: Flagged): Promise<v
   const bad = numbers.findIndex((value) => !Number.isFinite(value));
   if (bad < 0) return;
   const { paths, terms, clock } = flagged;
-  const badTerm = terms.find((_, i) => !Number.isFinite(numbers[paths.length + i]));
-  const what = badTerm ? `the loss term '${badTerm.name}'` : `the gradient of '${paths[bad]}'`;
-  const value = badTerm ? numbers[paths.length + terms.indexOf(badTerm)] : numbers[bad];
+  const badTerm = terms.findIndex((_, i) => !Number.isFinite(numbers[paths.length + i]));
+  const gradient = paths[bad] === undefined ? 'the total loss' : `the gradient of '${paths[bad]}'`;
+  const what = badTerm >= 0 ? `the loss term '${terms[badTerm]}'` : gradient;
+  const value = badTerm >= 0 ? numbers[paths.length + badTerm] : numbers[bad];
   throw new EspalierError('step/non-finite', {
     problem: `step ${clock.step}: ${what} is not finite${await inputFault(flagged.window)}; nothing of this step was applied`,
     received: value,
@@ -50,10 +51,10 @@ export async function checkFinite(numbers: Numbers, flagged: Flagged): Promise<v
 }
 
 /** The unweighted terms and the weighted total as numbers. */
-export function logOf(numbers: Numbers, gradients: number, terms: Flagged['terms']): StepLog {
-  const values = terms.map(({ name }, i) => [name, numbers[gradients + i]!] as const);
-  const total = terms.reduce((sum, { weight }, i) => sum + weight * numbers[gradients + i]!, 0);
-  return { total, terms: Object.fromEntries(values) };
+export function logOf(numbers: Numbers, terms: Flagged['terms']): StepLog {
+  const [total, ...values] = [...numbers.slice(-terms.length - 1)].reverse();
+  const named = terms.map((name, i) => [name, values[terms.length - 1 - i]!]);
+  return { total: total!, terms: Object.fromEntries(named) };
 }
 
 /** Looks for the cause in the data; read only when training has already failed. */

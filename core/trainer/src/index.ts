@@ -10,7 +10,7 @@ export type * from './hooks.js';
 export type { Inspection } from './inspect.js';
 export { explain } from './inspect.js';
 export type { LedgerView, Term, TermOptions } from './ledger.js';
-export * from './losses.js';
+export * from '@espalier/losses';
 export * from '@espalier/model';
 export type { Gradients, ObjectiveOptions } from './objective.js';
 export * from '@espalier/optim';

@@ -4,7 +4,7 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import { EspalierError, suggest } from '@espalier/errors';
 import { Ledger } from './ledger.js';
 import type { LedgerView, Term } from './ledger.js';
-import type { Loss } from './losses.js';
+import type { Loss } from '@espalier/losses';
 import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from './parameter-set.js';
 import { keyedStream } from '@espalier/data';

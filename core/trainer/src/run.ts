@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import type { BatchSpec } from './batches.js';
 import type { EpochResult, StepLog } from './hooks.js';
-import type { Loss } from './losses.js';
+import type { Loss } from '@espalier/losses';
 import type { Network } from '@espalier/model';
 import { Objective } from './objective.js';
 import { migrateSlots } from '@espalier/optim';
@@ -52,43 +52,29 @@ export class Run {
   saveCheckpoint?: () => Promise<void>;
   #slots: Slots = {};
 
-  constructor(private readonly parts: RunParts) {}
+  declare readonly seed: RunParts['seed'];
+  declare readonly clock: RunParts['clock'];
+  declare readonly taps: RunParts['taps'];
+  declare readonly telemetry: RunParts['telemetry'];
+  declare readonly structure: RunParts['structure'];
+  declare readonly losses: RunParts['losses'];
+  declare readonly optimizer: RunParts['optimizer'];
+  declare readonly accumulate: RunParts['accumulate'];
+  declare readonly logInterval: RunParts['logInterval'];
+  declare readonly validation: RunParts['validation'];
 
-  get seed(): number {
-    return this.parts.seed;
+  constructor(parts: RunParts) {
+    Object.assign(this, parts);
   }
-  get clock(): RunClock {
-    return this.parts.clock;
-  }
-  get taps(): Taps {
-    return this.parts.taps;
-  }
-  get telemetry(): Telemetry {
-    return this.parts.telemetry;
-  }
-  get losses(): Readonly<Record<string, Loss>> {
-    return this.parts.losses;
-  }
-  get optimizer(): Transform {
-    return this.parts.optimizer;
-  }
-  get accumulate(): number {
-    return this.parts.accumulate;
-  }
-  get validation(): Source | undefined {
-    return this.parts.validation;
-  }
-  get structure(): Structure {
-    return this.parts.structure;
-  }
+
   get network(): Network {
-    return this.parts.structure.network;
+    return this.structure.network;
   }
   get parameters(): ParameterSet {
-    return this.parts.structure.parameters;
+    return this.structure.parameters;
   }
   get features(): readonly string[] {
-    return this.parts.structure.features;
+    return this.structure.features;
   }
 
   get batchSpec(): BatchSpec {
@@ -126,8 +112,10 @@ export class Run {
     this.#slots = slots;
   }
 
+  /** Counts a window of the training source in its epoch. */
   addToEpoch({ total, terms }: StepLog, window: readonly Batch[]): void {
     const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
+    this.clock.batch += window.length;
     this.epoch.weight += weight;
     const named = Object.entries(terms).map(([name, value]) => [`loss/${name}`, value] as const);
     for (const [name, value] of [['loss', total] as const, ...named]) {
@@ -149,7 +137,7 @@ export class Run {
   /** Reports a step at log intervals. */
   report(log: StepLog): void {
     const { step, epoch } = this.clock;
-    if (step % this.parts.logInterval === 0) this.telemetry.emit('step', { epoch, step, ...log });
+    if (step % this.logInterval === 0) this.telemetry.emit('step', { epoch, step, ...log });
   }
 
   /** Disposes what `batch` taps made in place of the caller's tensors. */

@@ -11,7 +11,7 @@ import { evaluate, predict } from './evaluation.js';
 import type { StepLog } from './hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
-import type { Loss } from './losses.js';
+import type { Loss } from '@espalier/losses';
 import { buildModel, graphOf, keepOutputs } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
 import type { Transform } from '@espalier/optim';

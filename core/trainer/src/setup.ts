@@ -17,7 +17,7 @@ import { Run } from './run.js';
 import type { SessionConfig } from './session.js';
 import { byGroup } from '@espalier/optim';
 import type { Transform } from '@espalier/optim';
-import { checkLosses } from './losses.js';
+import { checkLosses } from '@espalier/losses';
 import { Structure } from './structure.js';
 import { Taps } from './taps.js';
 import { Telemetry } from '@espalier/telemetry';

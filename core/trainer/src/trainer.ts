@@ -11,6 +11,7 @@ import type { Run } from './run.js';
 import { scoped } from './scoped.js';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
+import { sumWindow } from './window-sums.js';
 import { windows } from './windows.js';
 
 /** How long to fit. */
@@ -38,16 +39,22 @@ export async function fit(
   const { clock, taps, telemetry } = run;
   run.stopReason = undefined;
   telemetry.emit('start', { epochs, epoch: clock.epoch, stepsPerEpoch: stepsPerEpoch(run, train) });
-  let status = 'failed';
+  let status: FitResult['status'] | 'failed' = 'failed';
   try {
     while (clock.epoch < epochs && !stopping(run, signal)) await runEpoch(run, train, signal);
     status = signal?.aborted ? 'aborted' : run.stopReason === undefined ? 'completed' : 'stopped';
     if (status === 'aborted') await run.saveCheckpoint?.();
-    return { status: status as FitResult['status'], reason: run.stopReason, history: run.history };
+  } catch (error) {
+    // The error that ended the fit is the one to see.
+    await taps
+      .fire('finish', { clock })
+      .catch((second) => telemetry.emit('warning', { message: String(second) }));
+    throw error;
   } finally {
-    await taps.fire('finish', { clock });
     telemetry.emit('finish', { status, reason: run.stopReason });
   }
+  await taps.fire('finish', { clock });
+  return { status, reason: run.stopReason, history: run.history };
 }
 
 async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<void> {
@@ -58,7 +65,7 @@ async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<
   }
   for await (const raw of windows(run, train)) {
     try {
-      await trainStep(run, raw);
+      await trainStep(run, raw, { fromSource: true });
     } finally {
       raw.forEach(disposeRaw);
     }
@@ -93,7 +100,11 @@ async function validate(run: Run): Promise<Record<string, number>> {
  * One optimizer step, in firing order: batch → beforeStep → [targets → loss] → gradients →
  * beforeApply → optimizer → afterApply → afterStep. The raw tensors stay the caller's.
  */
-export async function trainStep(run: Run, raw: readonly RawBatch[]): Promise<StepLog> {
+export async function trainStep(
+  run: Run,
+  raw: readonly RawBatch[],
+  { fromSource = false } = {},
+): Promise<StepLog> {
   const { clock, taps } = run;
   const window: Batch[] = [];
   const step = { window, clock };
@@ -111,16 +122,15 @@ export async function trainStep(run: Run, raw: readonly RawBatch[]): Promise<Ste
     held.push(flags, ...Object.values(gradients));
     const numbers = await flags.data();
     await checkFinite(numbers, { clock, window, terms, paths: Object.keys(gradients) });
+    const log = logOf(numbers, terms);
 
     taps.call('beforeApply', step);
     applyUpdates(run, gradients, statistics);
     clock.micro += window.length;
-    clock.batch += window.length;
     clock.step += 1;
+    if (fromSource) run.addToEpoch(log, window);
     taps.call('afterApply', step);
 
-    const log = logOf(numbers, Object.keys(gradients).length, terms);
-    run.addToEpoch(log, window);
     run.report(log);
     await taps.fire('afterStep', { ...step, log });
     return log;
@@ -137,22 +147,12 @@ function accumulateWindow(run: Run, window: readonly Batch[], statistics: Map<st
     const part = run.objective.gradients(batch, {}, statistics);
     return { ...part, share: window.length === 1 ? 1 : batch.weightSum / (weight || 1) };
   });
-  const scaled = (tensor: Tensor, share: number) => (share === 1 ? tensor : tf.mul(tensor, share));
-  const sum = (tensors: Tensor[]) => (tensors.length === 1 ? tensors[0]! : tf.addN(tensors));
-  const paths = [...new Set(parts.flatMap((part) => Object.keys(part.gradients)))];
-  const accumulated = Object.fromEntries(
-    paths.map((path) => [
-      path,
-      sum(parts.flatMap(({ gradients: g, share }) => (g[path] ? [scaled(g[path], share)] : []))),
-    ]),
-  );
-  const gradients = run.taps.call('gradients', accumulated);
-  const terms = parts[0]!.terms.map((_, i) =>
-    sum(parts.map(({ values, share }) => scaled(values[i]!, share))),
-  );
-  const flags = tf.stack([...Object.values(gradients).map(finiteFlag), ...terms]);
+  const sums = sumWindow(parts);
+  const gradients = run.taps.call('gradients', sums.gradients);
+  const terms = Object.values(sums.terms);
+  const flags = tf.stack([...Object.values(gradients).map(finiteFlag), ...terms, sums.total]);
   Object.values(gradients).forEach((gradient) => tf.keep(gradient));
-  return { gradients, flags: tf.keep(flags), terms: parts[0]!.terms };
+  return { gradients, flags: tf.keep(flags), terms: Object.keys(sums.terms) };
 }
 
 /** Optimizer, then parameters, slots and moving statistics: all or nothing. */
@@ -165,8 +165,8 @@ function applyUpdates(run: Run, gradients: NamedTensors, statistics: Map<string,
       path,
       tf.add(params[path]!, update),
     ]);
-    run.replaceSlots(slots);
     parameters.assign(Object.fromEntries([...next, ...statistics]));
+    run.replaceSlots(slots);
   });
 }
 

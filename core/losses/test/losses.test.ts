@@ -1,13 +1,13 @@
+import { keyedStream } from '@espalier/data';
 import * as tf from '@tensorflow/tfjs-core';
 import {
   accuracy,
   binaryCrossEntropy,
   crossEntropy,
-  keyedStream,
   meanSquaredError,
   toDistribution,
-} from '@espalier/core';
-import type { Loss } from '@espalier/core';
+} from '@espalier/losses';
+import type { Loss } from '@espalier/losses';
 import { agreement, backendsUnderTest, finiteDifferences, onBackend } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
 
