@@ -84,7 +84,7 @@ th,td{padding-inline:.6rem}
 @page{margin:18mm}
 body{font-size:10pt}
 .page{max-width:none;padding:0}
-nav,details:not([open]){display:none}
+nav,#manifest:not(:has([open])),details:not([open]){display:none}
 section{margin-top:1.5rem}
 figure,.note,tr{break-inside:avoid}
 h1,h2,h3{break-after:avoid}

@@ -90,12 +90,18 @@ const marks = (rows: readonly KeyedRow[]): Markish[] => [
     y: 'key',
     fill: (row: Row) => seriesStyle(row.series).color,
   }),
-  ruleY(rows, {
-    x1: (row: Row) => row.value?.low,
-    x2: (row: Row) => row.value?.high,
-    y: 'key',
-    strokeWidth: 1.5,
-  }),
+  // The wide rule below keeps the error bar apart from a bar that is as dark as it.
+  ...[
+    { stroke: 'var(--page)', strokeWidth: 4.5 },
+    { stroke: 'currentColor', strokeWidth: 1.5 },
+  ].map((style) =>
+    ruleY(rows, {
+      x1: (row: Row) => row.value?.low,
+      x2: (row: Row) => row.value?.high,
+      y: 'key',
+      ...style,
+    }),
+  ),
   ruleX([0]),
   text(rows, {
     x: writtenAt,
