@@ -1,0 +1,61 @@
+import { barPlot, linePlot } from '@espalier/report';
+import type { BarPlot, NumberFormat, XyPlot } from '@espalier/report';
+import type { ExitResult } from './assess.js';
+import { overSeeds } from './result.js';
+import type { Results } from './result.js';
+import { exitNames, numberOf, withExits } from './tables.js';
+
+/** One number of every exit, recipe by recipe. */
+export function exitBars(
+  results: Results,
+  title: string,
+  key: Exclude<keyof ExitResult, 'exit'>,
+  value: { readonly label: string; readonly format: NumberFormat },
+): BarPlot {
+  const series = [...results].map(([name, runs]) => ({
+    name,
+    bars: exitNames(results).flatMap((label) => {
+      const estimate = numberOf(runs, label, key);
+      return estimate ? [{ label, ...estimate }] : [];
+    }),
+  }));
+  return barPlot({ title, width: 'half', value, series });
+}
+
+const WHOLE_PERCENT: NumberFormat = { style: 'percent', digits: 0 };
+
+/** Accuracy against cost, a point for each threshold, of the first seed. */
+export function earlyExitPlot(results: Results): XyPlot {
+  const series = [...results].map(([name, [first]]) => ({
+    name,
+    points: withExits(results).has(name)
+      ? first!.curve.map(({ macs: x, accuracy: y }) => ({ x, y }))
+      : [{ x: 1, y: first!.exits[0]!.accuracy }],
+  }));
+  return linePlot({
+    title: 'Accuracy over the share of multiply-accumulates',
+    caption: 'Each point is a threshold; 100% is the network without further exits.',
+    x: { label: 'mean share of multiply-accumulates', format: WHOLE_PERCENT },
+    y: { label: 'test accuracy', format: WHOLE_PERCENT },
+    series,
+  });
+}
+
+/** A metric by epoch, with the range over seeds where there are several. */
+export function learningCurves(
+  results: Results,
+  title: string,
+  metric: string,
+  y: XyPlot['y'],
+): XyPlot {
+  const series = [...results].map(([name, runs]) => ({
+    name,
+    points: runs[0]!.history.map(({ clock }, i) => {
+      const { value, low, high } = overSeeds(
+        runs.map(({ history }) => history[i]!.metrics[metric]!),
+      )!;
+      return { x: clock.epoch + 1, y: value, low, high };
+    }),
+  }));
+  return linePlot({ title, width: 'half', x: { label: 'epoch' }, y, series });
+}

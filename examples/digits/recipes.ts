@@ -1,0 +1,33 @@
+import { cosineSchedule, sgd } from '@espalier/core';
+import type { Preset, Transform } from '@espalier/core';
+import { byot } from '@espalier/preset-byot';
+import { deeplySupervised } from '@espalier/preset-deeply-supervised';
+
+/** One way to train the network. */
+export interface Recipe {
+  readonly name: string;
+  readonly preset: Preset;
+}
+
+// Behind two of the three stages; the network's own output is the third exit.
+const at = ['stage1', 'stage2'];
+
+/** The three ways that are compared; all else is the same. */
+export const RECIPES: readonly Recipe[] = [
+  { name: 'plain', preset: { name: 'plain', plugins: {} } },
+  { name: 'deeply supervised', preset: deeplySupervised({ at }) },
+  { name: 'BYOT', preset: byot({ at }) },
+];
+
+export const BATCH_SIZE = 32;
+
+const SGD = { momentum: 0.9, weightDecay: 5e-4 };
+const PEAK_RATE = 0.05;
+
+/** The optimizer in words. */
+export const OPTIMIZER = `SGD, momentum ${SGD.momentum}, weight decay ${SGD.weightDecay}, learning rate ${PEAK_RATE} falling by half a cosine`;
+
+/** SGD whose rate falls to zero over `steps`. */
+export function optimizerFor(steps: number): Transform {
+  return sgd({ ...SGD, learningRate: cosineSchedule({ initial: PEAK_RATE, steps }) });
+}

@@ -1,0 +1,117 @@
+import { numberFormatter, table } from '@espalier/report';
+import type { Estimate, NumberFormat, Table } from '@espalier/report';
+import type { ExitResult } from './assess.js';
+import { overSeeds } from './result.js';
+import type { Results, RunResult } from './result.js';
+
+export const PERCENT: NumberFormat = { style: 'percent', digits: 1 };
+const COSTS = [
+  { key: 'macs', label: 'MACs', format: { style: 'compact', digits: 3 } },
+  { key: 'parameters', label: 'parameters', format: { style: 'integer' } },
+  { key: 'milliseconds', label: 'ms per image', format: { style: 'fixed', digits: 2 } },
+] as const;
+
+/** Exits by name, shallowest first, the ensemble last. */
+export function exitNames(results: Results): readonly string[] {
+  const most = [...results.values()].map(([first]) => first!.exits.map(({ exit }) => exit));
+  return most.reduce((a, b) => (b.length > a.length ? b : a), []);
+}
+
+/** A number of an exit over the seeds of a recipe; undefined where it has no such exit. */
+export function numberOf(
+  runs: readonly RunResult[],
+  exit: string,
+  key: Exclude<keyof ExitResult, 'exit'>,
+): Estimate | undefined {
+  return overSeeds(runs.flatMap(({ exits }) => exits.find((e) => e.exit === exit)?.[key] ?? []));
+}
+
+/** One row per exit: the accuracy of each recipe, and what the exit costs. */
+export function headlineTable(results: Results): Table {
+  const recipes = [...results.keys()];
+  const rows = exitNames(results).map((exit) => ({
+    exit,
+    ...Object.fromEntries(
+      [...results].map(([recipe, runs]) => [recipe, numberOf(runs, exit, 'accuracy')]),
+    ),
+    ...Object.fromEntries(
+      COSTS.map(({ key, format }) => [key, costCell(results, exit, key, format)]),
+    ),
+  }));
+  return table({
+    caption: `Accuracy on the test images. MACs are multiply-accumulates per image; an exit is run alone, without the exits before it. Costs: ${costOrder(results)}, where they differ. The ensemble averages the probabilities of all exits.`,
+    columns: [
+      { key: 'exit', label: 'exit' },
+      ...recipes.map((key) => ({ key, label: key, format: PERCENT })),
+      ...COSTS.map(({ key, label }) => ({ key, label, align: 'right' as const })),
+    ],
+    rows,
+  });
+}
+
+function costOrder(results: Results): string {
+  return [...withExits(results).keys()].join(' / ');
+}
+
+/** The recipes whose networks have several exits. */
+export function withExits(results: Results): Results {
+  return new Map([...results].filter(([, [first]]) => first!.curve.length > 0));
+}
+
+function costCell(
+  results: Results,
+  exit: string,
+  key: (typeof COSTS)[number]['key'],
+  format: NumberFormat,
+): string {
+  const write = numberFormatter(format);
+  const costs = [...withExits(results).values()].map((runs) => numberOf(runs, exit, key)?.value);
+  return [...new Set(costs.map((cost) => write(cost ?? NaN)))].join(' / ');
+}
+
+const THRESHOLDS = [0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.01];
+
+/** Early exit at some thresholds, of the first seed. */
+export function curveTable(recipe: string, { curve }: RunResult): Table {
+  const rows = curve
+    .filter(({ threshold }) => THRESHOLDS.includes(threshold))
+    .map(({ threshold, accuracy, macs, histogram }) => ({
+      threshold: threshold > 1 ? 'never' : String(threshold),
+      accuracy,
+      macs,
+      exits: histogram.join(' / '),
+    }));
+  return table({
+    title: `Early exit, ${recipe}`,
+    columns: [
+      { key: 'threshold', label: 'threshold', align: 'right' },
+      { key: 'accuracy', label: 'accuracy', format: PERCENT },
+      { key: 'macs', label: 'share of MACs', format: PERCENT },
+      { key: 'exits', label: 'images at exit 1 / 2 / 3', align: 'right' },
+    ],
+    rows,
+  });
+}
+
+type Entry = readonly [recipe: string, runs: readonly RunResult[]];
+
+/** What each recipe gains over the first with the same seed; undefined for a single seed. */
+export function gainTable(results: Results): Table | undefined {
+  const [[baseline, base], ...others] = [...results] as unknown as readonly [Entry, ...Entry[]];
+  if (base.length < 2) return undefined;
+  const own = exitNames(results).at(-2)!;
+  const accuracy = ({ exits }: RunResult) => exits.find(({ exit }) => exit === own)!.accuracy;
+  const rows = others.map(([recipe, runs]) => ({
+    recipe,
+    gain: overSeeds(runs.map((run, i) => 100 * (accuracy(run) - accuracy(base[i]!)))),
+  }));
+  return table({
+    title: `Gain over ${baseline} at ${own}`,
+    caption: `Percentage points, paired by seed: mean [lowest, highest] of ${base.length} seeds.`,
+    columns: [
+      { key: 'recipe', label: 'recipe' },
+      { key: 'gain', label: 'points', format: { style: 'fixed', digits: 1 } },
+    ],
+    rows,
+  });
+}
