@@ -6,7 +6,7 @@ const noMathRandom = [
   {
     object: 'Math',
     property: 'random',
-    message: 'All randomness goes through keyed streams: see core/trainer/src/random.ts.',
+    message: 'All randomness goes through keyed streams: see keyedStream of @espalier/data.',
   },
 ];
 const deepImports = {
@@ -36,9 +36,8 @@ export default tseslint.config(
   {
     files: ['core/*/src/**/*.ts', 'plugins/*/src/**/*.ts', 'presets/*/src/**/*.ts'],
     ignores: [
-      'core/backend/src/node/**',
+      'core/*/src/node/**',
       'core/backend/src/index.ts',
-      'core/trainer/src/node/**',
       'core/cli/**',
     ],
     rules: { 'no-restricted-imports': ['error', { patterns: [deepImports, nodeImports] }] },
