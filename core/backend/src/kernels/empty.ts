@@ -8,14 +8,16 @@ interface Attrs {
   readonly strides: number | [number, number];
   readonly pad: Pad;
   readonly dataFormat?: 'NHWC' | 'NCHW';
-  readonly dilations?: number | [number, number];
+  readonly dilations?: number | [number, number] | null;
 }
 
 type Inputs = Readonly<{ x: tf.Tensor4D; filter?: tf.Tensor4D }>;
 
 /** Shape of the result, `[batch, height, width, channels]` or as `dataFormat` says. */
 function outputShape({ x, filter }: Inputs, attrs: Attrs, depthwise: boolean): number[] {
-  const { filterSize, strides, dataFormat, dilations = 1 } = attrs;
+  const { filterSize, strides, dataFormat } = attrs;
+  // A depthwise layer passes null.
+  const dilations = attrs.dilations ?? 1;
   const pad = explicitPad(attrs.pad, dataFormat);
   if (!filter) {
     return tf.backend_util.computePool2DInfo(x.shape, filterSize, strides, dilations, pad).outShape;
@@ -43,8 +45,9 @@ export const emptyOutput =
   (original: tf.KernelFunc): tf.KernelFunc => {
     return (params) => {
       const inputs = params.inputs as unknown as Inputs;
-      const shape = outputShape(inputs, params.attrs as unknown as Attrs, depthwise);
-      if (shape.some((length) => length < 0)) throw tooSmall(inputs, params.attrs as unknown as Attrs);
+      const attrs = params.attrs as unknown as Attrs;
+      const shape = outputShape(inputs, attrs, depthwise);
+      if (shape.some((length) => length < 0)) throw tooSmall(inputs, attrs);
       return shape.includes(0) ? tf.zeros(shape) : original(params);
     };
   };
@@ -57,7 +60,7 @@ function tooSmall({ x, filter }: Inputs, { filterSize }: Attrs): EspalierError {
   });
 }
 
-/** The wasm kernels leave a sum over no elements unwritten, and trap on an empty mean. */
+/** On wasm a sum over no elements stays unwritten and a mean traps; on the cpu the mean is 0. */
 export const emptyReduction =
   (overNothing: number) =>
   (original: tf.KernelFunc): tf.KernelFunc => {

@@ -41,7 +41,7 @@ function copySlices(target: Elements, source: Elements, indices: Elements, shape
 export const gather = (original: tf.KernelFunc): tf.KernelFunc => {
   return (params) => {
     const { x, indices } = params.inputs as unknown as Inputs;
-    if (x.dtype === 'string' || x.dtype === 'complex64') return original(params);
+    if (x.dtype === 'complex64') return original(params);
     const { axis, batchDims } = params.attrs as unknown as Record<'axis' | 'batchDims', number>;
     const [positive] = tf.util.parseAxisParam(axis, x.shape);
     checkIndices(elementsOf(params.backend, indices), x.shape[positive!]!);

@@ -1,13 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { batchMatMul, broadcastBatchMatMul } from './batch-mat-mul.js';
+import { cast } from './cast.js';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.js';
 import { conv2dBackpropFilterWasm } from './conv2d-backprop-filter-wasm.js';
 import { conv2dBackpropInput } from './conv2d-backprop-input.js';
 import { conv3dBackpropFilter, conv3dBackpropInput } from './conv3d-backprop.js';
 import { depthwiseBackpropFilter } from './depthwise-backprop-filter.js';
 import { depthwiseBackpropInput } from './depthwise-backprop-input.js';
+import { emptyOutput, emptyReduction } from './empty.js';
 import { fusedMatMul } from './fused-mat-mul.js';
+import { gather } from './gather.js';
 import { maxPool3d, maxPool3dGradient } from './max-pool-3d.js';
+import { oneHot } from './one-hot.js';
 import { numericPadding, samePadding } from './padding.js';
 import { avgPoolGradient, maxPoolGradient } from './pool-gradients.js';
 import { prelu } from './prelu.js';
@@ -34,6 +38,14 @@ const same = (name: string, depthwise: boolean): Repair => ({
   why: "With 'same' padding, wrong numbers where one axis needs no padding. Spells the padding out.",
   issue: tfjs('issues/6629'),
   make: samePadding(depthwise),
+});
+
+const empty = (name: string, depthwise = false): Repair => ({
+  name,
+  backends: ['wasm', 'cpu'],
+  kind: 'wrong',
+  why: 'A window larger than the image gives a tensor of negative size, or on wasm writes out of bounds. Gives an empty tensor or an error.',
+  make: emptyOutput(depthwise),
 });
 
 /**
@@ -157,6 +169,34 @@ export const repairs: readonly Repair[] = [
     make: prelu,
   },
   {
+    name: tf.OneHot,
+    backends: ['wasm'],
+    kind: 'wrong',
+    why: 'Writes integers whatever the dtype: a float32 result reads 1.4e-45 instead of 1. A loop for every dtype.',
+    make: () => oneHot,
+  },
+  {
+    name: tf.Cast,
+    backends: ['wasm'],
+    kind: 'wrong',
+    why: 'To bool it keeps the low byte: 0.5 and 256 are false, -1 is 255. Compares with zero.',
+    make: cast,
+  },
+  {
+    name: tf.GatherV2,
+    backends: ['wasm'],
+    kind: 'wrong',
+    why: 'With batchDims it reads beyond its input; without, it computes the place of every element. Copies slices.',
+    make: gather,
+  },
+  {
+    name: tf.GatherV2,
+    backends: ['cpu'],
+    kind: 'slow',
+    why: 'Computes the place of every element. Copies slices.',
+    make: gather,
+  },
+  {
     name: tf.Tile,
     backends: ['wasm'],
     kind: 'slow',
@@ -199,4 +239,20 @@ export const repairs: readonly Repair[] = [
   same(tf.FusedConv2D, false),
   same(tf.DepthwiseConv2dNative, true),
   same(tf.FusedDepthwiseConv2D, true),
+  ...[tf.Conv2D, tf.FusedConv2D, tf.MaxPool, tf.AvgPool].map((name) => empty(name)),
+  ...[tf.DepthwiseConv2dNative, tf.FusedDepthwiseConv2D].map((name) => empty(name, true)),
+  {
+    name: tf.Sum,
+    backends: ['wasm'],
+    kind: 'wrong',
+    why: 'Leaves the sum over no elements unwritten. Gives 0.',
+    make: emptyReduction(0),
+  },
+  {
+    name: tf.Mean,
+    backends: ['wasm', 'cpu'],
+    kind: 'wrong',
+    why: 'Over no elements, wasm traps and the cpu gives 0. Gives NaN, as TensorFlow.',
+    make: emptyReduction(NaN),
+  },
 ];

@@ -5,9 +5,15 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
-const backend = fileURLToPath(new URL('../..', import.meta.url));
+const packages = fileURLToPath(new URL('../../..', import.meta.url));
 const installed = fileURLToPath(new URL('../../../../node_modules', import.meta.url));
-const alwaysThere = ['tfjs-core', 'tfjs-layers', 'tfjs-backend-cpu', 'tfjs-backend-wasm'];
+const alwaysThere = [
+  ...['tfjs-core', 'tfjs-layers', 'tfjs-backend-cpu', 'tfjs-backend-wasm'].map(
+    (name) => `@tensorflow/${name}`,
+  ),
+  'fastest-levenshtein',
+  'zod',
+];
 
 /** Contents by path in `node_modules`; each package gets a manifest besides. */
 export type Packages = Readonly<Record<string, Readonly<Record<string, string>>>>;
@@ -21,21 +27,25 @@ function addPackage(modules: string, id: string, files: Readonly<Record<string, 
   }
 }
 
+/** Copies, so that Node finds what the package imports in this project. */
+function addBuilt(modules: string, name: string): void {
+  for (const part of ['dist', 'package.json']) {
+    const target = path.join(modules, '@espalier', name, part);
+    cpSync(path.join(packages, name, part), target, { recursive: true });
+  }
+}
+
 /** A project of its own that has the built package, what comes with it, and the given packages. */
-export function makeProject(packages: Packages = {}): string {
+export function makeProject(more: Packages = {}): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'espalier-project-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const modules = path.join(folder, 'node_modules');
   mkdirSync(path.join(modules, '@tensorflow'), { recursive: true });
-  for (const name of alwaysThere.map((each) => `@tensorflow/${each}`)) {
+  for (const name of alwaysThere) {
     symlinkSync(path.join(installed, name), path.join(modules, name));
   }
-  for (const part of ['dist', 'package.json']) {
-    cpSync(path.join(backend, part), path.join(modules, '@espalier/backend', part), {
-      recursive: true,
-    });
-  }
-  for (const [id, files] of Object.entries(packages)) addPackage(modules, id, files);
+  for (const name of ['backend', 'errors']) addBuilt(modules, name);
+  for (const [id, files] of Object.entries(more)) addPackage(modules, id, files);
   return folder;
 }
 
