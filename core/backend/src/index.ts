@@ -16,10 +16,10 @@ export * from './shared.js';
  * Calling it again with the same choice changes nothing; what is installed goes when every caller
  * has disposed.
  *
- * @throws TypeError for an unknown name in `prefer`.
- * @throws RangeError for `threads` that is not a whole number from 1.
- * @throws Error if none of the backends works, if wasm would have to change its threads while it
- * runs, or if two copies of tfjs-core are loaded.
+ * @throws EspalierError `backend/unknown-name` or `backend/prefer-empty` for what `prefer` holds,
+ * `backend/threads` for a number of threads that is none, `backend/none-available` if none of the
+ * backends works, `backend/threads-in-use` or `backend/wasm-running` if wasm would have to change its
+ * threads while it runs, `backend/second-core` if two copies of tfjs-core are loaded.
  * @example
  * ```ts
  * const backend = await useBackend();

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
 
 /**
  * Copies of tfjs-core share one engine, and the copy that was loaded first makes all its tensors:
  * theirs are then not of this copy's class.
  *
- * @throws Error if another copy made the engine.
+ * @throws EspalierError `backend/second-core` if another copy made the engine.
  */
 export function refuseForeignEngine(): void {
   const probe = tf.scalar(0);
@@ -14,9 +15,12 @@ export function refuseForeignEngine(): void {
 }
 
 /** The error for more than one copy of tfjs-core in one program. */
-export const secondCore = (detail: string): Error =>
-  new Error(
-    `useBackend: two copies of @tensorflow/tfjs-core are loaded (${detail}). Models, optimizers and ` +
-      'tensors of one are strangers to the other. Give all @tensorflow packages one version and run ' +
-      '"npm dedupe"; "npm ls @tensorflow/tfjs-core" shows who brings which.',
-  );
+export const secondCore = (detail: string): EspalierError =>
+  new EspalierError('backend/second-core', {
+    problem:
+      `useBackend: two copies of @tensorflow/tfjs-core are loaded (${detail}). Models, optimizers and ` +
+      'tensors of one are strangers to the other',
+    fix:
+      'Give all @tensorflow packages one version and run "npm dedupe"; "npm ls ' +
+      '@tensorflow/tfjs-core" shows who brings which.',
+  });

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
 import type { BackendInfo, BackendName, PassedOver, UseBackendOptions } from './backend-info.js';
 import { NotAvailable } from './candidate.js';
 import type { Candidate, Started } from './candidate.js';
@@ -23,7 +24,7 @@ interface Choice {
 /** What a platform adds: its candidates in order, and a look for a second copy of tfjs. */
 export interface Platform {
   readonly candidates: readonly Candidate[];
-  /** @throws Error naming the copies of tfjs-core if there are several. */
+  /** @throws EspalierError naming the copies of tfjs-core if there are several. */
   refuseSecondCore(): void;
 }
 
@@ -58,10 +59,12 @@ function end(ended: Running): void {
 async function keepUsing(current: Running, { threads }: UseBackendOptions): Promise<Running> {
   const { candidate, started, threadsAsked } = current;
   if (threads !== undefined && threads !== (threadsAsked ?? started.threads)) {
-    throw new Error(
-      `useBackend: ${candidate.name} is in use with ${threadsAsked ?? started.threads} threads and ` +
-        `cannot change to ${threads}; call dispose() of every earlier useBackend first.`,
-    );
+    throw new EspalierError('backend/threads-in-use', {
+      problem:
+        `useBackend: ${candidate.name} is in use with ${threadsAsked ?? started.threads} threads and ` +
+        `cannot change to ${threads}`,
+      fix: 'Call dispose() of every earlier useBackend first.',
+    });
   }
   await tf.setBackend(candidate.backend);
   return current;
@@ -101,7 +104,10 @@ async function choose(platform: Platform, options: UseBackendOptions): Promise<C
       passedOver.push({ name, reason, install });
     }
   }
-  throw new Error(`useBackend: none of the backends is available; ${reasons(passedOver)}.`);
+  throw new EspalierError('backend/none-available', {
+    problem: `useBackend: none of the backends is available; ${reasons(passedOver)}`,
+    fix: 'Take one of these steps, or leave out prefer: wasm and cpu come with this package.',
+  });
 }
 
 function inform({ running: used, passedOver }: Choice): BackendInfo {

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
 import type { UseBackendOptions } from '../backend-info.js';
 import { NotAvailable } from '../candidate.js';
 import type { Candidate, Started } from '../candidate.js';
@@ -18,10 +19,12 @@ const isRunning = (): boolean => 'wasm' in tf.engine().registry;
 function makeRoomForThreads(): void {
   if (!isRunning()) return;
   if (tf.memory().numTensors > 0) {
-    throw new Error(
-      `useBackend: wasm already runs with 1 thread and holds ${tf.memory().numTensors} tensors, so ` +
-        'it cannot be restarted with more. Ask for threads in the first call, before any tensor is made.',
-    );
+    throw new EspalierError('backend/wasm-running', {
+      problem:
+        `useBackend: wasm already runs with 1 thread and holds ${tf.memory().numTensors} tensors, so ` +
+        'it cannot be restarted with more',
+      fix: 'Ask for threads in the first call, before any tensor is made.',
+    });
   }
   stop();
 }

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
 
 /** Undoes an installation. Calling it twice does nothing more. */
 export type Uninstall = () => void;
@@ -47,7 +48,7 @@ const methods = [
 /**
  * The engine, checked to have the shape that the patches rely on.
  *
- * @throws Error if a method is missing or a recorded operation is not put last on the tape.
+ * @throws EspalierError `backend/unexpected-engine` if a method is missing or a recorded operation is not put last on the tape.
  */
 export function gradientEngine(): GradientEngine {
   const engine = tf.engine() as unknown as GradientEngine;
@@ -64,13 +65,13 @@ export function gradientEngine(): GradientEngine {
   return engine;
 }
 
-function unexpectedEngine(found: string): Error {
-  return new Error(
-    `@espalier/backend cannot repair the gradients of this TensorFlow.js: ${found}. ` +
-      `Found version ${tf.version_core}; the repairs are made for 4.22. Install ` +
-      `@tensorflow/tfjs-core@4.22.0, once (npm ls @tensorflow/tfjs-core).`,
-  );
-}
+const unexpectedEngine = (found: string) =>
+  new EspalierError('backend/unexpected-engine', {
+    problem:
+      `the gradients of TensorFlow.js ${tf.version_core} cannot be repaired: ${found}; ` +
+      'the repairs are made for 4.22',
+    fix: 'Install @tensorflow/tfjs-core@4.22.0, once (npm ls @tensorflow/tfjs-core).',
+  });
 
 /** Replaces methods of the engine object, leaving its class alone. */
 export type EnginePatch = (engine: GradientEngine) => void;
@@ -92,10 +93,10 @@ export function patchEngine(engine: GradientEngine, patches: readonly EnginePatc
   return () => {
     const replaced = methods.find((name, i) => engine[name] !== patched[i]);
     if (replaced) {
-      throw new Error(
-        `Cannot restore tf.engine().${replaced}: something replaced it after @espalier/backend ` +
-          'did. Undo that replacement first.',
-      );
+      throw new EspalierError('backend/engine-replaced', {
+        problem: `cannot restore tf.engine().${replaced}: something replaced it after @espalier/backend did`,
+        fix: 'Undo that replacement first.',
+      });
     }
     methods.forEach((name, i) => {
       if (before[i]) Object.defineProperty(engine, name, before[i]);

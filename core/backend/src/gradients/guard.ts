@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
 import { gradientEngine, patchEngine, wrapMethod } from './engine.js';
 import type { GradientEngine } from './engine.js';
 import { gradientsInstalled } from './install.js';
@@ -18,7 +19,8 @@ export interface GuardOptions {
  * saves a value which its own forward pass computed: that value is a constant for the tape. Not
  * seen: a custom gradient that closes over numbers read from tensors.
  *
- * @throws Error if {@link installGradients} is not in force, or as described.
+ * @throws EspalierError `gradient/not-installed` if {@link installGradients} is not in force,
+ * `gradient/unsafe-second-order` as described.
  * @example
  * ```ts
  * const hessianVector = guardSecondOrder(
@@ -29,17 +31,18 @@ export interface GuardOptions {
  */
 export function guardSecondOrder<T>(fn: () => T, options: GuardOptions = {}): T {
   if (!gradientsInstalled()) {
-    throw new Error(
-      'guardSecondOrder: call installGradients() first (useBackend() does). What is unsafe was ' +
-        'measured with its repairs in force; without them most operations are.',
-    );
+    throw new EspalierError('gradient/not-installed', {
+      problem:
+        'guardSecondOrder needs the repaired gradients: without them most operations are unsafe',
+      fix: 'Call installGradients() first (useBackend() does).',
+    });
   }
   const engine = gradientEngine();
   const watch = () =>
     wrapMethod(engine, 'addTapeNode', (record) => (...args) => {
       record(...args);
-      const problem = problemOf(engine, args);
-      if (problem) refuseSecondOrder(engine, args, problem, options.labelOf?.());
+      const danger = dangerOf(engine, args);
+      if (danger) refuseSecondOrder(engine, args, danger, options.labelOf?.());
     });
   const undo = patchEngine(engine, [watch]);
   try {
@@ -51,15 +54,24 @@ export function guardSecondOrder<T>(fn: () => T, options: GuardOptions = {}): T 
 
 type Recorded = Parameters<GradientEngine['addTapeNode']>;
 
-function problemOf(engine: GradientEngine, recorded: Recorded): string | undefined {
+interface Danger {
+  readonly why: string;
+  readonly instead: string;
+}
+
+function dangerOf(engine: GradientEngine, recorded: Recorded): Danger | undefined {
   const [name, , , , saved] = recorded;
   const known = unsafeSecondOrder.find(({ recordedAs }) => recordedAs === name);
-  if (known && (saved.length > 0 || tf.getGradient(name))) return `${known.why} ${known.instead}`;
-  return savesIntermediate(engine, recorded)
-    ? 'Its custom gradient saves a value that its forward pass computed, which the tape does not ' +
-        'know: the second derivative would lack that part. Save only inputs and outputs.'
-    : undefined;
+  if (known && (saved.length > 0 || tf.getGradient(name))) return known;
+  return savesIntermediate(engine, recorded) ? customGradient : undefined;
 }
+
+const customGradient: Danger = {
+  why:
+    'Its custom gradient saves a value that its forward pass computed, which the tape does not ' +
+    'know: the second derivative would lack that part.',
+  instead: 'Save only inputs and outputs.',
+};
 
 /** They save their output before its last reshape, but use it only with activations not fused here. */
 const savesUnused = ['fusedMatMul__op', 'fusedConv2d__op', 'fusedDepthwiseConv2d__op'];
@@ -75,20 +87,23 @@ function savesIntermediate(engine: GradientEngine, recorded: Recorded): boolean 
 function refuseSecondOrder(
   engine: GradientEngine,
   [name, , outputs]: Recorded,
-  problem: string,
+  danger: Danger,
   layer: string | undefined,
 ): void {
   const node = engine.state.activeTape!.find((candidate) => candidate.outputs === outputs)!;
   const gradient = node.gradient!;
   node.gradient = (dys) => {
     // While the tape is on, this gradient is itself recorded, to be differentiated again.
-    if (engine.isTapeOn()) throw unsafe(name, layer, problem);
+    if (engine.isTapeOn()) throw unsafe(name, layer, danger);
     return gradient(dys);
   };
 }
 
-function unsafe(name: string, layer: string | undefined, problem: string): Error {
+function unsafe(name: string, layer: string | undefined, { why, instead }: Danger): EspalierError {
   const op = name === 'unnamed scope' ? 'a tf.customGrad' : name.replace(/__op$/, '');
-  const where = layer ? ` in layer "${layer}"` : '';
-  return new Error(`Second-order gradient through ${op}${where} is not safe. ${problem}`);
+  const where = layer ? ` in layer '${layer}'` : '';
+  return new EspalierError('gradient/unsafe-second-order', {
+    problem: `Second-order gradient through ${op}${where} is not safe. ${why}`,
+    fix: instead,
+  });
 }

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
 // Registers the gradients of tfjs itself; a later import would overwrite the repaired ones.
 import '@tensorflow/tfjs-layers';
 import { activations } from './activations.js';
@@ -48,7 +49,7 @@ export const gradientsInstalled = (): boolean => installation !== undefined;
  * Repeated calls share one installation; it is undone, exactly, when each caller has called the
  * function that it got.
  *
- * @throws Error if the engine is not the one that the repairs are made for.
+ * @throws EspalierError `backend/unexpected-engine` if the engine is not the one that the repairs are made for.
  * @example
  * ```ts
  * const uninstall = installGradients();
@@ -102,11 +103,12 @@ function watchRegistry(engine: Parameters<EnginePatch>[0]): void {
   wrapMethod(engine, 'gradients', (differentiate) => (...args) => {
     const lost = registrations.find((config) => tf.getGradient(config.kernelName) !== config);
     if (lost) {
-      throw new Error(
-        `The repaired gradient of ${lost.kernelName} was replaced after installGradients(), ` +
-          'usually by importing @tensorflow/tfjs or @tensorflow/tfjs-node later. Import them ' +
-          'first, or call installGradients() again after undoing the first call.',
-      );
+      throw new EspalierError('backend/gradient-replaced', {
+        problem:
+          `The repaired gradient of ${lost.kernelName} was replaced after installGradients(), ` +
+          'usually by importing @tensorflow/tfjs or @tensorflow/tfjs-node later',
+        fix: 'Import them first, or call installGradients() again after undoing the first call.',
+      });
     }
     return differentiate(...args);
   });

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
 import { stopGradientCalls } from '../stop-gradient.js';
 import { wrapMethod } from './engine.js';
 import type { EnginePatch } from './engine.js';
@@ -17,9 +18,8 @@ export const zeroStoppedInputs: EnginePatch = (engine) =>
     return { value, grads };
   });
 
-function unconnected(): Error {
-  return new Error(
-    'Cannot compute gradient of y=f(x) with respect to x. Make sure that the f you passed ' +
-      'encloses all operations that lead from x to y.',
-  );
-}
+const unconnected = () =>
+  new EspalierError('gradient/unconnected', {
+    problem: 'Cannot compute gradient of y=f(x) with respect to x: no operation leads from x to y',
+    fix: 'Compute y from x inside of f, or use stopGradient where a constant is meant.',
+  });

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
 import type { Repair } from './repair.js';
 import { repairs } from './repairs.js';
 
@@ -33,10 +34,10 @@ function apply(repair: Repair, backend: string): void {
 
 function install(backend: string, applicable: readonly Repair[]): Installation {
   if (tf.getKernelsForBackend(backend).length === 0) {
-    throw new Error(
-      `Cannot repair the kernels of the backend '${backend}': it has none registered. ` +
-        `Import '@tensorflow/tfjs-backend-${backend}' first.`,
-    );
+    throw new EspalierError('backend/no-kernels', {
+      problem: `Cannot repair the kernels of the backend '${backend}': it has none registered`,
+      fix: `Import '@tensorflow/tfjs-backend-${backend}' first.`,
+    });
   }
   const before = new Map(
     applicable.map(({ name }) => [
@@ -56,9 +57,10 @@ function install(backend: string, applicable: readonly Repair[]): Installation {
  *
  * @param backend The name of a tfjs backend whose package has been imported.
  * @returns A function that undoes this installation.
- * @throws If the backend needs repairs and none of its kernels is registered.
+ * @throws EspalierError `backend/no-kernels` if the backend needs repairs and none of its kernels is registered.
  * @example
  * import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
  * import '@tensorflow/tfjs-backend-wasm';
  * await tf.setBackend('wasm');
  * const uninstall = installKernels('wasm');

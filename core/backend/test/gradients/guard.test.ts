@@ -65,7 +65,7 @@ test('names the layer in which the operation was recorded', () => {
   };
   const twice = () => tf.grad((x) => tf.sum(tf.grad(f)(x)))(tf.tensor2d([[0.1, 0.3]]));
   expect(() => guardSecondOrder(twice, { labelOf: () => layer })).toThrow(
-    /softmaxCrossEntropy in layer "exit".*logSoftmax/s,
+    /softmaxCrossEntropy in layer 'exit'.*logSoftmax/s,
   );
 });
 
@@ -97,7 +97,7 @@ test.each(safe)('lets the second order of $name through', (one) => {
 
 test('needs the repairs', () => {
   uninstall();
-  expect(() => guardSecondOrder(() => 1)).toThrow(/call installGradients\(\) first/);
+  expect(() => guardSecondOrder(() => 1)).toThrow(/Call installGradients\(\) first/);
 });
 
 test('is undone when the function throws', () => {
