@@ -10,8 +10,8 @@ export * from './shared.js';
 
 /**
  * Chooses the fastest backend that works here, sets it, and makes it able to train: missing and slow
- * kernels ({@link installKernels}) and wrong gradients ({@link installGradients}) are replaced until
- * `dispose()`. Order: `@tensorflow/tfjs-node-gpu`, `@tensorflow/tfjs-node`, webgpu, wasm, cpu.
+ * kernels ({@link installKernels}), wrong gradients ({@link installGradients}) and methods that layers
+ * call in vain ({@link installTensorMethods}) are replaced until `dispose()`. Order: `@tensorflow/tfjs-node-gpu`, `@tensorflow/tfjs-node`, webgpu, wasm, cpu.
  *
  * Calling it again with the same choice changes nothing; what is installed goes when every caller
  * has disposed.

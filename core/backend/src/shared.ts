@@ -3,3 +3,4 @@ export type { BackendInfo, BackendName, PassedOver, UseBackendOptions } from './
 export * from './gradients/index.js';
 export { installKernels, repairs as kernelRepairs } from './kernels/index.js';
 export type { Repair as KernelRepair } from './kernels/index.js';
+export { installTensorMethods } from './tensor-methods.js';

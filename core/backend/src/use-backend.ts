@@ -7,6 +7,7 @@ import { installGradients } from './gradients/index.js';
 import { installKernels } from './kernels/index.js';
 import { describe, reasons } from './line.js';
 import { checkThreads, namesToTry } from './options.js';
+import { installTensorMethods } from './tensor-methods.js';
 
 interface Running {
   readonly candidate: Candidate;
@@ -32,7 +33,7 @@ let running: Running | undefined;
 
 /** Undoes the installation once, however often it is asked to. */
 function install(backend: string): () => void {
-  const undo = [installKernels(backend), installGradients()];
+  const undo = [installKernels(backend), installGradients(), installTensorMethods()];
   return () => undo.splice(0).forEach((uninstall) => uninstall());
 }
 
