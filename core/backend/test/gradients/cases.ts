@@ -19,11 +19,9 @@ export interface Case {
   readonly orders?: readonly (1 | 2)[];
   /** A kernel that not every backend has. */
   readonly kernel?: string;
-  /** Where the kernel itself, not its gradient, is wrong. */
-  readonly wrongOn?: string;
 }
 
-type CaseOptions = Pick<Case, 'orders' | 'kernel' | 'wrongOn'>;
+type CaseOptions = Pick<Case, 'orders' | 'kernel'>;
 
 export function example(
   name: string,

@@ -126,7 +126,6 @@ export const images = [
       [1, 2, 2, 2, 1],
       [2, 3, 2, 2, 1],
     ],
-    { wrongOn: 'wasm' },
   ),
   example('maxPool', (x: tf.Tensor) => tf.maxPool(asImages(x), 2, 2, 'valid'), [[1, 4, 4, 2]]),
   example('maxPool, same, overlapping', (x: tf.Tensor) => tf.maxPool(asImages(x), 3, 2, 'same'), [

@@ -13,15 +13,25 @@ function throughLayer(layer: tfl.layers.Layer, inputShape: number[]) {
 }
 
 /** Variables live on the backend that made them, so each backend gets a layer of its own. */
-function layerCase(name: string, make: () => tfl.layers.Layer, shape: number[]) {
+function layerCase(
+  name: string,
+  make: () => tfl.layers.Layer,
+  shape: number[],
+  before = (x: tf.Tensor) => x,
+) {
   const built = new Map<string, (x: tf.Tensor) => tf.Tensor>();
   const fn = (x: tf.Tensor) => {
     const backend = tf.getBackend();
     if (!built.has(backend)) built.set(backend, throughLayer(make(), shape));
-    return built.get(backend)!(x);
+    return built.get(backend)!(before(x));
   };
   return example(`layer: ${name}`, fn, [shape]);
 }
+
+const lstm = () => tfl.layers.lstm({ units: 2, recurrentInitializer: 'zeros' });
+
+/** A sequence whose last step is masked out. */
+const maskLast = (x: tf.Tensor) => tf.mul(x, tf.tensor3d([[[1], [1], [0]]]));
 
 const scaleAndShift = [input([4], 0.5, 1.5), [4]];
 
@@ -63,11 +73,13 @@ export const layers = [
   ),
   layerCase('dense, tanh', () => tfl.layers.dense({ units: 3, activation: 'tanh' }), [2, 4]),
   layerCase('dense, linear', () => tfl.layers.dense({ units: 3 }), [2, 4]),
-  layerCase('lstm', () => tfl.layers.lstm({ units: 2, recurrentInitializer: 'zeros' }), [2, 3, 2]),
+  layerCase('lstm', lstm, [2, 3, 2]),
+  layerCase('lstm, one step', lstm, [2, 1, 2]),
   layerCase(
-    'lstm, one step',
-    () => tfl.layers.lstm({ units: 2, recurrentInitializer: 'zeros' }),
-    [2, 1, 2],
+    'lstm behind masking',
+    () => tfl.sequential({ layers: [tfl.layers.masking({ inputShape: [3, 2] }), lstm()] }),
+    [2, 3, 2],
+    maskLast,
   ),
   layerCase(
     'gru',
@@ -104,5 +116,30 @@ export const layers = [
     'upSampling2d',
     () => tfl.layers.upSampling2d({ size: [2, 3], interpolation: 'bilinear' }),
     [1, 3, 2, 2],
+  ),
+  layerCase('upSampling2d, nearest', () => tfl.layers.upSampling2d({ size: [3, 2] }), [1, 2, 3, 2]),
+  layerCase(
+    'conv2dTranspose',
+    () => tfl.layers.conv2dTranspose({ filters: 2, kernelSize: 3, strides: 2, padding: 'same' }),
+    [1, 2, 3, 2],
+  ),
+  layerCase(
+    'conv3dTranspose',
+    () => tfl.layers.conv3dTranspose({ filters: 2, kernelSize: 2, strides: 2 }),
+    [1, 2, 1, 2, 2],
+  ),
+  layerCase('thresholdedReLU', () => tfl.layers.thresholdedReLU({ theta: 0.4 }), [2, 5]),
+  layerCase('leakyReLU', () => tfl.layers.leakyReLU(), [2, 5]),
+  layerCase('prelu, shared', () => tfl.layers.prelu({ sharedAxes: [1] }), [2, 3, 2]),
+  layerCase('masking', () => tfl.layers.masking({ maskValue: 9 }), [2, 3, 2]),
+  layerCase(
+    'simpleRNN',
+    () => tfl.layers.simpleRNN({ units: 2, recurrentInitializer: 'zeros' }),
+    [2, 3, 2],
+  ),
+  layerCase(
+    'convLstm2d',
+    () => tfl.layers.convLstm2d({ filters: 1, kernelSize: 2, recurrentInitializer: 'zeros' }),
+    [1, 2, 3, 3, 1],
   ),
 ];
