@@ -18,6 +18,11 @@ export interface Interception {
   random?(layer: string): Draw;
 }
 
+interface Frame extends Interception {
+  readonly outer: Frame | undefined;
+}
+
+let innermost: Frame | undefined;
 let current: string | undefined;
 
 /** Path of the layer that a {@link Network} is running at this moment. */
@@ -26,33 +31,53 @@ export function currentLayer(): string | undefined {
 }
 
 /**
- * Runs `fn` with reads and writes of layer variables and calls of layers intercepted, and undoes
- * that whatever happens. tfjs-layers has no functional call; its prototypes are the one place that
- * covers cells, wrappers and nested models alike.
+ * Runs `fn` with reads and writes of layer variables and calls of layers intercepted, whatever
+ * happens no longer than that. A run inside a run looks up the outer one for what it leaves alone.
  */
 export function intercepted<T>(interception: Interception, fn: () => T): T {
+  const outer = innermost;
+  innermost = { ...interception, outer };
+  try {
+    return fn();
+  } finally {
+    innermost = outer;
+  }
+}
+
+/**
+ * tfjs-layers has no functional call; its prototypes are the one place that covers cells, wrappers
+ * and nested models alike. They are patched once, here, and do as ever while nothing is intercepted:
+ * patching them for each run would make V8 look up every method of every layer anew.
+ */
+function patchLayers(): void {
   const variables = tfl.LayerVariable.prototype;
   const layers = tfl.layers.Layer.prototype;
   const { read, write } = variables;
   const { apply } = layers;
   variables.read = function () {
-    return interception.read(this) ?? read.call(this);
+    for (let frame = innermost; frame; frame = frame.outer) {
+      const value = frame.read(this);
+      if (value) return value;
+    }
+    return read.call(this);
   };
   variables.write = function (value) {
-    return interception.write(this, value) ? this : write.call(this, value);
+    for (let frame = innermost; frame; frame = frame.outer) {
+      if (frame.write(this, value)) return this;
+    }
+    return write.call(this, value);
   };
   layers.apply = function (inputs, kwargs) {
-    const path = interception.layers.get(this);
     const run = () => apply.call(this, inputs, kwargs);
-    return path === undefined ? run() : inLayer(path, interception, run);
+    for (let frame = innermost; frame; frame = frame.outer) {
+      const path = frame.layers.get(this);
+      if (path !== undefined) return inLayer(path, frame, run);
+    }
+    return run();
   };
-  try {
-    return fn();
-  } finally {
-    Object.assign(variables, { read, write });
-    layers.apply = apply;
-  }
 }
+
+patchLayers();
 
 function inLayer<T>(path: string, { random }: Interception, run: () => T): T {
   const outer = current;

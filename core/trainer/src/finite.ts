@@ -1,32 +1,48 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
-import type { Batch, Clock } from './batch.js';
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Batch } from './batch.js';
 import { EspalierError } from '@espalier/errors';
-import type { StepLog } from './hooks.js';
-
-/** What a step's flag vector is about: a sum per gradient, the unweighted terms, the total. */
-export interface Flagged {
-  readonly clock: Clock;
-  readonly window: readonly Batch[];
-  readonly paths: readonly string[];
-  readonly terms: readonly string[];
-}
+import type { StepContext, StepLog } from './hooks.js';
+import type { WindowSums } from './window-sums.js';
 
 type Numbers = Float32Array | Int32Array | Uint8Array;
 
-/**
- * A scalar that is finite exactly when every element is (short of a sum beyond float32). Rows are
- * averaged by pooling, on wasm five times faster than a reduction over everything.
- */
-export function finiteFlag(tensor: Tensor): Scalar {
-  if (tensor.rank < 2) return tf.sum(tensor);
+/** The few numbers of a step that the host reads, in one go. */
+export interface Probe {
+  /** Unweighted terms, the total, then what stands for each gradient. */
+  readonly numbers: Tensor1D;
+  readonly terms: readonly string[];
+  /** Paths of the gradients, and how many numbers stand for each. */
+  readonly gradients: readonly (readonly [path: string, size: number])[];
+}
+
+/** Gradients as small as this are read whole. */
+const SMALL = 4096;
+
+/** Makes a probe; its `numbers` are finite exactly when everything is (short of sums beyond float32). */
+export function probe({ gradients, terms, total }: WindowSums): Probe {
+  const stand = Object.entries(gradients).map(
+    ([path, tensor]) => [path, condense(tensor)] as const,
+  );
+  const parts = [...Object.values(terms), total, ...stand.map(([, numbers]) => numbers)];
+  return {
+    numbers: tf.concat1d(parts.map((part) => tf.reshape<tf.Rank.R1>(part, [part.size]))),
+    terms: Object.keys(terms),
+    gradients: stand.map(([path, { size }]) => [path, size]),
+  };
+}
+
+/** Averages large tensors over rows by pooling: on wasm five times faster than a reduction. */
+function condense(tensor: Tensor): Tensor {
+  if (tensor.size <= SMALL) return tensor;
   const columns = tensor.shape[tensor.rank - 1]!;
+  if (columns === tensor.size || columns > SMALL) return tf.sum(tensor);
   const rows = tensor.size / columns;
   let height = Math.floor(Math.sqrt(rows));
   while (rows % height !== 0) height -= 1;
   const width = rows / height;
   const image = tf.reshape<tf.Rank.R4>(tensor, [1, height, width, columns]);
-  return tf.sum(tf.avgPool(image, [height, width], 1, 'valid'));
+  return tf.avgPool(image, [height, width], 1, 'valid');
 }
 
 /**
@@ -35,26 +51,36 @@ export function finiteFlag(tensor: Tensor): Scalar {
  *
  * @throws EspalierError `step/non-finite`, naming the input, the term or the parameter.
  */
-export async function checkFinite(numbers: Numbers, flagged: Flagged): Promise<void> {
-  const bad = numbers.findIndex((value) => !Number.isFinite(value));
-  if (bad < 0) return;
-  const { paths, terms, clock } = flagged;
-  const badTerm = terms.findIndex((_, i) => !Number.isFinite(numbers[paths.length + i]));
-  const gradient = paths[bad] === undefined ? 'the total loss' : `the gradient of '${paths[bad]}'`;
-  const what = badTerm >= 0 ? `the loss term '${terms[badTerm]}'` : gradient;
-  const value = badTerm >= 0 ? numbers[paths.length + badTerm] : numbers[bad];
+export async function checkFinite(
+  numbers: Numbers,
+  { terms, gradients }: Probe,
+  { clock, window }: StepContext,
+): Promise<void> {
+  let bad = 0;
+  while (bad < numbers.length && Number.isFinite(numbers[bad])) bad += 1;
+  if (bad === numbers.length) return;
+  const what =
+    terms[bad] === undefined
+      ? gradientAt(bad - terms.length, gradients)
+      : `the loss term '${terms[bad]}'`;
   throw new EspalierError('step/non-finite', {
-    problem: `step ${clock.step}: ${what} is not finite${await inputFault(flagged.window)}; nothing of this step was applied`,
-    received: value,
+    problem: `step ${clock.step}: ${what} is not finite${await inputFault(window)}; nothing of this step was applied`,
+    received: numbers[bad],
     fix: 'Lower the learning rate, clip gradients, or look at the term and its inputs; the last checkpoint is intact.',
   });
 }
 
+/** What the number at `position` behind the terms stands for. */
+function gradientAt(position: number, gradients: Probe['gradients']): string {
+  let left = position - 1;
+  const found = gradients.find(([, size]) => (left -= size) < 0);
+  return position === 0 ? 'the total loss' : `the gradient of '${found![0]}'`;
+}
+
 /** The unweighted terms and the weighted total as numbers. */
-export function logOf(numbers: Numbers, terms: Flagged['terms']): StepLog {
-  const [total, ...values] = [...numbers.slice(-terms.length - 1)].reverse();
-  const named = terms.map((name, i) => [name, values[terms.length - 1 - i]!]);
-  return { total: total!, terms: Object.fromEntries(named) };
+export function logOf(numbers: Numbers, { terms }: Probe): StepLog {
+  const values = terms.map((name, i) => [name, numbers[i]!]);
+  return { total: numbers[terms.length]!, terms: Object.fromEntries(values) };
 }
 
 /** Looks for the cause in the data; read only when training has already failed. */

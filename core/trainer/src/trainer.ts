@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
-import { toBatch } from './batches.js';
+import { toBatch, weighed } from './batches.js';
 import { breathe } from './breathe.js';
 import { EspalierError } from '@espalier/errors';
 import { evaluate } from './evaluation.js';
 import type { EpochResult, StepLog } from './hooks.js';
-import { checkFinite, finiteFlag, logOf } from './finite.js';
+import { checkFinite, logOf, probe } from './finite.js';
 import type { Run } from './run.js';
 import { scoped } from './scoped.js';
 import { disposeRaw } from '@espalier/data';
@@ -43,7 +43,7 @@ export async function fit(
   try {
     while (clock.epoch < epochs && !stopping(run, signal)) await runEpoch(run, train, signal);
     status = signal?.aborted ? 'aborted' : run.stopReason === undefined ? 'completed' : 'stopped';
-    if (status === 'aborted') await run.saveCheckpoint?.();
+    if (status !== 'completed') await run.saveCheckpoint?.();
   } catch (error) {
     // The error that ended the fit is the one to see.
     await taps
@@ -110,19 +110,21 @@ export async function trainStep(
   const step = { window, clock };
   const statistics = new Map<string, Tensor>();
   const held: Tensor[] = [];
+  if (raw.length === 0) throw emptyStep();
   try {
     for (const [i, one] of raw.entries()) {
       const batch = await toBatch(one, clock.micro + i, run.batchSpec);
-      window.push(await taps.fire('batch', batch));
-      run.seen.push(window[i]!);
+      const changed = await taps.fire('batch', batch);
+      run.seen.push(changed);
+      window.push(await weighed(batch, changed));
     }
     await taps.fire('beforeStep', step);
 
-    const { gradients, flags, terms } = scoped(() => accumulateWindow(run, window, statistics));
-    held.push(flags, ...Object.values(gradients));
-    const numbers = await flags.data();
-    await checkFinite(numbers, { clock, window, terms, paths: Object.keys(gradients) });
-    const log = logOf(numbers, terms);
+    const { gradients, checks } = scoped(() => accumulateWindow(run, window, statistics));
+    held.push(checks.numbers, ...Object.values(gradients));
+    const numbers = await checks.numbers.data();
+    await checkFinite(numbers, checks, step);
+    const log = logOf(numbers, checks);
 
     taps.call('beforeApply', step);
     applyUpdates(run, gradients, statistics);
@@ -145,14 +147,13 @@ function accumulateWindow(run: Run, window: readonly Batch[], statistics: Map<st
   const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
   const parts = window.map((batch) => {
     const part = run.objective.gradients(batch, {}, statistics);
-    return { ...part, share: window.length === 1 ? 1 : batch.weightSum / (weight || 1) };
+    return { ...part, share: weight > 0 ? batch.weightSum / weight : 1 / window.length };
   });
   const sums = sumWindow(parts);
   const gradients = run.taps.call('gradients', sums.gradients);
-  const terms = Object.values(sums.terms);
-  const flags = tf.stack([...Object.values(gradients).map(finiteFlag), ...terms, sums.total]);
-  Object.values(gradients).forEach((gradient) => tf.keep(gradient));
-  return { gradients, flags: tf.keep(flags), terms: Object.keys(sums.terms) };
+  const checks = probe({ ...sums, gradients });
+  [checks.numbers, ...Object.values(gradients)].forEach((tensor) => tf.keep(tensor));
+  return { gradients, checks };
 }
 
 /** Optimizer, then parameters, slots and moving statistics: all or nothing. */
@@ -176,6 +177,13 @@ function stopping(run: Run, signal?: AbortSignal): boolean {
 
 function stepsPerEpoch(run: Run, { batchesPerEpoch }: Source): number | undefined {
   return batchesPerEpoch === undefined ? undefined : Math.ceil(batchesPerEpoch / run.accumulate);
+}
+
+function emptyStep(): EspalierError {
+  return new EspalierError('session/step', {
+    problem: 'a step needs at least one batch',
+    fix: 'Call session.step({ x, y }).',
+  });
 }
 
 function emptySource(): EspalierError {

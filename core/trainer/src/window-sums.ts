@@ -20,6 +20,8 @@ export interface WindowSums {
 export function sumWindow(parts: readonly Part[]): WindowSums {
   const termsOf = ({ terms, values }: Part) =>
     Object.fromEntries(terms.map(({ name }, i) => [name, values[i]!]));
+  const [first] = parts as [Part];
+  if (parts.length === 1) return { ...first, terms: termsOf(first) };
   return {
     gradients: sumByName(parts, ({ gradients }) => gradients),
     terms: sumByName(parts, termsOf),
@@ -31,8 +33,7 @@ function sumByName(parts: readonly Part[], of: (part: Part) => NamedTensors): Na
   const found = new Map<string, Tensor[]>();
   for (const part of parts) {
     for (const [name, tensor] of Object.entries(of(part))) {
-      const scaled = part.share === 1 ? tensor : tf.mul(tensor, part.share);
-      found.set(name, [...(found.get(name) ?? []), scaled]);
+      found.set(name, [...(found.get(name) ?? []), tf.mul(tensor, part.share)]);
     }
   }
   const sum = (tensors: Tensor[]) => (tensors.length === 1 ? tensors[0]! : tf.addN(tensors));
