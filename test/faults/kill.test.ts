@@ -39,9 +39,11 @@ function run(dir: string, { killAfter = Infinity, kill = '' } = {}): Promise<Out
 const resultOf = ({ lines }: Outcome) => lines.find((line) => line.startsWith('done '));
 
 describe('a process killed with SIGKILL', () => {
+  let whole: Outcome;
   let undisturbed: string | undefined;
   beforeAll(async () => {
-    undisturbed = resultOf(await run(folder()));
+    whole = await run(folder());
+    undisturbed = resultOf(whole);
     expect(undisturbed).toMatch(/^done [0-9a-f]{64}$/);
   });
 
@@ -72,6 +74,6 @@ describe('a process killed with SIGKILL', () => {
     expect(killed.signal).toBe('SIGKILL');
     const resumed = await run(dir);
     expect(resultOf(resumed)).toBe(undisturbed);
-    expect(resumed.lines.length).toBeLessThan(40);
+    expect(resumed.lines.length).toBeLessThan(whole.lines.length);
   });
 });
