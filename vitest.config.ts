@@ -9,8 +9,8 @@ const suite = (name: string, include: string[]) => ({
   test: {
     name,
     include,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     pool: 'forks' as const,
     setupFiles: ['./vitest.setup.ts'],
   },
