@@ -12,10 +12,17 @@ import { pruned } from './prune.js';
  * Builds the model of a graph. Weights are copied; those that the graph lacks get initial values
  * (from keyed streams inside {@link withKeyedInit}). Nothing is left behind when it throws.
  *
- * @throws EspalierError `model/unregistered-layer`, `model/unknown-weight`, `model/weight-shape`,
+ * @throws EspalierError `model/no-graph`, `model/unregistered-layer`, `model/unknown-weight`, `model/weight-shape`,
  * `model/broken-graph`, `model/build`.
  */
 export function buildModel(graph: ModelGraph): LayersModel {
+  if (!graph?.topology) {
+    throw new EspalierError('model/no-graph', {
+      problem: 'a model is built from a graph { topology, weights }',
+      received: graph,
+      fix: 'An edit returns the graph: ctx.edit((graph) => appendLayers(graph, { … })).',
+    });
+  }
   checkRegistered(graph.topology.config);
   const { topology, weights } = pruned(graph);
   const before = new Set(Object.values(tf.engine().registeredVariables));

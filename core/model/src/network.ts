@@ -172,7 +172,7 @@ function checkInput(name: string, { shape }: SymbolicTensor, inputs: NamedTensor
   const expected = shape.map((length, i) => length ?? (i === 0 ? 'batch' : 'any')).join(', ');
   throw new EspalierError('model/input', {
     problem: `input '${name}' must be a tensor of shape [${expected}]`,
-    received: given ? given.shape : `only ${Object.keys(inputs).join(', ') || 'nothing'}`,
+    received: given ?? Object.keys(inputs),
   });
 }
 

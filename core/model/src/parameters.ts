@@ -1,5 +1,6 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
+import type { Variable } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/errors';
 import { canonicalise, distinct } from './names.js';
 
@@ -93,7 +94,13 @@ export function parametersOf(model: LayersModel, prefix = ''): readonly Paramete
   return [...found.values()];
 }
 
-/** Disposes every weight of a model; `LayersModel.dispose` forgets those of shared layers. */
+/**
+ * Disposes every weight of a model that is not disposed yet; `LayersModel.dispose` forgets those of
+ * shared layers.
+ */
 export function disposeModel(model: LayersModel): void {
-  for (const { variable } of parametersOf(model)) variable.dispose();
+  for (const { variable } of parametersOf(model)) {
+    const { val } = variable as unknown as { readonly val: Variable };
+    if (!val.isDisposed) variable.dispose();
+  }
 }
