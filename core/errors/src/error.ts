@@ -49,13 +49,18 @@ function messageOf(code: string, parts: ErrorParts, place?: ErrorPlace): string 
     : '';
   const received = 'received' in parts ? ` Received: ${show(parts.received)}.` : '';
   const fix = parts.fix ? ` ${parts.fix}` : '';
-  return `${where}${parts.problem.replace(/\.$/, '')}.${received}${fix} (${code})`;
+  const problem = /[.?!]$/.test(parts.problem) ? parts.problem : `${parts.problem}.`;
+  return `${where}${problem}${received}${fix} (${code})`;
 }
 
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return value.name ? `function ${value.name}` : 'a function';
   if (typeof value !== 'object' || value === null) return String(value);
+  const { shape, dtype, isDisposed } = value as Readonly<Record<string, unknown>>;
+  if (Array.isArray(shape) && typeof dtype === 'string') {
+    return `a ${isDisposed === true ? 'disposed ' : ''}${dtype} tensor of shape [${shape.join(', ')}]`;
+  }
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
@@ -71,7 +76,8 @@ export function attribute(thrown: unknown, place: ErrorPlace): EspalierError {
 export function suggest(name: string, candidates: readonly string[]): string {
   if (candidates.length === 0) return 'There are none here.';
   const near = closest(name, candidates);
-  if (distance(name, near) <= Math.max(2, Math.floor(name.length / 3))) {
+  const far = Math.max(2, Math.floor(name.length / 3));
+  if (distance(name, near) <= Math.min(far, name.length - 1)) {
     return `Did you mean '${near}'?`;
   }
   return `Known: ${[...candidates].sort().join(', ')}.`;

@@ -42,17 +42,32 @@ function shown(value: unknown): string {
 
 /** Keys that the (possibly nested) object schema knows at `path`; none where it cannot be told. */
 function keysAt(schema: ZodType, path: readonly PropertyKey[]): string[] {
-  let here: unknown = schema;
-  for (const key of ['', ...path]) {
-    if (key !== '') here = shapeOf(here)?.[String(key)];
-  }
-  return Object.keys(shapeOf(here) ?? {});
+  const here = path.reduce<readonly Schema[]>(
+    (schemas, key) => schemas.flatMap(alternatives).flatMap((each) => inside(each, key)),
+    [schema as Schema],
+  );
+  return here.flatMap(alternatives).flatMap(({ shape }) => Object.keys(shape ?? {}));
 }
 
-function shapeOf(schema: unknown): Record<string, unknown> | undefined {
-  let inner = schema as { shape?: Record<string, unknown>; unwrap?: () => unknown } | undefined;
-  while (inner && !inner.shape && typeof inner.unwrap === 'function') {
-    inner = inner.unwrap() as typeof inner;
-  }
-  return inner?.shape;
+/** What is used of zod's schemas: objects, arrays, records, unions, and wrappers of one of them. */
+interface Schema {
+  readonly shape?: Readonly<Record<string, Schema>>;
+  readonly element?: Schema;
+  readonly valueType?: Schema;
+  readonly options?: readonly Schema[];
+  readonly in?: Schema;
+  unwrap?(): Schema;
+}
+
+/** A schema without its wrappers; of a union, every branch. */
+function alternatives(schema: Schema): readonly Schema[] {
+  if (schema.shape || schema.element || schema.valueType) return [schema];
+  if (schema.options) return schema.options.flatMap(alternatives);
+  const inner = schema.unwrap?.() ?? schema.in;
+  return inner ? alternatives(inner) : [schema];
+}
+
+function inside({ shape, element, valueType }: Schema, key: PropertyKey): readonly Schema[] {
+  const found = shape ? shape[String(key)] : (element ?? valueType);
+  return found ? [found] : [];
 }
