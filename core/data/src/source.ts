@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { DataType, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError, suggest } from '@espalier/errors';
 import { sha256Hex } from './hash.js';
 import type { NamedTensors } from '@espalier/model';
 import type { Stream } from './random.js';
@@ -56,7 +56,7 @@ export interface ArraySourceOptions {
  * Batches from arrays in memory, shuffled by a keyed permutation of each epoch. The last batch may
  * be smaller.
  *
- * @throws EspalierError `source/empty`, `source/length`, `source/shape`, `source/batch-size`.
+ * @throws EspalierError `source/…`: `option`, `array`, `batch-size`, `shape`, `length`, `empty`.
  * @example
  * const train = arraySource({
  *   x: { data: pixels, shape: [2000, 28, 28, 1] },
@@ -65,7 +65,9 @@ export interface ArraySourceOptions {
  * });
  */
 export function arraySource(options: ArraySourceOptions): Source {
-  const { batchSize, shuffle = true, weights } = options;
+  const { batchSize, shuffle = true, weights, ...rest } = options;
+  const unknown = Object.keys(rest).find((key) => key !== 'x' && key !== 'y');
+  if (unknown !== undefined) throw unknownOption(unknown);
   const columns = columnsOf(options);
   const examples = checkColumns(columns, batchSize);
   const batchesPerEpoch = Math.ceil(examples / batchSize);
@@ -96,24 +98,34 @@ export interface IterableSourceOptions {
 
 /**
  * Batches from one's own generator. `open` is called once per epoch and must give the same batches
- * for the same epoch and stream; the framework passes over those that a resumed run has seen.
+ * for the same epoch and stream; the framework passes over those that a resumed run has seen. What
+ * never ends never ends an epoch: end the fit with its signal.
  *
+ * @throws EspalierError `source/not-a-factory`, `source/fingerprint`; while iterating
+ * `source/failed`, `source/batch`.
  * @example
  * const source = iterableSource(async function* ({ stream }) { … }, { fingerprint: 'corpus-v1' });
  */
 export function iterableSource(
   open: (options: Omit<IterateOptions, 'skip'>) => AsyncIterable<RawBatch> | Iterable<RawBatch>,
-  { fingerprint, batchesPerEpoch }: IterableSourceOptions,
+  options: IterableSourceOptions,
 ): Source {
   if (typeof open !== 'function') throw notAFactory('iterableSource', open);
+  const { fingerprint, batchesPerEpoch } = options ?? {};
+  if (typeof fingerprint !== 'string') throw noFingerprint(fingerprint);
   return {
     fingerprint: () => Promise.resolve(fingerprint),
     ...(batchesPerEpoch !== undefined && { batchesPerEpoch }),
     async *iterate({ epoch, stream, skip }) {
       let index = 0;
-      for await (const batch of open({ epoch, stream })) {
-        if (index++ < skip) disposeRaw(batch);
-        else yield batch;
+      try {
+        for await (const batch of open({ epoch, stream })) {
+          if (!isTensorLike(batch?.x)) throw notABatch(batch);
+          if (index++ < skip) disposeRaw(batch);
+          else yield batch;
+        }
+      } catch (cause) {
+        throw failed(`${fingerprint}: batch ${index} of epoch ${epoch}`, cause);
       }
     },
   };
@@ -135,14 +147,18 @@ export interface DatasetLike {
  * });
  */
 export function datasetSource(
-  open: (options: { readonly epoch: number; readonly stream: Stream }) => DatasetLike,
+  open: (options: {
+    readonly epoch: number;
+    readonly stream: Stream;
+  }) => DatasetLike | Promise<DatasetLike>,
   options: IterableSourceOptions,
 ): Source {
   if (typeof open !== 'function') throw notAFactory('datasetSource', open);
   return iterableSource(async function* (epoch) {
-    const iterator = await open(epoch).iterator();
+    const iterator = await (await open(epoch)).iterator();
     for (let item = await iterator.next(); !item.done; item = await iterator.next()) {
       const { xs, ys } = item.value as { xs: RawBatch['x']; ys?: RawBatch['y'] };
+      if (!isTensorLike(xs)) throw notAnElement(item.value);
       yield { x: xs, ...(ys && { y: ys }) };
     }
   }, options);
@@ -161,18 +177,71 @@ function notAFactory(name: string, received: unknown): EspalierError {
   });
 }
 
+function noFingerprint(received: unknown): EspalierError {
+  return new EspalierError('source/fingerprint', {
+    problem: 'a source needs a fingerprint, by which a resumed run knows its data',
+    received,
+    fix: "Pass { fingerprint: 'corpus-v1' } and change it when the data change.",
+  });
+}
+
+/** A tensor, or something that may hold tensors by name. */
+function isTensorLike(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function notABatch(received: unknown): EspalierError {
+  tf.dispose(received as tf.TensorContainer);
+  return new EspalierError('source/batch', {
+    problem: 'a batch must be { x, y?, weights? }, each a tensor or tensors by name',
+    received: keysOf(received),
+    fix: 'Yield { x: tf.tensor(…), y: tf.tensor(…) }.',
+  });
+}
+
+function notAnElement(received: unknown): EspalierError {
+  tf.dispose(received as tf.TensorContainer);
+  return new EspalierError('source/batch', {
+    problem: 'the elements of the dataset must be { xs, ys }',
+    received: keysOf(received),
+    fix: 'Map them: dataset.map(({ … }) => ({ xs: …, ys: … })).batch(32).',
+  });
+}
+
+function keysOf(value: unknown): unknown {
+  return isTensorLike(value) && !(value instanceof tf.Tensor)
+    ? Object.keys(value as object)
+    : value;
+}
+
+function failed(place: string, cause: unknown): EspalierError {
+  if (cause instanceof EspalierError) return cause;
+  return new EspalierError('source/failed', {
+    problem: `the source failed at ${place}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    fix: 'The error is in the function that opens the data; its own stack is in cause.',
+    cause,
+  });
+}
+
 interface Column extends HostArray {
   readonly name: string;
 }
 
 function columnsOf({ x, y, weights }: ArraySourceOptions): Column[] {
   const named = (what: string, arrays?: Arrays): Column[] => {
-    if (!arrays) return [];
+    if (!arrays) return what === 'x' ? [{ name: 'x' } as Column] : [];
     if (isHostArray(arrays)) return [{ name: what, ...arrays }];
     return Object.entries(arrays).map(([key, array]) => ({ name: `${what}.${key}`, ...array }));
   };
   const weightColumn = weights && [{ name: 'weights', data: weights, shape: [weights.length] }];
   return [...named('x', x), ...named('y', y), ...(weightColumn ?? [])];
+}
+
+function unknownOption(name: string): EspalierError {
+  return new EspalierError('source/option', {
+    problem: `arraySource has no option '${name}'`,
+    fix: suggest(name, ['x', 'y', 'weights', 'batchSize', 'shuffle']),
+  });
 }
 
 function checkColumns(columns: readonly Column[], batchSize: number): number {
@@ -182,8 +251,15 @@ function checkColumns(columns: readonly Column[], batchSize: number): number {
       received: batchSize,
     });
   }
-  const examples = columns[0]?.shape[0] ?? 0;
+  const examples = columns[0]?.shape?.[0] ?? 0;
   for (const { name, data, shape } of columns) {
+    if (!Array.isArray(shape) || !ARRAYS.some((made) => data instanceof made)) {
+      throw new EspalierError('source/array', {
+        problem: `${name} must be { data, shape } with a Float32Array, Int32Array or Uint8Array`,
+        received: data?.constructor?.name ?? data,
+        fix: 'Convert it, e.g. Float32Array.from(values).',
+      });
+    }
     if (data.length !== shape.reduce((a, b) => a * b, 1)) {
       throw new EspalierError('source/shape', {
         problem: `${name}: ${data.length} values do not fill the shape`,
@@ -212,8 +288,10 @@ async function fingerprintOf(columns: readonly Column[]): Promise<string> {
   return sha256Hex(new TextEncoder().encode((await Promise.all(parts)).join('\n')));
 }
 
+const ARRAYS = [Float32Array, Int32Array, Uint8Array];
+
 function isHostArray(arrays: Arrays): arrays is HostArray {
-  return ArrayBuffer.isView((arrays as HostArray).data);
+  return Array.isArray((arrays as HostArray).shape);
 }
 
 function mapArrays(arrays: Arrays, fn: (array: HostArray) => Tensor): Tensor | NamedTensors {
