@@ -21,11 +21,14 @@ export interface TelemetryEvents {
 
 export type TelemetryEvent = keyof TelemetryEvents;
 
+/** A run that nobody listens to must not fill the memory. */
+const MOST_UNHEARD = 100;
+
 type Listener<E extends TelemetryEvent> = (data: TelemetryEvents[E]) => void;
 
 /**
  * The run's event emitter (eventemitter3), made safe: a listener that throws is reported as a
- * `warning` and never reaches the trainer.
+ * `warning` and never reaches the trainer. Warnings wait for their first listener.
  *
  * @example
  * session.telemetry.on('epoch', ({ epoch, metrics }) => console.log(epoch, metrics));
@@ -33,12 +36,15 @@ type Listener<E extends TelemetryEvent> = (data: TelemetryEvents[E]) => void;
 export class Telemetry {
   readonly #emitter = new EventEmitter();
   readonly #wrapped = new Map<unknown, (data: unknown) => void>();
+  /** Warnings that nobody has heard yet: plugins warn before a session can be listened to. */
+  readonly #unheard: TelemetryEvents['warning'][] = [];
 
   on<E extends TelemetryEvent>(event: E, listener: Listener<E>): this {
     const wrapped = (data: unknown) =>
       this.#guard(event, listener as (data: unknown) => void, data);
     this.#wrapped.set(listener, wrapped);
     this.#emitter.on(event, wrapped);
+    if (event === 'warning') this.#unheard.splice(0).forEach(wrapped);
     return this;
   }
 
@@ -54,7 +60,9 @@ export class Telemetry {
   }
 
   emit<E extends TelemetryEvent>(event: E, data: TelemetryEvents[E]): void {
-    this.#emitter.emit(event, data);
+    const heard = this.#emitter.emit(event, data);
+    if (heard || event !== 'warning' || this.#unheard.length >= MOST_UNHEARD) return;
+    this.#unheard.push(data as TelemetryEvents['warning']);
   }
 
   #guard(event: TelemetryEvent, listener: (data: unknown) => void, data: unknown): void {
