@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { Container } from 'inversify';
-import { EspalierError, suggest } from '@espalier/errors';
+import { EspalierError } from '@espalier/errors';
 import type { Token } from './tokens.js';
 
 /**
@@ -10,6 +10,7 @@ import type { Token } from './tokens.js';
 export class Services {
   readonly #container = new Container();
   readonly #owners = new Map<string, string>();
+  readonly #needs = new Map<string, string>();
   #open = false;
 
   /** Binds a token for one owner. A binding from the preset wins over a plugin's own default. */
@@ -34,8 +35,16 @@ export class Services {
     this.provide({ name: token }, BINDING, make);
   }
 
+  /** Notes that `owner` cannot work without a service. */
+  need(token: Token<unknown>, owner: string): void {
+    this.#needs.set(token.name, owner);
+  }
+
   /** From now on services may be asked for: every plugin has had its say. */
   open(): void {
+    for (const [name, owner] of this.#needs) {
+      if (!this.has({ name })) throw this.#missing(name).at({ plugin: owner, hook: 'apply' });
+    }
     this.#open = true;
   }
 
@@ -50,13 +59,16 @@ export class Services {
         fix: 'Call ctx.get inside a tap or a service.',
       });
     }
-    if (!this.has(token)) {
-      throw new EspalierError('services/missing', {
-        problem: `nothing in this run provides '${token.name}'`,
-        fix: `Add a plugin that does. ${suggest(token.name, [...this.#owners.keys()])}`,
-      });
-    }
+    if (!this.has(token)) throw this.#missing(token.name);
     return this.#container.get<T>(Symbol.for(token.name));
+  }
+
+  #missing(name: string): EspalierError {
+    const provided = [...this.#owners.keys()].sort().join(', ') || 'nothing';
+    return new EspalierError('services/missing', {
+      problem: `nothing in this run provides '${name}'; provided: ${provided}`,
+      fix: 'Add a plugin that provides it, or bind the token in the preset.',
+    });
   }
 
   /** Who provides what, for `inspect()`. */

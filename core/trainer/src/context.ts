@@ -1,3 +1,4 @@
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Clock } from './batch.js';
 import type { Effects } from './effects.js';
 import { allows } from './effects.js';
@@ -21,7 +22,7 @@ export interface ContextParts {
   readonly taps: Taps;
   readonly telemetry: Telemetry;
   readonly states: Map<string, StateContract>;
-  readonly teardowns: (() => void | Promise<void>)[];
+  readonly teardowns: { readonly id: string; undo(): void | Promise<void> }[];
   /** The phase in which structure may be edited now, if any. */
   phase: 'setup' | 'transform' | undefined;
   run: Run | undefined;
@@ -38,17 +39,26 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
       fix: 'Do this inside a tap.',
     });
   };
+  const atSetup: AtSetup = (name, act) =>
+    ((...args: never[]) => {
+      if (parts.phase === 'setup') return act(...args);
+      throw new EspalierError('plugin/too-late', {
+        problem: `ctx.${name} works during apply only: every session that resumes this one must do the same`,
+        fix: 'Call it in apply.',
+      });
+    }) as never;
   const base: Omit<BaseContext<Effects>, 'hooks'> & { hooks: unknown } = {
     id,
     clock,
-    hooks: tapPoints(plugin, parts.taps),
+    hooks: tapPoints(plugin, parts, atSetup),
     get model() {
       return structure.view;
     },
     random: (purpose: string) => keyedStream(seed, id, purpose, clock.step),
-    requestFeatures: (layers: readonly string[]) => structure.requestFeatures(layers),
-    group: (name: string, belongs: (path: string) => boolean) => structure.group(name, belongs),
-    provide: (token, make) => services.provide(token, id, make),
+    requestFeatures: atSetup('requestFeatures', (layers) => structure.requestFeatures(layers)),
+    group: atSetup('group', (name, belongs) => structure.group(name, belongs)),
+    provide: atSetup('provide', (token, make) => services.provide(token, id, make)),
+    needs: atSetup('needs', (token) => services.need(token, id)),
     get: (token) => services.get(token),
     has: (token) => services.has(token),
     objective: (batch, options) => run().objective.evaluate(batch, options),
@@ -58,16 +68,34 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
       Object.keys(values).forEach((path) => mustDeclare(effects, `weights:${path}`, 'assign'));
       structure.parameters.assign(values);
     },
-    keepState: (contract: StateContract) => void parts.states.set(id, contract),
-    onTeardown: (undo) => void parts.teardowns.push(undo),
+    keepState: atSetup('keepState', (contract) => keepState(parts.states, id, contract)),
+    onTeardown: (undo) => void parts.teardowns.push({ id, undo }),
     stop: (reason: string) => void (run().stopReason = reason),
     warn: (message: string) => telemetry.emit('warning', { message, plugin: id }),
   };
-  const structural = declaresKind(effects, 'structure') ? structureAccess(id, parts, run) : {};
+  const structural = declaresKind(effects, 'structure')
+    ? structureAccess(id, parts, run, atSetup)
+    : {};
   return Object.assign(base, structural) as unknown as PluginContext;
 }
 
-function structureAccess(id: string, parts: ContextParts, run: () => Run) {
+/** Keeps a function of the context from being called after setup. */
+type AtSetup = <F extends (...args: never[]) => unknown>(name: string, act: F) => F;
+
+function keepState(states: Map<string, StateContract>, id: string, contract: StateContract): void {
+  const { version, save, load } = contract;
+  const sound = Number.isInteger(version) && typeof save === 'function' && !states.has(id);
+  if (!sound || typeof load !== 'function') {
+    throw new EspalierError('plugin/state', {
+      problem: 'ctx.keepState is called once, with a version and functions save and load',
+      received: states.has(id) ? 'a second call' : contract,
+      fix: 'Keep all in one: { version: 1, save: () => ({ json }), load: ({ json }) => … }.',
+    });
+  }
+  states.set(id, contract);
+}
+
+function structureAccess(id: string, parts: ContextParts, run: () => Run, atSetup: AtSetup) {
   return {
     edit: (change: Parameters<Structure['edit']>[0]) => {
       if (!parts.phase) {
@@ -78,19 +106,23 @@ function structureAccess(id: string, parts: ContextParts, run: () => Run) {
       }
       parts.structure.edit(change, id, parts.phase);
     },
-    addNetwork: (make: Parameters<Structure['addNetwork']>[0], { group = id } = {}) => {
-      const network = parts.structure.addNetwork(make, id, group);
-      return { execute: (inputs: never) => run().objective.runAuxiliary(network, inputs) };
-    },
+    addNetwork: atSetup(
+      'addNetwork',
+      (make: () => LayersModel, options: { readonly group?: string } = {}) => {
+        const network = parts.structure.addNetwork(make, id, options.group ?? id);
+        return { execute: (inputs: never) => run().objective.runAuxiliary(network, inputs) };
+      },
+    ),
   };
 }
 
-function tapPoints(plugin: Plugin, taps: Taps): Record<string, unknown> {
+function tapPoints(plugin: Plugin, { taps }: ContextParts, atSetup: AtSetup) {
   const points: Record<string, unknown> = {};
   for (const hook of Object.keys(HOOKS) as HookName[]) {
     const { needs }: HookRow = HOOKS[hook];
     const open = needs === undefined || declaresKind(plugin.effects, needs);
-    points[hook] = open ? taps.point(plugin.id, hook, plugin.order) : closed(hook, needs);
+    const { tap } = open ? taps.point(plugin.id, hook, plugin.order) : closed(hook, needs);
+    points[hook] = { tap: atSetup(`hooks.${hook}.tap`, tap) };
   }
   return points;
 }

@@ -11,7 +11,7 @@ import type { RawBatch, Source } from '@espalier/data';
 
 /** Example-weighted metrics of a source: `loss`, the losses' own, and plugins'. */
 export async function evaluate(run: Run, source: Source): Promise<Record<string, number>> {
-  const sums = new Map<string, number>();
+  const sums = new Map<string, Sum>();
   let weight = 0;
   const stream = keyedStream(run.seed, 'evaluate');
   for await (const raw of source.iterate({ epoch: 0, skip: 0, stream })) {
@@ -22,10 +22,18 @@ export async function evaluate(run: Run, source: Source): Promise<Record<string,
     }
   }
   if (weight === 0) throw nothingToEvaluate();
-  return Object.fromEntries([...sums].map(([name, sum]) => [name, sum / weight]));
+  return Object.fromEntries(
+    [...sums].map(([name, { sum, weight }]) => [name, sum / (weight || 1)]),
+  );
 }
 
-async function addBatch(run: Run, raw: RawBatch, sums: Map<string, number>): Promise<number> {
+/** Of one metric; a plugin may give it for some batches only. */
+interface Sum {
+  readonly sum: number;
+  readonly weight: number;
+}
+
+async function addBatch(run: Run, raw: RawBatch, sums: Map<string, Sum>): Promise<number> {
   const batch = await toBatch(raw, 'evaluate', run.batchSpec);
   const values = new Map<string, Tensor1D>();
   const packed = tf.tidy(() => {
@@ -35,7 +43,10 @@ async function addBatch(run: Run, raw: RawBatch, sums: Map<string, number>): Pro
   });
   const numbers = await packed.data();
   packed.dispose();
-  [...values.keys()].forEach((name, i) => sums.set(name, (sums.get(name) ?? 0) + numbers[i]!));
+  [...values.keys()].forEach((name, i) => {
+    const { sum, weight } = sums.get(name) ?? { sum: 0, weight: 0 };
+    sums.set(name, { sum: sum + numbers[i]!, weight: weight + batch.weightSum });
+  });
   return batch.weightSum;
 }
 
@@ -43,15 +54,15 @@ function collect(run: Run, batch: Batch, values: Map<string, Tensor1D>): void {
   const { network, taps, losses, features } = run;
   const forward = network.execute(batch.inputs, { training: false, features, writes: 'discard' });
   const names = Object.keys(losses);
+  const metric = (name: string, value: Tensor1D) => addMetric(values, batch, name, value);
   for (const name of names) {
     const [output, target] = [forward.outputs[name]!, batch.targets[name]!];
     const prefix = names.length === 1 ? '' : `${name}/`;
-    values.set(`${prefix}loss`, losses[name]!.perExample(output, target));
-    for (const [metric, value] of Object.entries(losses[name]!.metrics(output, target))) {
-      values.set(prefix + metric, value);
+    metric(`${prefix}loss`, losses[name]!.perExample(output, target));
+    for (const [each, value] of Object.entries(losses[name]!.metrics(output, target))) {
+      metric(prefix + each, value);
     }
   }
-  const metric = (name: string, value: Tensor1D) => addMetric(values, batch, name, value);
   taps.call('evaluate', { ...forward, batch, targets: batch.targets, metric });
 }
 
@@ -61,15 +72,15 @@ function addMetric(
   name: string,
   value: Tensor1D,
 ): void {
-  if (value.rank === 1 && value.size === batch.size && !values.has(name)) {
-    values.set(name, value);
+  if (value?.rank === 1 && value.size === batch.size && !values.has(name)) {
+    values.set(name, tf.cast(value, 'float32'));
     return;
   }
   throw new EspalierError('evaluate/metric', {
     problem: values.has(name)
       ? `there is already a metric '${name}'`
       : `the metric '${name}' must have one value per example: [${batch.size}]`,
-    received: value.shape,
+    received: value,
   });
 }
 

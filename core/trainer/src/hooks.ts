@@ -103,7 +103,7 @@ export const HOOKS = {
     phase: 'step',
     nested: false,
     needs: 'batch',
-    doc: 'Changes a micro-batch once, before anything sees it (augmentation). Return the batch; dispose what you replace.',
+    doc: 'Changes a micro-batch once, before anything sees it (augmentation). Return the batch; the trainer disposes what was replaced.',
   },
   beforeStep: {
     kind: 'async',

@@ -56,8 +56,11 @@ export class Ledger {
       }
       this.#terms[index] = patch(this.#terms[index]!);
     };
+    const soFar = () => [...this.#terms];
     return {
-      terms: this.#terms,
+      get terms() {
+        return soFar();
+      },
       add: (name, value, options = {}) => {
         if (!mayAdd) throw undeclared(`add the loss term '${name}'`, 'loss', 'add');
         this.#add(owner, name, value, options);
@@ -93,6 +96,12 @@ export class Ledger {
     }
     checkScalar(full, value);
     checkWeight(full, weight);
+    if (trains !== undefined && !Array.isArray(trains)) {
+      throw new EspalierError('ledger/trains', {
+        problem: `loss term '${full}': trains must be a list of parameter groups`,
+        received: trains,
+      });
+    }
     this.#terms.push({ owner, name: full, value, weight, ...(trains && { trains }) });
   }
 
@@ -110,10 +119,11 @@ export class Ledger {
 }
 
 function checkScalar(name: string, value: unknown): void {
-  if (value instanceof tf.Tensor && value.size === 1 && value.rank === 0) return;
+  const isScalar = value instanceof tf.Tensor && value.rank === 0 && value.dtype === 'float32';
+  if (isScalar && !value.isDisposed) return;
   throw new EspalierError('ledger/not-a-scalar', {
-    problem: `loss term '${name}' must be a scalar tensor`,
-    received: value instanceof tf.Tensor ? `a tensor of shape [${value.shape.join(', ')}]` : value,
+    problem: `loss term '${name}' must be a live float32 scalar`,
+    received: value,
     fix: 'Reduce per-example values with mean(…) of the loss context.',
   });
 }

@@ -19,6 +19,7 @@ export function mismatches(
     ...differs('versions', saved.versions, now.versions),
     ...differs('seed', saved.seed, now.seed),
     ...(now.data === null ? [] : differs('data', saved.data, now.data)),
+    ...differs('training', saved.training, now.training),
     ...modelMismatch(saved, now),
   ];
 }

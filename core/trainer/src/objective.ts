@@ -5,6 +5,7 @@ import { EspalierError, suggest } from '@espalier/errors';
 import { Ledger } from './ledger.js';
 import type { LedgerView, Term } from './ledger.js';
 import type { Loss } from '@espalier/losses';
+import { valueAndGradients } from '@espalier/model';
 import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from './parameter-set.js';
 import { keyedStream } from '@espalier/data';
@@ -54,7 +55,12 @@ interface Evaluation {
   readonly substitute: ReadonlyMap<string, Tensor>;
   readonly writes: Writes;
   readonly random: (layer: string) => Draw;
+  /** How many evaluations it runs inside of. */
+  readonly depth: number;
 }
+
+/** Deeper than any method goes: a tap that evaluates the objective in every evaluation has no end. */
+const DEEPEST = 16;
 
 /**
  * The composed step as a value: the whole loss that all plugins together define, at any parameters.
@@ -114,27 +120,21 @@ export class Objective {
     const paths = parameters.trainable;
     const xs = paths.map((path) => evaluation.substitute.get(path) ?? parameters.value(path));
     let ledger!: Ledger;
-    let values!: Scalar[];
     let here!: string;
-    const { value, grads } = tf.engine().gradients(
-      () => {
-        ledger = this.#run(batch, evaluation);
-        values = ledger.terms.map((term) => tf.keep(tf.clone(term.value)));
-        here = route ?? routeOf(ledger.terms.find(wanted));
-        return tf.clone(ledger.total((term) => wanted(term) && routeOf(term) === here));
-      },
-      xs,
-      undefined,
-      true,
-    );
+    const { value, beside, gradients } = valueAndGradients(() => {
+      ledger = this.#run(batch, evaluation);
+      here = route ?? routeOf(ledger.terms.find(wanted));
+      const total = ledger.total((term) => wanted(term) && routeOf(term) === here);
+      return { value: total, beside: ledger.terms.map((term) => term.value) };
+    }, xs);
     const groups = here === EVERYTHING ? parameters.groups : (JSON.parse(here) as string[]);
-    this.#checkGroups(groups);
+    this.#checkGroups(groups, ledger.terms);
     const reached = paths
-      .map((path, i) => [path, grads[i]] as const)
-      .filter(([path, grad]) => grad && groups.includes(parameters.groupOf(path)));
+      .map((path, i) => [path, gradients[i]] as const)
+      .filter(([path, gradient]) => gradient && groups.includes(parameters.groupOf(path)));
     return {
-      value: value as Scalar,
-      values: values.map(release),
+      value,
+      values: beside,
       terms: ledger.terms.map(({ name, weight }) => ({ name, weight })),
       routes: new Set([here, ...ledger.terms.filter(wanted).map(routeOf)]),
       gradients: Object.fromEntries(reached) as NamedTensors,
@@ -179,7 +179,9 @@ export class Objective {
     const salt = options.rng === 'fresh' ? this.#nextFresh() : 'replay';
     const random = (layer: string) =>
       lazily(() => keyedStream(seed, 'forward', batch.key, salt, layer));
-    return { substitute: new Map(Object.entries(options.params ?? {})), writes, random };
+    const depth = (this.#current?.depth ?? -1) + 1;
+    if (depth > DEEPEST) throw endless();
+    return { substitute: new Map(Object.entries(options.params ?? {})), writes, random, depth };
   }
 
   /** Counts from 0 in every step, so that a resumed run draws the same. */
@@ -193,12 +195,13 @@ export class Objective {
     for (const path of Object.keys(params)) this.parts.parameters.groupOf(path);
   }
 
-  #checkGroups(groups: readonly string[]): void {
+  #checkGroups(groups: readonly string[], terms: readonly Term[]): void {
     const known = this.parts.parameters.groups;
     const unknown = groups.find((group) => !known.includes(group));
     if (unknown === undefined) return;
+    const term = terms.find(({ trains }) => trains?.includes(unknown))?.name;
     throw new EspalierError('ledger/unknown-group', {
-      problem: `a loss term trains the group '${unknown}', which has no parameters`,
+      problem: `the loss term '${term}' trains the group '${unknown}', which has no parameters`,
       fix: suggest(unknown, known),
     });
   }
@@ -230,8 +233,22 @@ function addTaskTerms(
   }
 }
 
+function endless(): EspalierError {
+  return new EspalierError('objective/endless', {
+    problem: `${DEEPEST} evaluations of the objective run inside each other: a 'targets' or 'loss' tap evaluates it every time`,
+    fix: 'Evaluate it in beforeStep, or skip the nested call with a flag.',
+  });
+}
+
 /** The mean over examples by weight; 0 where every example is masked out. */
-export function weightedMean(values: Tensor1D, { weights, weightSum }: Batch): Scalar {
+export function weightedMean(values: Tensor1D, { weights, weightSum, size }: Batch): Scalar {
+  if (values.rank !== 1 || values.size !== size) {
+    throw new EspalierError('ledger/per-example', {
+      problem: `the mean over examples wants one value per example: [${size}]`,
+      received: values,
+      fix: 'Reduce the other axes first, e.g. tf.mean(values, -1).',
+    });
+  }
   if (!weights) return tf.mean(values);
   return tf.div(tf.sum(tf.mul(values, weights)), weightSum || 1);
 }
@@ -245,13 +262,6 @@ function sumByPath(parts: readonly NamedTensors[]): NamedTensors {
       return [path, found.length === 1 ? found[0]! : tf.addN(found)];
     }),
   );
-}
-
-/** Puts a kept tensor back under the care of the scope around it. */
-function release<T extends Tensor>(kept: T): T {
-  const copy = tf.clone(kept);
-  kept.dispose();
-  return copy;
 }
 
 /** Most layers draw nothing: their stream is made at the first draw. */

@@ -28,24 +28,27 @@ export interface Placed<T> {
  * Sorts by `before`/`after`; what no constraint orders goes by id, so the result does not depend on
  * how a preset happens to be written. Items of one id keep the order given.
  *
- * @param known Every plugin id of the run; an id outside it is an error with a suggestion.
+ * @param plugins All of the run: what one without an item wishes still orders those around it, and
+ *   any other id is an error with a suggestion.
  * @param what  Names the list in errors: `plugins`, or a hook.
  * @throws EspalierError `order/unknown-id`, `order/missing`, `order/cycle` (shows the path).
  */
 export function sortByOrder<T extends Ordered>(
   items: readonly T[],
-  known: readonly string[],
+  plugins: readonly Ordered[],
   what: string,
 ): readonly Placed<T>[] {
+  const known = plugins.map(({ id }) => id);
   for (const item of items) checkIds(item, known, what);
-  const edges = items.flatMap((item) => edgesOf(item));
+  const edges = [...plugins, ...items].flatMap((item) => edgesOf(item));
   const waiting = [...items].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   const placed: Placed<T>[] = [];
   while (waiting.length > 0) {
-    const next = waiting.find(
-      (item) => !edges.some(([a, b]) => b === item.id && waiting.some((w) => w.id === a)),
-    );
-    if (!next) throw cycle(waiting, edges, what);
+    const next = waiting.find((item) => {
+      const before = allBefore(item.id, edges);
+      return !waiting.some(({ id }) => before.has(id));
+    });
+    if (!next) throw cycle(waiting[0]!.id, edges, what);
     waiting.splice(waiting.indexOf(next), 1);
     placed.push({ item: next, because: reasons(next, edges, known) });
   }
@@ -74,16 +77,23 @@ function checkIds({ id, order }: Ordered, known: readonly string[], what: string
   }
 }
 
-function cycle(waiting: readonly Ordered[], edges: readonly Edge[], what: string): EspalierError {
-  const ids = new Set(waiting.map((item) => item.id));
-  const path = [waiting[0]!.id];
+/** Every id that must come before `id`, directly or through others. */
+function allBefore(id: string, edges: readonly Edge[], found = new Set<string>()): Set<string> {
+  for (const [a, b] of edges) {
+    if (b === id && !found.has(a)) allBefore(a, edges, found.add(a));
+  }
+  return found;
+}
+
+function cycle(start: string, edges: readonly Edge[], what: string): EspalierError {
+  const inLoop = [...allBefore(start, edges), start].filter((id) => allBefore(id, edges).has(id));
+  const path = [inLoop[0]!];
   for (;;) {
-    const last = path[path.length - 1]!;
-    const previous = edges.find(([a, b]) => b === last && ids.has(a))![0];
-    const start = path.indexOf(previous);
+    const [previous] = edges.find(([a, b]) => b === path.at(-1) && inLoop.includes(a))!;
+    const first = path.indexOf(previous);
     path.push(previous);
-    if (start >= 0) {
-      const loop = path.slice(start).reverse().join(' → ');
+    if (first >= 0) {
+      const loop = path.slice(first).reverse().join(' → ');
       return new EspalierError('order/cycle', {
         problem: `${what}: the plugins' order is a cycle: ${loop}`,
         fix: 'Remove one of these before/after wishes.',

@@ -7,7 +7,7 @@ import { EspalierError } from '@espalier/errors';
  * @throws EspalierError `plugin/disposed`, naming the tensor.
  */
 export function checkNotDisposed(argument: unknown): void {
-  const name = disposedIn(argument, 2);
+  const name = disposedIn(argument);
   if (name === undefined) return;
   throw new EspalierError('plugin/disposed', {
     problem: `this tap disposed the tensor '${name}', which it does not own`,
@@ -16,17 +16,17 @@ export function checkNotDisposed(argument: unknown): void {
 }
 
 /** The name of a disposed tensor in the argument, its records, and the batches of its window. */
-function disposedIn(holder: unknown, depth: number): string | undefined {
+function disposedIn(holder: unknown): string | undefined {
   for (const key in holder as Record<string, unknown>) {
     const value = (holder as Record<string, unknown>)[key];
     if (value instanceof Tensor) {
       if (value.isDisposed) return key;
-    } else if (depth > 0 && HOLDERS.has(key)) {
-      const found = disposedIn(value, depth - 1);
+    } else if (HOLDERS.has(key) || Array.isArray(holder)) {
+      const found = disposedIn(value);
       if (found !== undefined) return found;
     }
   }
   return undefined;
 }
 
-const HOLDERS = new Set(['inputs', 'targets', 'outputs', 'features', 'window', 'batch', '0']);
+const HOLDERS = new Set(['inputs', 'targets', 'outputs', 'features', 'window', 'batch']);

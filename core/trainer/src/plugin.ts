@@ -1,5 +1,6 @@
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { z } from 'zod';
 import type { ZodType, input, output } from 'zod';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
@@ -88,6 +89,8 @@ export interface BaseContext<E extends Effects> {
   group(name: string, belongs: (path: string) => boolean): void;
   /** Binds a service to a token; made once, when first asked for. */
   provide<T>(token: Token<T>, make: () => T): void;
+  /** Says that the run must provide a service: without one, no session is created. */
+  needs(token: Token<unknown>): void;
   /** Gets a service; inside taps and services, not during `apply` (others may still provide it). */
   get<T>(token: Token<T>): T;
   has(token: Token<unknown>): boolean;
@@ -183,6 +186,13 @@ export function definePlugin<S extends ZodType, const E extends Effects = Record
   return Object.assign(factory, { definition });
 }
 
+const ids = z.array(z.string()).optional();
+const pluginShape = z.looseObject({
+  id: z.string().regex(/^(?!task$)[\w.-]+$/, "must be kebab-case, and not 'task'"),
+  effects: z.record(z.string(), z.enum(['add', 'transform', 'own'])),
+  order: z.strictObject({ before: ids, after: ids, requires: ids, optional: ids }),
+});
+
 /** Refuses what is no plugin, plugins for another API version, and two of one id. */
 export function checkPlugins(plugins: readonly Plugin[]): void {
   const seen = new Set<string>();
@@ -194,19 +204,21 @@ export function checkPlugins(plugins: readonly Plugin[]): void {
         fix: 'Call the factory: plugins: [multiExit({ … })].',
       });
     }
-    if (plugin.apiVersion !== API_VERSION) {
+    const { id, version, apiVersion } = plugin;
+    if (apiVersion !== API_VERSION) {
       throw new EspalierError('plugin/api-version', {
-        problem: `plugin '${plugin.id}' ${plugin.version} is written for plugin API ${plugin.apiVersion}; this core speaks ${API_VERSION}`,
-        received: plugin.apiVersion,
+        problem: `plugin '${id}' ${version} is written for plugin API ${apiVersion}; this core speaks ${API_VERSION}`,
+        received: apiVersion,
         fix: 'Install a release of the plugin made for this core.',
       });
     }
-    if (seen.has(plugin.id)) {
+    parseOptions(`plugin '${id}'`, pluginShape, plugin);
+    if (seen.has(id)) {
       throw new EspalierError('plugin/duplicate', {
-        problem: `two plugins have the id '${plugin.id}'`,
-        fix: `Give one another id: factory(options, { id: '${plugin.id}-2' }).`,
+        problem: `two plugins have the id '${id}'`,
+        fix: `Give one another id: factory(options, { id: '${id}-2' }).`,
       });
     }
-    seen.add(plugin.id);
+    seen.add(id);
   }
 }

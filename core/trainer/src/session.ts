@@ -1,66 +1,30 @@
 import { backendNames, useBackend } from '@espalier/backend';
-import type { BackendInfo, UseBackendOptions } from '@espalier/backend';
+import type { BackendInfo } from '@espalier/backend';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import { toBatch, toInputs } from './batches.js';
 import type { CheckpointStore } from '@espalier/checkpoint';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError, parseOptions } from '@espalier/errors';
 import { evaluate, predict } from './evaluation.js';
 import type { StepLog } from './hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
-import type { Loss } from '@espalier/losses';
 import { buildModel, graphOf, keepOutputs } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
-import type { Transform } from '@espalier/optim';
-import type { Plugin } from './plugin.js';
-import type { Preset, ResolveOptions } from './preset/index.js';
+import type { Run } from './run.js';
+import { checkConfig, checkSource } from './session-config.js';
+import type { CheckpointOptions, SessionConfig } from './session-config.js';
 import { assemble } from './setup.js';
 import type { Assembled } from './setup.js';
 import { restore, snapshot } from './snapshot.js';
 import type { LoadOptions } from './snapshot.js';
 import type { RawBatch, Source } from '@espalier/data';
-import type { ModelSource } from './structure.js';
 import type { Telemetry } from '@espalier/telemetry';
 import { fit, trainStep } from './trainer.js';
 import type { FitOptions, FitResult } from './trainer.js';
-
-/** When and where checkpoints go. */
-export interface CheckpointOptions {
-  readonly store: CheckpointStore;
-  /** Every so many optimizer steps. */
-  readonly everySteps?: number;
-  /** Every so many epochs; default 1. */
-  readonly everyEpochs?: number;
-  /** How many to keep; default 2. */
-  readonly keep?: number;
-}
-
-/** All that defines a run. */
-export interface SessionConfig extends ResolveOptions {
-  /** The model, or better a function that makes it: then initial weights come from `seed`. */
-  readonly model: ModelSource;
-  /** The task's loss, or one per output by name. */
-  readonly loss: Loss | Readonly<Record<string, Loss>>;
-  /** One transform, or one per parameter group. */
-  readonly optimizer: Transform | Readonly<Record<string, Transform>>;
-  readonly plugins?: readonly Plugin[];
-  /** Plugins as data; instead of `plugins`. */
-  readonly preset?: Preset;
-  readonly train?: Source;
-  readonly validation?: Source;
-  /** Default 0. */
-  readonly seed?: number;
-  /** Micro-batches per optimizer step; default 1. */
-  readonly accumulate?: number;
-  /** Steps between `step` events; default 50. */
-  readonly logInterval?: number;
-  readonly checkpoint?: CheckpointOptions;
-  /** The backend in use, or how to choose one; default: the current one, else the best there is. */
-  readonly backend?: BackendInfo | UseBackendOptions;
-}
+import { z } from 'zod';
 
 /**
  * Sets a run up: resolves the preset, sorts and applies the plugins, edits the model.
@@ -77,12 +41,7 @@ export interface SessionConfig extends ResolveOptions {
  * await session.dispose();
  */
 export async function createSession(config: SessionConfig): Promise<Session> {
-  if (config.plugins && config.preset) {
-    throw new EspalierError('session/option', {
-      problem: 'plugins and preset exclude each other',
-      fix: 'Put the plugins into the preset, or resolve it yourself.',
-    });
-  }
+  checkConfig(config);
   const backend = await chooseBackend(config.backend);
   return new Session(config, await assemble(config, backend));
 }
@@ -99,6 +58,9 @@ async function chooseBackend(given: SessionConfig['backend']): Promise<BackendIn
 export class Session {
   /** Whether the store's checkpoints are this run's: it loaded or wrote them. */
   #ownsStore = false;
+  /** What changes the run at this moment. */
+  #busy: string | undefined;
+  #disposal: Promise<void> | undefined;
 
   constructor(
     private readonly config: SessionConfig,
@@ -140,63 +102,72 @@ export class Session {
    */
   async fit(options: FitOptions): Promise<FitResult> {
     const train = this.#source('train');
-    if (this.config.checkpoint && !this.#ownsStore) await refuseOccupied(this.config.checkpoint);
-    this.#ownsStore = true;
-    return fit(this.assembled.run, train, options);
+    parseOptions('session.fit', fitShape, options);
+    return this.#alone('fit', async () => {
+      if (this.config.checkpoint && !this.#ownsStore) await refuseOccupied(this.config.checkpoint);
+      this.#ownsStore = true;
+      return fit(this.#run, train, options);
+    });
   }
 
   /** One optimizer step on one's own batches, for loops of one's own. The caller keeps the tensors. */
   step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
-    return trainStep(this.assembled.run, 'x' in batches ? [batches] : batches);
+    const window = Array.isArray(batches)
+      ? (batches as readonly RawBatch[])
+      : [batches as RawBatch];
+    return this.#alone('step', () => trainStep(this.#run, window));
   }
 
   /** Example-weighted metrics; default: the validation source. */
   evaluate(source: Source = this.#source('validation')): Promise<Record<string, number>> {
-    return evaluate(this.assembled.run, source);
+    checkSource('session.evaluate', source);
+    return evaluate(this.#run, source);
   }
 
   /** Outputs by name for any number of examples. The caller owns them. */
-  predict(x: RawBatch['x'], { batchSize = 128 } = {}): Promise<NamedTensors> {
-    const { run } = this.assembled;
-    return predict(run, toInputs(x, run.network.inputNames), batchSize);
+  async predict(x: RawBatch['x'], { batchSize = 128 } = {}): Promise<NamedTensors> {
+    parseOptions('session.predict', predictShape, { batchSize });
+    return predict(this.#run, toInputs(x, this.#run.network.inputNames), batchSize);
   }
 
   /** Checks and names a batch for {@link objective}. `key` names its random draws. */
   batch(raw: RawBatch, key: Batch['key']): Promise<Batch> {
-    return toBatch(raw, key, this.assembled.run.batchSpec);
+    return toBatch(raw, key, this.#run.batchSpec);
   }
 
   /** The whole loss that all plugins together define, at any parameters. Synchronous. */
   objective(batch: Batch, options?: ObjectiveOptions): Scalar {
-    return this.assembled.run.objective.evaluate(batch, options);
+    return this.#run.objective.evaluate(batch, options);
   }
 
   /** Loss and gradients at any parameters. Synchronous; the caller owns the tensors. */
   gradients(batch: Batch, options?: ObjectiveOptions): Gradients {
-    return this.assembled.run.objective.gradients(batch, options);
+    return this.#run.objective.gradients(batch, options);
   }
 
   /** Live parameters by path; never dispose them. */
   parameters(): NamedTensors {
-    return this.assembled.run.parameters.values();
+    return this.#run.parameters.values();
   }
 
   /** Lets plugins change the trained model's structure; slots of unchanged parameters are kept. */
   async transform(): Promise<void> {
     const { run, parts } = this.assembled;
-    parts.phase = 'transform';
-    try {
-      await run.taps.fire('transform', { clock: run.clock });
-    } finally {
-      parts.phase = undefined;
-      run.initSlots(run.slots);
-    }
+    await this.#alone('transform', async () => {
+      parts.phase = 'transform';
+      try {
+        await run.taps.fire('transform', { clock: run.clock });
+      } finally {
+        parts.phase = undefined;
+        run.initSlots(run.slots);
+      }
+    });
   }
 
   /** Writes a checkpoint into the configured store (or another); gives back its name. */
   async save(store: CheckpointStore | undefined = this.config.checkpoint?.store): Promise<string> {
-    const name = await snapshot(this.assembled, this.config, mustHave(store));
-    this.#ownsStore = true;
+    const name = await snapshot(this.#live, this.config, mustHave(store));
+    this.#ownsStore ||= this.#isOwn(store);
     this.telemetry.emit('checkpoint', { name, step: this.clock.step });
     return name;
   }
@@ -211,9 +182,11 @@ export class Session {
     store = this.config.checkpoint?.store,
     ...options
   }: LoadOptions = {}): Promise<boolean> {
-    const found = await restore(this.assembled, this.config, mustHave(store), options);
-    this.#ownsStore ||= found;
-    return found;
+    return this.#alone('load', async () => {
+      const found = await restore(this.#live, this.config, mustHave(store), options);
+      this.#ownsStore ||= found && this.#isOwn(store);
+      return found;
+    });
   }
 
   /**
@@ -221,13 +194,13 @@ export class Session {
    * The caller owns it.
    */
   export({ outputs }: { readonly outputs?: readonly string[] } = {}): LayersModel {
-    const { structure } = this.assembled.run;
+    const { structure } = this.#run;
     return buildModel(keepOutputs(graphOf(structure.layersModel), outputs ?? structure.ownOutputs));
   }
 
   /** Plugins in order, hooks, parameters, services, manifest, cost of every tap: plain data. */
   inspect(): Inspection {
-    return inspect(this.assembled);
+    return inspect(this.#live);
   }
 
   /** The same as text: who taps a hook (or every hook), in which order and why. */
@@ -236,8 +209,36 @@ export class Session {
   }
 
   /** Tears plugins down in reverse order and frees what the session owns. */
-  dispose(): Promise<void> {
-    return this.assembled.teardown();
+  async dispose(): Promise<void> {
+    if (this.#busy) throw busy('dispose', this.#busy);
+    return (this.#disposal ??= this.assembled.teardown());
+  }
+
+  get #live(): Assembled {
+    if (!this.#disposal) return this.assembled;
+    throw new EspalierError('session/disposed', {
+      problem: 'this session is disposed',
+      fix: 'Make a new one; load() goes on from a checkpoint.',
+    });
+  }
+
+  get #run(): Run {
+    return this.#live.run;
+  }
+
+  /** Does what changes the run; one at a time. */
+  async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (this.#busy) throw busy(what, this.#busy);
+    this.#busy = what;
+    try {
+      return await work();
+    } finally {
+      this.#busy = undefined;
+    }
+  }
+
+  #isOwn(store: CheckpointStore | undefined): boolean {
+    return store?.location === this.config.checkpoint?.store.location;
   }
 
   #source(which: 'train' | 'validation'): Source {
@@ -248,6 +249,23 @@ export class Session {
       fix: `Pass ${which}: arraySource({ … }) to createSession.`,
     });
   }
+}
+
+const fitShape = z.strictObject({
+  epochs: z.int().nonnegative(),
+  signal: z
+    .custom<AbortSignal>((value) => typeof (value as AbortSignal)?.aborted === 'boolean', {
+      message: 'must be the signal of an AbortController',
+    })
+    .optional(),
+});
+const predictShape = z.strictObject({ batchSize: z.int().positive() });
+
+function busy(what: string, under: string): EspalierError {
+  return new EspalierError('session/busy', {
+    problem: `session.${what} was called while session.${under} is under way`,
+    fix: `Await ${under} first${under === 'fit' ? '; its signal ends it early' : ''}.`,
+  });
 }
 
 async function refuseOccupied({ store }: CheckpointOptions): Promise<void> {

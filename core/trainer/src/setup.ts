@@ -4,7 +4,7 @@ import { Services } from './container.js';
 import { contextFor } from './context.js';
 import type { ContextParts } from './context.js';
 import { allows, checkEffects } from './effects.js';
-import { attribute, EspalierError } from '@espalier/errors';
+import { attribute, EspalierError, suggest } from '@espalier/errors';
 import type { HookArguments, HookName, LossContext } from './hooks.js';
 import type { Ledger } from './ledger.js';
 import { sortByOrder } from './order.js';
@@ -14,10 +14,12 @@ import type { Plugin } from './plugin.js';
 import { resolvePreset } from './preset/index.js';
 import type { ResolvedPreset } from './preset/index.js';
 import { Run } from './run.js';
-import type { SessionConfig } from './session.js';
+import { isTransform } from './session-config.js';
+import type { SessionConfig } from './session-config.js';
 import { byGroup } from '@espalier/optim';
 import type { Transform } from '@espalier/optim';
 import { checkLosses } from '@espalier/losses';
+import type { Loss } from '@espalier/losses';
 import { Structure } from './structure.js';
 import { Taps } from './taps.js';
 import { Telemetry } from '@espalier/telemetry';
@@ -41,21 +43,20 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
   const resolved = await resolvePreset(config.preset ?? config.plugins ?? [], config);
   checkPlugins(resolved.plugins);
   checkEffects(resolved.plugins);
-  const ids = resolved.plugins.map((plugin) => plugin.id);
-  const order = sortByOrder<Plugin>(resolved.plugins, ids, 'plugins');
+  const order = sortByOrder<Plugin>(resolved.plugins, resolved.plugins, 'plugins');
   const structure = await Structure.create(config.model, seed);
   const parts = contextParts(config, structure, order);
   const teardown = () => tearDown(parts);
   try {
     resolved.bindings.forEach(({ token, make }) => parts.services.bind(token, make));
     for (const { item } of order) await applyPlugin(item, parts);
-    parts.taps.seal(ids);
+    parts.taps.seal(resolved.plugins);
     parts.services.open();
     parts.phase = undefined;
     parts.run = makeRun(config, parts);
     return { run: parts.run, parts, resolved, order, backend, teardown };
   } catch (error) {
-    await teardown();
+    await teardown().catch(() => undefined); // the first error is the one to see
     throw error;
   }
 }
@@ -122,8 +123,8 @@ function makeRun(config: SessionConfig, parts: ContextParts): Run {
     ...parts,
     losses,
     optimizer: optimizerOf(config.optimizer, structure),
-    accumulate: positive('accumulate', config.accumulate ?? 1),
-    logInterval: positive('logInterval', config.logInterval ?? 50),
+    accumulate: config.accumulate ?? 1,
+    logInterval: config.logInterval ?? 50,
     validation: config.validation,
   });
   run.initSlots();
@@ -131,33 +132,34 @@ function makeRun(config: SessionConfig, parts: ContextParts): Run {
 }
 
 function lossesOf({ loss }: SessionConfig, outputs: readonly string[]) {
-  return 'perExample' in loss && typeof loss.perExample === 'function'
-    ? { [outputs[0]!]: loss as never }
-    : (loss as never);
+  if (typeof loss.perExample !== 'function') return loss as Readonly<Record<string, Loss>>;
+  if (outputs.length === 1) return { [outputs[0]!]: loss as Loss };
+  throw new EspalierError('session/loss', {
+    problem: `the model has the outputs '${outputs.join("', '")}', so it must be said which the loss is of`,
+    received: loss,
+    fix: `Give a loss per output that has targets: { ${outputs[0]}: crossEntropy() }.`,
+  });
 }
 
 function optimizerOf(optimizer: SessionConfig['optimizer'], structure: Structure): Transform {
-  if (typeof (optimizer as Transform).update === 'function') return optimizer as Transform;
-  return byGroup(optimizer as Record<string, Transform>, (path) =>
-    structure.parameters.groupOf(path),
-  );
-}
-
-function positive(field: string, value: number): number {
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new EspalierError('session/option', {
-    problem: `${field} must be a positive integer`,
-    received: value,
+  if (isTransform(optimizer)) return optimizer;
+  const { groups } = structure.parameters;
+  const unknown = Object.keys(optimizer).find((group) => !groups.includes(group));
+  if (unknown === undefined)
+    return byGroup(optimizer, (path) => structure.parameters.groupOf(path));
+  throw new EspalierError('optim/unknown-group', {
+    problem: `there is an optimizer for the group '${unknown}', which has no parameters`,
+    fix: suggest(unknown, groups),
   });
 }
 
 async function tearDown({ teardowns, services, structure, run }: ContextParts): Promise<void> {
-  const failures: unknown[] = [];
-  for (const undo of teardowns.splice(0).reverse()) {
+  const failures: EspalierError[] = [];
+  for (const { id, undo } of teardowns.splice(0).reverse()) {
     try {
       await undo();
     } catch (error) {
-      failures.push(error);
+      failures.push(attribute(error, { plugin: id, hook: 'teardown' }));
     }
   }
   await services.close();
@@ -165,7 +167,7 @@ async function tearDown({ teardowns, services, structure, run }: ContextParts): 
   else structure.dispose();
   if (failures.length > 0) {
     throw new EspalierError('session/teardown', {
-      problem: `${failures.length} plugin(s) failed to tear down; the others did`,
+      problem: `all was torn down, but: ${failures.map(({ message }) => message).join('; ')}`,
       cause: failures[0],
     });
   }

@@ -3,15 +3,16 @@ import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from './batch.js';
 import { loadLatest, readTensors, saveCheckpoint, toTensor } from '@espalier/checkpoint';
 import type { Checkpoint, CheckpointStore } from '@espalier/checkpoint';
-import { EspalierError } from '@espalier/errors';
+import { attribute, EspalierError, suggest } from '@espalier/errors';
 import type { EpochResult } from './hooks.js';
 import { graphOf } from '@espalier/model';
 import { mismatches } from './mismatch.js';
 import type { Slots, Transform } from '@espalier/optim';
 import type { SavedState, StateContract } from './plugin.js';
+import { isPlain } from './preset/canonical.js';
 import type { Manifest } from './preset/index.js';
 import type { Run, RunClock } from './run.js';
-import type { SessionConfig } from './session.js';
+import type { SessionConfig } from './session-config.js';
 import type { Assembled } from './setup.js';
 import type { EditRecord } from './structure.js';
 
@@ -26,6 +27,8 @@ export interface RunManifest {
   readonly versions: { readonly tfjs: string };
   /** Fingerprint of the training data; null when the session has none. */
   readonly data: string | null;
+  /** What else makes the steps what they are, as far as it has a name. */
+  readonly training: Readonly<Record<string, unknown>>;
   /** The final topology: with the weights, the truth about the model. */
   readonly topology: unknown;
   readonly edits: readonly EditRecord[];
@@ -47,13 +50,40 @@ export async function snapshot(
   config: SessionConfig,
   store: CheckpointStore,
 ): Promise<string> {
-  const { run, parts } = assembled;
-  refuseUnresumable(run.optimizer);
-  const saved = new Map([...parts.states].map(([id, contract]) => [id, contract.save()]));
-  const tensors = await readTensors(allTensors(run, saved));
-  const manifest = await manifestOf(assembled, config, saved);
+  refuseUnresumable(assembled.run.optimizer);
+  const checkpoint = await capture(assembled, config);
+  const { clock } = checkpoint.manifest as RunManifest;
   const { keep } = config.checkpoint ?? {};
-  return saveCheckpoint(store, { manifest, tensors }, { step: run.clock.step, keep });
+  return saveCheckpoint(store, checkpoint, { step: clock.step, keep });
+}
+
+/** The state at one moment: training may go on while the device is read. */
+async function capture(assembled: Assembled, config: SessionConfig): Promise<Checkpoint> {
+  const data = await fingerprintOf(config);
+  const { run, parts } = assembled;
+  const saved = new Map(
+    [...parts.states].map(([id, contract]) => [id, calling(id, 'save', () => contract.save())]),
+  );
+  const manifest: unknown = JSON.parse(JSON.stringify(manifestOf(assembled, data, saved, config)));
+  return { manifest, tensors: await readTensors(allTensors(run, saved)) };
+}
+
+/** A plugin's part of saving and loading, its errors named after it. */
+function calling<T>(plugin: string, hook: 'save' | 'load' | 'migrate', call: () => T): T {
+  try {
+    const result = call();
+    if (hook === 'load' || isPlain(result)) return result;
+    throw new EspalierError('plugin/state', {
+      problem: `${hook} of keepState must return { json, tensors } at once`,
+      received: result,
+    });
+  } catch (error) {
+    throw attribute(error, { plugin, hook });
+  }
+}
+
+async function fingerprintOf({ train }: SessionConfig): Promise<string | null> {
+  return (await train?.fingerprint()) ?? null;
 }
 
 /** Takes over the newest good checkpoint, all or nothing; `false` when there is none. */
@@ -69,17 +99,25 @@ export async function restore(
   );
   if (!found) return false;
   const saved = found.manifest as RunManifest;
-  const now = await manifestOf(assembled, config, new Map());
+  const before = await capture(assembled, config);
+  const now = before.manifest as RunManifest;
   refuse(store, mismatches(saved, now, [...parts.states.keys()]), waive);
-  takeOver(assembled, found, saved);
+  const transformed = saved.edits.length > now.edits.length;
+  try {
+    takeOver(assembled, found, { rebuild: transformed, waive });
+  } catch (error) {
+    takeOver(assembled, before, { rebuild: transformed, waive: ['model'] });
+    throw error;
+  }
   return true;
 }
 
-async function manifestOf(
+function manifestOf(
   { run, parts, resolved, backend }: Assembled,
-  config: SessionConfig,
+  data: string | null,
   saved: ReadonlyMap<string, SavedState>,
-): Promise<RunManifest> {
+  { train }: SessionConfig,
+): RunManifest {
   const states = [...saved].map(([id, { json }]) => {
     const { version } = parts.states.get(id)!;
     return [id, { version, ...(json !== undefined && { json }) }];
@@ -92,7 +130,15 @@ async function manifestOf(
     preset: resolved.manifest,
     backend: { name: backend.backend, simd: backend.simd, threads: backend.threads },
     versions: { tfjs: tfjsVersion },
-    data: (await config.train?.fingerprint()) ?? null,
+    data,
+    training: {
+      losses: Object.fromEntries(
+        Object.entries(run.losses).map(([name, loss]) => [name, loss.name]),
+      ),
+      optimizer: { name: run.optimizer.name, slots: Object.keys(run.slots) },
+      accumulate: run.accumulate,
+      batchesPerEpoch: train?.batchesPerEpoch ?? null,
+    },
     topology: topologyOf(run),
     edits: run.structure.edits,
     slots: Object.fromEntries(
@@ -152,17 +198,22 @@ function refuse(
   });
 }
 
-function takeOver({ run, parts }: Assembled, { tensors }: Checkpoint, saved: RunManifest): void {
+function takeOver(
+  { run, parts }: Assembled,
+  { manifest, tensors }: Checkpoint,
+  { rebuild, waive }: { readonly rebuild: boolean; readonly waive: readonly string[] },
+): void {
+  const saved = manifest as RunManifest;
   const restored = tf.tidy(() =>
     Object.fromEntries([...tensors].map(([name, entry]) => [name, tf.keep(toTensor(entry))])),
   );
   try {
     const states = statesOf(parts.states, saved, restored);
-    if (saved.edits.length > run.structure.edits.length)
-      run.structure.rebuild(saved, under(restored, 'parameters/'));
-    run.parameters.assign(pick(run.parameters.paths, (path) => `parameters/${path}`, restored));
+    const values = under(restored, 'parameters/');
+    if (rebuild) run.structure.rebuild(saved, values);
+    run.parameters.assign(chosen(run.parameters.paths, values, waive));
     tf.tidy(() => run.initSlots(slotsOf(saved.slots, restored)));
-    for (const { contract, state } of states) contract.load(state);
+    for (const { id, contract, state } of states) calling(id, 'load', () => contract.load(state));
   } finally {
     tf.dispose(restored);
   }
@@ -176,14 +227,15 @@ function statesOf(
   contracts: ReadonlyMap<string, StateContract>,
   saved: RunManifest,
   restored: NamedTensors,
-): { contract: StateContract; state: SavedState }[] {
+): { id: string; contract: StateContract; state: SavedState }[] {
   return [...contracts].flatMap(([id, contract]) => {
     const entry = saved.states[id];
     if (!entry) return [];
     const state = { json: entry.json, tensors: under(restored, `states/${id}/`) };
-    if (entry.version === contract.version) return [{ contract, state }];
+    if (entry.version === contract.version) return [{ id, contract, state }];
     if (contract.migrate && entry.version < contract.version) {
-      return [{ contract, state: contract.migrate(state, entry.version) }];
+      const migrated = calling(id, 'migrate', () => contract.migrate!(state, entry.version));
+      return [{ id, contract, state: migrated }];
     }
     throw new EspalierError('checkpoint/state-version', {
       problem: `plugin '${id}' keeps state version ${contract.version} and cannot read version ${entry.version}`,
@@ -205,14 +257,18 @@ function under(tensors: NamedTensors, prefix: string): NamedTensors {
   return Object.fromEntries(mine.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }
 
-function pick(
-  paths: readonly string[],
-  key: (path: string) => string,
-  tensors: NamedTensors,
-): NamedTensors {
-  const found = paths.flatMap((path) => {
-    const tensor = tensors[key(path)];
-    return tensor ? [[path, tensor] as const] : [];
+/** The values for `paths`; only where a network may be another one, some may be missing. */
+function chosen(paths: readonly string[], values: NamedTensors, waive: readonly string[]) {
+  const missing = paths.find((path) => !values[path]);
+  if (
+    missing === undefined ||
+    waive.some((name) => name === 'model' || name.startsWith('plugin:'))
+  ) {
+    const found = paths.filter((path) => values[path]);
+    return Object.fromEntries(found.map((path) => [path, values[path]!]));
+  }
+  throw new EspalierError('checkpoint/missing', {
+    problem: `the checkpoint has no value for the parameter '${missing}'`,
+    fix: `${suggest(missing, Object.keys(values))} Use the run's own model, or load({ waive: ['model'] }) to keep the values of such parameters.`,
   });
-  return Object.fromEntries(found);
 }

@@ -51,7 +51,9 @@ export class Structure {
     const made = typeof source === 'function';
     const model = made ? await keyedBuild(seed, source) : source;
     checkModel(model);
-    return new Structure(model, made, seed);
+    return made
+      ? orDispose(model, () => new Structure(model, true, seed))
+      : new Structure(model, false, seed);
   }
 
   get network(): Network {
@@ -105,6 +107,7 @@ export class Structure {
   edit(change: ModelEdit, plugin: string, phase: EditRecord['phase']): void {
     const graph = change(graphOf(this.model));
     const edited = keyedSync(this.seed, () => buildModel(graph));
+    orDispose(edited, () => this.#checkEdited(new Network(edited).outputNames, viewOf(edited)));
     this.#replace(edited);
     this.edits.push({ plugin, phase, outputs: this.network.outputNames });
   }
@@ -117,7 +120,12 @@ export class Structure {
 
   addNetwork(make: () => LayersModel, plugin: string, group: string): Network {
     const model = keyedSync(this.seed, make, plugin);
-    const network = new Network(model, `${plugin}:`);
+    const network = orDispose(model, () => {
+      const made = new Network(model, `${plugin}:`);
+      const twice = made.parameters.find(({ path }) => this.parameters.paths.includes(path));
+      if (twice) throw nameTaken(twice.path);
+      return made;
+    });
     this.#auxiliaries.push({ network, model, group });
     this.#parameters = undefined;
     return network;
@@ -128,6 +136,19 @@ export class Structure {
     this.#auxiliaries.forEach(({ model }) => disposeModel(model));
   }
 
+  /** The losses need the user's own outputs, and some plugin asked for the features. */
+  #checkEdited(outputs: readonly string[], { layers }: ModelView): void {
+    const names = layers.map(({ name }) => name);
+    const lost =
+      this.ownOutputs.find((name) => !outputs.includes(name)) ??
+      this.features.find((name) => !names.includes(name));
+    if (lost === undefined) return;
+    throw new EspalierError('model/lost-layer', {
+      problem: `the edited model has no '${lost}', which is an output of the user's model or a feature that a plugin asked for`,
+      fix: 'Keep the name of what replaces it.',
+    });
+  }
+
   #replace(model: LayersModel): void {
     if (this.mine) disposeModel(this.model);
     this.model = model;
@@ -136,6 +157,23 @@ export class Structure {
     this.#parameters = undefined;
     this.#view = undefined;
   }
+}
+
+/** Disposes a model that turns out to be of no use. */
+function orDispose<T>(model: LayersModel, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (model instanceof LayersModel) disposeModel(model);
+    throw error;
+  }
+}
+
+function nameTaken(path: string): EspalierError {
+  return new EspalierError('model/name-taken', {
+    problem: `another network of this plugin has the parameter '${path}' already`,
+    fix: 'Give the layers of its networks names of their own.',
+  });
 }
 
 function keyedSync<T>(seed: number, make: () => T, owner = 'model'): T {

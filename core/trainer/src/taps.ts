@@ -6,7 +6,8 @@ import { HOOKS } from './hooks.js';
 import type { HookArguments, HookKind, HookName, Tap, TapPoint } from './hooks.js';
 import { checkNotDisposed } from './ownership.js';
 import { sortByOrder } from './order.js';
-import type { Order, Placed } from './order.js';
+import type { Order, Ordered, Placed } from './order.js';
+import { checkHandedOn } from './handed-on.js';
 
 /** What one tap cost so far. */
 export interface TapTrace {
@@ -72,10 +73,10 @@ export class Taps {
   }
 
   /** Sorts and registers. After this no tap can be added. */
-  seal(known: readonly string[]): void {
+  seal(plugins: readonly Ordered[]): void {
     for (const hook of Object.keys(HOOKS) as HookName[]) {
       const mine = this.#registered.filter((tap) => tap.hook === hook);
-      const sorted = sortByOrder(mine, known, `hook '${hook}'`);
+      const sorted = sortByOrder(mine, plugins, `hook '${hook}'`);
       this.#order.set(hook, sorted);
       if (sorted.length > 0) this.#hooks.set(hook, this.#register(hook, sorted));
     }
@@ -120,9 +121,9 @@ export class Taps {
       const done = measure(tap.trace);
       try {
         const result = tap.fn(this.#argument(tap, argument));
-        if (isPromise(result)) throw promiseInSyncHook(tap.hook);
+        if (isPromise(result)) throw promiseInSyncHook(tap.hook, result);
         checkNotDisposed(argument);
-        return checkReturn(tap.hook, result);
+        return checkHandedOn(tap.hook, argument, result);
       } catch (error) {
         throw attribute(error, this.#place(tap));
       } finally {
@@ -137,7 +138,7 @@ export class Taps {
       try {
         const result = await tap.fn(this.#argument(tap, argument));
         checkNotDisposed(argument);
-        return checkReturn(tap.hook, result);
+        return checkHandedOn(tap.hook, argument, result);
       } catch (error) {
         throw attribute(error, this.#place(tap));
       } finally {
@@ -157,7 +158,12 @@ export class Taps {
 
 function merge(a: Order, b: Order): Order {
   const both = (key: keyof Order) => [...(a[key] ?? []), ...(b[key] ?? [])];
-  return { before: both('before'), after: both('after'), optional: both('optional') };
+  return {
+    before: both('before'),
+    after: both('after'),
+    requires: both('requires'),
+    optional: both('optional'),
+  };
 }
 
 function measure(trace: TapTrace): () => void {
@@ -172,21 +178,14 @@ function measure(trace: TapTrace): () => void {
   };
 }
 
-function isPromise(value: unknown): boolean {
+function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | undefined)?.then === 'function';
 }
 
-function promiseInSyncHook(hook: HookName): EspalierError {
+function promiseInSyncHook(hook: HookName, promise: PromiseLike<unknown>): EspalierError {
+  promise.then(undefined, () => undefined); // this error is the one to see
   return new EspalierError('hooks/promise', {
-    problem: `'${hook}' is synchronous (it runs inside the gradient), but its tap returned a Promise`,
-    fix: `Make the tap a plain function; asynchronous work goes to beforeStep or afterStep.`,
-  });
-}
-
-function checkReturn(hook: HookName, result: unknown): unknown {
-  if (!HOOKS[hook].kind.endsWith('waterfall') || result !== undefined) return result;
-  throw new EspalierError('hooks/no-return', {
-    problem: `'${hook}' hands a value from tap to tap, but its tap returned nothing`,
-    fix: 'Return the argument, changed or not.',
+    problem: `'${hook}' is synchronous, but its tap returned a Promise`,
+    fix: 'Make the tap a plain function; asynchronous work goes to beforeStep or afterStep.',
   });
 }

@@ -1,0 +1,117 @@
+import type { BackendInfo, UseBackendOptions } from '@espalier/backend';
+import type { CheckpointStore } from '@espalier/checkpoint';
+import type { Source } from '@espalier/data';
+import { EspalierError, parseOptions } from '@espalier/errors';
+import type { Loss } from '@espalier/losses';
+import type { Transform } from '@espalier/optim';
+import { z } from 'zod';
+import type { Plugin } from './plugin.js';
+import { isPlain } from './preset/canonical.js';
+import type { PresetSource, ResolveOptions } from './preset/index.js';
+import type { ModelSource } from './structure.js';
+
+/** When and where checkpoints go. */
+export interface CheckpointOptions {
+  readonly store: CheckpointStore;
+  /** Every so many optimizer steps. */
+  readonly everySteps?: number;
+  /** Every so many epochs; default 1. */
+  readonly everyEpochs?: number;
+  /** How many to keep; default 2. */
+  readonly keep?: number;
+}
+
+/** All that defines a run. */
+export interface SessionConfig extends ResolveOptions {
+  /** The model, or better a function that makes it: then initial weights come from `seed`. */
+  readonly model: ModelSource;
+  /** The task's loss, or one per output by name. */
+  readonly loss: Loss | Readonly<Record<string, Loss>>;
+  /** One transform, or one per parameter group. */
+  readonly optimizer: Transform | Readonly<Record<string, Transform>>;
+  readonly plugins?: readonly Plugin[];
+  /** Plugins as data; instead of `plugins`: a preset, or `'@scope/pkg#export'` where one is. */
+  readonly preset?: PresetSource;
+  readonly train?: Source;
+  readonly validation?: Source;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Micro-batches per optimizer step; default 1. */
+  readonly accumulate?: number;
+  /** Steps between `step` events; default 50. */
+  readonly logInterval?: number;
+  readonly checkpoint?: CheckpointOptions;
+  /** The backend in use, or how to choose one; default: the current one, else the best there is. */
+  readonly backend?: BackendInfo | UseBackendOptions;
+}
+
+const isLoss = (value: unknown) => typeof (value as Partial<Loss>)?.perExample === 'function';
+
+/** Whether it is one transform, not one per group. */
+export function isTransform(value: unknown): value is Transform {
+  const { init, update } = (value ?? {}) as Partial<Transform>;
+  return typeof init === 'function' && typeof update === 'function';
+}
+
+/** One, or a record of them. */
+function oneOrMore(is: (value: unknown) => boolean, message: string) {
+  const isRecord = (value: unknown) =>
+    isPlain(value) && Object.keys(value).length > 0 && Object.values(value).every(is);
+  return z.custom((value) => is(value) || isRecord(value), message);
+}
+
+function having(method: string, message: string) {
+  const has = (value: unknown) =>
+    typeof (value as Record<string, unknown> | null | undefined)?.[method] === 'function';
+  return z.custom(has, message);
+}
+
+const count = z.int().positive().optional();
+const anything = z.unknown().optional();
+const sourceShape = having('iterate', 'must be a source, e.g. arraySource({ … })');
+const configShape = z.strictObject({
+  model: anything,
+  loss: oneOrMore(isLoss, 'must be a loss, e.g. crossEntropy(), or one per output by name'),
+  optimizer: oneOrMore(
+    isTransform,
+    'must be an optimizer, e.g. adam(), or one per group (one of tfjs: fromTfOptimizer(() => …))',
+  ),
+  plugins: z.array(z.unknown()).optional(),
+  preset: anything,
+  overrides: anything,
+  load: anything,
+  modules: anything,
+  train: sourceShape.optional(),
+  validation: sourceShape.optional(),
+  seed: z.int().optional(),
+  accumulate: count,
+  logInterval: count,
+  checkpoint: z
+    .strictObject({
+      store: having('write', 'must be a store, e.g. fileStore(…)'),
+      everySteps: count,
+      everyEpochs: count,
+      keep: count,
+    })
+    .optional(),
+  backend: z.looseObject({}).optional(),
+});
+
+/**
+ * Refuses what cannot be a configuration, naming the field.
+ *
+ * @throws EspalierError `options/invalid`, `session/option`.
+ */
+export function checkConfig(config: SessionConfig): void {
+  parseOptions('createSession', configShape, config);
+  if (!config.plugins || !config.preset) return;
+  throw new EspalierError('session/option', {
+    problem: 'plugins and preset exclude each other',
+    fix: 'Put the plugins into the preset, or resolve it yourself.',
+  });
+}
+
+/** Refuses what is no source. */
+export function checkSource(owner: string, source: Source): void {
+  parseOptions(owner, sourceShape, source);
+}
