@@ -9,7 +9,7 @@ import type { BaseContext, Plugin, PluginContext, StateContract } from './plugin
 import { keyedStream } from '@espalier/data';
 import type { Run } from './run.js';
 import type { Services } from './container.js';
-import type { Structure } from './structure.js';
+import type { Structure } from '@espalier/model/structure';
 import type { Taps } from './taps.js';
 import type { Telemetry } from '@espalier/telemetry';
 

@@ -21,7 +21,7 @@ export * from './session.js';
 export type { CheckpointOptions, SessionConfig } from './session-config.js';
 export type { LoadOptions, RunManifest } from './snapshot.js';
 export * from '@espalier/data';
-export type { EditRecord, ModelSource } from './structure.js';
+export type { EditRecord, ModelSource } from '@espalier/model/structure';
 export type { TapTrace } from './taps.js';
 export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telemetry';
 export * from './tokens.js';

@@ -3,7 +3,7 @@ import { HOOKS } from './hooks.js';
 import type { HookName } from './hooks.js';
 import type { Manifest } from './preset/index.js';
 import type { Assembled } from './setup.js';
-import type { EditRecord } from './structure.js';
+import type { EditRecord } from '@espalier/model/structure';
 import type { TapTrace } from './taps.js';
 
 /** A run as plain data. */

@@ -7,7 +7,7 @@ import type { LedgerView, Term } from './ledger.js';
 import type { Loss } from '@espalier/losses';
 import { valueAndGradients } from '@espalier/model';
 import type { Draw, Network } from '@espalier/model';
-import type { ParameterSet } from './parameter-set.js';
+import type { ParameterSet } from '@espalier/model/structure';
 import { keyedStream } from '@espalier/data';
 import { scoped } from './scoped.js';
 import type { Taps } from './taps.js';

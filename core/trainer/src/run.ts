@@ -8,9 +8,8 @@ import type { Network } from '@espalier/model';
 import { Objective } from './objective.js';
 import { migrateSlots } from '@espalier/optim';
 import type { Slots, Transform } from '@espalier/optim';
-import type { ParameterSet } from './parameter-set.js';
 import type { RawBatch, Source } from '@espalier/data';
-import type { Structure } from './structure.js';
+import type { ParameterSet, Structure } from '@espalier/model/structure';
 import type { Taps } from './taps.js';
 import type { Telemetry } from '@espalier/telemetry';
 

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Plugin } from './plugin.js';
 import { isPlain } from './preset/canonical.js';
 import type { PresetSource, ResolveOptions } from './preset/index.js';
-import type { ModelSource } from './structure.js';
+import type { ModelSource } from '@espalier/model/structure';
 
 /** When and where checkpoints go. */
 export interface CheckpointOptions {

@@ -4,6 +4,7 @@ import { Services } from './container.js';
 import { contextFor } from './context.js';
 import type { ContextParts } from './context.js';
 import { allows, checkEffects } from './effects.js';
+import { keyedStream } from '@espalier/data';
 import { attribute, EspalierError, suggest } from '@espalier/errors';
 import type { HookArguments, HookName, LossContext } from './hooks.js';
 import type { Ledger } from './ledger.js';
@@ -20,7 +21,7 @@ import { byGroup } from '@espalier/optim';
 import type { Transform } from '@espalier/optim';
 import { checkLosses } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
-import { Structure } from './structure.js';
+import { Structure } from '@espalier/model/structure';
 import { Taps } from './taps.js';
 import { Telemetry } from '@espalier/telemetry';
 
@@ -44,7 +45,9 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
   checkPlugins(resolved.plugins);
   checkEffects(resolved.plugins);
   const order = sortByOrder<Plugin>(resolved.plugins, resolved.plugins, 'plugins');
-  const structure = await Structure.create(config.model, seed);
+  const structure = await Structure.create(config.model, (...key) =>
+    keyedStream(seed, 'init', ...key),
+  );
   const parts = contextParts(config, structure, order);
   const teardown = () => tearDown(parts);
   try {

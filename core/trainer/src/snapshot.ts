@@ -14,7 +14,7 @@ import type { Manifest } from './preset/index.js';
 import type { Run, RunClock } from './run.js';
 import type { SessionConfig } from './session-config.js';
 import type { Assembled } from './setup.js';
-import type { EditRecord } from './structure.js';
+import type { EditRecord } from '@espalier/model/structure';
 
 /** What a checkpoint says beside its tensors: enough to refuse a wrong one and to go on exactly. */
 export interface RunManifest {

@@ -1,13 +1,22 @@
 import { LayersModel } from '@tensorflow/tfjs-layers';
-import type { NamedTensors } from './batch.js';
 import { EspalierError, suggest } from '@espalier/errors';
-import { buildModel, disposeModel, graphOf, Network, viewOf, withKeyedInit } from '@espalier/model';
-import type { ModelEdit, ModelGraph, ModelView } from '@espalier/model';
+import { buildModel } from '../build.js';
+import { graphOf } from '../graph.js';
+import type { ModelEdit, ModelGraph } from '../graph.js';
+import { withKeyedInit } from '../keyed-init.js';
+import type { NamedTensors } from '../named-tensors.js';
+import { Network } from '../network.js';
+import { disposeModel } from '../parameters.js';
+import { viewOf } from '../view.js';
+import type { ModelView } from '../view.js';
+import type { Draw } from '../with-random.js';
 import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
-import { keyedStream } from '@espalier/data';
 
 /** A model, or how to make one. Initial weights come from keyed streams when the run makes it. */
 export type ModelSource = LayersModel | (() => LayersModel | Promise<LayersModel>);
+
+/** The stream of a weight's initial values; `owner` is `model` or a plugin's id. */
+export type InitialStream = (owner: string, layer: string, weight: string) => Draw;
 
 interface Auxiliary {
   readonly network: Network;
@@ -41,19 +50,19 @@ export class Structure {
   private constructor(
     private model: LayersModel,
     private mine: boolean,
-    private readonly seed: number,
+    private readonly stream: InitialStream,
   ) {
     this.ownOutputs = new Network(model).outputNames;
   }
 
   /** Makes the model, or takes the caller's, which then stays the caller's. */
-  static async create(source: ModelSource, seed: number): Promise<Structure> {
+  static async create(source: ModelSource, stream: InitialStream): Promise<Structure> {
     const made = typeof source === 'function';
-    const model = made ? await keyedBuild(seed, source) : source;
+    const model = made ? await keyedBuild(stream, source) : source;
     checkModel(model);
     return made
-      ? orDispose(model, () => new Structure(model, true, seed))
-      : new Structure(model, false, seed);
+      ? orDispose(model, () => new Structure(model, true, stream))
+      : new Structure(model, false, stream);
   }
 
   get network(): Network {
@@ -106,7 +115,7 @@ export class Structure {
   /** Replaces the model by an edited one; nothing changes when the edit is refused. */
   edit(change: ModelEdit, plugin: string, phase: EditRecord['phase']): void {
     const graph = change(graphOf(this.model));
-    const edited = keyedSync(this.seed, () => buildModel(graph));
+    const edited = keyedSync(this.stream, () => buildModel(graph));
     orDispose(edited, () => this.#checkEdited(new Network(edited).outputNames, viewOf(edited)));
     this.#replace(edited);
     this.edits.push({ plugin, phase, outputs: this.network.outputNames });
@@ -119,7 +128,7 @@ export class Structure {
   }
 
   addNetwork(make: () => LayersModel, plugin: string, group: string): Network {
-    const model = keyedSync(this.seed, make, plugin);
+    const model = keyedSync(this.stream, make, plugin);
     const network = orDispose(model, () => {
       const made = new Network(model, `${plugin}:`);
       const twice = made.parameters.find(({ path }) => this.parameters.paths.includes(path));
@@ -176,16 +185,16 @@ function nameTaken(path: string): EspalierError {
   });
 }
 
-function keyedSync<T>(seed: number, make: () => T, owner = 'model'): T {
-  return withKeyedInit((layer, weight) => keyedStream(seed, 'init', owner, layer, weight), make);
+function keyedSync<T>(stream: InitialStream, make: () => T, owner = 'model'): T {
+  return withKeyedInit((layer, weight) => stream(owner, layer, weight), make);
 }
 
 /** A factory may be asynchronous (it may load a model); keyed streams cover its synchronous part. */
 async function keyedBuild(
-  seed: number,
+  stream: InitialStream,
   make: () => LayersModel | Promise<LayersModel>,
 ): Promise<LayersModel> {
-  return keyedSync(seed, make);
+  return keyedSync(stream, make);
 }
 
 /** A model of another copy of tfjs-layers has other classes; nothing would fit together. */

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { NamedTensors } from './batch.js';
 import { EspalierError, suggest } from '@espalier/errors';
-import type { Parameter } from '@espalier/model';
+import type { NamedTensors } from '../named-tensors.js';
+import type { Parameter } from '../parameters.js';
 
 /** The group of every parameter that no plugin put elsewhere. */
 export const DEFAULT_GROUP = 'model';
