@@ -29,7 +29,7 @@ try {
 }
 
 async function main(options: Options): Promise<void> {
-  await mkdir(options.out, { recursive: true });
+  await makeFolder(options.out);
   const data = loadDigits({ train: options.trainPerClass, validation: 30, test: 100 });
   // Always the same backend, so that the times of two machines can be compared.
   const backend = await useBackend({ prefer: 'wasm' });
@@ -46,6 +46,12 @@ async function main(options: Options): Promise<void> {
   const page = join(options.out, 'index.html');
   await writeFile(page, digitsPage(results, { options, backend, caveat, images }));
   console.log(`\nPage: ${page}`);
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: Error) => {
+    throw new Error(`--out ${path} cannot be made a folder: ${cause.message}`, { cause });
+  });
 }
 
 async function runAll(data: Data, options: Options, backend: BackendInfo): Promise<RunResult[]> {

@@ -32,7 +32,7 @@ function accuracySection(results: Results, caveat: string): Section {
       headlineTable(results),
       ...(gain ? [gain] : []),
       exitBars(results, 'Accuracy', 'accuracy', { label: 'test accuracy', format: PERCENT }),
-      exitBars(withExits(results), 'Time per image', 'milliseconds', {
+      exitBars(results, 'Time per image', 'milliseconds', {
         label: `ms per image, in a batch of ${BATCH_SIZE}`,
         format: { style: 'fixed', digits: 2 },
       }),
