@@ -16,6 +16,7 @@ import { normalization } from './normalization.js';
 import { allowOptionalInputs } from './optional-inputs.js';
 import { pooling } from './pooling.js';
 import { rearranging } from './rearranging.js';
+import { reductions } from './reductions.js';
 import { resize } from './resize.js';
 import { scan } from './scan.js';
 import { zeroStoppedInputs } from './stopped-inputs.js';
@@ -32,6 +33,7 @@ const registrations: readonly tf.GradConfig[] = [
   ...normalization,
   ...pooling,
   ...rearranging,
+  ...reductions,
   ...resize,
   ...scan,
 ];

@@ -4,7 +4,10 @@ import { defineGradient } from './define.js';
 
 type BatchNormSaved = [x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, scale?: tf.Tensor];
 
-/** `y = (x - mean) / sqrt(variance + ε) * scale + offset`, with or without a scale. */
+/**
+ * `y = (x - mean) / sqrt(variance + ε) * scale + offset`, with or without a scale. The statistics are per
+ * channel, so that dy is summed first and all that follows is small.
+ */
 const batchNorm = defineGradient<
   BatchNormSaved & tf.Tensor[],
   { readonly varianceEpsilon: number }
@@ -12,20 +15,16 @@ const batchNorm = defineGradient<
   tf.FusedBatchNorm,
   { inputs: ['x', 'mean', 'variance', 'scale'] },
   (dy, [x, mean, variance, scale], { varianceEpsilon }) => {
-    const inverse = () => tf.rsqrt(tf.add(variance, varianceEpsilon));
-    const scaled = () => (scale ? tf.mul(dy, scale) : dy);
-    const centred = () => tf.sub(x, mean);
-    const dx = () => tf.mul(scaled(), inverse());
-    const dVariance = () => {
-      const cube = tf.mul(inverse(), tf.square(inverse()));
-      return tf.mul(tf.mul(scaled(), centred()), tf.mul(-0.5, cube));
-    };
+    const inverse = tf.rsqrt(tf.add(variance, varianceEpsilon));
+    const gain = scale ? tf.mul(scale, inverse) : inverse;
+    const total = unbroadcast(dy, mean.shape);
+    const moment = unbroadcast(tf.mul(dy, tf.sub(x, mean)), mean.shape);
     return {
-      x: dx,
-      mean: () => unbroadcast(tf.neg(dx()), mean.shape),
-      variance: () => unbroadcast(dVariance(), variance.shape),
-      scale: () => unbroadcast(tf.mul(dy, tf.mul(centred(), inverse())), scale!.shape),
-      offset: () => unbroadcast(dy, mean.shape),
+      x: () => tf.mul(dy, gain),
+      mean: () => tf.neg(tf.mul(total, gain)),
+      variance: () => tf.mul(tf.mul(moment, gain), tf.mul(-0.5, tf.square(inverse))),
+      scale: () => tf.mul(moment, inverse),
+      offset: () => tf.clone(total),
     };
   },
 );

@@ -4,7 +4,7 @@ export interface GradientRepair {
   readonly op: string;
   /** First or second derivative. */
   readonly order: 1 | 2;
-  readonly was: 'silently wrong' | 'throws' | 'missing';
+  readonly was: 'silently wrong' | 'throws' | 'missing' | 'slow';
   /** When it happens. */
   readonly when: string;
   readonly cure: string;
@@ -168,6 +168,12 @@ const first: readonly Omit<GradientRepair, 'order'>[] = [
     cure: 'undefined inputs are neither saved nor recorded; the scale is optional',
   },
   {
+    op: 'Sum, Mean',
+    was: 'slow',
+    when: 'always: a tensor of ones is filled in JavaScript to broadcast the gradient',
+    cure: 'tile, which copies blocks',
+  },
+  {
     op: 'Equal, NotEqual, Greater, Less, LessEqual, LogicalAnd, LogicalOr, LogicalNot, Any, All',
     was: 'missing',
     when: 'on the differentiated path: where(x > 0, …), divNoNan',
@@ -253,7 +259,7 @@ const second: readonly Omit<GradientRepair, 'order'>[] = [
 
 /**
  * What {@link installGradients} repairs in TensorFlow.js 4.22 and why. The package's tests show
- * every entry failing without the repair.
+ * every entry that is not merely slow failing without the repair.
  */
 export const gradientRepairs: readonly GradientRepair[] = [
   ...first.map((entry) => ({ ...entry, order: 1 as const })),

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { batchMatMul, broadcastBatchMatMul } from './batch-mat-mul.js';
 import { cast } from './cast.js';
+import { columnReduction } from './column-sum.js';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.js';
 import { conv2dBackpropFilterWasm } from './conv2d-backprop-filter-wasm.js';
 import { conv2dBackpropInput } from './conv2d-backprop-input.js';
@@ -241,6 +242,20 @@ export const repairs: readonly Repair[] = [
   same(tf.FusedDepthwiseConv2D, true),
   ...[tf.Conv2D, tf.FusedConv2D, tf.MaxPool, tf.AvgPool].map((name) => empty(name)),
   ...[tf.DepthwiseConv2dNative, tf.FusedDepthwiseConv2D].map((name) => empty(name, true)),
+  {
+    name: tf.Sum,
+    backends: ['wasm'],
+    kind: 'slow',
+    why: 'Transposes the tensor to sum over its leading axes. Goes down the columns.',
+    make: columnReduction('sum'),
+  },
+  {
+    name: tf.Mean,
+    backends: ['wasm'],
+    kind: 'slow',
+    why: 'As above, in every batch normalization.',
+    make: columnReduction('mean'),
+  },
   {
     name: tf.Sum,
     backends: ['wasm'],

@@ -129,7 +129,7 @@ describe.each(['cpu', 'wasm'])('TensorFlow.js without the repairs, on %s', (back
     },
   );
 
-  test.each(shown.filter(({ was }) => was !== 'silently wrong'))(
+  test.each(shown.filter(({ was }) => was === 'throws' || was === 'missing'))(
     'order $order of $name throws',
     ({ order, name }) => {
       const error = order === 1 ? firstOrderError : secondOrderError;
@@ -138,7 +138,8 @@ describe.each(['cpu', 'wasm'])('TensorFlow.js without the repairs, on %s', (back
   );
 });
 
-test('every entry of the table is demonstrated', () => {
-  const entries = gradientRepairs.map(({ op, order }) => `${op} / ${order}`);
+test('every entry of the table that is not merely slow is demonstrated', () => {
+  const failing = gradientRepairs.filter(({ was }) => was !== 'slow');
+  const entries = failing.map(({ op, order }) => `${op} / ${order}`);
   expect(Object.keys(demonstrations)).toEqual(entries);
 });
