@@ -10,7 +10,7 @@ import * as z from 'zod';
 import { loadDigits, sourceOf } from './digits/data.js';
 import { smallNetwork } from './small-network.js';
 
-export const randomShift = definePlugin({
+const randomShift = definePlugin({
   id: 'random-shift',
   version: '1.0.0',
   options: z.strictObject({

@@ -10,7 +10,7 @@ import * as z from 'zod';
 import { loadDigits, sourceOf } from './digits/data.js';
 import { smallNetwork } from './small-network.js';
 
-export const sharpnessAware = definePlugin({
+const sharpnessAware = definePlugin({
   id: 'sharpness-aware',
   version: '1.0.0',
   options: z.strictObject({ rho: z.number().positive().default(0.05) }),
@@ -24,13 +24,11 @@ export const sharpnessAware = definePlugin({
     ctx.hooks.gradients.tap((gradients) => {
       const params = uphill(ctx.parameters(), gradients, rho);
       const weight = window.reduce((sum, { weightSum }) => sum + weightSum, 0);
-      const parts = window.map((batch) => ({
-        share: batch.weightSum / weight,
-        ...ctx.gradients(batch, { params }),
-      }));
-      const sum = (path: string) =>
-        tf.addN(parts.map(({ share, gradients }) => tf.mul(gradients[path]!, share)));
-      return Object.fromEntries(Object.keys(gradients).map((path) => [path, sum(path)]));
+      const parts = window.map((batch) => {
+        const { gradients } = ctx.gradients(batch, { params });
+        return mapTensors(gradients, (g) => tf.mul(g, batch.weightSum / weight));
+      });
+      return mapTensors(gradients, (_, path) => tf.addN(parts.map((part) => part[path]!)));
     });
   },
 });
@@ -39,10 +37,11 @@ export const sharpnessAware = definePlugin({
 function uphill(weights: NamedTensors, gradients: NamedTensors, rho: number): NamedTensors {
   const squares = Object.values(gradients).map((g) => tf.sum(tf.square(g)));
   const factor = tf.div(rho, tf.add(tf.sqrt(tf.addN(squares)), 1e-12));
-  const moved = Object.entries(gradients).map(([path, g]) => {
-    return [path, tf.add(weights[path]!, tf.mul(g, factor))] as const;
-  });
-  return Object.fromEntries(moved);
+  return mapTensors(gradients, (g, path) => tf.add(weights[path]!, tf.mul(g, factor)));
+}
+
+function mapTensors(tensors: NamedTensors, fn: (t: tf.Tensor, path: string) => tf.Tensor) {
+  return Object.fromEntries(Object.entries(tensors).map(([path, t]) => [path, fn(t, path)]));
 }
 
 const RHO = 0.1;

@@ -12,7 +12,7 @@ import { digitsPage } from './page.js';
 import { BATCH_SIZE, RECIPES } from './recipes.js';
 import { byRecipe } from './result.js';
 import type { Results, RunResult } from './result.js';
-import { curveTable, gainTable, headlineTable, withExits } from './tables.js';
+import { accuracyTable, costTable, curveTable, gainTable, withExits } from './tables.js';
 import { trainRun } from './train.js';
 
 type Data = Readonly<Record<'train' | 'validation' | 'test', Digits>>;
@@ -83,12 +83,11 @@ async function runAll(data: Data, options: Options, backend: BackendInfo): Promi
 }
 
 function print(results: Results, caveat: string): void {
-  const headline = headlineTable(results);
-  console.log(`\n${toText(headline)}${headline.caption}`);
   const gain = gainTable(results);
   const curves = [...withExits(results)].map(([recipe, [first]]) => curveTable(recipe, first!));
-  for (const table of [...(gain ? [gain] : []), ...curves]) {
-    console.log(`\n${table.title}\n${toText(table)}`.trimEnd());
+  const comparison = [accuracyTable(results), ...(gain ? [gain] : []), costTable(results)];
+  for (const table of [...comparison, ...curves]) {
+    console.log(`\n${table.title}\n${toText(table)}${table.caption ?? ''}`.trimEnd());
   }
   console.log(`\n${caveat}`);
 }

@@ -5,7 +5,7 @@ import type { Circumstances } from './circumstances.js';
 import { earlyExitPlot, exitBars, learningCurves } from './plots.js';
 import { BATCH_SIZE } from './recipes.js';
 import type { Results } from './result.js';
-import { curveTable, gainTable, headlineTable, PERCENT, withExits } from './tables.js';
+import { accuracyTable, costTable, curveTable, gainTable, PERCENT, withExits } from './tables.js';
 
 /** The whole comparison as one self-contained HTML page. */
 export function digitsPage(results: Results, circumstances: Circumstances): string {
@@ -29,8 +29,9 @@ function accuracySection(results: Results, caveat: string): Section {
     heading: 'Accuracy and cost of each exit',
     blocks: [
       note({ level: 'info', text: caveat }),
-      headlineTable(results),
+      accuracyTable(results),
       ...(gain ? [gain] : []),
+      costTable(results),
       exitBars(results, 'Accuracy', 'accuracy', { label: 'test accuracy', format: PERCENT }),
       exitBars(results, 'Time per image', 'milliseconds', {
         label: `ms per image, in a batch of ${BATCH_SIZE}`,

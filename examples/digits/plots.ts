@@ -27,6 +27,7 @@ const WHOLE_PERCENT: NumberFormat = { style: 'percent', digits: 0 };
 
 /** Accuracy against cost over all thresholds, of the first seed. */
 export function earlyExitPlot(results: Results): XyPlot {
+  const { seed } = [...results.values()][0]![0]!;
   const series = [...results].map(([name, [first]]) => ({
     name,
     points: withExits(results).has(name)
@@ -35,8 +36,7 @@ export function earlyExitPlot(results: Results): XyPlot {
   }));
   return linePlot({
     title: 'Accuracy over the share of multiply-accumulates',
-    caption:
-      'Along a line the threshold rises from 0 to never; 100% is the network without further exits.',
+    caption: `Seed ${seed}. Along a line the threshold rises from 0 to never; 100% is the network without further exits.`,
     x: { label: 'mean share of multiply-accumulates', format: WHOLE_PERCENT },
     y: { label: 'test accuracy', format: WHOLE_PERCENT },
     series,

@@ -26,23 +26,38 @@ export function numberOf(
   return overSeeds(runs.flatMap(({ exits }) => exits.find((e) => e.exit === exit)?.[key] ?? []));
 }
 
-/** One row per exit: the accuracy of each recipe, and what the exit costs. */
-export function headlineTable(results: Results): Table {
-  const recipes = [...results.keys()];
+/** The accuracy of each recipe, a row for each exit. */
+export function accuracyTable(results: Results): Table {
   const rows = exitNames(results).map((exit) => ({
     exit,
     ...Object.fromEntries(
       [...results].map(([recipe, runs]) => [recipe, numberOf(runs, exit, 'accuracy')]),
     ),
+  }));
+  return table({
+    title: 'Accuracy on the test images',
+    caption: 'The ensemble averages the probabilities of all exits.',
+    columns: [
+      { key: 'exit', label: 'exit' },
+      ...[...results.keys()].map((key) => ({ key, label: key, format: PERCENT })),
+    ],
+    rows,
+  });
+}
+
+/** What each exit costs where there are several. */
+export function costTable(results: Results): Table {
+  const rows = exitNames(results).map((exit) => ({
+    exit,
     ...Object.fromEntries(
       COSTS.map(({ key, format }) => [key, costCell(results, exit, key, format)]),
     ),
   }));
   return table({
-    caption: `Accuracy on the test images. MACs are multiply-accumulates per image; an exit is run alone, without the exits before it. Costs: ${costOrder(results)}, where they differ. The ensemble averages the probabilities of all exits.`,
+    title: 'Cost of each exit',
+    caption: `${costOrder(results)}, where they differ. MACs are multiply-accumulates per image; an exit is run alone, without the exits before it.`,
     columns: [
       { key: 'exit', label: 'exit' },
-      ...recipes.map((key) => ({ key, label: key, format: PERCENT })),
       ...COSTS.map(({ key, label }) => ({ key, label, align: 'right' as const })),
     ],
     rows,
@@ -71,8 +86,8 @@ function costCell(
 
 const THRESHOLDS = [0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.01];
 
-/** Early exit at some thresholds, of the first seed. */
-export function curveTable(recipe: string, { curve }: RunResult): Table {
+/** Early exit at some thresholds, of one run. */
+export function curveTable(recipe: string, { curve, seed }: RunResult): Table {
   const rows = curve
     .filter(({ threshold }) => THRESHOLDS.includes(threshold))
     .map(({ threshold, accuracy, macs, histogram }) => ({
@@ -82,7 +97,7 @@ export function curveTable(recipe: string, { curve }: RunResult): Table {
       exits: histogram.join(' / '),
     }));
   return table({
-    title: `Early exit, ${recipe}`,
+    title: `Early exit, ${recipe}, seed ${seed}`,
     columns: [
       { key: 'threshold', label: 'threshold', align: 'right' },
       { key: 'accuracy', label: 'accuracy', format: PERCENT },
