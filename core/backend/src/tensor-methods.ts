@@ -49,7 +49,7 @@ function remove({ name, method }: Installed): void {
 /**
  * Gives tensors the ten methods without which layers of tfjs-layers fail unless the union package
  * `@tensorflow/tfjs` is loaded: "rMat.flatten is not a function", from every recurrent layer with its
- * default initializer. Methods that are there already stay. Repeated calls share one installation; it
+ * default initializer (https://github.com/tensorflow/tfjs/issues/7721). Methods that are there already stay. Repeated calls share one installation; it
  * is undone when each caller has called the function that it got.
  *
  * @example

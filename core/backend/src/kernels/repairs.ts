@@ -131,7 +131,7 @@ export const repairs: readonly Repair[] = [
     name: tf.AvgPoolGrad,
     backends: ['wasm', 'cpu'],
     kind: 'wrong',
-    why: 'Divides by the size of the filter where the mean was over the pixels inside the image.',
+    why: 'Divides by the size of the filter where the mean was over the pixels inside the image. Divides by their number.',
     make: () => avgPoolGradient,
   },
   {
@@ -188,6 +188,7 @@ export const repairs: readonly Repair[] = [
     backends: ['wasm'],
     kind: 'wrong',
     why: 'With batchDims it reads beyond its input; without, it computes the place of every element. Copies slices.',
+    issue: tfjs('issues/8658'),
     make: gather,
   },
   {
