@@ -26,20 +26,19 @@ export function numberOf(
   return overSeeds(runs.flatMap(({ exits }) => exits.find((e) => e.exit === exit)?.[key] ?? []));
 }
 
-/** The accuracy of each recipe, a row for each exit. */
+/** The accuracy of each exit, a row for each recipe. */
 export function accuracyTable(results: Results): Table {
-  const rows = exitNames(results).map((exit) => ({
-    exit,
-    ...Object.fromEntries(
-      [...results].map(([recipe, runs]) => [recipe, numberOf(runs, exit, 'accuracy')]),
-    ),
+  const exits = exitNames(results);
+  const rows = [...results].map(([recipe, runs]) => ({
+    recipe,
+    ...Object.fromEntries(exits.map((exit) => [exit, numberOf(runs, exit, 'accuracy')])),
   }));
   return table({
     title: 'Accuracy on the test images',
     caption: 'The ensemble averages the probabilities of all exits.',
     columns: [
-      { key: 'exit', label: 'exit' },
-      ...[...results.keys()].map((key) => ({ key, label: key, format: PERCENT })),
+      { key: 'recipe', label: 'trained' },
+      ...exits.map((key) => ({ key, label: key, format: PERCENT })),
     ],
     rows,
   });
@@ -55,7 +54,7 @@ export function costTable(results: Results): Table {
   }));
   return table({
     title: 'Cost of each exit',
-    caption: `${costOrder(results)}, where they differ. MACs are multiply-accumulates per image; an exit is run alone, without the exits before it.`,
+    caption: `MACs are multiply-accumulates per image; an exit is run alone, without the exits before it. Two values are those of ${costOrder(results)}.`,
     columns: [
       { key: 'exit', label: 'exit' },
       ...COSTS.map(({ key, label }) => ({ key, label, align: 'right' as const })),
