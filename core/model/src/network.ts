@@ -97,6 +97,35 @@ export class Network {
     }
   }
 
+  /**
+   * Outputs for inputs of any length, for inference, in slices of `batchSize`. `pause` is awaited
+   * after each. The caller owns the outputs.
+   */
+  async executeInSlices(
+    inputs: NamedTensors,
+    { batchSize, pause }: { readonly batchSize: number; pause(): Promise<void> },
+  ): Promise<NamedTensors> {
+    const size = inputs[this.inputNames[0]!]!.shape[0]!;
+    const parts: NamedTensors[] = [];
+    try {
+      for (let start = 0; start < size; start += batchSize) {
+        parts.push(this.#slice(inputs, start, Math.min(batchSize, size - start)));
+        await pause();
+      }
+      const join = (name: string) => tf.concat(parts.map((part) => part[name]!));
+      return Object.fromEntries(this.outputNames.map((name) => [name, join(name)]));
+    } finally {
+      parts.forEach((part) => tf.dispose(part));
+    }
+  }
+
+  #slice(inputs: NamedTensors, start: number, length: number): NamedTensors {
+    return tf.tidy(() => {
+      const slice = Object.entries(inputs).map(([name, x]) => [name, tf.slice(x, start, length)]);
+      return this.execute(Object.fromEntries(slice), { training: false }).outputs;
+    });
+  }
+
   #interception(options: ExecuteOptions, written: Map<string, Tensor>): Interception {
     const { substitute, writes, random } = options;
     const streams = new Map<string, Draw>();

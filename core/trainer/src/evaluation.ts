@@ -1,8 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
-import type { Batch, NamedTensors } from './batch.js';
+import type { Batch } from './batch.js';
 import { toBatch } from './batches.js';
-import { breathe } from './breathe.js';
 import { EspalierError } from '@espalier/errors';
 import { keyedStream } from '@espalier/data';
 import type { Run } from './run.js';
@@ -82,31 +81,6 @@ function addMetric(
       : `the metric '${name}' must have one value per example: [${batch.size}]`,
     received: value,
   });
-}
-
-/** The model's outputs for inputs of any length, in slices of `batchSize`. The caller owns them. */
-export async function predict(
-  run: Run,
-  inputs: NamedTensors,
-  batchSize: number,
-): Promise<NamedTensors> {
-  const { network } = run;
-  const size = Object.values(inputs)[0]!.shape[0]!;
-  const parts: NamedTensors[] = [];
-  for (let start = 0; start < size; start += batchSize) {
-    const length = Math.min(batchSize, size - start);
-    parts.push(
-      tf.tidy(() => {
-        const slice = Object.entries(inputs).map(([name, x]) => [name, tf.slice(x, start, length)]);
-        const options = { training: false, writes: 'discard' } as const;
-        return network.execute(Object.fromEntries(slice), options).outputs;
-      }),
-    );
-    await breathe();
-  }
-  const joined = network.outputNames.map((name) => [name, tf.concat(parts.map((p) => p[name]!))]);
-  tf.dispose(parts as unknown as tf.TensorContainer);
-  return Object.fromEntries(joined);
 }
 
 function nothingToEvaluate(): EspalierError {

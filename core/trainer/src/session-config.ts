@@ -6,7 +6,7 @@ import type { Loss } from '@espalier/losses';
 import type { Transform } from '@espalier/optim';
 import { z } from 'zod';
 import type { Plugin } from './plugin.js';
-import { isPlain } from './preset/canonical.js';
+import { isPlain } from '@espalier/data/json';
 import type { PresetSource, ResolveOptions } from './preset/index.js';
 import type { ModelSource } from '@espalier/model/structure';
 

@@ -7,7 +7,8 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import { toBatch, toInputs } from './batches.js';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { EspalierError, parseOptions } from '@espalier/errors';
-import { evaluate, predict } from './evaluation.js';
+import { breathe } from './breathe.js';
+import { evaluate } from './evaluation.js';
 import type { StepLog } from './hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
@@ -112,9 +113,7 @@ export class Session {
 
   /** One optimizer step on one's own batches, for loops of one's own. The caller keeps the tensors. */
   step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
-    const window = Array.isArray(batches)
-      ? (batches as readonly RawBatch[])
-      : [batches as RawBatch];
+    const window = [batches as RawBatch | RawBatch[]].flat().filter(Boolean);
     return this.#alone('step', () => trainStep(this.#run, window));
   }
 
@@ -127,7 +126,9 @@ export class Session {
   /** Outputs by name for any number of examples. The caller owns them. */
   async predict(x: RawBatch['x'], { batchSize = 128 } = {}): Promise<NamedTensors> {
     parseOptions('session.predict', predictShape, { batchSize });
-    return predict(this.#run, toInputs(x, this.#run.network.inputNames), batchSize);
+    const { network } = this.#run;
+    const inputs = toInputs(x, network.inputNames);
+    return network.executeInSlices(inputs, { batchSize, pause: breathe });
   }
 
   /** Checks and names a batch for {@link objective}. `key` names its random draws. */

@@ -9,7 +9,7 @@ import { graphOf } from '@espalier/model';
 import { mismatches } from './mismatch.js';
 import type { Slots, Transform } from '@espalier/optim';
 import type { SavedState, StateContract } from './plugin.js';
-import { isPlain } from './preset/canonical.js';
+import { isPlain } from '@espalier/data/json';
 import type { Manifest } from './preset/index.js';
 import type { Run, RunClock } from './run.js';
 import type { SessionConfig } from './session-config.js';

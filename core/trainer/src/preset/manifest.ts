@@ -1,6 +1,6 @@
 import { sha256Hex } from '@espalier/data';
 import type { Plugin } from '../plugin.js';
-import { canonicalJson, isPlain, toJson } from './canonical.js';
+import { canonicalJson, isPlain, toJson } from '@espalier/data/json';
 import type { MergedEntry } from './merge.js';
 
 /** What one plugin of a run is, as plain JSON. */

@@ -1,9 +1,9 @@
-import { presetError } from './preset.js';
+import { EspalierError } from '@espalier/errors';
 
 /**
  * JSON with sorted keys: equal data give equal text. Properties that are `undefined` are left out.
  *
- * @throws EspalierError `preset/not-json`, `preset/forbidden-key`, naming the field.
+ * @throws EspalierError `json/not-json`, `json/forbidden-key`, naming the field.
  * @example
  * canonicalJson({ b: [1], a: undefined }); // '{"b":[1]}'
  */
@@ -26,8 +26,7 @@ export function toJson(value: unknown, path: string, onInline?: (path: string) =
   if (isPlain(value)) {
     const entries = Object.entries(value).filter(([, part]) => part !== undefined);
     const wrong = entries.find(([key]) => FORBIDDEN.includes(key));
-    if (wrong)
-      throw presetError('forbidden-key', `'${path}.${wrong[0]}' is not allowed`, 'Rename it.');
+    if (wrong) throw refusal('forbidden-key', `'${path}.${wrong[0]}' is not allowed`, 'Rename it.');
     const sorted = entries.sort(([a], [b]) => (a < b ? -1 : 1));
     return Object.fromEntries(sorted.map(([key, part]) => [key, inner(part, key)]));
   }
@@ -36,11 +35,11 @@ export function toJson(value: unknown, path: string, onInline?: (path: string) =
     return 'inline';
   }
   const shown = typeof value === 'function' ? 'a function' : String(value);
-  throw presetError(
-    'not-json',
-    `'${path}' has no JSON form: ${shown}`,
-    'Use plain, finite values.',
-  );
+  throw refusal('not-json', `'${path}' has no JSON form: ${shown}`, 'Use plain, finite values.');
+}
+
+function refusal(what: string, problem: string, fix: string): EspalierError {
+  return new EspalierError(`json/${what}`, { problem, fix });
 }
 
 /** Whether it is an object literal or parsed JSON, not an object of a class. */
