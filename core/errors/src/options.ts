@@ -22,7 +22,8 @@ export function parseOptions<S extends ZodType>(
         .map((key) => `unknown option '${[...issue.path, key].join('.')}'. ${suggest(key, known)}`)
         .join(' ');
     }
-    return `${field ? `option '${field}'` : 'options'}: ${issue.message}, received ${shown(at(value, issue.path))}`;
+    const message = issue.message.replace(/^Invalid input: /, '').replace(/, received [^,]+$/, '');
+    return `${field ? `option '${field}'` : 'options'}: ${message}, received ${shown(at(value, issue.path))}`;
   });
   throw new EspalierError('options/invalid', { problem: `${owner}: ${problems.join('; ')}` });
 }
@@ -37,6 +38,7 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'function') return 'a function';
+  if (typeof value === 'number') return String(value);
   return (JSON.stringify(value) ?? String(value)).slice(0, 120);
 }
 
