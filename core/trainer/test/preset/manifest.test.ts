@@ -52,7 +52,7 @@ describe('canonicalJson', () => {
     expect(canonicalJson({ b: undefined, a: [null, -0] })).toBe('{"a":[null,0]}');
     expect(() => canonicalJson({ a: [{ b: () => 1 }] })).toThrow("'value.a.0.b'");
     for (const value of [undefined, NaN, Infinity, 1n, new Map(), [undefined]]) {
-      expect(() => canonicalJson({ a: [value] })).toThrow('preset/not-json');
+      expect(() => canonicalJson({ a: [value] })).toThrow('json/not-json');
     }
   });
 });

@@ -223,7 +223,7 @@ describe('a preset that is wrong', () => {
     [
       'a number that JSON has not',
       { plugins: { d: { use, options: { alpha: NaN } } } },
-      'preset/not-json',
+      'json/not-json',
       /plugins\.d\.options\.alpha.*NaN/,
     ],
   ];
@@ -240,7 +240,7 @@ describe('a preset that is wrong', () => {
       `{ "plugins": { "d": { "use": "${use}", "options": { "weights": [{ "${key}": {} }] } } } }`,
     ) as Preset;
     for (const preset of [atTop, inside]) {
-      await expect(resolve(preset)).rejects.toMatchObject({ code: 'preset/forbidden-key' });
+      await expect(resolve(preset)).rejects.toMatchObject({ code: 'json/forbidden-key' });
     }
     expect(Object.hasOwn(Object.prototype, 'use')).toBe(false);
   });
