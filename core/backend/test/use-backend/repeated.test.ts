@@ -14,7 +14,12 @@ const kernels = () =>
   );
 const gradients = () =>
   new Map([...kernels().keys()].map((key) => [key, tf.getGradient(key.split('/')[1]!)]));
-const registries = () => ({ kernels: kernels(), gradients: gradients() });
+const tensorMethods = () => Object.getOwnPropertyNames(tf.Tensor.prototype);
+const registries = () => ({
+  kernels: kernels(),
+  gradients: gradients(),
+  methods: tensorMethods(),
+});
 
 /** Whether a convolution's filter can be trained: plain wasm has no kernel for it. */
 function trainsConvolution(): boolean {
