@@ -5,6 +5,7 @@ import {
   readTensors,
   toTensor,
   unpackCheckpoint,
+import type { Checkpoint } from '@espalier/checkpoint';
 } from '@espalier/checkpoint';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
@@ -29,7 +30,7 @@ describe('a packed checkpoint', () => {
           'it',
         );
         expect(back.manifest).toEqual(JSON.parse(JSON.stringify(json)));
-        const raw = (map: typeof any) => [...map].map(([name, t]) => [name, t.shape, bytesOf(t)]);
+        const raw = (map: Checkpoint['tensors']) => [...map].map(([name, t]) => [name, t.shape, bytesOf(t)]);
         expect(new Map(raw(back.tensors).map((r) => [r[0], r]))).toEqual(
           new Map(raw(any).map((r) => [r[0], r])),
         );
@@ -100,7 +101,7 @@ describe('a packed checkpoint', () => {
     );
   });
 
-  test.each([{}, { formatVersion: '1', manifest: '{' }])(
+  test.each<Record<string, string>>([{}, { formatVersion: '1', manifest: '{' }])(
     'without a readable manifest is damaged: %j',
     async (metadata) => {
       const reading = unpackCheckpoint(await sealed(metadata), 'it');

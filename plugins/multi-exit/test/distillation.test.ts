@@ -135,7 +135,7 @@ describe('the plugin', () => {
         ([, gradient]) => Math.max(...gradient.dataSync().map(Math.abs)) > 0,
       );
       const paths = moved.map(([path]) => path).sort();
-      tf.dispose([raw, total, values, gradients]);
+      tf.dispose([raw, total, [...values], gradients]);
       return paths;
     });
   };

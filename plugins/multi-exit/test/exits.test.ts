@@ -201,7 +201,7 @@ describe('the loss', () => {
           (gradients[path]?.dataSync().slice() as Float32Array) ??
           new Float32Array(copies[i]!.size),
       );
-      tf.dispose([raw, copies, total, terms, gradients]);
+      tf.dispose([raw, copies, total, [...terms], gradients]);
       return { paths, numeric, exact };
     });
 

@@ -36,7 +36,7 @@ const open = (plugins: readonly Plugin[], more = {}): Promise<Session> =>
     ...more,
   });
 
-async function batchOf(session: Session, seed = 0, key = 'b'): Promise<Batch> {
+async function batchOf(session: Session, seed = 0, key: Batch['key'] = 'b'): Promise<Batch> {
   const { x, y } = tinyData({ examples: 4, seed });
   return session.batch({ x: tf.tensor(x.data, [4, 6]), y: tf.tensor(y.data, [4], 'int32') }, key);
 }

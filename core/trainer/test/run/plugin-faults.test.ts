@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { arraySource, createToken, HOOKS, keepOutputs, SOFT_TARGETS } from '@espalier/core';
 import type { Batch, HookName, PluginContext, SessionConfig } from '@espalier/core';
 import {

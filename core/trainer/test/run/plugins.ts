@@ -97,7 +97,7 @@ export const metaStrength = definePlugin({
       version: 1,
       save: () => ({ tensors: { phi } }),
       load: ({ tensors }) => {
-        phi.assign(tensors!['phi']!);
+        phi.assign(tensors!['phi'] as Scalar);
         penalty.strength = phi;
       },
     });

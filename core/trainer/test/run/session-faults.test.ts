@@ -72,7 +72,7 @@ describe('a configuration is refused, naming the field:', () => {
       },
     };
     const load = () => Promise.resolve({ mine: preset });
-    await withSession(open({ preset: './mine.js#mine', load }), (session) => {
+    await withSession(open({ preset: './mine.js#mine', load }), async (session) => {
       expect(session.inspect().plugins.map(({ id }) => id)).toEqual(['quiet']);
     });
   });
