@@ -5,8 +5,8 @@ import {
   readTensors,
   toTensor,
   unpackCheckpoint,
-import type { Checkpoint } from '@espalier/checkpoint';
 } from '@espalier/checkpoint';
+import type { Checkpoint } from '@espalier/checkpoint';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import fc from 'fast-check';
