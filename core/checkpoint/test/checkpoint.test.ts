@@ -30,7 +30,8 @@ describe('a packed checkpoint', () => {
           'it',
         );
         expect(back.manifest).toEqual(JSON.parse(JSON.stringify(json)));
-        const raw = (map: Checkpoint['tensors']) => [...map].map(([name, t]) => [name, t.shape, bytesOf(t)]);
+        const raw = (map: Checkpoint['tensors']) =>
+          [...map].map(([name, t]) => [name, t.shape, bytesOf(t)]);
         expect(new Map(raw(back.tensors).map((r) => [r[0], r]))).toEqual(
           new Map(raw(any).map((r) => [r[0], r])),
         );
