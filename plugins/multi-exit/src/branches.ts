@@ -91,7 +91,8 @@ function separable({ name }: BranchSpec, { channels, lastChannels, ratio }: Maps
 }
 
 function normalized(conv: Layer): Layer[] {
-  const norm = tfl.layers.batchNormalization({ name: `${conv.name}_norm` });
+  // PyTorch's default, which BYOT used: tfjs's 0.99 needs hundreds of steps to settle.
+  const norm = tfl.layers.batchNormalization({ name: `${conv.name}_norm`, momentum: 0.9 });
   return [conv, norm, tfl.layers.reLU({ name: `${conv.name}_relu` })];
 }
 
