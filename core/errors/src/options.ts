@@ -1,4 +1,4 @@
-import type { ZodType, output } from 'zod';
+import type { z, ZodType, output } from 'zod';
 import { EspalierError, suggest } from './error.js';
 
 /**
@@ -14,7 +14,7 @@ export function parseOptions<S extends ZodType>(
 ): output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => {
+  const problems = result.error.issues.flatMap(closest).map((issue) => {
     const field = issue.path.join('.');
     if (issue.code === 'unrecognized_keys') {
       const known = keysAt(schema, issue.path);
@@ -26,6 +26,18 @@ export function parseOptions<S extends ZodType>(
     return `${field ? `option '${field}'` : 'options'}: ${message}, received ${shown(at(value, issue.path))}`;
   });
   throw new EspalierError('options/invalid', { problem: `${owner}: ${problems.join('; ')}` });
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** Of a union, what is wrong with the branch that was meant: the one in which a key is misspelt. */
+function closest(issue: Issue): readonly Issue[] {
+  if (issue.code !== 'invalid_union') return [issue];
+  const meant = issue.errors.find((branch) =>
+    branch.some(({ code }) => code === 'unrecognized_keys'),
+  );
+  const placed = meant?.map((each) => ({ ...each, path: [...issue.path, ...each.path] }));
+  return (placed ?? [issue]) as readonly Issue[];
 }
 
 function at(value: unknown, path: readonly PropertyKey[]): unknown {
