@@ -105,7 +105,7 @@ export class Session {
     const train = this.#source('train');
     parseOptions('session.fit', fitShape, options);
     return this.#alone('fit', async () => {
-      if (this.config.checkpoint && !this.#ownsStore) await refuseOccupied(this.config.checkpoint);
+      if (this.config.checkpoint && !this.#ownsStore) await claim(this.config.checkpoint);
       this.#ownsStore = true;
       return fit(this.#run, train, options);
     });
@@ -269,13 +269,19 @@ function busy(what: string, under: string): EspalierError {
   });
 }
 
-async function refuseOccupied({ store }: CheckpointOptions): Promise<void> {
-  const names = await store.list();
-  if (names.length === 0) return;
-  throw new EspalierError('checkpoint/occupied', {
-    problem: `${store.location} already holds checkpoints of another run: ${names.join(', ')}`,
-    fix: 'Call session.load() to go on with that run, or choose another place; nothing was touched.',
-  });
+const PROBE = 'probe';
+
+/** Refuses a store that is another run's or cannot be written to, before anything is computed. */
+async function claim({ store }: CheckpointOptions): Promise<void> {
+  const names = (await store.list()).filter((name) => name !== PROBE);
+  if (names.length > 0) {
+    throw new EspalierError('checkpoint/occupied', {
+      problem: `${store.location} already holds checkpoints of another run: ${names.join(', ')}`,
+      fix: 'Call session.load() to go on with that run, or choose another place; nothing was touched.',
+    });
+  }
+  await store.write(PROBE, new Uint8Array());
+  await store.remove(PROBE);
 }
 
 function mustHave(store: CheckpointStore | undefined): CheckpointStore {

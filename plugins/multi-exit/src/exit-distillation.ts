@@ -37,6 +37,8 @@ export const exitDistillation = definePlugin({
   order: { after: ['multi-exit'], optional: ['multi-exit'] },
   stateless: true,
   apply(ctx, { alpha, temperature, hint }) {
+    ctx.needs(SOFT_TARGETS);
+    if (hint !== 0) [FEATURE_MAPS, EXITS].forEach((token) => ctx.needs(token));
     ctx.hooks.loss.tap((context) => {
       const { outputs, ledger, mean } = context;
       const targets = ctx.get(SOFT_TARGETS).logits(context);

@@ -151,8 +151,8 @@ describe('the plugin', () => {
     const refusal = (plugins: readonly Plugin[], model = tinyMlp) =>
       expect(termsWith(plugins, model)).rejects;
 
-    test('to run without a provider', () =>
-      refusal([multiExit(), exitDistillation()]).toThrow(
+    test('to run without a provider, before anything is computed', () =>
+      expect(open(tinyMlp, [multiExit(), exitDistillation()])).rejects.toThrow(
         /nothing in this run provides 'soft-targets'/,
       ));
 

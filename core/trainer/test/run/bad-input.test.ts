@@ -346,6 +346,14 @@ describe('training refuses', () => {
   });
 });
 
+test('a checkpoint store that cannot be written to is refused before the first step', async () => {
+  const broken = { ...memoryStore(), write: () => Promise.reject(new Error('read-only')) };
+  await withSession(open({ checkpoint: { store: broken } }), async (session) => {
+    await expect(session.fit({ epochs: 1 })).rejects.toThrow('read-only');
+    expect(session.clock.step).toBe(0);
+  });
+});
+
 describe('a checkpoint of another run is refused, and waived by name', () => {
   const written = async (more: Partial<SessionConfig> = {}) => {
     const store = memoryStore();
