@@ -131,6 +131,48 @@ describe('the report page', () => {
     await page.close();
   });
 
+  /** The colour of a pixel without text at the right end of the first table. */
+  async function colorAtEnd(page: Page): Promise<string> {
+    const box = await page.locator('.scroll').first().boundingBox();
+    if (!box) throw new Error('There is no table in the page.');
+    const clip = { x: box.x + box.width - 4, y: box.y + 4, width: 1, height: 1 };
+    const pixel = (await page.screenshot({ clip, fullPage: true })).toString('base64');
+    return page.evaluate(async (png) => {
+      const image = new Image();
+      image.src = `data:image/png;base64,${png}`;
+      await image.decode();
+      const context = document.createElement('canvas').getContext('2d');
+      context?.drawImage(image, 0, 0);
+      return String(context?.getImageData(0, 0, 1, 1).data.slice(0, 3));
+    }, pixel);
+  }
+
+  it('shades the end of a table while there is more to scroll to', async () => {
+    const [wide, narrow] = await Promise.all([open(at(1280)), open(at(375))]);
+    expect(await colorAtEnd(wide)).toBe('255,255,255');
+    expect(await colorAtEnd(narrow)).not.toBe('255,255,255');
+    await narrow.evaluate(() => document.querySelector('.scroll')?.scrollTo(9999, 0));
+    expect(await colorAtEnd(narrow)).toBe('255,255,255');
+    await Promise.all([wide.close(), narrow.close()]);
+  });
+
+  it('wraps long headers and texts of a table before it scrolls', async () => {
+    const address = pathToFileURL(join(folder, 'headers.html')).href;
+    const labels = ['mean share of multiply-accumulates', 'accuracy on the test images', 'remarks'];
+    const columns = ['run', ...labels].map((label) => ({ key: label, label }));
+    const cells = [0.5, 0.9, 'the logits are divided by the temperature before the softmax'];
+    const row = Object.fromEntries(labels.map((label, i) => [label, cells[i]]));
+    const blocks = [table({ columns, rows: [{ run: 'plain', ...row }] })];
+    const report = { title: 't', sections: [{ heading: 'h', blocks }] };
+    writeFileSync(join(folder, 'headers.html'), renderReport(report));
+    const page = await open(at(480), address);
+    const overflow = await page
+      .locator('.scroll')
+      .evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+    await page.close();
+  });
+
   it('shows hostile text and does not run it', async () => {
     const hostile = `</script></style></title><script>alert(1)</script><img src=x onerror=alert(1)>"'`;
     const address = pathToFileURL(join(folder, 'hostile.html')).href;

@@ -20,7 +20,10 @@ export const numberFormatSchema = z.strictObject({
 /** How a number is written: plain data, so a report can be kept as JSON. */
 export type NumberFormat = Readonly<z.infer<typeof numberFormatSchema>>;
 
-function intlOptions({ style, digits = 2 }: NumberFormat): Intl.NumberFormatOptions {
+/** The digits of a format that does not say. */
+export const defaultDigits = 2;
+
+function intlOptions({ style, digits = defaultDigits }: NumberFormat): Intl.NumberFormatOptions {
   const fraction = { minimumFractionDigits: digits, maximumFractionDigits: digits };
   const significant = Math.max(1, digits);
   switch (style) {

@@ -1,10 +1,10 @@
 import { seriesVariables } from './palette.js';
 
 const light = `--page:#fff;--ink:#1b1f24;--muted:#59616b;--rule:#d9dde2;--panel:#f5f6f8;
---accent:#0068a8;--warning:#8a5300;--warning-panel:#fff6e5;${seriesVariables.light}`;
+--shade:#1b1f2440;--accent:#0068a8;--warning:#8a5300;--warning-panel:#fff6e5;${seriesVariables.light}`;
 
 const dark = `--page:#14171b;--ink:#e4e7eb;--muted:#a2abb6;--rule:#343a42;--panel:#1d2126;
---accent:#6cbcec;--warning:#f0b860;--warning-panel:#2b2417;${seriesVariables.dark}`;
+--shade:#e4e7eb40;--accent:#6cbcec;--warning:#f0b860;--warning-panel:#2b2417;${seriesVariables.dark}`;
 
 /** The style sheet of the page. Dark is for screens only: paper is white. */
 export const pageStyle = `
@@ -42,14 +42,19 @@ figcaption{margin-top:.75rem;max-width:44rem;font-size:.875rem;line-height:1.5;c
 .full>.compact{display:none}
 .compact svg{max-width:30rem}
 .empty{margin:.75rem 0 0;padding:1.5rem 1rem;background:var(--panel);border-radius:6px;color:var(--muted);text-align:center;max-width:none}
-.scroll{position:relative;margin-top:.75rem;overflow-x:auto;max-width:100%}
+.scroll{position:relative;margin-top:.75rem;overflow-x:auto;max-width:100%;
+background:linear-gradient(to left,var(--page) 1.25rem,transparent) right/2.5rem 100% no-repeat local,
+linear-gradient(to left,var(--shade),transparent) right 1px top/1.25rem 100% no-repeat}
 .scroll:focus-visible,pre:focus-visible,summary:focus-visible,a:focus-visible{outline:2px solid var(--accent);outline-offset:2px;border-radius:2px}
-table{border-collapse:collapse;min-width:100%;font-size:.9375rem;line-height:1.4;font-variant-numeric:tabular-nums lining-nums;border-block:1.5px solid var(--ink)}
+table{border-collapse:separate;border-spacing:0;min-width:100%;font-size:.9375rem;line-height:1.4;font-variant-numeric:tabular-nums lining-nums;border-block:1.5px solid var(--ink)}
 th,td{padding:.45rem .9rem;text-align:left;vertical-align:baseline;white-space:nowrap}
 th:first-child,td:first-child{padding-left:.25rem}
 th:last-child,td:last-child{padding-right:.25rem}
-thead th{font-weight:600;border-bottom:1px solid var(--ink);vertical-align:bottom}
-tbody th{font-weight:400;position:sticky;left:0;background:var(--page);min-width:6rem;max-width:min(22rem,45vw);white-space:normal}
+thead th{font-weight:600;border-bottom:1px solid var(--ink);vertical-align:bottom;white-space:normal;text-wrap:balance;min-width:6.5rem}
+thead .short{white-space:nowrap;min-width:0}
+td.left{white-space:normal}
+th:first-child{position:sticky;left:0;z-index:1;background:var(--page)}
+tbody th{font-weight:400;min-width:6rem;max-width:min(22rem,45vw);white-space:normal}
 tbody tr+tr>*{border-top:1px solid var(--rule)}
 .right{text-align:right}
 .center{text-align:center}
@@ -60,6 +65,8 @@ summary:hover{color:var(--ink)}
 details.data{margin-top:.5rem;font-size:.875rem}
 details.data .scroll{max-height:24rem;overflow-y:auto}
 details.data table{font-size:.875rem}
+details.data thead th{position:sticky;top:0;z-index:2;background:var(--page)}
+details.data thead th:first-child{z-index:3}
 pre{margin:.5rem 0 0;padding:1rem;max-height:32rem;overflow:auto;background:var(--panel);border-radius:6px;font:.8125rem/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;tab-size:2}
 code{font:inherit}
 .note{padding:.8rem 1rem;border-left:3px solid var(--accent);background:var(--panel);border-radius:0 6px 6px 0}
@@ -70,7 +77,7 @@ dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:1re
 dt{font-size:.8125rem;color:var(--muted)}
 dd{margin:0;font-variant-numeric:tabular-nums}
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-@media (max-width:719px){
+@media screen and (max-width:719px){
 .page{padding-top:2rem}
 .full>.wide{display:none}
 .full>.compact{display:block}
@@ -82,7 +89,7 @@ th,td{padding-inline:.6rem}
 }
 @media print{
 @page{margin:18mm}
-body{font-size:10pt}
+html,body{font-size:10pt}
 .page{max-width:none;padding:0}
 nav,#manifest:not(:has([open])),details:not([open]){display:none}
 section{margin-top:1.5rem}
@@ -91,6 +98,7 @@ h1,h2,h3{break-after:avoid}
 .scroll,pre{overflow:visible;max-height:none}
 th,td,pre{white-space:normal}
 pre{white-space:pre-wrap}
-tbody th{position:static}
+th:first-child,details.data thead th{position:static}
+.scroll{background:none}
 }
 `;

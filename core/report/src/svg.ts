@@ -1,4 +1,4 @@
-import type { PlotOptions, ScaleOptions } from '@observablehq/plot';
+import type { PlotOptions } from '@observablehq/plot';
 import { plot } from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { Markup } from './html.js';
@@ -30,9 +30,9 @@ function draw(options: PlotOptions): Element {
   return svg;
 }
 
-/** The width in ems of the widest tick label that the axis of a scale would get. */
-export function tickEms(scale: ScaleOptions): number {
-  const texts = draw({ y: { ...scale, label: null } }).querySelectorAll('text');
+/** The width in ems of the widest tick label that the y axis of a plot gets. */
+export function tickEms(options: PlotOptions): number {
+  const texts = draw({ ...options, y: { ...options.y, label: null } }).querySelectorAll('text');
   return Math.max(0, ...[...texts].map((text) => textEms(text.textContent ?? '')));
 }
 

@@ -1,6 +1,6 @@
 import type { Markup } from './html.js';
 import { html } from './html.js';
-import type { Table } from './table.js';
+import type { Table, WrittenTable } from './table.js';
 import { writeTable } from './table.js';
 
 /** Bold is not read aloud, so best values say it. */
@@ -9,10 +9,15 @@ const renderText = (cell: { readonly text: string; readonly best: boolean }): Ma
     ? html`<strong>${cell.text}<span class="unseen"> (best)</span></strong>`
     : html`${cell.text}`;
 
+/** A heading of few characters stands on one line, so that `exit 1` does not break over `85%`. */
+function renderHeading({ label, align }: WrittenTable['columns'][number]): Markup {
+  const short = label.length <= 12 ? 'short' : '';
+  return html`<th scope="col" class="${align} ${short}">${label}</th>`;
+}
+
 function renderTableElement(table: Table): Markup {
   const { columns, rows } = writeTable(table);
   const align = (i: number): string => columns[i]?.align ?? 'left';
-  const head = columns.map((c) => html`<th scope="col" class="${c.align}">${c.label}</th>`);
   const body = rows.map(([name, ...cells]) => {
     const first = name && html`<th scope="row" class="${align(0)}">${renderText(name)}</th>`;
     const rest = cells.map((c, i) => html`<td class="${align(i + 1)}">${renderText(c)}</td>`);
@@ -23,7 +28,7 @@ function renderTableElement(table: Table): Markup {
   return html`<table>
     <thead>
       <tr>
-        ${head}
+        ${columns.map(renderHeading)}
       </tr>
     </thead>
     <tbody>

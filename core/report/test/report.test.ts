@@ -1,4 +1,4 @@
-import type { Block, Report } from '@espalier/report';
+import type { Axis, Block, Report } from '@espalier/report';
 import {
   barPlot,
   code,
@@ -17,7 +17,7 @@ import fc from 'fast-check';
 import { parseHTML } from 'linkedom';
 import { describe, expect, it } from 'vitest';
 
-const axis = { label: 'value' };
+const axis: Axis = { label: 'value' };
 const page = (...blocks: readonly Block[]): string =>
   renderReport({ title: 'Test', sections: [{ heading: 'Section', blocks }] });
 
@@ -267,6 +267,27 @@ describe('values of a plot', () => {
     expect(three).toEqual([one?.[0], one?.[0], one?.[0]]);
   });
 
+  it.each([2, 30])('of a line of %i points all have a marker', (count) => {
+    const points = Array.from({ length: count }, (_, x) => ({ x, y: x % 3 }));
+    const document = parse(
+      page(linePlot({ title: 't', x: axis, y: axis, series: [{ name: 'a', points }] })),
+    );
+    for (const frame of ['compact', 'wide']) {
+      expect(document.querySelectorAll(`.${frame} [aria-label=dot] circle`)).toHaveLength(count);
+    }
+  });
+
+  it('of a long line have few markers, but one where there is no line', () => {
+    const points = Array.from({ length: 200 }, (_, x) => ({ x, y: x < 3 || x > 5 ? 1 : null }));
+    const withLone = points.map((point) => (point.x === 4 ? { x: 4, y: 2 } : point));
+    const markers = [points, withLone].map((some) => {
+      const series = [{ name: 'a', points: some }];
+      const document = parse(page(linePlot({ title: 't', x: axis, y: axis, series })));
+      return document.querySelectorAll('.compact [aria-label=dot] circle').length;
+    });
+    expect(markers).toEqual([8, 9]);
+  });
+
   it('tell their series apart without colour', () => {
     const series = Array.from({ length: 8 }, (_, i) => ({
       name: `s${i}`,
@@ -281,6 +302,74 @@ describe('values of a plot', () => {
       ]);
     });
     expect(new Set(looks.map((look) => JSON.stringify(look))).size).toBe(8);
+  });
+});
+
+describe('the axes of a plot', () => {
+  const texts = (block: Block, what: string): string[] =>
+    [...parse(page(block)).querySelectorAll(`.compact [aria-label="${what}"] text`)].map(
+      ({ textContent }) => textContent ?? '',
+    );
+  const line = (xs: readonly number[], ys: readonly number[], x = axis, y = axis): Block => {
+    const points = xs.map((at, i) => ({ x: at, y: ys[i] ?? null }));
+    return linePlot({ title: 't', width: 'half', x, y, series: [{ name: 'a', points }] });
+  };
+  const epochs = [1, 2, 3, 4, 5, 6];
+
+  it.each([
+    [epochs, ['1', '2', '3', '4', '5', '6']],
+    [
+      [1, 2],
+      ['1', '2'],
+    ],
+    [[3], ['3']],
+  ])('have whole ticks over the whole numbers %j', (values, ticks) => {
+    expect(texts(line(values, values), 'x-axis tick label')).toEqual(ticks);
+    expect(texts(line(values, values), 'y-axis tick label')).toEqual(ticks);
+  });
+
+  it('have whole ticks over wide ranges of whole numbers, with room between them', () => {
+    const steps = [10_000, 10_004, 10_008];
+    const ticks = texts(line(steps, steps), 'x-axis tick label');
+    expect(ticks.length).toBeLessThan(7);
+    for (const tick of ticks) expect(tick).toMatch(/^10,00\d$/);
+  });
+
+  it('have whole ticks under counts in bars and forests', () => {
+    const bars = [{ label: 'a', value: 2 }];
+    const counts = barPlot({
+      title: 't',
+      width: 'half',
+      value: axis,
+      series: [{ name: 's', bars }],
+    });
+    expect(texts(counts, 'x-axis tick label')).toEqual(['0', '1', '2']);
+    const rows = [{ label: 'a', mean: 0, low: -1, high: 1 }];
+    const effects = forestPlot({ title: 't', width: 'half', x: axis, rows });
+    expect(texts(effects, 'x-axis tick label')).toEqual(['\u22121', '0', '1']);
+  });
+
+  it('keep ticks between whole numbers where values are not whole', () => {
+    expect(texts(line([0, 0.5, 1], [0, 0, 0]), 'x-axis tick label')).toContain('0.2');
+    const shares = { ...axis, format: { style: 'percent', digits: 0 } as const };
+    expect(texts(line([0, 1], [0, 0], shares), 'x-axis tick label')).toContain('40%');
+  });
+
+  it.each([
+    [[0.535, 0.559], { style: 'percent', digits: 0 }],
+    [[0.541, 0.544], { style: 'percent', digits: 0 }],
+    [[1.501, 1.503], { style: 'fixed', digits: 1 }],
+    [[0.2, 2.4], { style: 'integer' }],
+  ] as const)('write no two ticks alike over %j in %j', (values, format) => {
+    const ticks = texts(line([1, 2], values, axis, { ...axis, format }), 'y-axis tick label');
+    expect(ticks.length).toBeGreaterThan(1);
+    expect(new Set(ticks).size).toBe(ticks.length);
+  });
+
+  it('end a label that is too long with an ellipsis', () => {
+    const label = 'expected calibration error of the ensemble of all exits, in percentage points';
+    const [x] = texts(line(epochs, epochs, { label }), 'x-axis label');
+    expect(x).toMatch(/^expected calibration error.*… →$/);
   });
 });
 

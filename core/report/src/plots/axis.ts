@@ -1,6 +1,9 @@
 import type { ScaleOptions } from '@observablehq/plot';
 import { z } from 'zod';
-import { numberFormatSchema, numberFormatter } from '../format.js';
+import type { Frame } from '../figure.js';
+import type { NumberFormat } from '../format.js';
+import { defaultDigits, numberFormatSchema, numberFormatter } from '../format.js';
+import { fitText } from '../svg.js';
 import type { Estimate } from '../values.js';
 import { interval, isFiniteNumber } from '../values.js';
 
@@ -58,7 +61,7 @@ function widen([low, high]: readonly [number, number], log: boolean): [number, n
 }
 
 /** The range of an axis over the values it must show, or `undefined` if none can be placed. */
-export function axisDomain(
+function axisDomain(
   axis: Axis,
   values: Iterable<number | null | undefined>,
 ): [number, number] | undefined {
@@ -73,22 +76,50 @@ export function axisDomain(
   return widen([Math.min(low, ...ends), Math.max(high, ...ends)], axis.scale === 'log');
 }
 
-/** The scale options of an axis over a domain. */
-export function axisScale(axis: Axis, domain: readonly [number, number]): ScaleOptions {
-  return {
-    domain,
-    type: axis.scale ?? 'linear',
-    label: axis.label,
-    ...(axis.format && { tickFormat: numberFormatter(axis.format) }),
-  };
+/** The room that an axis has, in the units of the drawing. */
+export interface AxisRoom {
+  readonly length: number;
+  /** How far apart ticks stand at least. */
+  readonly tickSpacing: number;
 }
 
-/** One tick for each whole number where there are few: nobody trains for 1.5 epochs by a tick. */
-export function wholeTicks(
-  [low, high]: readonly [number, number],
-  values: readonly number[],
-): number[] | undefined {
-  if (high - low > 8 || !values.every(Number.isInteger)) return undefined;
-  const first = Math.ceil(low);
-  return Array.from({ length: Math.floor(high) - first + 1 }, (_, i) => first + i);
+/** The smallest difference that a format writes, or 0 where that depends on the value. */
+function smallestStep({ style, digits = defaultDigits }: NumberFormat): number {
+  if (style === 'integer') return 1;
+  if (style === 'percent') return 10 ** (-digits - 2);
+  return style === 'fixed' ? 10 ** -digits : 0;
+}
+
+/** Adds the digits without which two ticks or more within `span` would be written alike. */
+function withDigitsFor(span: number, format: NumberFormat): NumberFormat {
+  const more = Math.ceil(Math.log10((2 * smallestStep(format)) / span));
+  const digits = (format.digits ?? defaultDigits) + more;
+  return more > 0 ? { ...format, digits: Math.min(20, digits) } : format;
+}
+
+/**
+ * The scale options of an axis over the values it must show, or `undefined` if none can be placed.
+ * Ticks of whole numbers are whole: nobody trains for 1.5 epochs.
+ */
+export function axisScale(
+  axis: Axis,
+  values: readonly (number | null | undefined)[],
+  { width, fontSize }: Frame,
+  { length, tickSpacing }: AxisRoom,
+): ScaleOptions | undefined {
+  const domain = axisDomain(axis, values);
+  if (!domain) return undefined;
+  const { scale: type = 'linear' } = axis;
+  const span = domain[1] - domain[0];
+  const isWhole = values.every((value) => !isPlaceable(axis, value) || Number.isInteger(value));
+  const format = axis.format && (isWhole ? axis.format : withDigitsFor(span, axis.format));
+  const wholeStep = isWhole && format?.style !== 'percent' ? 1 : 0;
+  const step = Math.max(wholeStep, format ? smallestStep(format) : 0);
+  return {
+    domain,
+    type,
+    label: fitText(axis.label, width / fontSize - 3),
+    tickSpacing: type === 'log' ? tickSpacing : Math.max(tickSpacing, (length * step) / span),
+    ...(format && { tickFormat: numberFormatter(format) }),
+  };
 }

@@ -8,7 +8,7 @@ import { seriesStyle } from '../palette.js';
 import type { Table } from '../table.js';
 import type { Estimate } from '../values.js';
 import { checkInterval, checkUnique, gapNumber, list } from '../values.js';
-import { axisDomain, axisSchema, place } from './axis.js';
+import { axisSchema, place } from './axis.js';
 import type { KeyedRow, Row } from './rows.js';
 import { plotRows } from './rows.js';
 
@@ -115,9 +115,9 @@ const marks = (rows: readonly KeyedRow[]): Markish[] => [
 
 function draw(spec: BarPlot, frame: Frame): PlotOptions | undefined {
   const rows = toRows(spec);
-  if (!axisDomain(spec.value, rows.flatMap(reach))) return undefined;
-  const domain = axisDomain(spec.value, [0, ...rows.flatMap(reach)]);
-  return domain && plotRows(rows, spec.value, domain, frame, { values: 'beside', draw: marks });
+  const values = rows.flatMap(reach);
+  if (values.every(Number.isNaN)) return undefined;
+  return plotRows(rows, spec.value, [0, ...values], frame, { values: 'beside', draw: marks });
 }
 
 function toTable(spec: BarPlot): Table {

@@ -7,7 +7,7 @@ import { seriesStyle } from '../palette.js';
 import type { Table } from '../table.js';
 import { estimateFormatter } from '../format.js';
 import { checkInterval, gapNumber, list } from '../values.js';
-import { axisDomain, axisSchema, isPlaceable, place } from './axis.js';
+import { axisSchema, isPlaceable, place } from './axis.js';
 import type { KeyedRow, Row } from './rows.js';
 import { plotRows } from './rows.js';
 
@@ -86,16 +86,12 @@ function marks(rows: readonly KeyedRow[], reference: number | undefined): Markis
 function draw(spec: ForestPlot, frame: Frame): PlotOptions | undefined {
   const rows = toRows(spec);
   const values = rows.flatMap(({ value }) => (value ? [value.at, value.low, value.high] : []));
-  if (!axisDomain(spec.x, values)) return undefined;
+  if (values.every(Number.isNaN)) return undefined;
   const reference = isPlaceable(spec.x, spec.reference) ? spec.reference : undefined;
-  const domain = axisDomain(spec.x, [...values, reference]);
-  return (
-    domain &&
-    plotRows(rows, spec.x, domain, frame, {
-      values: 'column',
-      draw: (keyed) => marks(keyed, reference),
-    })
-  );
+  return plotRows(rows, spec.x, [...values, reference], frame, {
+    values: 'column',
+    draw: (keyed) => marks(keyed, reference),
+  });
 }
 
 export function forestFigure(spec: ForestPlot): Figure {

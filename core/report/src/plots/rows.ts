@@ -106,19 +106,25 @@ function valueColumn(rows: readonly KeyedRow[], { stacked, marginRight }: RowLay
   });
 }
 
-/** Lays rows out from top to bottom, with their labels and written values. */
+/**
+ * Lays rows out from top to bottom, with their labels and written values; `undefined` where none of
+ * the values that the axis must show can be placed.
+ */
 export function plotRows(
   rows: readonly Row[],
   axis: Axis,
-  domain: readonly [number, number],
+  values: readonly (number | undefined)[],
   frame: Frame,
   marks: RowMarks,
-): PlotOptions {
+): PlotOptions | undefined {
   const { width, fontSize } = frame;
   const layout = layOut(rows, marks.values, frame);
   const keyed = toBands(rows, layout.stacked);
   const valued = keyed.filter((row) => row.value);
   const bands = (keyed.at(-1)?.key ?? 0) + 1;
+  const length = width - layout.marginLeft - layout.marginRight;
+  const scale = axisScale(axis, values, frame, { length, tickSpacing: 6 * fontSize });
+  if (!scale) return undefined;
   return {
     width,
     height: Math.round(bands * layout.bandHeight + fontSize * 3.8),
@@ -127,10 +133,9 @@ export function plotRows(
     marginTop: fontSize * 0.4,
     marginBottom: fontSize * 3.4,
     x: {
-      ...axisScale(axis, domain),
+      ...scale,
       nice: true,
       grid: true,
-      tickSpacing: 6 * fontSize,
       tickSize: 4,
     },
     y: {

@@ -7,7 +7,7 @@ import { seriesStyle } from '../palette.js';
 import { tickEms } from '../svg.js';
 import { checkInterval, checkUnique, gapNumber, list } from '../values.js';
 import type { Placed } from './axis.js';
-import { axisDomain, axisScale, axisSchema, isPlaceable, place, wholeTicks } from './axis.js';
+import { axisScale, axisSchema, isPlaceable, place } from './axis.js';
 import { xyTable } from './xy-table.js';
 
 const pointSchema = z
@@ -59,9 +59,12 @@ const placePoints = (spec: XyPlot, { points }: Series): PlacedPoint[] =>
     isPlaceable(spec.x, x) ? [{ x, ...place(spec.y, { value: y, low, high }) }] : [],
   );
 
-/** Markers on about eight points tell the lines apart; a point without neighbours has no line. */
+/**
+ * All points of a short line have markers. On a long one about eight tell it from the others, and
+ * a point without neighbours, which has no line, keeps its own.
+ */
 function markedPoints(points: readonly PlacedPoint[]): PlacedPoint[] {
-  const every = Math.ceil(points.length / 8);
+  const every = points.length <= 30 ? 1 : Math.ceil(points.length / 8);
   const isGap = (i: number): boolean => Number.isNaN(points[i]?.at ?? NaN);
   return points.filter((_, i) => !isGap(i) && (i % every === 0 || (isGap(i - 1) && isGap(i + 1))));
 }
@@ -84,30 +87,37 @@ function dotMarks(points: readonly PlacedPoint[], i: number): Markish[] {
   ];
 }
 
-function draw(spec: XyPlot, { width, fontSize }: Frame): PlotOptions | undefined {
+function draw(spec: XyPlot, frame: Frame): PlotOptions | undefined {
+  const { width, fontSize } = frame;
   const placed = spec.series.map((series) => placePoints(spec, series));
   const points = placed.flat();
-  const yDomain = axisDomain(
+  const height = Math.round(width * (width < 600 ? 0.68 : 0.46));
+  const [marginTop, marginBottom, marginRight] = [2.4 * fontSize, 3.2 * fontSize, 2 * fontSize];
+  const yScale = axisScale(
     spec.y,
     points.flatMap(({ at, low, high }) => [at, low, high]),
+    frame,
+    { length: height - marginTop - marginBottom, tickSpacing: 3.4 * fontSize },
   );
-  const xs = points.map(({ x }) => x);
-  const xDomain = axisDomain(spec.x, xs);
-  if (!xDomain || !yDomain) return undefined;
-  const x = axisScale(spec.x, xDomain);
-  const y = { ...axisScale(spec.y, yDomain), nice: true, grid: true };
-  const ticks = spec.x.scale === 'log' ? undefined : wholeTicks(xDomain, xs);
-  const drawSeries = spec.kind === 'linePlot' ? lineMarks : dotMarks;
+  const y = { ...yScale, nice: true, grid: true, inset: 4, tickSize: 0 };
+  const marginLeft = Math.ceil(tickEms({ height, marginTop, marginBottom, y }) * fontSize) + 14;
+  const xScale = axisScale(
+    spec.x,
+    points.map(({ x }) => x),
+    frame,
+    { length: width - marginLeft - marginRight, tickSpacing: 6 * fontSize },
+  );
+  if (!xScale || !yScale) return undefined;
   return {
     width,
-    height: Math.round(width * (width < 600 ? 0.68 : 0.46)),
-    marginLeft: Math.ceil(tickEms(y) * fontSize) + 14,
-    marginRight: 2 * fontSize,
-    marginTop: 2.4 * fontSize,
-    marginBottom: 3.2 * fontSize,
-    x: { ...x, ...(ticks && { ticks }), tickSpacing: 6 * fontSize, inset: 6, tickSize: 4 },
-    y: { ...y, tickSpacing: 3.4 * fontSize, inset: 4, tickSize: 0 },
-    marks: placed.map(drawSeries),
+    height,
+    marginLeft,
+    marginRight,
+    marginTop,
+    marginBottom,
+    x: { ...xScale, inset: 6, tickSize: 4 },
+    y,
+    marks: placed.map(spec.kind === 'linePlot' ? lineMarks : dotMarks),
   };
 }
 
