@@ -75,6 +75,8 @@ export function attribute(thrown: unknown, place: ErrorPlace): EspalierError {
 /** `Did you mean 'x'?` when a candidate is near, else the list of candidates. */
 export function suggest(name: string, candidates: readonly string[]): string {
   if (candidates.length === 0) return 'There are none here.';
+  const cased = candidates.find((each) => each.toLowerCase() === name.toLowerCase());
+  if (cased !== undefined) return `Did you mean '${cased}'?`;
   const near = closest(name, candidates);
   const far = Math.max(2, Math.floor(name.length / 3));
   if (distance(name, near) <= Math.min(far, name.length - 1)) {
