@@ -1,4 +1,6 @@
+import { parseOptions } from '@espalier/core';
 import type { Preset } from '@espalier/core';
+import { exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import type { MultiExitOptions } from '@espalier/plugin-multi-exit';
 
 /** Options of {@link byot}; the others are those of `multiExit`. */
@@ -11,34 +13,46 @@ export interface ByotOptions extends MultiExitOptions {
   readonly hint?: number;
 }
 
+const distillationOptions = exitDistillation.definition.options;
+const byotOptions = multiExit.definition.options.extend(distillationOptions.shape);
+
+/** The paper's method; options lie over it as a preset of their own, so that their origin is told apart. */
+const PAPER: Preset = {
+  name: 'byot',
+  plugins: {
+    'multi-exit': {
+      use: '@espalier/plugin-multi-exit#multiExit',
+      options: { branch: 'bottleneck' },
+    },
+    // Who teaches. To swap: the same key with another `use`, or bind 'soft-targets' below.
+    'deepest-exit': { use: '@espalier/plugin-multi-exit#deepestExit' },
+    // Scales the terms of multi-exit, so it comes after; it declares that order itself.
+    'exit-distillation': {
+      use: '@espalier/plugin-multi-exit#exitDistillation',
+      options: { alpha: 0.1, temperature: 3, hint: 1e-6 },
+    },
+  },
+};
+
 /**
  * Be Your Own Teacher (Zhang et al. 2019): bottleneck exits that learn from labels, from the deepest
  * exit's distribution and from its features.
  *
+ * @throws EspalierError `options/invalid`.
  * @example
  * const session = await createSession({ preset: byot({ at: 'block_*_out' }), …run });
  */
-export function byot({
-  alpha = 0.1,
-  temperature = 3,
-  hint = 1e-6,
-  branch = 'bottleneck',
-  ...exits
-}: ByotOptions = {}): Preset {
+export function byot(options: ByotOptions = {}): Preset {
+  parseOptions("preset 'byot'", byotOptions, options);
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return PAPER;
+  const distils = ([key]: readonly [string, unknown]) => key in distillationOptions.shape;
   return {
-    name: 'byot',
+    name: 'byot with options',
+    extends: PAPER,
     plugins: {
-      'multi-exit': {
-        use: '@espalier/plugin-multi-exit#multiExit',
-        options: { branch, ...exits },
-      },
-      // Who teaches. To swap: the same key with another `use`, or bind 'soft-targets' below.
-      'deepest-exit': { use: '@espalier/plugin-multi-exit#deepestExit' },
-      // Scales the terms of multi-exit, so it comes after; it declares that order itself.
-      'exit-distillation': {
-        use: '@espalier/plugin-multi-exit#exitDistillation',
-        options: { alpha, temperature, hint },
-      },
+      'multi-exit': { options: Object.fromEntries(given.filter((each) => !distils(each))) },
+      'exit-distillation': { options: Object.fromEntries(given.filter(distils)) },
     },
   };
 }

@@ -2,6 +2,7 @@ import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core'
 import type { LossContext, SessionConfig, SoftTargets } from '@espalier/core';
 import { deepestExit, exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import { byot } from '@espalier/preset-byot';
+import type { ByotOptions } from '@espalier/preset-byot';
 import {
   firstDifference,
   onBackend,
@@ -33,6 +34,24 @@ test('resolves to exits, teacher and distillation with the paper’s constants',
     'deepest-exit': { detach: true },
     'exit-distillation': { alpha: 0.1, temperature: 3, hint: 1e-6 },
   });
+});
+
+test('tells what the caller set from the paper’s constants', async () => {
+  const { manifest } = await resolvePreset(byot({ temperature: 2, alpha: undefined }));
+  const { options, origins } = manifest.plugins['exit-distillation']!;
+  expect(options).toEqual({ alpha: 0.1, temperature: 2, hint: 1e-6 });
+  expect(origins).toMatchObject({
+    'options.alpha': 'preset byot',
+    'options.temperature': 'preset byot with options',
+  });
+});
+
+test.each([
+  [{ temprature: 2 }, "preset 'byot': unknown option 'temprature'. Did you mean 'temperature'?"],
+  [{ temperature: -1 }, "preset 'byot': option 'temperature'"],
+  [{ weights: -1 }, "preset 'byot': option 'weights'"],
+])('refuses %j under its own name', (options, message) => {
+  expect(() => byot(options as ByotOptions)).toThrow(message);
 });
 
 test('trains exactly as its plugins given in code, in any order', async () => {

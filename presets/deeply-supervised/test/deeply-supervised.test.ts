@@ -2,6 +2,7 @@ import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core'
 import type { SessionConfig } from '@espalier/core';
 import { multiExit } from '@espalier/plugin-multi-exit';
 import { deeplySupervised } from '@espalier/preset-deeply-supervised';
+import type { DeeplySupervisedOptions } from '@espalier/preset-deeply-supervised';
 import {
   firstDifference,
   onBackend,
@@ -29,6 +30,13 @@ test('resolves to the one plugin, by data alone', async () => {
   expect(plugins.map(({ id }) => id)).toEqual(['multi-exit']);
   expect(plugins[0]!.options).toMatchObject({ weights: 0.3, branch: 'linear', detach: false });
   expect(manifest.plugins['multi-exit']!.use).toBe('@espalier/plugin-multi-exit#multiExit');
+});
+
+test('refuses an unknown option under its own name', () => {
+  const misspelt = { weigths: 0.3 } as DeeplySupervisedOptions;
+  expect(() => deeplySupervised(misspelt)).toThrow(
+    "preset 'deeply-supervised': unknown option 'weigths'. Did you mean 'weights'?",
+  );
 });
 
 test('trains exactly as the plugin given in code', async () => {
