@@ -62,19 +62,25 @@ function atFractions(
   maps: boolean,
 ): readonly string[] {
   const total = macsTo(view, [output]);
-  const candidates = mergePoints(view, output)
+  const merges = mergePoints(view, output).map(({ name }) => name);
+  const possible = view.layers
     .filter(({ name, className }) => body.has(name) && !POINTLESS.test(className))
-    .filter(({ outputShape }) => !maps || outputShape.length === 3)
-    .map(({ name }) => ({ name, share: macsTo(view, [name]) / total }))
+    .map(({ name, outputShape }) => ({ name, outputShape, share: macsTo(view, [name]) / total }))
     .filter(({ share }) => share > 0);
+  const candidates = possible
+    .filter(({ name }) => merges.includes(name))
+    .filter(({ outputShape }) => !maps || outputShape.length === 3);
   const chosen = fractions.map((f) => candidates.findLast(({ share }) => share <= f)?.name);
   const names = [...new Set(chosen)].filter((name) => name !== undefined);
   if (names.length > 0) return names;
-  const listed = candidates.map(({ name, share }) => `${name} (${share.toFixed(3)})`);
+  const flat = maps && candidates.length === 0;
+  const listed = possible.map(({ name, share }) => `${name} (${share.toFixed(3)})`);
   throw new EspalierError('multi-exit/no-exits', {
-    problem: 'no layer that all paths pass through costs at most these fractions of the network',
+    problem: flat
+      ? 'no layer that all paths pass through gives feature maps, which this branch needs'
+      : 'no layer that all paths pass through costs at most these fractions of the network',
     received: fractions,
-    fix: `Name layers with at: [ … ], or raise the fractions. Candidates: ${listed.join(', ') || 'none'}.`,
+    fix: `${flat ? "Use branch: 'linear'" : 'Raise the fractions'}, or name layers with at: [ … ]. Possible layers, with their fraction of the MACs: ${listed.join(', ')}.`,
   });
 }
 

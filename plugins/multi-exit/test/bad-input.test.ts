@@ -65,6 +65,18 @@ test.each<[string, () => LayersModel, MultiExitOptions, RegExp]>([
     /at most these fractions.*stage1_relu \(0\.\d+\).*multi-exit\/no-exits/,
   ],
   [
+    'fractions below the first layer of a perceptron',
+    tinyMlp,
+    { at: { fractions: [0.5] } },
+    /at most these fractions.*Raise the fractions.*: hidden \(0\.667\)\..*multi-exit\/no-exits/,
+  ],
+  [
+    'a branch of convolutions on a perceptron',
+    tinyMlp,
+    { branch: 'bottleneck' },
+    /gives feature maps.*Use branch: 'linear'.*: hidden \(0\.667\)\..*multi-exit\/no-exits/,
+  ],
+  [
     'two exits on a layer',
     tinyCnn,
     { at: ['stage1', 'stage1'] },
