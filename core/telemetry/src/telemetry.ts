@@ -5,7 +5,7 @@ export interface TelemetryEvents {
   /** A fit begins; `stepsPerEpoch` where the source knows it. */
   start: { readonly epochs: number; readonly epoch: number; readonly stepsPerEpoch?: number };
   epochStart: { readonly epoch: number };
-  /** At log intervals: the loss and its weighted terms of this step. */
+  /** At log intervals: the loss of this step and its terms, unweighted. */
   step: {
     readonly epoch: number;
     readonly step: number;

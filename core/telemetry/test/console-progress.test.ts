@@ -21,7 +21,7 @@ describe('on a terminal', () => {
     show.start({ epochs: 2, stepsPerEpoch: 10, label: 'byot' });
     show.step({ epoch: 1, step: 14, total: 0.75, terms: { ce: 0.5, kd: 0.25 } });
     expect(text()).toMatch(
-      /byot epoch 2\/2 \[=+-+\] 40% \| 4\/10 \| ETA .* \| loss 0\.75 {2}ce 0\.5 {2}kd 0\.25/,
+      /byot epoch 2\/2 \[=+-+\] 40% \| 4\/10 \| ETA .* \| loss 0\.75 \| unweighted terms: ce 0\.5 {2}kd 0\.25/,
     );
     show.step({ epoch: 1, step: 20, total: NaN });
     show.stop();
@@ -90,6 +90,20 @@ describe('elsewhere', () => {
     expect(lines).toHaveLength(3);
     expect(lines[1]).toMatch(/^epoch 2\/2 \| [\d.]+ s \| loss 0\.1235 {2}val\/accuracy 0\.9$/);
     expect(text()).not.toContain(ESCAPE);
+  });
+
+  const terms = { loss: 0.75, 'loss/task/ce': 0.5, 'loss/kd/exit_1': 2.5, 'val/loss': 0.6 };
+
+  test.each([
+    [false, terms, /^epoch 1\/1 \| [\d.]+ s \| loss 0\.75 {2}val\/loss 0\.6\n$/],
+    [true, terms, /0\.6\n {2}unweighted terms: loss\/task\/ce 0\.5 {2}loss\/kd\/exit_1 2\.5\n$/],
+    [true, { loss: 0.5, 'loss/task/ce': 0.5 }, /loss 0\.5\n$/],
+  ])('tells the terms of the loss when verbose (%s): %j', (verbose, numbers, expected) => {
+    const { stream, text } = fake(false);
+    const show = consoleProgress({ stream, verbose });
+    show.start({ epochs: 1 });
+    show.epoch({ epoch: 0, metrics: numbers });
+    expect(text()).toMatch(expected);
   });
 });
 

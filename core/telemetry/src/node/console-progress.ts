@@ -6,6 +6,8 @@ export interface ConsoleProgressOptions {
   readonly stream?: NodeJS.WriteStream;
   /** Milliseconds between redraws on a terminal; default 100. */
   readonly interval?: number;
+  /** Shows the loss terms of an epoch too, on a line of their own. */
+  readonly verbose?: boolean;
 }
 
 type Numbers = Readonly<Record<string, number>>;
@@ -40,7 +42,7 @@ const UNKNOWN = '{head} | step {value} | {rate} steps/s | {terms}';
  * session.telemetry.on('finish', show.stop);
  */
 export function consoleProgress(options: ConsoleProgressOptions = {}): ConsoleProgress {
-  const { stream = process.stderr, interval = 100 } = options;
+  const { stream = process.stderr, interval = 100, verbose = false } = options;
   let run: Parameters<ConsoleProgress['start']>[0] = { epochs: 0 };
   let bar: progress.SingleBar | undefined;
   let since = performance.now();
@@ -76,7 +78,8 @@ export function consoleProgress(options: ConsoleProgressOptions = {}): ConsolePr
       first ??= { step, time: performance.now() };
       const seconds = (performance.now() - first.time) / 1000;
       const rate = step > first.step ? ((step - first.step) / seconds).toFixed(1) : '-';
-      const shown = list({ ...(total !== undefined && { loss: total }), ...terms });
+      const loss = total === undefined ? [] : [list({ loss: total })];
+      const shown = [...loss, ...unweighted(terms)].join(' | ');
       const payload = { head: head(epoch), terms: shown, rate };
       if (!stepsPerEpoch) return draw(UNKNOWN, step, 0, payload);
       const done = Math.min(step - epoch * stepsPerEpoch, stepsPerEpoch);
@@ -85,7 +88,8 @@ export function consoleProgress(options: ConsoleProgressOptions = {}): ConsolePr
     epoch: safely(({ epoch, metrics }) => {
       const seconds = (performance.now() - since) / 1000;
       since = performance.now();
-      print(`${head(epoch)} | ${seconds.toFixed(1)} s | ${list(metrics)}`);
+      print(`${head(epoch)} | ${seconds.toFixed(1)} s | ${list(lossTerms(metrics, false))}`);
+      if (verbose) unweighted(lossTerms(metrics)).forEach((text) => print(`  ${text}`));
     }),
     message: safely(print),
     stop: safely(stop),
@@ -104,6 +108,17 @@ function safely<A extends unknown[]>(show: (...args: A) => void): (...args: A) =
       return;
     }
   };
+}
+
+/** Of an epoch's numbers, the terms of the loss, or all but these. */
+function lossTerms(metrics: Numbers, wanted = true): Numbers {
+  const kept = Object.entries(metrics).filter(([name]) => name.startsWith('loss/') === wanted);
+  return Object.fromEntries(kept);
+}
+
+/** Terms as text; none where a single one is the loss itself. */
+function unweighted(terms: Numbers): readonly string[] {
+  return Object.keys(terms).length > 1 ? [`unweighted terms: ${list(terms)}`] : [];
 }
 
 function list(numbers: Numbers): string {
