@@ -1,3 +1,5 @@
+import { keyedStream } from '@espalier/core';
+
 /** Median and spread of one contender, in milliseconds. */
 export interface Timing {
   readonly median: number;
@@ -45,7 +47,8 @@ export async function timeInTurn<K extends string>(
 
 /**
  * The median over rounds of `more` − `less`, each round one call of every contender: differences
- * far smaller than the calls' own spread need pairs. Milliseconds, with the quartiles.
+ * far smaller than the calls' own spread need pairs. The order is drawn anew each round, since what
+ * ran before leaves its data in the caches. Milliseconds, with the quartiles.
  */
 export async function pairedDifferences<K extends string>(
   contenders: Readonly<Record<K, Contender>>,
@@ -54,10 +57,10 @@ export async function pairedDifferences<K extends string>(
 ): Promise<readonly { readonly median: number; readonly quartiles: readonly [number, number] }[]> {
   const names = Object.keys(contenders) as K[];
   const seen = pairs.map(() => [] as number[]);
-  for (let round = -20; round < rounds; round++) {
+  for (let round = -WARM_UP; round < rounds; round++) {
     const times = {} as Record<K, number>;
-    for (let i = 0; i < names.length; i++) {
-      const name = names[(i + Math.abs(round)) % names.length]!;
+    for (const i of keyedStream(round + WARM_UP, 'order').permutation(names.length)) {
+      const name = names[i]!;
       const start = performance.now();
       await contenders[name]();
       times[name] = performance.now() - start;
@@ -70,6 +73,9 @@ export async function pairedDifferences<K extends string>(
     return { median: at(0.5), quartiles: [at(0.25), at(0.75)] as const };
   });
 }
+
+/** Rounds before the first that counts: V8 optimizes what has run often. */
+const WARM_UP = 200;
 
 function timing(samples: readonly number[]): Timing {
   const sorted = [...samples].sort((a, b) => a - b);

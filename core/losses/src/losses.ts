@@ -65,12 +65,18 @@ export function meanSquaredError(): Loss {
 
 /**
  * Targets as distributions `[batch, …, classes]`: class ids become one-hot, distributions pass
- * through. For `targets` taps that soften or mix labels.
+ * through. `output` is the output that they are for, or its shape as in
+ * `ctx.model.outputShapes[name]`. For `targets` and `batch` taps that soften or mix labels.
  */
-export function toDistribution(target: Tensor, output: Tensor): Tensor {
-  if (target.rank === output.rank) return target;
+export function toDistribution(
+  target: Tensor,
+  output: Tensor | readonly (number | null)[],
+): Tensor {
+  const shape = output instanceof tf.Tensor ? output.shape : output;
+  if (target.rank === shape.length) return target;
+  const ids = target.dtype === 'int32' ? target : tf.cast(target, 'int32');
   // Not oneHot(…, 'float32'): the wasm kernel writes integers into that float tensor.
-  return tf.cast(tf.oneHot(tf.cast(target, 'int32'), output.shape[output.rank - 1]!), 'float32');
+  return tf.cast(tf.oneHot(ids as Tensor1D, shape[shape.length - 1]!), 'float32');
 }
 
 /** 1 where the largest output is the target's class, else 0; `[batch]`. */
@@ -132,10 +138,17 @@ function describe(shape: readonly (number | null)[], loss: Loss): string {
     : text(shape);
 }
 
+/** Class ids that were found in range, and for how many classes: tensors do not change. */
+const checked = new WeakMap<Tensor, number>();
+
 async function checkRange(name: string, target: Tensor, classes: number): Promise<void> {
+  if (checked.get(target) === classes) return;
   const ids = await target.data();
   const bad = ids.findIndex((id) => !(id >= 0 && id < classes && Number.isInteger(id)));
-  if (bad < 0) return;
+  if (bad < 0) {
+    if (!(target instanceof tf.Variable)) checked.set(target, classes);
+    return;
+  }
   throw new EspalierError('targets/range', {
     problem: `the targets of output '${name}' must be class ids from 0 to ${classes - 1}; position ${bad} of the batch is not`,
     received: ids[bad],

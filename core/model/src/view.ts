@@ -25,6 +25,8 @@ export interface ModelView {
   readonly inputNames: readonly string[];
   /** All outputs, added ones included. */
   readonly outputNames: readonly string[];
+  /** By output, batch first. */
+  readonly outputShapes: Readonly<Record<string, readonly (number | null)[]>>;
   /** The outputs of the user's own model. */
   readonly ownOutputs: readonly string[];
   /** Made when asked for, since it refuses unregistered layers. */
@@ -53,6 +55,7 @@ export function viewOf(model: LayersModel, ownOutputs?: readonly string[]): Mode
     layers,
     inputNames: model.inputs.map((input) => names.get(input.sourceLayer)!),
     outputNames: outputs,
+    outputShapes: Object.fromEntries(outputs.map((name, i) => [name, model.outputs[i]!.shape])),
     ownOutputs: ownOutputs ?? outputs,
     get graph() {
       return graphOf(model);

@@ -54,7 +54,8 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     get model() {
       return structure.view;
     },
-    random: (purpose: string) => keyedStream(seed, id, purpose, clock.step),
+    random: (purpose: string) =>
+      keyedStream(seed, id, purpose, ...(parts.run?.objective.draws ?? [clock.step])),
     requestFeatures: atSetup('requestFeatures', (layers) => structure.requestFeatures(layers)),
     group: atSetup('group', (name, belongs) => structure.group(name, belongs)),
     provide: atSetup('provide', (token, make) => services.provide(token, id, make)),

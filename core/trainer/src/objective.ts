@@ -55,6 +55,8 @@ interface Evaluation {
   readonly substitute: ReadonlyMap<string, Tensor>;
   readonly writes: Writes;
   readonly random: (layer: string) => Draw;
+  /** What keys every draw of this evaluation. */
+  readonly draws: readonly [batch: Batch['key'], salt: string];
   /** How many evaluations it runs inside of. */
   readonly depth: number;
 }
@@ -91,7 +93,7 @@ export class Objective {
     this.#check(options);
     const evaluation = this.#evaluation(batch, options, writes);
     const wanted = options.terms ?? all;
-    return scoped(() => {
+    return scoped(tensorsOf, () => {
       const first = this.#pass(batch, evaluation, wanted);
       const rest = [...first.routes]
         .slice(1)
@@ -104,6 +106,11 @@ export class Objective {
         gradients: sumByPath(passes.map((pass) => pass.gradients)),
       };
     });
+  }
+
+  /** What keys the draws of the evaluation under way; none outside of one. */
+  get draws(): Evaluation['draws'] | undefined {
+    return this.#current?.draws;
   }
 
   /**
@@ -121,11 +128,13 @@ export class Objective {
     const xs = paths.map((path) => evaluation.substitute.get(path) ?? parameters.value(path));
     let ledger!: Ledger;
     let here!: string;
+    let alone = false;
     const { value, beside, gradients } = valueAndGradients(() => {
       ledger = this.#run(batch, evaluation);
       here = route ?? routeOf(ledger.terms.find(wanted));
       const total = ledger.total((term) => wanted(term) && routeOf(term) === here);
-      return { value: total, beside: ledger.terms.map((term) => term.value) };
+      alone = ledger.terms.length === 1 && total === ledger.terms[0]!.value;
+      return { value: total, beside: alone ? [] : ledger.terms.map((term) => term.value) };
     }, xs);
     const groups = here === EVERYTHING ? parameters.groups : (JSON.parse(here) as string[]);
     this.#checkGroups(groups, ledger.terms);
@@ -134,7 +143,7 @@ export class Objective {
       .filter(([path, gradient]) => gradient && groups.includes(parameters.groupOf(path)));
     return {
       value,
-      values: beside,
+      values: alone ? [value] : beside,
       terms: ledger.terms.map(({ name, weight }) => ({ name, weight })),
       routes: new Set([here, ...ledger.terms.filter(wanted).map(routeOf)]),
       gradients: Object.fromEntries(reached) as NamedTensors,
@@ -157,17 +166,12 @@ export class Objective {
       const task = ledger.viewFor('task', true, () => false);
       const mean = (values: Tensor1D) => weightedMean(values, batch);
       addTaskTerms(losses, forward.outputs, targets, mean, task.add);
-      // Each tap gets its own view of the ledger, made where taps are wrapped.
-      const shared = ledger as unknown as LedgerView;
-      taps.call('loss', {
-        ...forward,
-        batch,
-        targets,
-        ledger: shared,
-        training: true,
-        clock,
-        mean,
-      });
+      if (taps.used('loss')) {
+        // Each tap gets its own view of the ledger, made where taps are wrapped.
+        const shared = ledger as unknown as LedgerView;
+        const context = { batch, targets, ledger: shared, training: true, clock, mean };
+        taps.call('loss', { ...forward, ...context });
+      }
       return ledger;
     } finally {
       this.#current = outer;
@@ -176,12 +180,12 @@ export class Objective {
 
   #evaluation(batch: Batch, options: ObjectiveOptions, writes: Writes): Evaluation {
     const { seed } = this.parts;
-    const salt = options.rng === 'fresh' ? this.#nextFresh() : 'replay';
-    const random = (layer: string) =>
-      lazily(() => keyedStream(seed, 'forward', batch.key, salt, layer));
+    const draws = [batch.key, options.rng === 'fresh' ? this.#nextFresh() : 'replay'] as const;
+    const random = (layer: string) => lazily(() => keyedStream(seed, 'forward', ...draws, layer));
     const depth = (this.#current?.depth ?? -1) + 1;
     if (depth > DEEPEST) throw endless();
-    return { substitute: new Map(Object.entries(options.params ?? {})), writes, random, depth };
+    const substitute = new Map(Object.entries(options.params ?? {}));
+    return { substitute, writes, random, draws, depth };
   }
 
   /** Counts from 0 in every step, so that a resumed run draws the same. */
@@ -205,6 +209,10 @@ export class Objective {
       fix: suggest(unknown, known),
     });
   }
+}
+
+function tensorsOf({ total, values, gradients }: Gradients): Tensor[] {
+  return [total, ...values, ...Object.values(gradients)];
 }
 
 const EVERYTHING = 'everything';

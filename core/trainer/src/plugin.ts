@@ -16,7 +16,7 @@ import type { Token } from './tokens.js';
 /** The version of the contract between core and plugins; a plugin for another one is refused. */
 export const API_VERSION = 1;
 
-/** What a plugin keeps over a checkpoint: plain JSON, and tensors (which `load` may keep). */
+/** What a plugin keeps over a checkpoint: plain JSON, and tensors (`load` clones what it keeps). */
 export interface SavedState {
   readonly json?: unknown;
   readonly tensors?: NamedTensors;
@@ -81,7 +81,11 @@ export interface BaseContext<E extends Effects> {
   readonly model: ModelView;
   /** The live clocks. */
   readonly clock: Clock;
-  /** A stream keyed by this plugin, the purpose, and the current step. */
+  /**
+   * A stream keyed by this plugin and the purpose. In an evaluation of the objective (`targets`,
+   * `loss`) also by the batch, and by the evaluation where it asked for fresh draws; elsewhere by
+   * the step: in a `batch` tap, put `batch.key` into the purpose.
+   */
   random(purpose: string): Stream;
   /** Asks for a layer's output as `features[layer]` in every evaluation. */
   requestFeatures(layers: readonly string[]): void;

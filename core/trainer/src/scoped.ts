@@ -1,6 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 
-/** `tf.tidy` for results that hold tensors beside other things. */
-export function scoped<T>(fn: () => T): T {
-  return tf.tidy(fn as () => tf.TensorContainer) as T;
+/**
+ * `tf.tidy` for results that hold tensors beside other things: those that `tensorsOf` names stay
+ * (`tf.tidy` would look for them everywhere).
+ */
+export function scoped<T>(tensorsOf: (result: T) => readonly tf.Tensor[], fn: () => T): T {
+  let result!: T;
+  tf.tidy(() => {
+    result = fn();
+    return tensorsOf(result) as tf.Tensor[];
+  });
+  return result;
 }

@@ -7,6 +7,7 @@ import { EspalierError } from '@espalier/errors';
 import { evaluate } from './evaluation.js';
 import type { EpochResult, StepLog } from './hooks.js';
 import { checkFinite, logOf, probe } from './finite.js';
+import type { Probe } from './finite.js';
 import type { Run } from './run.js';
 import { scoped } from './scoped.js';
 import { disposeRaw } from '@espalier/data';
@@ -120,8 +121,8 @@ export async function trainStep(
     }
     await taps.fire('beforeStep', step);
 
-    const { gradients, checks } = scoped(() => accumulateWindow(run, window, statistics));
-    held.push(checks.numbers, ...Object.values(gradients));
+    const { gradients, checks } = scoped(heldOf, () => accumulateWindow(run, window, statistics));
+    held.push(...heldOf({ gradients, checks }));
     const numbers = await checks.numbers.data();
     await checkFinite(numbers, checks, step);
     const log = logOf(numbers, checks);
@@ -152,8 +153,13 @@ function accumulateWindow(run: Run, window: readonly Batch[], statistics: Map<st
   const sums = sumWindow(parts);
   const gradients = run.taps.call('gradients', sums.gradients);
   const checks = probe({ ...sums, gradients });
-  [checks.numbers, ...Object.values(gradients)].forEach((tensor) => tf.keep(tensor));
-  return { gradients, checks };
+  const result = { gradients, checks };
+  heldOf(result).forEach((tensor) => tf.keep(tensor));
+  return result;
+}
+
+function heldOf({ gradients, checks }: { gradients: NamedTensors; checks: Probe }): Tensor[] {
+  return [checks.numbers, ...Object.values(gradients)];
 }
 
 /** Optimizer, then parameters, slots and moving statistics: all or nothing. */

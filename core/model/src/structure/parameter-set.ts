@@ -22,6 +22,9 @@ type Grouping = readonly [name: string, belongs: (path: string) => boolean];
 
 /** All parameters of a run by stable path: the model's and those of plugins' own networks. */
 export class ParameterSet {
+  readonly paths: readonly string[];
+  readonly trainable: readonly string[];
+  readonly groups: readonly string[];
   readonly #entries = new Map<string, Entry>();
 
   constructor(networks: readonly Owned[], groupings: readonly Grouping[]) {
@@ -32,18 +35,9 @@ export class ParameterSet {
         this.#entries.set(path, { parameter, group: found?.[0] ?? group });
       }
     }
-  }
-
-  get paths(): readonly string[] {
-    return [...this.#entries.keys()];
-  }
-
-  get trainable(): readonly string[] {
-    return this.paths.filter((path) => this.#entry(path).parameter.trainable);
-  }
-
-  get groups(): readonly string[] {
-    return [...new Set([...this.#entries.values()].map((entry) => entry.group))];
+    this.paths = [...this.#entries.keys()];
+    this.trainable = this.paths.filter((path) => this.#entry(path).parameter.trainable);
+    this.groups = [...new Set([...this.#entries.values()].map((entry) => entry.group))];
   }
 
   groupOf(path: string): string {

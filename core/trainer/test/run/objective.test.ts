@@ -24,6 +24,7 @@ import {
   penalty,
   weightPenalty,
 } from './plugins.js';
+import { plugin } from './sessions.js';
 
 const open = (plugins: readonly Plugin[], more = {}): Promise<Session> =>
   createSession({
@@ -59,6 +60,29 @@ describe.each(backendsUnderTest())('objective on %s', (backend) => {
       value({ state: 'update' });
       expect(firstDifference(before, valuesOf(session.parameters()))).toMatch(/^norm\/moving/);
     }));
+
+  test("a plugin's draws replay with the batch, and are fresh with the evaluation", async () => {
+    const drawn: number[] = [];
+    const drawing = plugin('drawing', {
+      apply: (ctx) => ctx.hooks.loss.tap(() => void drawn.push(ctx.random('loss')())),
+    });
+    await withSession(open([drawing], { accumulate: 2 }), async (session) => {
+      const [a, b] = [await batchOf(session), await batchOf(session, 0, 'c')];
+      const evaluate = (batch: Batch, rng: 'replay' | 'fresh') =>
+        session.objective(batch, { rng }).dispose();
+      evaluate(a, 'replay');
+      evaluate(a, 'replay');
+      expect(new Set(drawn).size).toBe(1);
+      evaluate(b, 'replay');
+      evaluate(a, 'fresh');
+      evaluate(a, 'fresh');
+      expect(new Set(drawn).size).toBe(4);
+      drawn.length = 0;
+      await session.fit({ epochs: 1 });
+      expect(drawn.length).toBeGreaterThan(1);
+      expect(new Set(drawn).size).toBe(drawn.length);
+    });
+  });
 
   test('leaves no tensor but its result', () =>
     withSession(open([labelSmoothing(), weightPenalty()]), async (session) => {

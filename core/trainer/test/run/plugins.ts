@@ -14,8 +14,7 @@ export const labelSmoothing = definePlugin({
   stateless: true,
   apply(ctx, { epsilon }) {
     ctx.hooks.targets.tap((targets) => {
-      const like = tf.zeros([1, 3]);
-      const q = toDistribution(targets['logits']!, like);
+      const q = toDistribution(targets['logits']!, ctx.model.outputShapes['logits']!);
       const uniform = epsilon / q.shape[q.rank - 1]!;
       return { ...targets, logits: tf.add(tf.mul(q, 1 - epsilon), uniform) };
     });
