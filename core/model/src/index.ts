@@ -2,6 +2,7 @@ export { buildModel } from './build.js';
 export { addOutput, appendLayers, keepOutputs, replaceLayer } from './edits.js';
 export { valueAndGradients } from './gradients.js';
 export type { Forward } from './gradients.js';
+export { scoped } from './scoped.js';
 export { graphOf } from './graph.js';
 export type {
   GraphConfig,

@@ -5,11 +5,10 @@ import { EspalierError, suggest } from '@espalier/errors';
 import { Ledger } from './ledger.js';
 import type { LedgerView, Term } from './ledger.js';
 import type { Loss } from '@espalier/losses';
-import { valueAndGradients } from '@espalier/model';
+import { scoped, valueAndGradients } from '@espalier/model';
 import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
 import { keyedStream } from '@espalier/data';
-import { scoped } from './scoped.js';
 import type { Taps } from './taps.js';
 
 /** How to evaluate the loss of the run. */

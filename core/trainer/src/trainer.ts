@@ -9,7 +9,7 @@ import type { EpochResult, StepLog } from './hooks.js';
 import { checkFinite, logOf, probe } from './finite.js';
 import type { Probe } from './finite.js';
 import type { Run } from './run.js';
-import { scoped } from './scoped.js';
+import { scoped } from '@espalier/model';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 import { sumWindow } from './window-sums.js';
