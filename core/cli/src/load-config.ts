@@ -54,10 +54,40 @@ async function read(file: string, modules: Modules): Promise<unknown> {
 }
 
 async function readJson(file: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as unknown;
-  } catch (cause) {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw unreadable(file, cause);
+  });
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new EspalierError('cli/config', { problem: notJson(file, text, cause as Error), cause });
+  }
+}
+
+function notJson(file: string, text: string, { message }: Error): string {
+  const before = text.slice(0, failurePosition(text, message)).split('\n');
+  const what = message.replace(/ in JSON at position .*|, (\.{3})?".* is not valid JSON$/s, '');
+  return `${basename(file)} is not valid JSON at line ${before.length}, column ${before.at(-1)!.length + 1}: ${what}`;
+}
+
+/** Where parsing failed. Of an unexpected token, Node's message tells no position. */
+function failurePosition(text: string, message: string): number {
+  const position = /at position (\d+)/.exec(message)?.[1];
+  if (position !== undefined) return Number(position);
+  if (!message.startsWith(UNEXPECTED)) return text.length;
+  let end = 1;
+  while (!failureOf(text.slice(0, end)).startsWith(UNEXPECTED)) end += 1;
+  return end - 1;
+}
+
+const UNEXPECTED = 'Unexpected token';
+
+function failureOf(text: string): string {
+  try {
+    JSON.parse(text);
+    return '';
+  } catch (error) {
+    return (error as Error).message;
   }
 }
 

@@ -50,6 +50,7 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     .option('--resume [path]', 'go on from the newest checkpoint, or from this file or folder')
     .option('--epochs <n>', 'short for --set epochs=<n>', setting('epochs'))
     .option('--seed <n>', 'short for --set seed=<n>', setting('seed'))
+    .addOption(waive())
     .option('--quiet', 'no progress')
     .action(async (config: string, { epochs, seed, set, ...options }: RawTrainOptions) => {
       const { train } = await import('./commands/train.js');
@@ -58,6 +59,7 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     });
   command(program, 'eval', 'print the metrics of a trained model')
     .option('--checkpoint <path>', 'a file or folder; default: the newest checkpoint')
+    .addOption(waive())
     .addOption(new Option('--on <data>', 'which data').choices(['train', 'validation', 'test']))
     .option('--json', 'print JSON')
     .action(async (config: string, options: EvalOptions) => {
@@ -89,13 +91,18 @@ function command(program: Command, name: string, description: string): Command {
     .command(name)
     .description(description)
     .argument('<config>', 'a .ts, .js or .json file')
-    .option(
-      '--set <path=value>',
-      'change the configuration; may be repeated',
-      (text: string, before: string[]) => [...before, text],
-      [],
-    )
-    .option('--verbose', 'show the stack of errors (also with DEBUG set)');
+    .option('--set <path=value>', 'change the configuration; may be repeated', each, [])
+    .option('--verbose', 'say more: loss terms, why this backend, the stack of errors');
+}
+
+function waive(): Option {
+  const text = 'accept this difference to the run of the checkpoint; may be repeated';
+  return new Option('--waive <what>', text).argParser(each).default([], 'none');
+}
+
+/** Collects the values of an option that may be repeated. */
+function each(text: string, before: readonly string[]): string[] {
+  return [...before, text];
 }
 
 function setting(field: string): (text: string) => string {

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { BackendInfo } from '@espalier/backend';
 import type { Session, TelemetryEvent } from '@espalier/core';
 import { consoleProgress, jsonlSink } from '@espalier/core/node';
 import type { LoadedConfig } from './load-config.js';
@@ -20,20 +21,26 @@ export interface Observer {
   stop(): Promise<void>;
 }
 
+/** The backend in a line; why others were passed over only where that is asked for. */
+export function backendLine({ line, passedOver }: BackendInfo, verbose = false): string {
+  if (verbose || passedOver.length === 0) return line;
+  return `${line.slice(0, line.indexOf('; passed over '))}; why this one: --verbose`;
+}
+
 /** Shows progress on standard error and writes telemetry, as the configuration says. */
 export function observe(
   { telemetry, backend }: Session,
   { folder, settings: { log } }: LoadedConfig,
-  { quiet = false }: { readonly quiet?: boolean },
+  { quiet = false, verbose = false }: { readonly quiet?: boolean; readonly verbose?: boolean },
 ): Observer {
   const sink = log.jsonl === undefined ? undefined : jsonlSink(resolve(folder, log.jsonl));
   if (sink) EVENTS.forEach((event) => telemetry.on(event, (data) => sink.write(event, data)));
-  const show = consoleProgress();
+  const show = consoleProgress({ verbose });
   telemetry.on('warning', ({ message, plugin }) =>
     show.message(`warning${plugin ? ` of ${plugin}` : ''}: ${message}`),
   );
   if (!quiet) {
-    show.message(backend.line);
+    show.message(backendLine(backend, verbose));
     telemetry.on('start', show.start).on('step', show.step).on('epoch', show.epoch);
   }
   return {

@@ -51,11 +51,23 @@ describe('espalier inspect', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/1\. +penalty +1\.0\.0 +\(by id\)/);
     expect(stdout).toMatch(/penalty\.use +"\.\/parts\.ts#penalty" +\(preset calm\)/);
-    expect(stdout).toMatch(/penalty\.options\.weight +0\.5 +\(override\)/);
+    expect(stdout).toMatch(/penalty\.options\.weight +0\.5 +\(--set\)/);
     expect(stdout).toMatch(/loss +sync +penalty/);
     expect(stdout).toMatch(/hidden\/kernel +\[4, 8\] +model/);
     expect(stdout).toMatch(/moving_mean +\[8\] +model +not trained/);
     expect(stdout).toContain('99 in all');
+  });
+
+  it('shows loss, optimizer and epochs, and the file as the origin of its plugins', async () => {
+    const fromJson = await run('inspect', fixture('plugins.json'));
+    expect(fromJson.stdout).toMatch(
+      /loss +mean-squared-error\n +optimizer +sgd {"options":{"learningRate":0\.1}}\n +epochs +not set\n/,
+    );
+    expect(fromJson.stdout).toMatch(/penalty\.options\.weight +0\.3 +\(plugins\.json\)/);
+    const fromTs = await run('inspect', fixture('espalier.config.ts'));
+    expect(fromTs.stdout).toMatch(
+      /loss +cross-entropy \(code\)\n +optimizer +.* \(code\)\n +epochs +3\n/,
+    );
   });
 
   it('prints the same manifest as JSON for TypeScript and JSON configurations', async () => {

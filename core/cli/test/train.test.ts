@@ -38,7 +38,9 @@ describe('espalier train', () => {
       espalier(['train', 'espalier.config.ts', ...into('cut')], whenPaused('SIGINT')),
     ]);
     expect(whole).toMatchObject({ code: 0 });
-    expect(whole.stderr).toContain('Done: 3 epochs, 18 steps.');
+    expect(whole.stderr).toContain(
+      `Done: 3 epochs, 18 steps. Checkpoints: ${join(folder, 'whole')}`,
+    );
     expect(cut.code).toBe(130);
     expect((await newest('cut')).name).toBe('step-000000010.safetensors');
 
@@ -70,6 +72,18 @@ describe('espalier train', () => {
     expect(ended.stderr).toContain('Nothing is saved without checkpoint');
   });
 
+  it('tells loss terms, and why this backend, only with --verbose', async () => {
+    const prefer = ['--set', 'backend={"prefer":["webgpu","cpu"]}', '--epochs', '1'];
+    const [short, long] = await Promise.all([
+      espalier(['train', 'run.json', ...prefer]),
+      espalier(['train', 'run.json', ...prefer, '--verbose']),
+    ]);
+    expect(short.stderr).toMatch(/^backend cpu \(.*\); why this one: --verbose$/m);
+    expect(short.stderr).not.toMatch(/passed over|penalty/);
+    expect(long.stderr).toMatch(/^backend cpu \(.*\); passed over webgpu/m);
+    expect(long.stderr).toMatch(/unweighted terms: .*loss\/penalty\/logits/);
+  });
+
   it('resumes from a file, refuses to mix runs, and writes telemetry', async () => {
     const telemetry = join(folder, 'run.jsonl');
     const first = ['train', 'run.json', '--epochs', '1', ...into('a')];
@@ -94,6 +108,13 @@ describe('espalier train', () => {
     const seeded = ['train', 'run.json', '--seed', '8', '--resume', ...into('a')];
     const mismatch = await espalier(seeded);
     expect(mismatch.code).toBe(1);
-    expect(mismatch.stderr).toContain('its seed was 7, now it is 8');
+    expect(mismatch.stderr).toMatch(/its seed was 7, now it is 8.* by name: --waive seed\. /);
+    const waived = await espalier([...seeded, '--waive', 'seed']);
+    expect(waived).toMatchObject({ code: 0 });
+    const dir = ['--set', 'seed=9', '--set', `checkpoint.dir=${join(folder, 'a')}`];
+    expect(await espalier(['eval', 'run.json', ...dir])).toMatchObject({ code: 1 });
+    expect(await espalier(['eval', 'run.json', ...dir, '--waive', 'seed'])).toMatchObject({
+      code: 0,
+    });
   });
 });

@@ -83,16 +83,23 @@ describe('a configuration that is wrong', () => {
     expect(stderr).toMatch(/option 'epochs': .*received 0.*\n {4}at /s);
   });
 
+  it.each([
+    ['{\n  "epochs": 2,\n}', /line 3, column 1: Expected double-quoted property name\. /],
+    ['{\n  "epochs": [2,\n  tru]\n}', /line 3, column 6: Unexpected token '\]'\. /],
+  ])('names the place in JSON %j', async (text, message) => {
+    expect((await train(await config('comma.json', text))).stderr).toMatch(message);
+  });
+
   it('is missing, is not JSON, has no default export, throws', async () => {
     const texts = [
       await train('nowhere.json'),
-      await train(await config('broken.json', '{ "model": ')),
+      await train(await config('broken.json', '{\n  "model": ')),
       await train(await config('bare.ts', 'export const config = {};')),
       await train(await config('throws.ts', "throw new Error('no data here');")),
     ];
     expect(texts.map(({ code }) => code)).toEqual([1, 1, 1, 1]);
     expect(texts[0]?.stderr).toMatch(/there is no file .*nowhere\.json/);
-    expect(texts[1]?.stderr).toMatch(/broken\.json cannot be read: .*JSON/);
+    expect(texts[1]?.stderr).toMatch(/broken\.json is not valid JSON at line 2, column 12: .* end/);
     expect(texts[2]?.stderr).toContain('bare.ts has no default export');
     expect(texts[3]?.stderr).toContain('throws.ts cannot be read: no data here');
   });

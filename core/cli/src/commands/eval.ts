@@ -11,6 +11,8 @@ export interface EvalOptions {
   readonly set: readonly string[];
   /** A file or folder; default: the configuration's. */
   readonly checkpoint?: string;
+  /** Differences to the checkpoint's run that are accepted. */
+  readonly waive?: readonly string[];
   /** Which data; default: the test data, else the validation data. */
   readonly on?: Split;
   readonly json?: boolean;
@@ -23,7 +25,7 @@ export async function evaluate(path: string, options: EvalOptions): Promise<void
   const data = await source(loaded, split);
   if (!data) throw noData(split);
   const metrics = await withSession(loaded, async (session) => {
-    await loadCheckpoint(session, loaded, options.checkpoint);
+    await loadCheckpoint(session, loaded, { path: options.checkpoint, waive: options.waive });
     return session.evaluate(data);
   });
   const rows = Object.entries(metrics).map(([name, value]) => [name, short(value)]);

@@ -1,27 +1,78 @@
+import { basename } from 'node:path';
 import type { Inspection } from '@espalier/core';
 import { columns } from '../columns.js';
-import { loadConfig } from '../load-config.js';
+import { isCode, loadConfig } from '../load-config.js';
+import type { LoadedConfig } from '../load-config.js';
+import { backendLine } from '../observe.js';
 import { withSession } from '../with-session.js';
 
 /** Options of `espalier inspect`. */
 export interface InspectOptions {
   readonly set: readonly string[];
   readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** What a session does not know of a run, or knows as code only. */
+interface Training {
+  readonly loss: unknown;
+  readonly optimizer: unknown;
+  readonly epochs?: number;
 }
 
 /** Prints what a run is made of. */
-export async function inspect(path: string, { set, json }: InspectOptions): Promise<void> {
+export async function inspect(path: string, { set, json, verbose }: InspectOptions): Promise<void> {
   const loaded = await loadConfig(path, set);
-  const inspection = await withSession(loaded, async (session) => session.inspect());
-  const text = json ? JSON.stringify(inspection, undefined, 2) : describe(inspection);
+  const text = await withSession(loaded, async (session) => {
+    const inspection = withOrigins(session.inspect(), basename(loaded.file));
+    const training = trainingOf(loaded);
+    if (json) return JSON.stringify({ ...inspection, training }, undefined, 2);
+    return describe({ ...inspection, backend: backendLine(session.backend, verbose) }, training);
+  });
   process.stdout.write(`${text}\n`);
 }
 
-function describe(inspection: Inspection): string {
+/** Names origins as the user knows them: by the configuration's file, and by `--set`. */
+function withOrigins(inspection: Inspection, file: string): Inspection {
+  const words: Readonly<Record<string, string>> = { [`preset ${file}`]: file, override: '--set' };
+  const plugins = Object.entries(inspection.manifest.plugins).map(([id, plugin]) => {
+    const named = Object.entries(plugin.origins).map(([field, from]) => [
+      field,
+      words[from] ?? from,
+    ]);
+    return [
+      id,
+      { ...plugin, origins: Object.fromEntries(named) as typeof plugin.origins },
+    ] as const;
+  });
+  return {
+    ...inspection,
+    manifest: { ...inspection.manifest, plugins: Object.fromEntries(plugins) },
+  };
+}
+
+function trainingOf({ written, settings }: LoadedConfig): Training {
+  return {
+    loss: isCode(written.loss) ? nameOf(written.loss) : settings.loss,
+    optimizer: isCode(written.optimizer) ? nameOf(written.optimizer) : settings.optimizer,
+    epochs: settings.epochs,
+  };
+}
+
+/** The name of a loss or optimizer made in code, or the names of several. */
+function nameOf(made: unknown): unknown {
+  const { name } = made as { readonly name?: unknown };
+  if (typeof name === 'string') return `${name} (code)`;
+  const several = Object.entries(made as object).map(([key, each]) => [key, nameOf(each)] as const);
+  return Object.fromEntries(several);
+}
+
+function describe(inspection: Inspection, training: Training): string {
   const { backend, manifest, outputs, services } = inspection;
   const bound = Object.entries(services).map(([token, owner]) => [token, owner]);
   return [
     backend,
+    section('Training', trainingRows(training)),
     section('Plugins, in order', plugins(inspection)),
     section('Options and where they come from', options(inspection)),
     section('Hooks that are tapped', hooks(inspection)),
@@ -29,6 +80,22 @@ function describe(inspection: Inspection): string {
     section(`Parameters of the outputs ${outputs.join(', ')}`, parameters(inspection)),
     `manifest ${manifest.hash}${manifest.portable ? '' : ` (not portable: ${manifest.inline.join(', ')})`}`,
   ].join('\n\n');
+}
+
+function trainingRows({ loss, optimizer, epochs }: Training): string {
+  return columns([
+    ['loss', inWords(loss)],
+    ['optimizer', inWords(optimizer)],
+    ['epochs', epochs === undefined ? 'not set' : String(epochs)],
+  ]);
+}
+
+/** A name, with options behind it where there are any. */
+function inWords(made: unknown): string {
+  if (typeof made === 'string') return made;
+  const { use, ...rest } = made as { readonly use?: string };
+  const options = Object.keys(rest).length > 0 ? [JSON.stringify(rest)] : [];
+  return [...(use === undefined ? [] : [use]), ...options].join(' ');
 }
 
 function section(title: string, body: string): string {

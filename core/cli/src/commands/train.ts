@@ -5,6 +5,7 @@ import { loadConfig } from '../load-config.js';
 import type { LoadedConfig } from '../load-config.js';
 import { observe } from '../observe.js';
 import { loadCheckpoint, refuseEarlierRun } from '../resume.js';
+import { store } from '../session-config.js';
 import { withSession } from '../with-session.js';
 
 /** Options of `espalier train`. */
@@ -12,19 +13,24 @@ export interface TrainOptions {
   readonly set: readonly string[];
   /** `true`: from the newest checkpoint; a string: from this file or folder. */
   readonly resume?: true | string;
+  /** With `resume`: differences to the checkpoint's run that are accepted. */
+  readonly waive?: readonly string[];
   readonly quiet?: boolean;
+  readonly verbose?: boolean;
 }
 
 /** Trains; gives back the exit code. */
 export async function train(path: string, options: TrainOptions): Promise<number> {
   const loaded = await loadConfig(path, options.set);
   const epochs = epochsOf(loaded);
-  const { resume } = options;
+  const { resume, waive } = options;
   const words = [path, ...options.set.flatMap((text) => ['--set', text])].map(quote);
   const resumeCommand = `npx espalier train ${words.join(' ')} --resume`;
   if (resume === undefined) await refuseEarlierRun(loaded, resumeCommand);
   return withSession(loaded, async (session) => {
-    if (resume) await loadCheckpoint(session, loaded, resume === true ? undefined : resume);
+    if (resume) {
+      await loadCheckpoint(session, loaded, { path: resume === true ? undefined : resume, waive });
+    }
     const observer = observe(session, loaded, options);
     const interrupt = onInterrupt(observer.say);
     try {
@@ -41,14 +47,24 @@ export async function train(path: string, options: TrainOptions): Promise<number
 function outcome(
   { status, reason }: FitResult,
   { clock }: Session,
-  { settings }: LoadedConfig,
+  loaded: LoadedConfig,
   resumeCommand: string,
 ): string {
-  if (status === 'completed') return `Done: ${clock.epoch} epochs, ${clock.step} steps.`;
-  if (status === 'stopped') return `Stopped at step ${clock.step}: ${reason}.`;
-  return settings.checkpoint
-    ? `Saved at step ${clock.step}. Go on with:\n  ${resumeCommand}`
-    : `Stopped at step ${clock.step}. Nothing is saved without checkpoint: { dir } in the configuration.`;
+  const saves = loaded.settings.checkpoint !== undefined;
+  if (status === 'aborted' && saves) {
+    return `Saved at step ${clock.step}. Go on with:\n  ${resumeCommand}`;
+  }
+  const where = saves
+    ? `Checkpoints: ${store(loaded).location}`
+    : 'Nothing is saved without checkpoint: { dir } in the configuration.';
+  if (status === 'completed') {
+    return `Done: ${counted(clock.epoch, 'epoch')}, ${counted(clock.step, 'step')}. ${where}`;
+  }
+  return `Stopped at step ${clock.step}${reason === undefined ? '' : `: ${reason}`}. ${where}`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function epochsOf({ settings }: LoadedConfig): number {
