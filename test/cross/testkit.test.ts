@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { definePlugin, keyedStream } from '@espalier/core';
-import type { Batch, Effects, PluginContext, PluginFactory } from '@espalier/core';
+import type { Batch, Effects, PluginContext } from '@espalier/core';
 import { CHECKS, ConformanceError, onBackend, testPlugin } from '@espalier/testkit';
-import type { Subject } from '@espalier/testkit';
+import type { AnyFactory, Subject } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 
@@ -16,7 +16,7 @@ interface Sketch {
   readonly apply?: (ctx: PluginContext, options: never) => void;
 }
 
-const factory = (sketch: Sketch = {}): PluginFactory =>
+const factory = (sketch: Sketch = {}): AnyFactory =>
   definePlugin({
     id: 'subject',
     version: '1.0.0',
@@ -24,7 +24,7 @@ const factory = (sketch: Sketch = {}): PluginFactory =>
     stateless: true,
     apply: () => undefined,
     ...sketch,
-  } as never) as unknown as PluginFactory;
+  } as never);
 
 const subject = (sketch: Sketch): Subject => ({ name: 'case', factory: factory(sketch) });
 
@@ -59,8 +59,54 @@ testPlugin(
   }),
 );
 
+testPlugin(
+  factory({
+    effects: { loss: 'add' },
+    apply({ hooks }) {
+      let taps = 0;
+      const count = () => void (taps += 1);
+      hooks.beforeStep.tap(async () => count());
+      hooks.loss.tap(count);
+      hooks.afterApply.tap(count);
+    },
+  }),
+  [{ name: 'taps that ignore their argument' }],
+);
+testPlugin(factory(holder()), [{ name: 'a tensor as state' }]);
+
+/** A plugin that holds a tensor from its first step on; `save` and `load` as given, else right. */
+function holder({
+  save = (held: tf.Tensor) => held,
+  load = (saved: tf.Tensor, held: tf.Tensor | undefined) => {
+    held?.dispose();
+    return tf.clone(saved);
+  },
+} = {}): Sketch {
+  return {
+    stateless: false,
+    apply(ctx) {
+      let held: tf.Tensor | undefined;
+      ctx.hooks.afterApply.tap(() => void (held ??= tf.scalar(1)));
+      ctx.keepState({
+        version: 1,
+        save: () => (held ? { tensors: { held: save(held) } } : {}),
+        load: ({ tensors }) => void (held = load(tensors!['held']!, held)),
+      });
+      ctx.onTeardown(() => held?.dispose());
+    },
+  };
+}
+
 /** One broken plugin for every promise; the check must catch it, and only a real fault. */
 const BROKEN: Record<string, Record<string, Sketch>> = {
+  'trains alone': {
+    'a tap throws': {
+      apply: (ctx) =>
+        ctx.hooks.afterStep.tap(() => {
+          throw new Error('broken');
+        }),
+    },
+  },
   options: {
     'unknown options are swallowed': { options: z.object({}) },
     'defaults change from parse to parse': {
@@ -131,6 +177,8 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
         );
       },
     },
+    'loading forgets to dispose what it replaces': holder({ load: (saved) => tf.clone(saved) }),
+    'saving makes copies': holder({ save: (held) => tf.clone(held) }),
   },
   leaks: {
     'each step keeps a tensor': {
@@ -193,6 +241,55 @@ describe.each(Object.keys(CHECKS))('the check of %s', (check) => {
   });
 
   test('passes a plugin that does nothing', () => CHECKS[check]!(subject({})));
+});
+
+const problemOf = (check: string, sketch: Sketch) =>
+  CHECKS[check]!(subject(sketch)).then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+
+describe('leaks are blamed on', () => {
+  test.each<[string, Sketch, RegExp]>([
+    [
+      'the tap that adds tensors',
+      {
+        effects: { loss: 'add' },
+        apply(ctx) {
+          ctx.hooks.loss.tap(({ ledger, mean, outputs }) => {
+            const size = tf.square(tf.sum(outputs['logits']!, -1)) as tf.Tensor1D;
+            ledger.add('size', mean(size), { weight: 0.01 });
+          });
+          ctx.hooks.afterStep.tap(() => void tf.scalar(1));
+        },
+      },
+      /^leaks: 6 tensors .* added by tap: afterStep of 'subject' \+6\. Wrap .* tf\.tidy/,
+    ],
+    [
+      'the taps of the objective that keep them',
+      {
+        effects: { loss: 'add' },
+        apply: (ctx) =>
+          ctx.hooks.loss.tap(({ outputs }) => void tf.keep(tf.clone(outputs['logits']!))),
+      },
+      /added by tap: loss of 'subject' \+\d+\. .* without tf\.keep/,
+    ],
+    [
+      'no tap, where none adds any',
+      {
+        apply: (ctx) =>
+          ctx.hooks.afterApply.tap(() => void Promise.resolve().then(() => tf.scalar(1))),
+      },
+      /no tap added any while it ran\. Await/,
+    ],
+  ])('%s', async (_, sketch, message) => {
+    expect(await problemOf('leaks', sketch)).toMatch(message);
+  });
+});
+
+test('a plugin that fails alone is not said to fail beside its twin', async () => {
+  const problem = await problemOf('pairing', BROKEN['trains alone']!['a tap throws']!);
+  expect(problem).toMatch(/^trains alone: .*\[plugin subject\] afterStep at step 1: broken/);
 });
 
 test('keyed streams depend on their key alone', () => {

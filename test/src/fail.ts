@@ -5,8 +5,9 @@ export class ConformanceError extends Error {
   constructor(
     readonly check: string,
     problem: string,
+    options?: ErrorOptions,
   ) {
-    super(`${check}: ${problem}`);
+    super(`${check}: ${problem}`, options);
   }
 }
 

@@ -5,7 +5,7 @@ export * from './fixtures.js';
 export * from './leaks.js';
 export * from './numeric.js';
 export { openSession } from './subject.js';
-export type { Case, Subject } from './subject.js';
+export type { AnyFactory, Case, Subject } from './subject.js';
 export { CHECKS, testPlugin } from './test-plugin.js';
 export type { TestPluginOptions } from './test-plugin.js';
 export { watch } from './watch.js';

@@ -1,6 +1,10 @@
+import { useBackend } from '@espalier/backend';
 import { createSession, crossEntropy, sgd } from '@espalier/core';
-import type { Plugin, PluginFactory, Session, SessionConfig } from '@espalier/core';
+import type { Plugin, Session, SessionConfig } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { ZodType } from 'zod';
+import { backendsUnderTest } from './backends.js';
 import { inputShapeOf, tinyNoisyMlp, tinySource } from './fixtures.js';
 
 /** A plugin under test and the run to test it in. */
@@ -18,17 +22,40 @@ export interface Case {
 
 /** What every check is given. */
 export interface Subject extends Case {
-  readonly factory: PluginFactory;
+  readonly factory: AnyFactory;
+}
+
+/** What `definePlugin` returns, whatever the options and effects: cases hold options as data. */
+export interface AnyFactory {
+  (options?: never, instance?: { readonly id?: string }): Plugin;
+  readonly definition: { readonly id: string; readonly options: ZodType };
+}
+
+/**
+ * Makes the plugin under test.
+ *
+ * @throws EspalierError `options/invalid`.
+ */
+export function pluginOf(
+  { factory, options }: Subject,
+  instance?: { readonly id?: string },
+): Plugin {
+  return factory(options as never, instance);
 }
 
 /** Makes the plugin under test, wrapped if a check wants to watch it. */
 export type Wrap = (plugin: Plugin) => Plugin;
 
-/** Opens a run of the subject: a tiny model, seeded data, SGD with momentum, in windows of 2. */
-export function openSession(
-  { factory, options, companions, model = tinyNoisyMlp, session }: Subject,
+/**
+ * Opens a run of the subject: a tiny model, seeded data, SGD with momentum, in windows of 2. It runs
+ * on the current backend; where there is none yet, on the first of {@link backendsUnderTest}.
+ */
+export async function openSession(
+  subject: Subject,
   { wrap = (plugin) => plugin, more = {} }: { wrap?: Wrap; more?: Partial<SessionConfig> } = {},
 ): Promise<Session> {
+  const { companions, model = tinyNoisyMlp, session } = subject;
+  if (!tf.getBackend()) await useBackend({ prefer: backendsUnderTest() });
   const probe = model();
   const shape = inputShapeOf(probe);
   const classes = probe.outputs.at(-1)!.shape.at(-1)!;
@@ -43,6 +70,6 @@ export function openSession(
     seed: 7,
     ...session,
     ...more,
-    plugins: [wrap(factory(options)), ...(companions?.() ?? [])],
+    plugins: [wrap(pluginOf(subject)), ...(companions?.() ?? [])],
   });
 }

@@ -1,20 +1,21 @@
 import { EspalierError } from '@espalier/core';
-import type { HookName } from '@espalier/core';
+import type { HookName, Plugin } from '@espalier/core';
 import { withSession } from '../compare.js';
 import { demand } from '../fail.js';
-import { openSession } from '../subject.js';
+import { openSession, pluginOf } from '../subject.js';
 import type { Subject } from '../subject.js';
 import { watch } from '../watch.js';
+import type { Watched } from '../watch.js';
 
 /**
- * Attribution: when a tap's argument is broken, the error comes out of the run and names the plugin
- * and the hook; a plugin that catches everything hides faults.
+ * Attribution: a fault inside a tap comes out of the run and names the plugin and the hook; a plugin
+ * that catches everything hides faults.
  */
 export async function checkAttribution(subject: Subject): Promise<void> {
   const fired = await hooksFired(subject);
   for (const hook of fired) {
     const error = await errorWith(subject, hook);
-    const id = subject.factory(subject.options).id;
+    const id = pluginOf(subject).id;
     demand(
       error instanceof EspalierError && error.place?.plugin === id && error.place.hook === hook,
       'attribution',
@@ -34,7 +35,7 @@ async function hooksFired(subject: Subject): Promise<readonly HookName[]> {
 
 async function errorWith(subject: Subject, hook: HookName): Promise<unknown> {
   try {
-    await run(subject, (tap) => tap.run(tap.hook === hook ? broken() : tap.argument));
+    await run(subject, (tap) => (tap.hook === hook ? faulty(tap) : tap.run()));
     return undefined;
   } catch (error) {
     return error;
@@ -42,14 +43,18 @@ async function errorWith(subject: Subject, hook: HookName): Promise<unknown> {
 }
 
 function run(subject: Subject, around: Parameters<typeof watch>[1]): Promise<unknown> {
-  const wrap = (plugin: ReturnType<Subject['factory']>) => watch(plugin, around);
+  const wrap = (plugin: Plugin) => watch(plugin, around);
   return withSession(openSession(subject, { wrap }), (session) => session.fit({ epochs: 1 }));
 }
 
-/** An argument that throws whenever it is looked at. */
-function broken(): unknown {
+/** Runs a tap on an argument that throws when looked at; one that never looks throws at its end. */
+function faulty(tap: Watched): unknown {
+  let looked = false;
   const refuse = () => {
+    looked = true;
     throw new Error('fault planted by the conformance kit');
   };
-  return new Proxy({}, { get: refuse, ownKeys: refuse, has: refuse });
+  const result = tap.run(new Proxy({}, { get: refuse, ownKeys: refuse, has: refuse }));
+  const end = (value: unknown) => (looked ? value : refuse());
+  return result instanceof Promise ? result.then(end) : end(result);
 }

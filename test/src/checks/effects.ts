@@ -1,5 +1,5 @@
 import { allows } from '@espalier/core';
-import type { NamedTensors, PluginContext } from '@espalier/core';
+import type { NamedTensors, Plugin, PluginContext } from '@espalier/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { firstDifference, valuesOf, withSession } from '../compare.js';
 import type { Values } from '../compare.js';
@@ -14,7 +14,7 @@ import type { Watched } from '../watch.js';
  * that it was only shown, and none draws from `Math.random`.
  */
 export async function checkEffectsDeclared(subject: Subject): Promise<void> {
-  const wrap = (plugin: ReturnType<Subject['factory']>) =>
+  const wrap = (plugin: Plugin) =>
     watch(plugin, (tap) => {
       const before = valuesOf(tap.context.parameters());
       const result = withoutMathRandom(tap);

@@ -1,6 +1,7 @@
 import { EspalierError } from '@espalier/core';
 import * as z from 'zod';
 import { demand } from '../fail.js';
+import { pluginOf } from '../subject.js';
 import type { Subject } from '../subject.js';
 
 /**
@@ -8,16 +9,18 @@ import type { Subject } from '../subject.js';
  * JSON, an unknown option is refused by an error that names the plugin and the option, and the
  * schema can be shown to editors as JSON Schema.
  */
-export async function checkOptions({ factory, options }: Subject): Promise<void> {
-  const plugin = factory(options);
-  const again = factory(plugin.options);
+export async function checkOptions(subject: Subject): Promise<void> {
+  const { factory, options } = subject;
+  const made = (given: unknown) => pluginOf({ ...subject, options: given });
+  const plugin = made(options);
+  const again = made(plugin.options);
   demand(
     JSON.stringify(again.options) === JSON.stringify(plugin.options),
     'options',
     'parsing parsed options changes them; make defaults stable',
   );
   demand(typeof plugin.version === 'string' && plugin.version !== '', 'options', 'give a version');
-  const error = refusal(() => factory({ ...(options as object), noSuchOption: 1 }));
+  const error = refusal(() => made({ ...(options as object), noSuchOption: 1 }));
   demand(
     error instanceof EspalierError && error.message.includes('noSuchOption'),
     'options',

@@ -2,17 +2,18 @@ import { EspalierError } from '@espalier/core';
 import type { Plugin } from '@espalier/core';
 import { withSession } from '../compare.js';
 import { demand } from '../fail.js';
-import { openSession } from '../subject.js';
+import { openSession, pluginOf } from '../subject.js';
 import type { Subject } from '../subject.js';
+import { checkTrainsAlone } from './alone.js';
 
 /**
  * Pairing: beside a second instance of itself the plugin either trains, or is refused at setup as
  * a conflict of effects; and whoever owns a resource that it owns or transforms is refused too.
  */
 export async function checkPairing(subject: Subject): Promise<void> {
-  const id = subject.factory(subject.options).id;
-  await pair(subject, [subject.factory(subject.options, { id: `${id}-twin` })], 'its twin');
-  for (const [resource, mode] of Object.entries(subject.factory(subject.options).effects)) {
+  const { id, effects } = pluginOf(subject);
+  await pair(subject, [pluginOf(subject, { id: `${id}-twin` })], 'its twin');
+  for (const [resource, mode] of Object.entries(effects)) {
     if (mode === 'add') continue;
     const outcome = await pair(subject, [ownerOf(resource)], `an owner of '${resource}'`);
     demand(
@@ -38,6 +39,7 @@ async function pair(
     const conflict =
       error instanceof EspalierError &&
       ['effects/conflict', 'services/two-providers'].includes(error.code);
+    if (!conflict) await checkTrainsAlone(subject);
     demand(
       conflict,
       'pairing',

@@ -2,12 +2,13 @@ import { memoryStore } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import { firstDifference, trainedValues, withSession } from '../compare.js';
 import { demand } from '../fail.js';
+import { tensorsLeakedBy } from '../leaks.js';
 import { openSession } from '../subject.js';
 import type { Subject } from '../subject.js';
 
 /**
  * Resume: training, a checkpoint in the middle of an epoch, and a new run that loads it and goes on
- * end bit for bit where an undisturbed run ends.
+ * end bit for bit where an undisturbed run ends; saving and loading once more leave no tensor.
  */
 export async function checkResume(subject: Subject): Promise<void> {
   const whole = await withSession(openSession(subject), (session) => trainedValues(session, 2));
@@ -18,7 +19,9 @@ export async function checkResume(subject: Subject): Promise<void> {
     openSession(subject, { more: { checkpoint } }),
     async (session) => {
       demand(await session.load(), 'resume', 'no checkpoint was written');
-      return trainedValues(session, 2);
+      const values = await trainedValues(session, 2);
+      await saveAndLoadOnceMore(session);
+      return values;
     },
   );
   const differing = firstDifference(whole, resumed);
@@ -26,6 +29,22 @@ export async function checkResume(subject: Subject): Promise<void> {
     differing === undefined,
     'resume',
     `a resumed run ends elsewhere than an undisturbed one, first in '${differing}'; put all that the plugin remembers into ctx.keepState`,
+  );
+}
+
+/** By now the plugin has state, which `load` has to replace. */
+async function saveAndLoadOnceMore(session: Session): Promise<void> {
+  const saved = await tensorsLeakedBy(() => session.save());
+  demand(
+    saved === 0,
+    'resume',
+    `saving adds ${saved} tensors; let save of ctx.keepState hand out the tensors that the plugin holds, not copies`,
+  );
+  const loaded = await tensorsLeakedBy(() => session.load());
+  demand(
+    loaded === 0,
+    'resume',
+    `loading over state adds ${loaded} tensors; let load of ctx.keepState dispose what it replaces`,
   );
 }
 
