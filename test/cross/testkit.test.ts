@@ -72,7 +72,24 @@ testPlugin(
   }),
   [{ name: 'taps that ignore their argument' }],
 );
+testPlugin(factory(shifter((purpose, batch) => `${purpose} ${batch.key}`)), [
+  { name: 'augmentation' },
+]);
 testPlugin(factory(holder()), [{ name: 'a tensor as state' }]);
+
+/** A plugin that shifts inputs by a draw for the purpose that it names. */
+function shifter(purposeOf: (purpose: string, batch: Batch) => string): Sketch {
+  return {
+    effects: { batch: 'transform' },
+    apply(ctx) {
+      ctx.hooks.batch.tap((batch) => {
+        const shift = ctx.random(purposeOf('shift', batch))();
+        const moved = Object.entries(batch.inputs).map(([name, x]) => [name, tf.add(x, shift)]);
+        return { ...batch, inputs: Object.fromEntries(moved) };
+      });
+    },
+  };
+}
 
 /** A plugin that holds a tensor from its first step on; `save` and `load` as given, else right. */
 function holder({
@@ -148,6 +165,9 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
         },
       } satisfies Sketch;
     })(),
+  },
+  'random draws': {
+    'micro-batches are augmented alike': shifter((purpose) => purpose),
   },
   replay: {
     'evaluations count': {

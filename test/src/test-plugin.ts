@@ -7,6 +7,7 @@ import { checkEffectsDeclared } from './checks/effects.js';
 import { checkLeaks } from './checks/leaks.js';
 import { checkOptions } from './checks/options.js';
 import { checkPairing } from './checks/pairing.js';
+import { checkRandom } from './checks/random.js';
 import { checkReplay } from './checks/replay.js';
 import { checkResume } from './checks/resume.js';
 import { backendsUnderTest, onBackend } from './backends.js';
@@ -20,6 +21,7 @@ export const CHECKS: Readonly<Record<string, (subject: Subject) => Promise<void>
   options: checkOptions,
   'declared effects': checkEffectsDeclared,
   determinism: checkDeterminism,
+  'random draws': checkRandom,
   replay: checkReplay,
   resume: checkResume,
   leaks: checkLeaks,
