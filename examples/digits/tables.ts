@@ -97,6 +97,8 @@ export function curveTable(recipe: string, { curve, seed }: RunResult): Table {
     }));
   return table({
     title: `Early exit, ${recipe}, seed ${seed}`,
+    caption:
+      '100 % is the network without exits; an image that passes every exit pays for these too.',
     columns: [
       { key: 'threshold', label: 'threshold', align: 'right' },
       { key: 'accuracy', label: 'accuracy', format: PERCENT },
