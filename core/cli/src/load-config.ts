@@ -67,7 +67,8 @@ async function readJson(file: string): Promise<unknown> {
 function notJson(file: string, text: string, { message }: Error): string {
   const before = text.slice(0, failurePosition(text, message)).split('\n');
   const what = message.replace(/ in JSON at position .*|, (\.{3})?".* is not valid JSON$/s, '');
-  return `${basename(file)} is not valid JSON at line ${before.length}, column ${before.at(-1)!.length + 1}: ${what}`;
+  const said = what.replaceAll('\n', '\\n');
+  return `${basename(file)} is not valid JSON at line ${before.length}, column ${before.at(-1)!.length + 1}: ${said}`;
 }
 
 /** Where parsing failed. Of an unexpected token, Node's message tells no position. */

@@ -86,6 +86,7 @@ describe('a configuration that is wrong', () => {
   it.each([
     ['{\n  "epochs": 2,\n}', /line 3, column 1: Expected double-quoted property name\. /],
     ['{\n  "epochs": [2,\n  tru]\n}', /line 3, column 6: Unexpected token '\]'\. /],
+    ['{\n  "epochs": tru\n}', /line 2, column 16: Unexpected token '\\n'\. /],
   ])('names the place in JSON %j', async (text, message) => {
     expect((await train(await config('comma.json', text))).stderr).toMatch(message);
   });
