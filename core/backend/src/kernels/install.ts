@@ -53,7 +53,7 @@ function install(backend: string, applicable: readonly Repair[]): Installation {
  * Makes a backend of TensorFlow.js 4.22 able to train, and fast at it, by adding and replacing kernels
  * in tfjs's global registry: see {@link repairs}. Installing twice changes nothing more; the
  * registry is as it was before when every installation has been undone. Backends that need nothing,
- * such as `tensorflow` and `webgpu`, are left alone.
+ * such as `webgpu`, are left alone.
  *
  * @param backend The name of a tfjs backend whose package has been imported.
  * @returns A function that undoes this installation.

@@ -12,6 +12,7 @@ import { emptyOutput, emptyReduction } from './empty.js';
 import { fusedMatMul } from './fused-mat-mul.js';
 import { gather } from './gather.js';
 import { maxPool3d, maxPool3dGradient } from './max-pool-3d.js';
+import { oneChannel } from './one-channel.js';
 import { oneHot } from './one-hot.js';
 import { numericPadding, samePadding } from './padding.js';
 import { avgPoolGradient, maxPoolGradient } from './pool-gradients.js';
@@ -90,6 +91,13 @@ export const repairs: readonly Repair[] = [
     kind: 'slow',
     why: 'A plain loop. Becomes a convolution of stride 1 on XNNPACK.',
     make: () => conv2dBackpropInput,
+  },
+  {
+    name: tf.Conv2DBackpropInput,
+    backends: ['tensorflow'],
+    kind: 'wrong',
+    why: 'TensorFlow 2.21 with oneDNN: wrong for a convolution from one channel to one. Adds a channel of zeros.',
+    make: oneChannel,
   },
   {
     name: tf.BatchMatMul,

@@ -19,9 +19,11 @@ export interface Case {
   readonly orders?: readonly (1 | 2)[];
   /** A kernel that not every backend has. */
   readonly kernel?: string;
+  /** Backends that refuse its arguments. */
+  readonly refusedBy?: readonly string[];
 }
 
-type CaseOptions = Pick<Case, 'orders' | 'kernel'>;
+type CaseOptions = Pick<Case, 'orders' | 'kernel' | 'refusedBy'>;
 
 export function example(
   name: string,

@@ -20,12 +20,14 @@ describe.each(testBackends)('on %s', (backend) => {
 
   test.for(cases)('the gradient of $name', (one, { skip }) => {
     skip(!runs(one), `${backend} has no kernel for it`);
+    skip(one.refusedBy?.includes(backend) === true, `${backend} refuses these arguments`);
     expectGradient(problemOf(one));
   });
 
   const twice = cases.filter(({ orders }) => !orders || orders.includes(2));
   test.for(twice)('the Hessian of $name, and no tensor left', (one, { skip }) => {
     skip(!runs(one), `${backend} has no kernel for it`);
+    skip(one.refusedBy?.includes(backend) === true, `${backend} refuses these arguments`);
     const problem = problemOf(one);
     buildLayers(problem);
     const before = tf.memory().numTensors;
