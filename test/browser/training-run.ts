@@ -52,7 +52,7 @@ async function train(epochs: number, store: CheckpointStore): Promise<Run> {
     accumulate: 2,
     logInterval: 1,
     seed: 5,
-    checkpoint: { store, everySteps: 4, everyEpochs: Infinity },
+    checkpoint: { store, everySteps: 4, everyEpochs: 1000 },
   });
   try {
     session.telemetry.on('step', ({ total }) => losses.push(total));
