@@ -1,7 +1,8 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { renderReport, table } from '@espalier/report';
 import { build } from 'esbuild';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -13,11 +14,15 @@ import { sampleReport } from './sample-report.js';
 const folder = mkdtempSync(join(tmpdir(), 'espalier-report-'));
 const file = join(folder, 'report.html');
 const url = pathToFileURL(file).href;
+const digits = pathToFileURL(join(folder, 'index.html')).href;
+const main = fileURLToPath(new URL('../../examples/dist/digits/main.js', import.meta.url));
 let browser: Browser;
 let seen: string[] = [];
 
 beforeAll(async () => {
   writeFileSync(file, renderReport(sampleReport));
+  const short = ['--epochs', '2', '--train-per-class', '10', '--out', folder];
+  execFileSync(process.execPath, [main, ...short], { stdio: 'ignore' });
   browser = await launchChromium();
 });
 
@@ -48,9 +53,12 @@ async function open(options: BrowserContextOptions, address = url): Promise<Page
 
 const at = (width: number): BrowserContextOptions => ({ viewport: { width, height: 800 } });
 
-describe('the report page', () => {
+describe.each([
+  ['the sample', url],
+  ['what npm start writes', digits],
+])('the page, %s,', (_, address) => {
   it.each([320, 375, 719, 720, 1280])('fits a page of %i px', async (width) => {
-    const page = await open(at(width));
+    const page = await open(at(width), address);
     const openDetails = () => document.querySelectorAll('details').forEach((d) => (d.open = true));
     const overflow = () => {
       const { scrollWidth = 0, clientWidth = 0 } = document.scrollingElement ?? {};
@@ -62,6 +70,24 @@ describe('the report page', () => {
     await page.close();
   });
 
+  it('asks for nothing and reports no error', async () => {
+    const page = await open(at(1280), address);
+    await page.waitForLoadState('networkidle');
+    expect(seen).toEqual([]);
+    await page.close();
+  });
+
+  it.each(['light', 'dark'] as const)('has enough contrast in %s', async (colorScheme) => {
+    const page = await open({ ...at(1280), colorScheme }, address);
+    await page.evaluate(() => document.querySelectorAll('details').forEach((d) => (d.open = true)));
+    expect(await page.evaluate(lowContrast)).toEqual([]);
+    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    expect(ground).toBe(colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(20, 23, 27)');
+    await page.close();
+  });
+});
+
+describe('the report page', () => {
   it('shows one drawing of each plot, at a readable size, with no text cut off', async () => {
     for (const width of [375, 720, 1280]) {
       const page = await open(at(width));
@@ -90,22 +116,6 @@ describe('the report page', () => {
       }
       await page.close();
     }
-  });
-
-  it('asks for nothing and reports no error', async () => {
-    const page = await open(at(1280));
-    await page.waitForLoadState('networkidle');
-    expect(seen).toEqual([]);
-    await page.close();
-  });
-
-  it.each(['light', 'dark'] as const)('has enough contrast in %s', async (colorScheme) => {
-    const page = await open({ ...at(1280), colorScheme });
-    await page.evaluate(() => document.querySelectorAll('details').forEach((d) => (d.open = true)));
-    expect(await page.evaluate(lowContrast)).toEqual([]);
-    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    expect(ground).toBe(colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(20, 23, 27)');
-    await page.close();
   });
 
   it('prints black on white, without what paper cannot open', async () => {
