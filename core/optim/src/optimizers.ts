@@ -35,7 +35,8 @@ const rmspropOptions = rmsScaling.extend({
 export function sgd(options: z.input<typeof sgdOptions>): Transform {
   const parsed = parseOptions('sgd', sgdOptions, options);
   const { learningRate, momentum, nesterov, weightDecay } = parsed;
-  return chain(
+  return called(
+    'sgd',
     ...l2(weightDecay),
     ...(momentum > 0 ? [trace({ momentum, nesterov })] : []),
     scaleByLearningRate(learningRate),
@@ -45,7 +46,8 @@ export function sgd(options: z.input<typeof sgdOptions>): Transform {
 /** Adam (Kingma & Ba, ICLR 2015): `adam({ learningRate: 3e-4 })`. */
 export function adam(options: z.input<typeof adamOptions> = {}): Transform {
   const { learningRate, weightDecay, ...scaling } = parseOptions('adam', adamOptions, options);
-  return chain(...l2(weightDecay), scaleByAdam({ ...scaling, factor: descent(learningRate) }));
+  const factor = descent(learningRate);
+  return called('adam', ...l2(weightDecay), scaleByAdam({ ...scaling, factor }));
 }
 
 /** Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019): `adamw({ weightDecay: 0.1 })`. */
@@ -53,19 +55,26 @@ export function adamw(options: z.input<typeof adamwOptions> = {}): Transform {
   const parsed = parseOptions('adamw', adamwOptions, options);
   const { learningRate, weightDecay, mask, ...scaling } = parsed;
   const factor = descent(learningRate);
-  return chain(scaleByAdam({ ...scaling, factor }), decayWeights(weightDecay, { mask, factor }));
+  const decay = decayWeights(weightDecay, { mask, factor });
+  return called('adamw', scaleByAdam({ ...scaling, factor }), decay);
 }
 
 /** RMSProp (Tieleman & Hinton, 2012): `rmsprop({ momentum: 0.9, centered: true })`. */
 export function rmsprop(options: z.input<typeof rmspropOptions> = {}): Transform {
   const parsed = parseOptions('rmsprop', rmspropOptions, options);
   const { learningRate, momentum, weightDecay, ...scaling } = parsed;
-  return chain(
+  return called(
+    'rmsprop',
     ...l2(weightDecay),
     scaleByRms(scaling),
     ...(momentum > 0 ? [trace({ momentum })] : []),
     scaleByLearningRate(learningRate),
   );
+}
+
+/** A chain under the name that people know, for `inspect()` and mismatches. */
+function called(name: string, ...transforms: readonly Transform[]): Transform {
+  return { ...chain(...transforms), name };
 }
 
 function l2(weightDecay: number): readonly Transform[] {

@@ -39,6 +39,11 @@ const firstUpdates = (transform: Transform, grads = GRADIENTS[0] ?? {}): Values 
 const norm = (...tensors: ({ data: Float32Array } | undefined)[]) =>
   Math.hypot(...tensors.flatMap((tensor) => [...(tensor?.data ?? [])]));
 
+it('optimizers say their names', () => {
+  const all = [sgd({ learningRate: 0.1, momentum: 0.9 }), adam(), adamw(), rmsprop()];
+  expect(all.map(({ name }) => name)).toEqual(['sgd', 'adam', 'adamw', 'rmsprop']);
+});
+
 describe('slot names', () => {
   it('come from names, so that another transform in front renames nothing', () => {
     expect(slotNames(adam())).toEqual(['adam/m', 'adam/v']);
