@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { EspalierError, suggest } from '@espalier/errors';
 
 /** A loss per example, and what it demands of its targets. */
@@ -83,6 +83,34 @@ export function toDistribution(
 export function accuracy(output: Tensor, target: Tensor): Tensor1D {
   const wanted = target.rank === output.rank ? tf.argMax(target, -1) : tf.cast(target, 'int32');
   return perExample(tf.cast(tf.equal(tf.argMax(output, -1), wanted), 'float32'));
+}
+
+/** How the examples of a batch count; a batch of the trainer has these fields. */
+export interface ExampleWeights {
+  readonly size: number;
+  /** `[size]`; absent: each example counts 1. */
+  readonly weights?: Tensor;
+  readonly weightSum: number;
+}
+
+/**
+ * The mean over examples `[size]` by weight; 0 where every example is masked out.
+ *
+ * @throws EspalierError `ledger/per-example` for values of another shape.
+ */
+export function weightedMean(
+  values: Tensor1D,
+  { size, weights, weightSum }: ExampleWeights,
+): Scalar {
+  if (values.rank !== 1 || values.size !== size) {
+    throw new EspalierError('ledger/per-example', {
+      problem: `the mean over examples wants one value per example: [${size}]`,
+      received: values,
+      fix: 'Reduce the other axes first, e.g. tf.mean(values, -1).',
+    });
+  }
+  if (!weights) return tf.mean(values);
+  return tf.div(tf.sum(tf.mul(values, weights)), weightSum || 1);
 }
 
 /**

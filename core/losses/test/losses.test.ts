@@ -6,6 +6,7 @@ import {
   crossEntropy,
   meanSquaredError,
   toDistribution,
+  weightedMean,
 } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { agreement, backendsUnderTest, finiteDifferences, onBackend } from '@espalier/testkit';
@@ -71,6 +72,20 @@ describe.each(backendsUnderTest())('losses on %s', (backend) => {
     const hits = ids.map((id, i) => (logits[i]!.indexOf(Math.max(...logits[i]!)) === id ? 1 : 0));
     close(accuracy(output(), tf.tensor1d(ids, 'int32')), hits);
     close(accuracy(output(), tf.tensor2d(hard)), hits);
+  });
+
+  test('the mean over examples goes by weight, and is 0 where all are masked out', () => {
+    const values = tf.tensor1d([1, 2, 6]);
+    const mean = (weights?: number[]) =>
+      weightedMean(values, {
+        size: 3,
+        ...(weights && { weights: tf.tensor1d(weights) }),
+        weightSum: (weights ?? [1, 1, 1]).reduce((a, b) => a + b),
+      });
+    close(mean(), [3]);
+    close(mean([1, 0, 1]), [3.5]);
+    close(mean([0, 0, 0]), [0]);
+    expect(() => weightedMean(tf.zeros([2]), { size: 3, weightSum: 3 })).toThrow(/\[3\]/);
   });
 
   test('binary cross-entropy and squared error equal the textbook', () => {

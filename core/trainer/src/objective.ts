@@ -4,12 +4,14 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import { EspalierError, suggest } from '@espalier/errors';
 import { Ledger } from './ledger.js';
 import type { LedgerView, Term } from './ledger.js';
+import { weightedMean } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { scoped, valueAndGradients } from '@espalier/model';
 import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
 import { keyedStream } from '@espalier/data';
 import type { Taps } from './taps.js';
+import { sumByName } from './window-sums.js';
 
 /** How to evaluate the loss of the run. */
 export interface ObjectiveOptions {
@@ -102,7 +104,7 @@ export class Objective {
         total: rest.length === 0 ? first.value : tf.addN(passes.map((pass) => pass.value)),
         values: first.values,
         terms: first.terms,
-        gradients: sumByPath(passes.map((pass) => pass.gradients)),
+        gradients: sumByName(passes.map((pass) => pass.gradients)),
       };
     });
   }
@@ -245,30 +247,6 @@ function endless(): EspalierError {
     problem: `${DEEPEST} evaluations of the objective run inside each other: a 'targets' or 'loss' tap evaluates it every time`,
     fix: 'Evaluate it in beforeStep, or skip the nested call with a flag.',
   });
-}
-
-/** The mean over examples by weight; 0 where every example is masked out. */
-export function weightedMean(values: Tensor1D, { weights, weightSum, size }: Batch): Scalar {
-  if (values.rank !== 1 || values.size !== size) {
-    throw new EspalierError('ledger/per-example', {
-      problem: `the mean over examples wants one value per example: [${size}]`,
-      received: values,
-      fix: 'Reduce the other axes first, e.g. tf.mean(values, -1).',
-    });
-  }
-  if (!weights) return tf.mean(values);
-  return tf.div(tf.sum(tf.mul(values, weights)), weightSum || 1);
-}
-
-function sumByPath(parts: readonly NamedTensors[]): NamedTensors {
-  if (parts.length === 1) return parts[0]!;
-  const paths = new Set(parts.flatMap((part) => Object.keys(part)));
-  return Object.fromEntries(
-    [...paths].map((path) => {
-      const found = parts.flatMap((part) => part[path] ?? []);
-      return [path, found.length === 1 ? found[0]! : tf.addN(found)];
-    }),
-  );
 }
 
 /** Most layers draw nothing: their stream is made at the first draw. */

@@ -81,7 +81,11 @@ function contextParts(
     teardowns: [],
     phase: 'setup',
     run: undefined,
-    taps: new Taps(clock, (id, hook, argument) => adapt(parts, plugins.get(id)!, hook, argument)),
+    taps: new Taps(
+      clock,
+      (id, hook, argument) => adapt(parts, plugins.get(id)!, hook, argument),
+      () => structure.parameters.values(),
+    ),
   };
   return parts;
 }

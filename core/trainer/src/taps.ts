@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncHook, SyncWaterfallHook } from 'tapable';
-import type { Clock } from './batch.js';
+import type { Clock, NamedTensors } from './batch.js';
 import { attribute, EspalierError } from '@espalier/errors';
 import { HOOKS } from './hooks.js';
 import type { HookArguments, HookKind, HookName, Tap, TapPoint } from './hooks.js';
@@ -60,6 +60,7 @@ export class Taps {
       hook: H,
       argument: HookArguments[H],
     ) => HookArguments[H],
+    private readonly parameters: () => NamedTensors,
   ) {}
 
   /** What plugin `id` holds for `hook`. */
@@ -118,11 +119,12 @@ export class Taps {
 
   #wrapSync(tap: Registered): (argument: unknown) => unknown {
     return (argument) => {
+      const { numTensors } = tf.engine().state;
       const done = measure(tap.trace);
       try {
         const result = tap.fn(this.#argument(tap, argument));
         if (isPromise(result)) throw promiseInSyncHook(tap.hook, result);
-        checkNotDisposed(argument);
+        this.#checkOwned(argument, numTensors);
         return checkHandedOn(tap.hook, argument, result);
       } catch (error) {
         throw attribute(error, this.#place(tap));
@@ -134,10 +136,11 @@ export class Taps {
 
   #wrapAsync(tap: Registered): (argument: unknown) => Promise<unknown> {
     return async (argument) => {
+      const { numTensors } = tf.engine().state;
       const done = measure(tap.trace);
       try {
         const result = await tap.fn(this.#argument(tap, argument));
-        checkNotDisposed(argument);
+        this.#checkOwned(argument, numTensors);
         return checkHandedOn(tap.hook, argument, result);
       } catch (error) {
         throw attribute(error, this.#place(tap));
@@ -145,6 +148,12 @@ export class Taps {
         done();
       }
     };
+  }
+
+  /** A tap that left fewer tensors than it found may have disposed a parameter. */
+  #checkOwned(argument: unknown, before: number): void {
+    checkNotDisposed(argument);
+    if (tf.engine().state.numTensors < before) checkNotDisposed(this.parameters());
   }
 
   #argument(tap: Registered, argument: unknown): never {

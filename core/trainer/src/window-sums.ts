@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
+import type { Scalar } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from './batch.js';
 import type { Gradients } from './objective.js';
 
@@ -22,20 +22,28 @@ export function sumWindow(parts: readonly Part[]): WindowSums {
     Object.fromEntries(terms.map(({ name }, i) => [name, values[i]!]));
   const [first] = parts as [Part];
   if (parts.length === 1) return { ...first, terms: termsOf(first) };
+  const sum = (of: (part: Part) => NamedTensors) =>
+    sumByName(parts.map((part) => scaled(of(part), part.share)));
   return {
-    gradients: sumByName(parts, ({ gradients }) => gradients),
-    terms: sumByName(parts, termsOf),
-    total: sumByName(parts, ({ total }) => ({ total }))['total'] as Scalar,
+    gradients: sum(({ gradients }) => gradients),
+    terms: sum(termsOf),
+    total: sum(({ total }) => ({ total }))['total'] as Scalar,
   };
 }
 
-function sumByName(parts: readonly Part[], of: (part: Part) => NamedTensors): NamedTensors {
-  const found = new Map<string, Tensor[]>();
-  for (const part of parts) {
-    for (const [name, tensor] of Object.entries(of(part))) {
-      found.set(name, [...(found.get(name) ?? []), tf.mul(tensor, part.share)]);
-    }
-  }
-  const sum = (tensors: Tensor[]) => (tensors.length === 1 ? tensors[0]! : tf.addN(tensors));
-  return Object.fromEntries([...found].map(([name, tensors]) => [name, sum(tensors)]));
+/** The sum of records that may differ in what they hold. */
+export function sumByName(records: readonly NamedTensors[]): NamedTensors {
+  if (records.length === 1) return records[0]!;
+  const names = new Set(records.flatMap((record) => Object.keys(record)));
+  const sum = (name: string) => {
+    const found = records.flatMap((record) => record[name] ?? []);
+    return found.length === 1 ? found[0]! : tf.addN(found);
+  };
+  return Object.fromEntries([...names].map((name) => [name, sum(name)]));
+}
+
+function scaled(record: NamedTensors, by: number): NamedTensors {
+  return Object.fromEntries(
+    Object.entries(record).map(([name, tensor]) => [name, tf.mul(tensor, by)]),
+  );
 }

@@ -16,6 +16,7 @@ export interface Owned {
 interface Entry {
   readonly parameter: Parameter;
   readonly group: string;
+  readonly value: Tensor;
 }
 
 type Grouping = readonly [name: string, belongs: (path: string) => boolean];
@@ -32,7 +33,8 @@ export class ParameterSet {
       for (const parameter of parameters) {
         const { path } = parameter;
         const found = groupings.filter(([, belongs]) => belongs(path)).at(-1);
-        this.#entries.set(path, { parameter, group: found?.[0] ?? group });
+        const value = parameter.variable.read();
+        this.#entries.set(path, { parameter, group: found?.[0] ?? group, value });
       }
     }
     this.paths = [...this.#entries.keys()];
@@ -46,7 +48,7 @@ export class ParameterSet {
 
   /** The live value; never dispose it. */
   value(path: string): Tensor {
-    return this.#entry(path).parameter.variable.read();
+    return this.#entry(path).value;
   }
 
   /** Live values by path. */

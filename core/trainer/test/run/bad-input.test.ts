@@ -346,6 +346,21 @@ describe('training refuses', () => {
   });
 });
 
+test.each(['beforeStep', 'loss', 'afterApply'] as const)(
+  'a parameter that a %s tap disposes is named, and the plugin',
+  async (hook) => {
+    const greedy = plugin('greedy', {
+      effects: { loss: 'add' },
+      apply: (ctx) => ctx.hooks[hook].tap(() => ctx.parameters()['hidden/kernel']!.dispose()),
+    });
+    const session = await open({ plugins: [greedy] });
+    const error = await refusal(session.fit({ epochs: 1 }));
+    expect(error.code).toBe('plugin/disposed');
+    expect(error.message).toMatch(new RegExp(`greedy.*${hook}.*'hidden/kernel'`));
+    await session.dispose();
+  },
+);
+
 test('a checkpoint store that cannot be written to is refused before the first step', async () => {
   const broken = { ...memoryStore(), write: () => Promise.reject(new Error('read-only')) };
   await withSession(open({ checkpoint: { store: broken } }), async (session) => {
