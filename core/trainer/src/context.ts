@@ -98,14 +98,14 @@ function keepState(states: Map<string, StateContract>, id: string, contract: Sta
 
 function structureAccess(id: string, parts: ContextParts, run: () => Run, atSetup: AtSetup) {
   return {
-    edit: (change: Parameters<Structure['edit']>[0]) => {
+    edit: (change: Parameters<Structure['edit']>[0], detail?: unknown) => {
       if (!parts.phase) {
         throw new EspalierError('plugin/edit-phase', {
           problem: 'the model can be edited at setup and inside a transform tap only',
           fix: 'Move the edit there; slots and graph are then rebuilt in one go.',
         });
       }
-      parts.structure.edit(change, id, parts.phase);
+      parts.structure.edit(change, { plugin: id, phase: parts.phase, detail });
     },
     addNetwork: atSetup(
       'addNetwork',

@@ -53,8 +53,11 @@ export type TapsFor<E extends Effects> = { readonly [H in Opened<E>]: TapPoint<H
 
 /** What only plugins with a `structure` effect may do to the model. */
 export interface StructureAccess {
-  /** Edits the model's graph; at setup, or inside a `transform` tap. */
-  edit(change: ModelEdit): void;
+  /**
+   * Edits the model's graph; at setup, or inside a `transform` tap. `detail`, plain JSON, goes into
+   * the edit log, which checkpoints, `inspect()` and artifacts carry.
+   */
+  edit(change: ModelEdit, detail?: unknown): void;
   /**
    * Adds a network of the plugin's own that trains along but is no part of the model: it is
    * checkpointed and resumed, and never exported. Its parameters are `<plugin id>:<layer>/<weight>`,

@@ -6,7 +6,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import { toBatch, toInputs } from './batches.js';
 import type { CheckpointStore } from '@espalier/checkpoint';
-import { EspalierError, parseOptions } from '@espalier/errors';
+import { EspalierError, parseOptions, suggest } from '@espalier/errors';
 import { breathe } from './breathe.js';
 import { evaluate } from './evaluation.js';
 import type { StepLog } from './hooks.js';
@@ -151,13 +151,18 @@ export class Session {
     return this.#run.parameters.values();
   }
 
-  /** Lets plugins change the trained model's structure; slots of unchanged parameters are kept. */
-  async transform(): Promise<void> {
+  /**
+   * Lets plugins (default: all) change the trained model's structure; slots of unchanged parameters
+   * are kept. In stages: `transform({ plugins: ['block-low-rank'] })`, retrain, then the next.
+   */
+  async transform({ plugins }: { readonly plugins?: readonly string[] } = {}): Promise<void> {
     const { run, parts } = this.assembled;
+    const known = run.taps.orderOf('transform').map(({ plugin }) => plugin);
+    plugins?.forEach((id) => checkTransforms(id, known));
     await this.#alone('transform', async () => {
       parts.phase = 'transform';
       try {
-        await run.taps.fire('transform', { clock: run.clock });
+        await run.taps.fireFor('transform', { clock: run.clock }, plugins ?? known);
       } finally {
         parts.phase = undefined;
         run.initSlots(run.slots);
@@ -261,6 +266,14 @@ const fitShape = z.strictObject({
     .optional(),
 });
 const predictShape = z.strictObject({ batchSize: z.int().positive() });
+
+function checkTransforms(id: string, known: readonly string[]): void {
+  if (known.includes(id)) return;
+  throw new EspalierError('session/transform', {
+    problem: `no plugin '${id}' transforms the model`,
+    fix: suggest(id, known),
+  });
+}
 
 function busy(what: string, under: string): EspalierError {
   return new EspalierError('session/busy', {

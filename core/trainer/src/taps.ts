@@ -95,6 +95,17 @@ export class Taps {
     return (result as HookArguments[H] | undefined) ?? argument;
   }
 
+  /** Fires an asynchronous hook for some plugins only, in their order. */
+  async fireFor<H extends HookName>(
+    hook: H,
+    argument: HookArguments[H],
+    plugins: readonly string[],
+  ): Promise<void> {
+    for (const { item } of this.#order.get(hook) ?? []) {
+      if (plugins.includes(item.id)) await this.#wrapAsync(item)(argument);
+    }
+  }
+
   used(hook: HookName): boolean {
     return this.#hooks.has(hook);
   }

@@ -29,6 +29,8 @@ export interface EditRecord {
   readonly plugin: string;
   readonly phase: 'setup' | 'transform';
   readonly outputs: readonly string[];
+  /** What the plugin says about it: plain JSON, e.g. an account of bytes. */
+  readonly detail?: unknown;
 }
 
 interface Rebuilt {
@@ -113,12 +115,16 @@ export class Structure {
   }
 
   /** Replaces the model by an edited one; nothing changes when the edit is refused. */
-  edit(change: ModelEdit, plugin: string, phase: EditRecord['phase']): void {
+  edit(
+    change: ModelEdit,
+    { plugin, phase, detail }: Pick<EditRecord, 'plugin' | 'phase' | 'detail'>,
+  ): void {
     const graph = change(graphOf(this.model));
     const edited = keyedSync(this.stream, () => buildModel(graph));
     orDispose(edited, () => this.#checkEdited(new Network(edited).outputNames, viewOf(edited)));
     this.#replace(edited);
-    this.edits.push({ plugin, phase, outputs: this.network.outputNames });
+    const { outputNames: outputs } = this.network;
+    this.edits.push({ plugin, phase, outputs, ...(detail !== undefined && { detail }) });
   }
 
   /** Takes over a checkpoint's topology: of a model that was transformed after setup. */

@@ -1,0 +1,109 @@
+import { createToken } from '@espalier/core';
+
+/** A float32 matrix on the host, row by row. */
+export interface Matrix {
+  readonly data: Float32Array;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** How often each word occurs; word ids are row numbers of embedding and softmax matrices. */
+export interface WordCounts {
+  /** Where the counts come from, for reports: `given`, `training data`. */
+  readonly source: string;
+  /**
+   * `[words]`, as they were counted (zeros included).
+   *
+   * @throws EspalierError where there are none yet or their number is not `words`.
+   */
+  counts(words: number): Float64Array;
+}
+
+/** Who provides it: a plugin that counts words, or is given counts. */
+export const WORD_COUNTS = createToken<WordCounts>('word-counts');
+
+/** Words in blocks: a permutation cut into pieces. */
+export interface VocabPartition {
+  /** Word ids, block after block, the most frequent block first. */
+  readonly order: Int32Array;
+  /** Words in each block; they sum to the number of words. */
+  readonly sizes: readonly number[];
+}
+
+/** What a refinement starts from. */
+export interface RefineRequest {
+  readonly partition: VocabPartition;
+  /** One row per word. */
+  readonly matrix: Matrix;
+  /** Weight of each row's error, `[words]`. */
+  readonly weights: Float64Array;
+  /** Rank of each block; `null` keeps the block dense, so that its words have no error. */
+  readonly ranks: readonly (number | null)[];
+}
+
+/** Cuts a vocabulary into blocks. */
+export interface VocabPartitioner {
+  readonly name: string;
+  /** Partitions to choose from, by word counts: one, or several where the budget shall decide. */
+  candidates(counts: Float64Array): readonly VocabPartition[];
+  /** Moves words to blocks whose subspace reconstructs them better; sizes may change. */
+  refine?(request: RefineRequest): Promise<VocabPartition>;
+}
+
+/** Who provides it: a vocabulary partitioner. Without one a matrix is a single block. */
+export const VOCAB_PARTITIONER = createToken<VocabPartitioner>('vocab-partitioner');
+
+/** What importance is asked for. */
+export interface ImportanceRequest {
+  readonly layer: string;
+  /** Which matrix it is: rows that are looked up, or rows that make logits. */
+  readonly side: 'embedding' | 'softmax';
+  readonly matrix: Matrix;
+  /** Word counts, where the run has any for this many rows. */
+  readonly counts?: Float64Array;
+}
+
+/** How much each row's and each direction's error matters. */
+export interface ImportanceWeights {
+  /** `[rows]`, at least one positive, none negative. */
+  readonly rows: Float64Array;
+  /**
+   * Symmetric positive semi-definite `[columns, columns]`, row by row: the error of row i is
+   * `w_i · eᵀ M e` instead of `w_i · ‖e‖²` (the covariance of what the rows are multiplied with).
+   */
+  readonly metric?: Float64Array;
+}
+
+/** Importance of errors in a matrix. */
+export interface Importance {
+  readonly name: string;
+  of(request: ImportanceRequest): ImportanceWeights | Promise<ImportanceWeights>;
+}
+
+/** Who provides it: counts, log counts, Fisher information, hidden covariance. Without: all alike. */
+export const IMPORTANCE = createToken<Importance>('importance');
+
+/** One block, as the allocation of ranks sees it. */
+export interface BlockSpectrum {
+  readonly rows: number;
+  readonly columns: number;
+  /** Mean word count of its rows (zero counts floored at 1). */
+  readonly meanCount: number;
+  /** What each further rank takes off the block's weighted error: eigenvalues, falling, `[columns]`. */
+  readonly energies: Float64Array;
+  /** Bytes at a rank; `null`: dense. Never falls as the rank grows. */
+  bytes(rank: number | null): number;
+}
+
+/** Chooses the rank of each block under a budget. */
+export interface RankAllocator {
+  readonly name: string;
+  /**
+   * Ranks from 1 to min(rows, columns), or `null` for a dense block; their bytes stay within
+   * `budget`. Called only where rank 1 everywhere fits.
+   */
+  allocate(blocks: readonly BlockSpectrum[], budget: number): readonly (number | null)[];
+}
+
+/** Who provides it: a rank allocation rule. */
+export const RANK_ALLOCATOR = createToken<RankAllocator>('rank-allocator');

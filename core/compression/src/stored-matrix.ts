@@ -1,0 +1,68 @@
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import { storageOf } from './storage.js';
+import type { MatrixStorage, StorageConfig } from './storage.js';
+
+type Layer = tfl.layers.Layer;
+type LayerVariable = Layer['weights'][number];
+
+/** The part of a layer that adds weights; protected in tfjs, meant for subclasses. */
+interface AddsWeights {
+  addWeight(
+    name: string,
+    shape: readonly number[],
+    dtype: 'float32' | 'int32',
+    initializer: unknown,
+    regularizer: undefined,
+    trainable: boolean,
+  ): LayerVariable;
+}
+
+/**
+ * A matrix `[rows, columns]` among a layer's weights, however it is stored. Made in `build`; used
+ * in `call`, inside `tf.tidy`.
+ */
+export class StoredMatrix {
+  readonly #storage: MatrixStorage;
+  readonly #weights: ReadonlyMap<string, LayerVariable>;
+
+  constructor(
+    layer: Layer,
+    name: string,
+    readonly shape: readonly [rows: number, columns: number],
+    config?: StorageConfig,
+  ) {
+    this.#storage = storageOf(name, shape, config);
+    this.#weights = new Map(
+      this.#storage.weights.map((weight) => [weight.name, addStoredWeight(layer, weight)]),
+    );
+  }
+
+  /** Rows by number: float32 `[n, columns]`. Only those rows are decoded. */
+  gather(rows: Tensor1D): Tensor2D {
+    return this.#storage.gather(this.#read, rows);
+  }
+
+  /** `size` rows from `begin` on: float32 `[size, columns]`. */
+  slice(begin: number, size: number): Tensor2D {
+    return this.#storage.slice(this.#read, begin, size);
+  }
+
+  /** The whole matrix, decoded. */
+  all(): Tensor2D {
+    return this.slice(0, this.shape[0]);
+  }
+
+  readonly #read = (name: string) => this.#weights.get(name)!.read();
+}
+
+/** Adds a weight to a layer: float ones start at random, integer ones at zero. */
+export function addStoredWeight(
+  layer: Layer,
+  { name, shape, dtype, trainable }: MatrixStorage['weights'][number],
+): LayerVariable {
+  const initializer =
+    dtype === 'float32' ? tfl.initializers.glorotUniform({}) : tfl.initializers.zeros();
+  const adds = layer as unknown as AddsWeights;
+  return adds.addWeight(name, [...shape], dtype, initializer, undefined, trainable);
+}
