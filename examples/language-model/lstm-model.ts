@@ -1,0 +1,57 @@
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
+import { LstmLayer } from './lstm-layer.js';
+
+/** Options of {@link lstmModel}. */
+export interface LstmModelOptions {
+  /** Number of words. */
+  readonly vocabulary: number;
+  /** Width of the embedding and of both LSTMs. */
+  readonly units: number;
+  /** Weights start uniform in ± this; default 0.1, as in the paper. */
+  readonly scale?: number;
+}
+
+/** Which output of {@link lstmModel} each of its state inputs goes on from. */
+export const CARRIED: Readonly<Record<string, string>> = {
+  h_1: 'lstm_1',
+  c_1: 'lstm_1#2',
+  h_2: 'lstm_2',
+  c_2: 'lstm_2#2',
+};
+
+/**
+ * The word-level language model of Zaremba, Sutskever & Vinyals (2014), without dropout: embedding,
+ * two LSTMs, logits. Inputs: `tokens` `[batch, time]`, and the states `h_1`, `c_1`, `h_2`, `c_2`
+ * `[batch, units]` before the first word; outputs: `logits` `[batch, time, vocabulary]`, and the
+ * states behind the last word, see {@link CARRIED}.
+ */
+export function lstmModel({ vocabulary, units, scale = 0.1 }: LstmModelOptions): LayersModel {
+  const initializer = () => tfl.initializers.randomUniform({ minval: -scale, maxval: scale });
+  const tokens = tfl.input({ shape: [null], name: 'tokens', dtype: 'int32' });
+  const [h1, c1, h2, c2] = Object.keys(CARRIED).map((name) => tfl.input({ shape: [units], name }));
+  const embedding = tfl.layers.embedding({
+    inputDim: vocabulary,
+    outputDim: units,
+    embeddingsInitializer: initializer(),
+    name: 'embedding',
+  });
+  const lstm = (name: string, inputs: SymbolicTensor[]) =>
+    new LstmLayer({ name, units, scale }).apply(inputs) as SymbolicTensor[];
+  const embedded = embedding.apply(tokens) as SymbolicTensor;
+  const [first, ...states1] = lstm('lstm_1', [embedded, h1!, c1!]);
+  const [second, ...states2] = lstm('lstm_2', [first!, h2!, c2!]);
+  const softmax = tfl.layers.dense({
+    units: vocabulary,
+    kernelInitializer: initializer(),
+    biasInitializer: initializer(),
+    name: 'softmax',
+  });
+  // Passes the logits on: outputs are called after their layers.
+  const named = tfl.layers.activation({ activation: 'linear', name: 'logits' });
+  const logits = named.apply(softmax.apply(second!)) as SymbolicTensor;
+  return tfl.model({
+    inputs: [tokens, h1!, c1!, h2!, c2!],
+    outputs: [logits, ...states1, ...states2],
+  });
+}
