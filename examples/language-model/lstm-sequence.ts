@@ -95,7 +95,7 @@ function forward(...[x, weights, bias, h, c]: Operands): { steps: Step[]; last: 
   const steps: Step[] = [];
   for (const input of unstackTime(x)) {
     const joint = tf.concat([input, h], 1);
-    const gates: Tensor2D = tf.sigmoid(tf.fused.matMul({ a: joint, b, bias: biases }));
+    const gates = tf.sigmoid(tf.fused.matMul({ a: joint, b, bias: biases }) as Tensor2D);
     const [i, f, s, o] = tf.split(gates, 4, 1) as [Tensor2D, Tensor2D, Tensor2D, Tensor2D];
     const before = c;
     const g: Tensor2D = tf.sub(tf.add(s, s), 1);
