@@ -1,0 +1,57 @@
+import { decodeSafetensors } from '@espalier/checkpoint';
+import { MANIFEST } from './manifest.js';
+
+/** One weight as it is on disk. */
+export interface StoredBytes {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+/** Where an artifact's bytes are: `total` is the sum of manifest, header and layers. */
+export interface ArtifactBytes {
+  readonly total: number;
+  readonly manifest: number;
+  /** Of the weights file: names, shapes and dtypes. */
+  readonly header: number;
+  readonly layers: readonly {
+    readonly layer: string;
+    readonly bytes: number;
+    readonly weights: readonly StoredBytes[];
+  }[];
+}
+
+/**
+ * Counts every byte of an artifact's files.
+ *
+ * @example
+ * const { total, layers } = artifactBytes(await packArtifact({ model }));
+ */
+export function artifactBytes(files: ReadonlyMap<string, Uint8Array>): ArtifactBytes {
+  const layers = new Map<string, StoredBytes[]>();
+  let [total, manifest, header] = [0, 0, 0];
+  for (const [file, bytes] of files) {
+    total += bytes.length;
+    if (file === MANIFEST) manifest += bytes.length;
+    else header += bytes.length - addWeights(bytes, layers);
+  }
+  const counted = [...layers].map(([layer, weights]) => ({ layer, bytes: sum(weights), weights }));
+  return { total, manifest, header, layers: counted };
+}
+
+/** Sorts the weights of a file under their layers; gives the bytes of their data. */
+function addWeights(file: Uint8Array, layers: Map<string, StoredBytes[]>): number {
+  const weights = [...decodeSafetensors(file).tensors].map(([path, { dtype, shape, data }]) => {
+    const end = path.lastIndexOf('/');
+    const weight = { name: path.slice(end + 1), dtype, shape, bytes: data.byteLength };
+    const layer = path.slice(0, end);
+    layers.set(layer, [...(layers.get(layer) ?? []), weight]);
+    return weight;
+  });
+  return sum(weights);
+}
+
+function sum(weights: readonly StoredBytes[]): number {
+  return weights.reduce((total, { bytes }) => total + bytes, 0);
+}

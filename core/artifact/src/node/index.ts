@@ -1,0 +1,1 @@
+export { loadArtifact, saveArtifact } from './folder.js';
