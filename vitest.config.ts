@@ -22,6 +22,7 @@ export default defineConfig({
       suite('unit', ['{core,plugins,presets}/*/test/**/*.test.ts', 'test/cross/**/*.test.ts']),
       suite('faults', ['test/faults/**/*.test.ts']),
       suite('browser', ['test/browser/**/*.test.ts']),
+      suite('python', ['test/python/**/*.test.ts']),
       suite('packages', ['test/packages/**/*.test.ts']),
     ],
   },
