@@ -1,0 +1,11 @@
+export { countsFor } from './counts-for.js';
+export { kMeansLogFrequency } from './k-means.js';
+export type { VocabPartitionOptions } from './options.js';
+export { parseCounts } from './parse-counts.js';
+export type { ParsedCounts } from './parse-counts.js';
+export { AUTO_BLOCKS, partitioner } from './partitioner.js';
+export type { PartitionerOptions } from './partitioner.js';
+export { refine } from './refine.js';
+export type { RefineOptions, RefineRound } from './refine.js';
+export { cutOffs, equalMass, equalSize } from './rules.js';
+export { vocabPartition } from './vocab-partition.js';

@@ -1,0 +1,83 @@
+import { EspalierError } from '@espalier/core';
+import { checkCounts } from './check-counts.js';
+import { parseLines } from './parse-lines.js';
+
+/** Counts as a file holds them: by word where it names words, else in the order of word ids. */
+export interface ParsedCounts {
+  readonly words?: readonly string[];
+  readonly counts: Float64Array;
+}
+
+/**
+ * Reads word counts: a JSON array of counts; a JSON object `{ "word": count }`, or `{ "vocab": […],
+ * "counts": […] }`; or text, a word and its count a line, in either order, with tabs or blanks
+ * between (as `sort | uniq -c` writes it, too), or the counts alone. Where words are numbers
+ * themselves, the count comes last. A JSON object keeps no order of keys that are whole numbers, so
+ * match its words with {@link countsFor}.
+ *
+ * @param input Text, or JSON parsed already.
+ * @throws EspalierError `vocab-partition/parse`, with the line or the field; `vocab-partition/counts`.
+ * @example
+ * const { words, counts } = parseCounts('the\t50770\nof\t24000\n');
+ */
+export function parseCounts(input: unknown): ParsedCounts {
+  if (typeof input !== 'string') return fromJson(input);
+  const text = input.replace(/^\uFEFF/, '');
+  return looksLikeJson(text) ? fromJson(parseJson(text)) : parseLines(text);
+}
+
+/** A line `[ 12` counts the word `[`; JSON goes on otherwise. */
+function looksLikeJson(text: string): boolean {
+  return /^\s*[[{]/.test(text) && !/^\s*\S+[ \t]+\d+[ \t]*(\r?\n|$)/.test(text);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new EspalierError('vocab-partition/parse', {
+      problem: `the counts begin as JSON and are none: ${(cause as Error).message}`,
+      fix: 'Mend the file, or give a word and its count a line.',
+      cause,
+    });
+  }
+}
+
+function fromJson(json: unknown): ParsedCounts {
+  if (Array.isArray(json)) return { counts: numbers(json, (i) => `[${i}]`) };
+  if (typeof json !== 'object' || json === null) throw unknownForm(json);
+  const { vocab, counts } = json as { vocab?: unknown; counts?: unknown };
+  if (!Array.isArray(counts)) {
+    const words = Object.keys(json);
+    return { words, counts: numbers(Object.values(json), (i) => JSON.stringify(words[i])) };
+  }
+  const parsed = numbers(counts, (i) => `counts[${i}]`);
+  return vocab === undefined
+    ? { counts: parsed }
+    : { words: words(vocab, parsed.length), counts: parsed };
+}
+
+function numbers(values: readonly unknown[], place: (i: number) => string): Float64Array {
+  const bad = values.findIndex((value) => typeof value !== 'number' || !(value >= 0));
+  if (bad < 0) return checkCounts(values as number[]);
+  throw new EspalierError('vocab-partition/parse', {
+    problem: `${place(bad)} must be a count, a number of 0 or more`,
+    received: values[bad],
+  });
+}
+
+function words(vocab: unknown, length: number): readonly string[] {
+  const sound = Array.isArray(vocab) && vocab.every((word) => typeof word === 'string');
+  if (sound && vocab.length === length) return vocab;
+  throw new EspalierError('vocab-partition/parse', {
+    problem: `'vocab' must hold ${length} words, one for each of 'counts'`,
+    received: sound ? `${vocab.length} words` : vocab,
+  });
+}
+
+function unknownForm(json: unknown): EspalierError {
+  return new EspalierError('vocab-partition/parse', {
+    problem: 'counts must be an array, an object of counts by word, or text',
+    received: json,
+  });
+}
