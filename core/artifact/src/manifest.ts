@@ -117,14 +117,14 @@ export type ManifestContent = Omit<ArtifactManifest, 'format' | 'version' | 'pro
  * The manifest as the bytes of its file.
  *
  * @throws EspalierError `json/not-json`, `json/forbidden-key`, naming the field;
- * `artifact/manifest` on what {@link parseManifest} would refuse.
+ * `artifact/content` on what {@link parseManifest} would refuse.
  */
 export async function encodeManifest(content: ManifestContent): Promise<Uint8Array> {
   const unsigned = { ...content, format: FORMAT, version: VERSION };
   const hash = await hashOf(unsigned);
   const provenance = { ...content.provenance, hash };
   const bytes = encoded({ ...unsigned, provenance });
-  await parseManifest(bytes);
+  await parseManifest(bytes).catch(refuseContent);
   return bytes;
 }
 
@@ -176,6 +176,14 @@ function hashOf(manifest: ManifestContent): Promise<string> {
 /** With sorted keys, so that equal manifests have equal bytes. */
 function encoded(manifest: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(toJson(manifest, 'manifest')));
+}
+
+function refuseContent(cause: EspalierError): never {
+  throw new EspalierError('artifact/content', {
+    problem: `an artifact of this could not be loaded again: ${cause.parts.problem}`,
+    fix: 'Give edits, plugins and notes as their types say.',
+    cause,
+  });
 }
 
 /** A file of the artifact that is not what its manifest says. */

@@ -22,7 +22,7 @@ export interface ArtifactContent extends Partial<
  * `weights-<hash>.safetensors`. Equal content gives equal bytes.
  *
  * @throws EspalierError `model/unregistered-layer`, `json/not-json` and `json/forbidden-key` (naming
- * the field), `checkpoint/dtype` on complex64 and string weights.
+ * the field), `artifact/content` (likewise), `checkpoint/dtype` on complex64 and string weights.
  * @example
  * const files = await packArtifact({ model, notes: { thresholds: [0.9, 0.8] } });
  */

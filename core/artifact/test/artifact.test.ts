@@ -175,6 +175,16 @@ describe('packing', () => {
     disposeModel(model);
   });
 
+  test('what could not be read again is refused by name', async () => {
+    const model = tinyMlp();
+    const plugins = [{ id: 'p' }] as unknown as ArtifactManifest['plugins'];
+    await expect(packArtifact({ model, plugins })).rejects.toMatchObject({
+      code: 'artifact/content',
+      message: expect.stringContaining("'plugins.0.version'"),
+    });
+    disposeModel(model);
+  });
+
   test('every byte is counted once', async () => {
     const model = languageModel();
     const files = await packArtifact({ model, notes: { a: 1 } });

@@ -53,8 +53,9 @@ async function stored<T>(doing: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof EspalierError && error.code === 'checkpoint/store')) throw error;
-    throw fileError('artifact/store', `cannot ${doing}`, error.parts.cause);
+    const ours = error instanceof EspalierError ? error : undefined;
+    if (ours && ours.code !== 'checkpoint/store') throw ours;
+    throw fileError('artifact/store', `cannot ${doing}`, ours ? ours.parts.cause : error);
   }
 }
 
