@@ -17,7 +17,7 @@ const options = z.strictObject({
  *
  * @throws EspalierError `carried-state/output`, `carried-state/accumulate`, `carried-state/size`.
  * @example
- * carriedState({ carry: { h: 'lstm', c: 'lstm#2' } });
+ * carriedState({ carry: { h: 'next_h', c: 'next_c' } });
  */
 export const carriedState = definePlugin({
   id: 'carried-state',

@@ -13,8 +13,9 @@ export interface LstmLayerOptions {
 }
 
 /**
- * An LSTM as {@link lstmSequence} computes it: `[x, h, c]` → `[sequence, h, c]`. Weights are called
- * and laid out as those of `tf.layers.lstm`.
+ * An LSTM as {@link lstmSequence} computes it: `[x, h, c]` → `[batch, time + 1, units]`, whose parts
+ * {@link LstmPart} takes. One output, because tfjs-layers runs a layer once for each of its outputs.
+ * Weights are called and laid out as those of `tf.layers.lstm`.
  */
 export class LstmLayer extends tfl.layers.Layer {
   static readonly className = 'LstmLayer';
@@ -42,26 +43,19 @@ export class LstmLayer extends tfl.layers.Layer {
     this.built = true;
   }
 
-  override computeOutputShape(inputShape: Shape | Shape[]): Shape[] {
+  override computeOutputShape(inputShape: Shape | Shape[]): Shape {
     const [[batch, time]] = inputShape as [Shape];
-    const state = [batch!, this.#units];
-    return [[batch!, time!, this.#units], state, state];
+    return [batch!, time! === null ? null : time! + 1, this.#units];
   }
 
-  override call(inputs: Tensor | Tensor[]): Tensor[] {
+  override call(inputs: Tensor | Tensor[]): Tensor {
     const [x, h, c] = inputs as [Tensor3D, Tensor2D, Tensor2D];
-    const [kernel, recurrentKernel, bias] = this.weights.map((weight) => weight.read());
-    return tf.tidy(() => {
-      const outputs = lstmSequence({
-        x,
-        kernel: kernel as Tensor2D,
-        recurrentKernel: recurrentKernel as Tensor2D,
-        bias: bias as Tensor1D,
-        h,
-        c,
-      });
-      return [outputs.sequence, outputs.h, outputs.c];
-    });
+    const [kernel, recurrentKernel, bias] = this.weights.map((weight) => weight.read()) as [
+      Tensor2D,
+      Tensor2D,
+      Tensor1D,
+    ];
+    return tf.tidy(() => lstmSequence({ x, kernel, recurrentKernel, bias, h, c }));
   }
 
   override getConfig() {
@@ -69,4 +63,44 @@ export class LstmLayer extends tfl.layers.Layer {
   }
 }
 
+/** What there is in the output of an {@link LstmLayer}. */
+export type LstmPartName = 'sequence' | 'hidden' | 'cell';
+
+/**
+ * Takes a part of an {@link LstmLayer}'s output: the hidden states `[batch, time, units]`, the last
+ * of them, or the last cell state, both `[batch, units]`.
+ */
+export class LstmPart extends tfl.layers.Layer {
+  static readonly className = 'LstmPart';
+  readonly #part: LstmPartName;
+
+  constructor(options: { readonly name?: string; readonly part: LstmPartName }) {
+    const { part, ...rest } = options;
+    super(rest);
+    this.#part = part;
+  }
+
+  override computeOutputShape(inputShape: Shape | Shape[]): Shape {
+    const [batch, rows, units] = inputShape as Shape;
+    if (this.#part !== 'sequence') return [batch!, units!];
+    return [batch!, rows! === null ? null : rows! - 1, units!];
+  }
+
+  override call(inputs: Tensor | Tensor[]): Tensor {
+    const states = (Array.isArray(inputs) ? inputs[0] : inputs) as Tensor3D;
+    const [batch, rows, units] = states.shape;
+    const time = rows - 1;
+    return tf.tidy(() => {
+      if (this.#part === 'sequence') return tf.slice(states, [0, 0, 0], [batch, time, units]);
+      const at = this.#part === 'hidden' ? time - 1 : time;
+      return tf.reshape(tf.slice(states, [0, at, 0], [batch, 1, units]), [batch, units]);
+    });
+  }
+
+  override getConfig() {
+    return { ...super.getConfig(), part: this.#part };
+  }
+}
+
 tf.serialization.registerClass(LstmLayer);
+tf.serialization.registerClass(LstmPart);

@@ -1,6 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { LstmLayer } from './lstm-layer.js';
+import { LstmLayer, LstmPart } from './lstm-layer.js';
+import type { LstmPartName } from './lstm-layer.js';
 
 /** Options of {@link lstmModel}. */
 export interface LstmModelOptions {
@@ -14,10 +15,10 @@ export interface LstmModelOptions {
 
 /** Which output of {@link lstmModel} each of its state inputs goes on from. */
 export const CARRIED: Readonly<Record<string, string>> = {
-  h_1: 'lstm_1',
-  c_1: 'lstm_1#2',
-  h_2: 'lstm_2',
-  c_2: 'lstm_2#2',
+  h_1: 'next_h_1',
+  c_1: 'next_c_1',
+  h_2: 'next_h_2',
+  c_2: 'next_c_2',
 };
 
 /**
@@ -36,11 +37,9 @@ export function lstmModel({ vocabulary, units, scale = 0.1 }: LstmModelOptions):
     embeddingsInitializer: initializer(),
     name: 'embedding',
   });
-  const lstm = (name: string, inputs: SymbolicTensor[]) =>
-    new LstmLayer({ name, units, scale }).apply(inputs) as SymbolicTensor[];
   const embedded = embedding.apply(tokens) as SymbolicTensor;
-  const [first, ...states1] = lstm('lstm_1', [embedded, h1!, c1!]);
-  const [second, ...states2] = lstm('lstm_2', [first!, h2!, c2!]);
+  const first = lstm(1, [embedded, h1!, c1!], { units, scale });
+  const second = lstm(2, [first.sequence, h2!, c2!], { units, scale });
   const softmax = tfl.layers.dense({
     units: vocabulary,
     kernelInitializer: initializer(),
@@ -49,9 +48,19 @@ export function lstmModel({ vocabulary, units, scale = 0.1 }: LstmModelOptions):
   });
   // Passes the logits on: outputs are called after their layers.
   const named = tfl.layers.activation({ activation: 'linear', name: 'logits' });
-  const logits = named.apply(softmax.apply(second!)) as SymbolicTensor;
+  const logits = named.apply(softmax.apply(second.sequence)) as SymbolicTensor;
   return tfl.model({
     inputs: [tokens, h1!, c1!, h2!, c2!],
-    outputs: [logits, ...states1, ...states2],
+    outputs: [logits, ...first.states, ...second.states],
   });
+}
+
+function lstm(k: 1 | 2, inputs: SymbolicTensor[], options: { units: number; scale: number }) {
+  const all = new LstmLayer({ name: `lstm_${k}`, ...options }).apply(inputs) as SymbolicTensor;
+  const part = (name: string, of: LstmPartName) =>
+    new LstmPart({ name, part: of }).apply(all) as SymbolicTensor;
+  return {
+    sequence: part(`sequence_${k}`, 'sequence'),
+    states: [part(`next_h_${k}`, 'hidden'), part(`next_c_${k}`, 'cell')],
+  };
 }

@@ -17,34 +17,17 @@ export interface LstmInputs {
   readonly c: Tensor2D;
 }
 
-/** What an LSTM gives. */
-export interface LstmOutputs {
-  /** Hidden states `[batch, time, units]`. */
-  readonly sequence: Tensor3D;
-  /** Hidden state after the last step, `[batch, units]`. */
-  readonly h: Tensor2D;
-  /** Cell state after the last step, `[batch, units]`. */
-  readonly c: Tensor2D;
-}
-
 /**
  * An LSTM (Hochreiter & Schmidhuber, 1997, with forget gates) over a whole sequence, with its own
  * backward pass: one product a step for input and state together, and nothing of it on the tape.
  * Differentiable once; a second derivative would take the gates for constants.
+ *
+ * @returns the hidden state behind each step, and in one row more the last cell state:
+ * `[batch, time + 1, units]`.
  */
-export function lstmSequence({ x, kernel, recurrentKernel, bias, h, c }: LstmInputs): LstmOutputs {
-  const units = h.shape[1];
-  const time = x.shape[1];
+export function lstmSequence({ x, kernel, recurrentKernel, bias, h, c }: LstmInputs): Tensor3D {
   const weights = tf.concat([kernel, recurrentKernel]); // [features + units, 4 * units]
-  // tf.customGrad knows one output: the hidden states, and the last cell state as one step more.
-  const states = joined(x, weights, bias, h, c) as Tensor3D; // [batch, time + 1, units]
-  const at = (step: number): Tensor2D => tf.reshape(rows(states, step, 1), [-1, units]);
-  return { sequence: rows(states, 0, time), h: at(time - 1), c: at(time) };
-}
-
-/** Some steps of `[batch, time, …]`; a slice, which on wasm reads the whole tensor for each call. */
-function rows(x: Tensor3D, from: number, count: number): Tensor3D {
-  return tf.slice(x, [0, from, 0], [-1, count, -1]);
+  return sequence(x, weights, bias, h, c) as Tensor3D;
 }
 
 /** What a step leaves for the backward pass. */
@@ -68,7 +51,7 @@ const FIELDS = ['joint', 'before', 'i', 'f', 'g', 't', 'h', 'gates'] as const;
 
 type Operands = readonly [Tensor3D, Tensor2D, Tensor1D, Tensor2D, Tensor2D];
 
-const joined = tf.customGrad((...args) => {
+const sequence = tf.customGrad((...args) => {
   const save = args.pop() as unknown as (tensors: Tensor[]) => void;
   const [x, weights, bias, h, c] = args as unknown as Operands;
   const { steps, last } = forward(x, weights, bias, h, c);

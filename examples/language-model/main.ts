@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { useBackend } from '@espalier/backend';
+import { loadBrown } from './brown.js';
+import { loadPennTreebank } from './penn-treebank.js';
+import { perplexity } from './perplexity.js';
+import { modelFromPytorch } from './pytorch-weights.js';
+import { trainLanguageModel } from './train.js';
+
+const USAGE = `node examples/dist/language-model/main.js [options]
+  --data DIR       folder with ptb/ and ptb-lstm/: measures the model there and trains none
+  --vocabulary N   words that the model knows (5000)
+  --words N        words to train on (300000)
+  --units N        width of embedding and LSTMs (64)
+  --epochs N       times that it reads them (1)
+  --seed N         seed of the initial weights (1)
+  --threads N      threads of the wasm backend (1)`;
+
+const interrupt = new AbortController();
+process.once('SIGINT', () => interrupt.abort());
+
+try {
+  const options = parse(process.argv.slice(2));
+  const backend = await useBackend({ prefer: 'wasm', threads: count(options, 'threads') });
+  console.log(backend.line);
+  if (options.data === undefined) await trainOnBrown(options, backend);
+  else await measurePytorch(options.data);
+} catch (error) {
+  console.error(interrupt.signal.aborted ? '\nStopped.' : (error as Error).message);
+  process.exitCode = interrupt.signal.aborted ? 130 : 1;
+}
+
+type Options = ReturnType<typeof parse>;
+
+async function trainOnBrown(options: Options, backend: Awaited<ReturnType<typeof useBackend>>) {
+  const corpus = loadBrown(count(options, 'vocabulary'));
+  const started = performance.now();
+  const seconds = () => ((performance.now() - started) / 1000).toFixed(1);
+  const session = await trainLanguageModel(corpus, {
+    units: count(options, 'units'),
+    words: count(options, 'words'),
+    epochs: count(options, 'epochs'),
+    seed: count(options, 'seed'),
+    backend,
+    signal: interrupt.signal,
+    onStep: (step, nats) => console.log(`step ${step}: ${nats.toFixed(3)} nats, ${seconds()} s`),
+    onEpoch: (epoch, value) =>
+      console.log(`epoch ${epoch}: validation perplexity ${value.toFixed(1)}, ${seconds()} s`),
+  });
+  console.log(`test perplexity ${(await perplexity(session.model, corpus.test)).toFixed(1)}`);
+  await session.dispose();
+}
+
+async function measurePytorch(folder: string): Promise<void> {
+  const { validation, test } = loadPennTreebank(folder);
+  const model = modelFromPytorch(readFileSync(join(folder, 'ptb-lstm', 'model.safetensors')));
+  for (const [name, text] of Object.entries({ validation, test })) {
+    console.log(`${name} perplexity ${(await perplexity(model, text)).toFixed(2)}`);
+  }
+  model.dispose();
+}
+
+function parse(args: readonly string[]) {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        data: { type: 'string' },
+        vocabulary: { type: 'string', default: '5000' },
+        words: { type: 'string', default: '300000' },
+        units: { type: 'string', default: '64' },
+        epochs: { type: 'string', default: '1' },
+        seed: { type: 'string', default: '1' },
+        threads: { type: 'string', default: '1' },
+      },
+    });
+    return values;
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${USAGE}`, { cause: error });
+  }
+}
+
+function count(options: Options, name: Exclude<keyof Options, 'data'>): number {
+  const value = Number(options[name]);
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new Error(`--${name} must be a whole number from 1, not '${options[name]}'\n${USAGE}`);
+}
