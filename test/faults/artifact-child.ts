@@ -6,7 +6,8 @@ import { saveArtifact } from '@espalier/artifact/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
-import { constantModel } from './constant-model.js';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 
 const [dir, ...numbers] = process.argv.slice(2) as [string, ...string[]];
 const [first, second, last] = numbers.map(Number) as [number, number, number];
@@ -37,6 +38,13 @@ const files: FileOperations = {
   fsync: (file) => around(() => file.sync()),
   rename: (from, to) => around(() => fs.rename(from, to)),
 };
+
+function constantModel(value: number): LayersModel {
+  const kernelInitializer = tfl.initializers.constant({ value });
+  return tfl.sequential({
+    layers: [tfl.layers.dense({ units: 9, inputShape: [7], kernelInitializer })],
+  });
+}
 
 async function main(): Promise<void> {
   await tf.setBackend('cpu');

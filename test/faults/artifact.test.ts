@@ -16,7 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 beforeAll(async () => {
   await onBackend('cpu');
   await build({
-    entryPoints: [fileURLToPath(new URL('./kill-child.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL('./artifact-child.ts', import.meta.url))],
     bundle: true,
     platform: 'node',
     conditions: ['@espalier/source'],
