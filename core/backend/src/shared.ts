@@ -3,4 +3,5 @@ export type { BackendInfo, BackendName, PassedOver, UseBackendOptions } from './
 export * from './gradients/index.js';
 export { installKernels, repairs as kernelRepairs } from './kernels/index.js';
 export type { Repair as KernelRepair } from './kernels/index.js';
+export { writeElements } from './kernels/memory.js';
 export { installTensorMethods } from './tensor-methods.js';

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { granularity } from './granularity.js';
+import { range } from './ranges.js';
+import { bits, scheme } from './storage-config.js';
+
+const codebook = z.union([
+  z.literal(false),
+  z.enum(['k-means', 'nf4']),
+  z.strictObject({ columns: z.int().positive() }),
+]);
+
+const perMatrix = z.strictObject({
+  bits: bits.default(8),
+  scheme: scheme.default('symmetric'),
+  granularity: z.union([z.literal('auto'), granularity]).default('auto'),
+  range: range.default('mse'),
+  codebook: codebook.default(false),
+});
+
+/** The options of `quantizer`, as data. */
+export const quantizerOptions = perMatrix.extend({
+  layers: z.union([z.literal('auto'), z.array(z.string().min(1)).min(1)]).default('auto'),
+  minimumSize: z.int().nonnegative().default(1024),
+  matrices: z.record(z.string(), z.union([z.literal(false), perMatrix.partial()])).default({}),
+});
+
+/** Options of `quantizer`. */
+export type QuantizerOptions = z.input<typeof quantizerOptions>;
+export type ParsedOptions = z.output<typeof quantizerOptions>;
+
+/** How one matrix is quantized. */
+export type MatrixOptions = z.output<typeof perMatrix>;
+
+/**
+ * The options of one matrix: those of the plugin, overridden by entries of `matrices` whose pattern
+ * (`*` stands for anything) fits its name or `<layer>/<name>`, the longest pattern last; `undefined`
+ * where the last word is `false`.
+ */
+export function optionsOf(
+  { matrices, bits, scheme, granularity, range, codebook }: ParsedOptions,
+  layer: string,
+  matrix: string,
+): MatrixOptions | undefined {
+  const fitting = Object.entries(matrices)
+    .filter(([pattern]) => [matrix, `${layer}/${matrix}`].some((name) => fits(pattern, name)))
+    .sort(([a], [b]) => a.length - b.length || (a < b ? -1 : 1));
+  if (fitting.at(-1)?.[1] === false) return undefined;
+  const own = { bits, scheme, granularity, range, codebook };
+  return Object.assign(own, ...fitting.map(([, override]) => override || {}));
+}
+
+/** Whether a name fits a pattern in which `*` stands for anything. */
+export function fits(pattern: string, name: string): boolean {
+  const escaped = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*');
+  return new RegExp(`^${escaped}$`).test(name);
+}

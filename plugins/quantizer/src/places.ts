@@ -1,0 +1,149 @@
+import { EspalierError, suggest } from '@espalier/core';
+import type { LayerEntry, ModelGraph } from '@espalier/core';
+import type { StorageConfig } from '@espalier/compression';
+import type { MatrixShape } from './granularity.js';
+import { fits } from './options.js';
+import type { ParsedOptions } from './options.js';
+import { CODE_KINDS } from './storage-config.js';
+
+/** What becomes of a plain layer. */
+interface Plain {
+  readonly matrix: string;
+  readonly className: string;
+  readonly prefer: 'row' | 'column';
+}
+
+const PLAIN: Readonly<Record<string, Plain>> = {
+  Dense: { matrix: 'kernel', className: 'QuantizedDense', prefer: 'column' },
+  Conv2D: { matrix: 'kernel', className: 'QuantizedConv2D', prefer: 'column' },
+  Embedding: { matrix: 'embeddings', className: 'QuantizedEmbedding', prefer: 'row' },
+};
+
+/** A matrix of a layer that can be put into codes. */
+export interface Place {
+  readonly layer: string;
+  readonly matrix: string;
+  readonly shape: MatrixShape;
+  /** How it is stored now. */
+  readonly storage: StorageConfig;
+  /** Which granularity comes first. */
+  readonly prefer: 'row' | 'column';
+  /** The class that the layer will be of. */
+  readonly className: string;
+}
+
+/**
+ * The matrices to quantize: of the layers named, or of every layer whose matrices hold `minimumSize`
+ * numbers or more.
+ *
+ * @throws EspalierError `quantizer/unknown-layer`, `quantizer/no-matrix`, `quantizer/already`,
+ * `quantizer/nothing`.
+ */
+export function chosenPlaces(graph: ModelGraph, options: ParsedOptions): readonly Place[] {
+  const byLayer = new Map(
+    graph.topology.config.layers.map((entry) => [entry.name, placesIn(graph, entry)]),
+  );
+  const names =
+    options.layers === 'auto'
+      ? [...byLayer.keys()].filter((name) => sizeOf(byLayer.get(name)!) >= options.minimumSize)
+      : options.layers.flatMap((pattern) => named(pattern, byLayer, graph));
+  const places = [...new Set(names)].flatMap((name) => byLayer.get(name)!);
+  if (places.length > 0) return places;
+  throw nothing(`no layer has matrices of ${options.minimumSize} numbers or more`, graph);
+}
+
+/** The error for a transform that would change nothing. */
+export function nothing(why: string, graph: ModelGraph): EspalierError {
+  const coded = graph.topology.config.layers.filter(isCoded).map(({ name }) => name);
+  const already = coded.length > 0 ? ` Already quantized: ${coded.join(', ')}.` : '';
+  return new EspalierError('quantizer/nothing', {
+    problem: `there is nothing to quantize: ${why}`,
+    fix: `Name layers with layers: [ … ], or lower minimumSize.${already}`,
+  });
+}
+
+function sizeOf(places: readonly Place[]): number {
+  return places.reduce((sum, { shape: [rows, columns] }) => sum + rows * columns, 0);
+}
+
+/** The float matrices of a layer: the one of a plain layer, or all of a layer with storages. */
+function placesIn(graph: ModelGraph, { name: layer, className, config }: LayerEntry): Place[] {
+  const plain = PLAIN[className];
+  if (plain) {
+    const { shape } = graph.weights[`${layer}/${plain.matrix}`]!;
+    const columns = shape.at(-1)!;
+    const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
+    return [{ ...plain, layer, shape: [rows, columns], storage: { kind: 'float32' } }];
+  }
+  const storage = storageOf({ config });
+  if (!storage) return [];
+  return Object.entries(graph.weights)
+    .filter(([path, { shape }]) => isWeightOf(layer, path) && shape.length === 2)
+    .map(([path, { shape }]) => ({ matrix: path.slice(layer.length + 1), shape }))
+    .filter(({ matrix }) => ['float32', undefined].includes(storage[matrix]?.kind))
+    .map(({ matrix, shape }) => ({
+      layer,
+      matrix,
+      shape: shape as [number, number],
+      storage: storage[matrix] ?? { kind: 'float32' },
+      prefer: 'row',
+      className,
+    }));
+}
+
+/** A layer's storages by matrix, where it has any. */
+export function storageOf({
+  config,
+}: Pick<LayerEntry, 'config'>): Readonly<Record<string, StorageConfig>> | undefined {
+  return config['storage'] as Readonly<Record<string, StorageConfig>> | undefined;
+}
+
+/** Whether a path is of a weight of this layer itself. */
+export function isWeightOf(layer: string, path: string): boolean {
+  return path.startsWith(`${layer}/`) && !path.slice(layer.length + 1).includes('/');
+}
+
+function isCoded(entry: LayerEntry): boolean {
+  const kinds = Object.values(storageOf(entry) ?? {}).map(({ kind }) => kind);
+  return kinds.some((kind) => CODE_KINDS.includes(kind as never));
+}
+
+function named(
+  pattern: string,
+  byLayer: ReadonlyMap<string, readonly Place[]>,
+  graph: ModelGraph,
+): readonly string[] {
+  const { layers } = graph.topology.config;
+  const matching = layers.filter(({ name }) => fits(pattern, name));
+  const able = [...byLayer.keys()].filter((name) => byLayer.get(name)!.length > 0);
+  if (matching.length === 0) throw unknownLayer(pattern, layers, able);
+  const found = matching.map(({ name }) => name).filter((name) => able.includes(name));
+  if (found.length > 0) return found;
+  const coded = matching.filter(isCoded).map(({ name }) => name);
+  if (coded.length > 0) {
+    throw new EspalierError('quantizer/already', {
+      problem: `layer '${coded[0]}' is quantized already`,
+      fix: 'Leave it out of layers. To quantize it otherwise, start from the model before.',
+    });
+  }
+  throw new EspalierError('quantizer/no-matrix', {
+    problem: `layer '${matching[0]!.name}' is a ${matching[0]!.className}, which has no matrix that can be quantized`,
+    received: pattern,
+    fix: `Dense, Conv2D, Embedding and layers with storages have. ${suggest(pattern, able)}`,
+  });
+}
+
+function unknownLayer(
+  pattern: string,
+  layers: readonly LayerEntry[],
+  able: readonly string[],
+): EspalierError {
+  const nested = layers.find(({ name }) => pattern.startsWith(`${name}/`));
+  return new EspalierError('quantizer/unknown-layer', {
+    problem: nested
+      ? `'${pattern}' is inside the nested model '${nested.name}', where layers cannot be replaced`
+      : `the model has no layer '${pattern}'`,
+    received: pattern,
+    fix: suggest(pattern, able),
+  });
+}

@@ -1,0 +1,106 @@
+import type { LayerEntry, ModelGraph, NamedTensors } from '@espalier/core';
+import type { CompressionEntry, StorageConfig } from '@espalier/compression';
+import * as tf from '@tensorflow/tfjs-core';
+import { isWeightOf, storageOf } from './places.js';
+import type { Place } from './places.js';
+
+/** Numbers of a weight on the host. */
+export interface HostWeight {
+  readonly data: Float32Array | Int32Array;
+  readonly shape: readonly number[];
+}
+
+/** A matrix as it will be stored, and what that costs. */
+export interface Stored {
+  readonly place: Place;
+  readonly config: StorageConfig;
+  /** By weight name. */
+  readonly weights: Readonly<Record<string, HostWeight>>;
+  /** In words, for the account. */
+  readonly what: string;
+  /** Squared error, and squared length of the matrix before. */
+  readonly error: number;
+  readonly norm: number;
+}
+
+/** The weights as tensors by path, for a graph; the caller disposes them. */
+export function tensorsOf(stored: readonly Stored[]): NamedTensors {
+  const entries = stored.flatMap(({ place, weights }) =>
+    Object.entries(weights).map(([name, { data, shape }]) => [
+      `${place.layer}/${name}`,
+      tf.tensor(data, [...shape]),
+    ]),
+  );
+  return Object.fromEntries(entries);
+}
+
+/** The graph with these matrices in their storages. */
+export function putInPlace(
+  graph: ModelGraph,
+  stored: readonly Stored[],
+  tensors: NamedTensors,
+): ModelGraph {
+  const { topology, weights } = graph;
+  const gone = new Set(stored.map(({ place }) => `${place.layer}/${place.matrix}`));
+  const layers = topology.config.layers.map((entry) => {
+    const own = stored.filter(({ place }) => place.layer === entry.name);
+    return own.length > 0 ? withStorages(entry, own) : entry;
+  });
+  const kept = Object.entries(weights).filter(([path]) => !gone.has(path));
+  return {
+    topology: {
+      ...topology,
+      config: { ...topology.config, layers },
+      frozen: topology.frozen.filter((path) => !gone.has(path)),
+    },
+    weights: { ...Object.fromEntries(kept), ...tensors },
+  };
+}
+
+function withStorages(entry: LayerEntry, stored: readonly Stored[]): LayerEntry {
+  const changed = stored.map(({ place, config }) => [place.matrix, config]);
+  const storage = { ...storageOf(entry), ...Object.fromEntries(changed) };
+  const { className } = stored[0]!.place;
+  return { ...entry, className, config: { ...entry.config, storage } };
+}
+
+/** One line of the account for each layer. */
+export function accountOf(before: ModelGraph, stored: readonly Stored[]): CompressionEntry[] {
+  return [...new Set(stored.map(({ place }) => place.layer))].map((layer) => {
+    const own = stored.filter(({ place }) => place.layer === layer);
+    const bytesBefore = bytesOf(before, layer);
+    const removed = own.reduce((sum, { place }) => sum + 4 * place.shape[0] * place.shape[1], 0);
+    const added = own.reduce((sum, { weights }) => sum + hostBytes(weights), 0);
+    const [error, norm] = [sumOf(own, 'error'), sumOf(own, 'norm')];
+    return {
+      layer,
+      what: describe(own),
+      bytesBefore,
+      bytesAfter: bytesBefore - removed + added,
+      relativeError: norm === 0 ? 0 : Math.sqrt(error / norm),
+    };
+  });
+}
+
+/** Bytes of weights on the host. */
+export function hostBytes(weights: Stored['weights']): number {
+  return Object.values(weights).reduce((sum, { data }) => sum + data.byteLength, 0);
+}
+
+function bytesOf({ weights }: ModelGraph, layer: string): number {
+  return Object.entries(weights)
+    .filter(([path]) => isWeightOf(layer, path))
+    .reduce((sum, [, { size, dtype }]) => sum + size * tf.util.bytesPerElement(dtype), 0);
+}
+
+function sumOf(stored: readonly Stored[], key: 'error' | 'norm'): number {
+  return stored.reduce((sum, each) => sum + each[key], 0);
+}
+
+/** `u0, u1: 8 bits, a scale per column; basis: …`. */
+function describe(stored: readonly Stored[]): string {
+  const different = [...new Set(stored.map(({ what }) => what))];
+  const namesOf = (what: string) =>
+    stored.filter((each) => each.what === what).map(({ place }) => place.matrix);
+  return different.map((what) => `${namesOf(what).join(', ')}: ${what}`).join('; ');
+}

@@ -1,0 +1,201 @@
+import { StoredMatrix } from '@espalier/compression';
+import type { StorageConfig } from '@espalier/compression';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { MatrixShape } from './granularity.js';
+
+type Layer = tfl.layers.Layer;
+type Shape = (number | null)[];
+type Variable = Layer['weights'][number];
+
+/** What the configuration of a plain layer gains. */
+interface StoredConfig {
+  readonly storage?: Readonly<Record<string, StorageConfig>>;
+}
+
+/** The part of a dense or convolutional layer that stays as it was; protected in tfjs. */
+interface Biased {
+  readonly useBias: boolean;
+  readonly activation: { apply(x: Tensor): Tensor };
+  readonly biasInitializer: Parameters<Layer['addWeight']>[3];
+  readonly biasRegularizer: Parameters<Layer['addWeight']>[4];
+  readonly biasConstraint: Parameters<Layer['addWeight']>[6];
+}
+
+/**
+ * A layer that keeps one matrix in whatever storage its configuration names and is in all else the
+ * plain layer: same configuration, shapes, masks, bias, activation.
+ */
+abstract class QuantizedLayer<P extends Layer> extends tfl.layers.Layer {
+  readonly #storage: Readonly<Record<string, StorageConfig>>;
+  #matrix: StoredMatrix | undefined;
+
+  constructor(
+    config: StoredConfig,
+    protected readonly plain: P,
+    private readonly matrixName: string,
+  ) {
+    super(config as ConstructorParameters<typeof tfl.layers.Layer>[0]);
+    this.#storage = config.storage ?? {};
+    this.supportsMasking = plain.supportsMasking;
+  }
+
+  /** The decoded matrix's source; there once the layer is built. */
+  get matrix(): StoredMatrix {
+    return this.#matrix!;
+  }
+
+  protected abstract shapeOfMatrix(inputShape: Shape): MatrixShape;
+
+  override build(inputShape: Shape | Shape[]): void {
+    super.build(inputShape);
+    const [first] = inputShape;
+    const shape = this.shapeOfMatrix((Array.isArray(first) ? first : inputShape) as Shape);
+    const name = this.matrixName;
+    this.#matrix = new StoredMatrix(this, name, shape, this.#storage[name]);
+    this.built = true;
+  }
+
+  override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
+    return this.plain.computeOutputShape(inputShape);
+  }
+
+  override computeMask(inputs: Tensor | Tensor[], mask?: Tensor | Tensor[]): Tensor | Tensor[] {
+    return this.plain.computeMask(inputs, mask);
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    const storage = this.#storage as unknown as tf.serialization.ConfigDict;
+    return { ...this.plain.getConfig(), ...super.getConfig(), storage };
+  }
+}
+
+/** Adds what dense and convolutional layers have beside the kernel. */
+abstract class QuantizedKernel<P extends Layer> extends QuantizedLayer<P> {
+  #bias: Variable | undefined;
+
+  override build(inputShape: Shape | Shape[]): void {
+    super.build(inputShape);
+    const { useBias, biasInitializer, biasRegularizer, biasConstraint } = this.biased;
+    if (!useBias) return;
+    const shape = [this.matrix.shape[1]];
+    const [init, regularizer] = [biasInitializer, biasRegularizer];
+    this.#bias = this.addWeight('bias', shape, 'float32', init, regularizer, true, biasConstraint);
+  }
+
+  /** Multiply-accumulate operations per example; see `macsOf` of the model package. */
+  macs(_: readonly (number | null)[], outputShape: readonly (number | null)[]): number {
+    const outputs = outputShape.slice(1).reduce<number>((size, n) => size * (n ?? 1), 1);
+    return outputs * this.matrix.shape[0];
+  }
+
+  /** `[…, units]` with bias and activation. */
+  protected finish(product: Tensor): Tensor {
+    const biased = this.#bias ? tf.add(product, this.#bias.read()) : product;
+    return this.biased.activation.apply(biased);
+  }
+
+  private get biased(): Biased {
+    return this.plain as unknown as Biased;
+  }
+}
+
+type DenseConfig = Parameters<typeof tfl.layers.dense>[0];
+type EmbeddingConfig = Parameters<typeof tfl.layers.embedding>[0];
+type Conv2DConfig = Parameters<typeof tfl.layers.conv2d>[0];
+
+/** Configuration of {@link QuantizedDense}: that of a dense layer, and the storage of `kernel`. */
+export type QuantizedDenseConfig = DenseConfig & StoredConfig;
+/** Configuration of {@link QuantizedEmbedding}; the matrix is `embeddings`. */
+export type QuantizedEmbeddingConfig = EmbeddingConfig & StoredConfig;
+/** Configuration of {@link QuantizedConv2D}; the matrix is `kernel`. */
+export type QuantizedConv2DConfig = Conv2DConfig & StoredConfig;
+
+/** `tf.layers.dense` over a kernel `[inputs, units]` in codes, decoded in every call. */
+export class QuantizedDense extends QuantizedKernel<Layer> {
+  static readonly className = 'QuantizedDense';
+
+  constructor(private readonly config: QuantizedDenseConfig) {
+    super(config, tfl.layers.dense(config), 'kernel');
+  }
+
+  protected override shapeOfMatrix(inputShape: Shape): MatrixShape {
+    return [inputShape.at(-1)!, this.config.units];
+  }
+
+  override call(inputs: Tensor | Tensor[]): Tensor {
+    return tf.tidy(() => {
+      const x = only(inputs);
+      const flat = tf.reshape(x, [-1, x.shape.at(-1)!]) as Tensor2D;
+      const product = tf.matMul(flat, this.matrix.all());
+      return this.finish(tf.reshape(product, [...x.shape.slice(0, -1), this.config.units]));
+    });
+  }
+}
+
+/** `tf.layers.embedding` over rows `[words, outputDim]` in codes; decodes the rows looked up. */
+export class QuantizedEmbedding extends QuantizedLayer<Layer> {
+  static readonly className = 'QuantizedEmbedding';
+
+  constructor(private readonly config: QuantizedEmbeddingConfig) {
+    super(config, tfl.layers.embedding(config), 'embeddings');
+  }
+
+  protected override shapeOfMatrix(): MatrixShape {
+    return [this.config.inputDim, this.config.outputDim];
+  }
+
+  override call(inputs: Tensor | Tensor[]): Tensor {
+    return tf.tidy(() => {
+      const ids = only(inputs);
+      const flat = tf.cast(tf.reshape(ids, [-1]), 'int32') as Tensor1D;
+      return tf.reshape(this.matrix.gather(flat), [...ids.shape, this.config.outputDim]);
+    });
+  }
+}
+
+/**
+ * `tf.layers.conv2d` over a kernel in codes: the matrix `[height · width · channels, filters]`,
+ * decoded in every call.
+ */
+export class QuantizedConv2D extends QuantizedKernel<Layer> {
+  static readonly className = 'QuantizedConv2D';
+  #filter: [number, number, number, number] | undefined;
+
+  constructor(private readonly config: QuantizedConv2DConfig) {
+    super(config, tfl.layers.conv2d(config), 'kernel');
+  }
+
+  protected override shapeOfMatrix(inputShape: Shape): MatrixShape {
+    const [height, width] = pair(this.config.kernelSize);
+    const channels = inputShape.at(this.channelsFirst ? 1 : -1)!;
+    this.#filter = [height, width, channels, this.config.filters];
+    return [height * width * channels, this.config.filters];
+  }
+
+  override call(inputs: Tensor | Tensor[]): Tensor {
+    const { strides = 1, padding = 'valid', dilationRate = 1 } = this.config;
+    return tf.tidy(() => {
+      const given = only(inputs) as Tensor4D;
+      const x = this.channelsFirst ? tf.transpose(given, [0, 2, 3, 1]) : given;
+      const filter = tf.reshape(this.matrix.all(), this.#filter!) as Tensor4D;
+      const [step, dilation] = [pair(strides), pair(dilationRate)];
+      const maps = tf.conv2d(x, filter, step, padding as 'same' | 'valid', 'NHWC', dilation);
+      const y = this.finish(maps);
+      return this.channelsFirst ? tf.transpose(y, [0, 3, 1, 2]) : y;
+    });
+  }
+
+  private get channelsFirst(): boolean {
+    return this.config.dataFormat === 'channelsFirst';
+  }
+}
+
+function only(inputs: Tensor | Tensor[]): Tensor {
+  return Array.isArray(inputs) ? inputs[0]! : inputs;
+}
+
+function pair(size: unknown): [number, number] {
+  return (Array.isArray(size) ? [size[0], size[1] ?? size[0]] : [size, size]) as [number, number];
+}

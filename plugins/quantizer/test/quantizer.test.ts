@@ -1,0 +1,185 @@
+import { compressionAccount } from '@espalier/compression';
+import { adam, buildModel, createSession, crossEntropy, graphOf, viewOf } from '@espalier/core';
+import type { Session } from '@espalier/core';
+import { arraySource, keyedStream } from '@espalier/core';
+import {
+  dequantize,
+  QuantizedConv2D,
+  QuantizedDense,
+  QuantizedEmbedding,
+  quantizer,
+} from '@espalier/plugin-quantizer';
+import type { CodeConfig, QuantizerOptions } from '@espalier/plugin-quantizer';
+import {
+  backendsUnderTest,
+  liveTensors,
+  onBackend,
+  tinySource,
+  withSession,
+} from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { imageModel, wordModel } from './models.js';
+
+const WORDS = (() => {
+  const draw = keyedStream(1, 'words');
+  const ids = Float32Array.from({ length: 24 * 6 }, () => Math.floor(draw() * 40));
+  const y = Int32Array.from({ length: 24 }, (_, i) => i % 5);
+  return { x: { data: ids, shape: [24, 6] }, y: { data: y, shape: [24] }, batchSize: 4 };
+})();
+
+function open(model: () => LayersModel, options: QuantizerOptions): Promise<Session> {
+  const train =
+    model === wordModel ? arraySource(WORDS) : tinySource({ shape: [8, 8, 3], classes: 3 });
+  return createSession({
+    model,
+    loss: crossEntropy(),
+    optimizer: adam({ learningRate: 0.01 }),
+    train,
+    seed: 5,
+    plugins: [quantizer({ minimumSize: 1, ...options })],
+  });
+}
+
+/** The decoded matrices of a session's model, by `<layer>/<matrix>`. */
+function decoded(session: Session, model: () => LayersModel): Map<string, Float32Array> {
+  const shapes = shapesOf(model);
+  const { topology, weights } = graphOf(session.model);
+  const found = new Map<string, Float32Array>();
+  for (const { name, config } of topology.config.layers) {
+    const storage = (config['storage'] ?? {}) as Record<string, CodeConfig>;
+    for (const matrix of Object.keys(storage)) {
+      const parts = Object.entries(weights)
+        .filter(([path]) => path.startsWith(`${name}/${matrix}_`))
+        .map(([path, value]) => [path.split('_').at(-1)!, value.dataSync()]);
+      const shape = shapes.get(`${name}/${matrix}`)!;
+      const quantized = { config: storage[matrix]!, weights: Object.fromEntries(parts) };
+      found.set(`${name}/${matrix}`, dequantize(quantized, shape).data);
+    }
+  }
+  return found;
+}
+
+/** Rows and columns of every matrix of a model before it is quantized, by `<layer>/<matrix>`. */
+function shapesOf(model: () => LayersModel): ReadonlyMap<string, [number, number]> {
+  const plain = model();
+  const shapes = Object.entries(graphOf(plain).weights).map(([path, { shape, size }]) => {
+    const columns = shape.at(-1)!;
+    return [path, [size / columns, columns]] as const;
+  });
+  plain.dispose();
+  return new Map(shapes as [string, [number, number]][]);
+}
+
+/** The same model, float, with the numbers that the codes stand for. */
+function withDecoded(model: () => LayersModel, session: Session): LayersModel {
+  const plain = model();
+  const { topology, weights } = graphOf(plain);
+  const coded = graphOf(session.model).weights;
+  const matrices = decoded(session, model);
+  const twin = tf.tidy(() => {
+    const values = Object.entries(weights).map(([path, { shape }]) => [
+      path,
+      matrices.has(path) ? tf.tensor(matrices.get(path)!, shape) : coded[path]!,
+    ]);
+    return buildModel({ topology, weights: Object.fromEntries(values) as never });
+  });
+  plain.dispose();
+  return twin;
+}
+
+const inputsOf = (model: () => LayersModel) =>
+  model === wordModel
+    ? tf.tensor2d(WORDS.x.data, [24, 6])
+    : tf.mul(tf.cos(tf.reshape(tf.range(0, 4 * 192, 1), [4, 8, 8, 3])), 2);
+
+describe.each([...backendsUnderTest()])('on %s', (backend) => {
+  beforeAll(() => onBackend(backend));
+
+  test.each<[string, () => LayersModel, QuantizerOptions]>([
+    ['words, 8 bits', wordModel, {}],
+    ['words, 4 bits in groups', wordModel, { bits: 4, granularity: { group: 5 } }],
+    ['words, 3 bits asymmetric', wordModel, { bits: 3, scheme: 'asymmetric', granularity: 'row' }],
+    ['words, a codebook', wordModel, { bits: 2, codebook: 'k-means' }],
+    ['images, 8 bits', imageModel, {}],
+    ['images, NF4', imageModel, { codebook: 'nf4', granularity: 'column' }],
+  ])('%s: outputs are those of a float model of the decoded numbers', (_, model, options) =>
+    withSession(open(model, options), async (session) => {
+      await session.fit({ epochs: 1 });
+      await session.transform({ plugins: ['quantizer'] });
+      const twin = withDecoded(model, session);
+      const x = inputsOf(model);
+      const { logits } = await session.predict(x as never);
+      const expected = twin.predict(x) as tf.Tensor;
+      const gap = tf.max(tf.abs(tf.sub(logits!, expected))).dataSync()[0]!;
+      expect(gap).toBeLessThan(1e-5);
+      expect(tf.max(tf.abs(expected)).dataSync()[0]).toBeGreaterThan(0.1);
+      tf.dispose([x, logits!, expected]);
+      twin.dispose();
+    }),
+  );
+
+  test('codes are frozen, biases train on, and no tensor is left', async () => {
+    const before = liveTensors();
+    await withSession(open(wordModel, {}), async (session) => {
+      await session.fit({ epochs: 1 });
+      await session.transform();
+      const alive = liveTensors();
+      const start = decoded(session, wordModel);
+      const bias = session.parameters()['logits/bias']!.dataSync().slice();
+      await session.fit({ epochs: 3 });
+      expect(decoded(session, wordModel)).toEqual(start);
+      expect(session.parameters()['logits/bias']!.dataSync()).not.toEqual(bias);
+      expect(liveTensors()).toBe(alive);
+    });
+    expect(liveTensors()).toBe(before);
+  });
+});
+
+describe('the model', () => {
+  beforeAll(() => onBackend('cpu'));
+
+  test('has quantized layers of the same names and shapes, and as many operations', () =>
+    withSession(open(imageModel, {}), async (session) => {
+      const plain = imageModel();
+      const before = plain.layers.map(({ name, outputShape }) => [name, outputShape]);
+      await session.transform();
+      const { layers } = session.model;
+      expect(layers.slice(1).map(({ name, outputShape }) => [name, outputShape])).toEqual(before);
+      expect(layers[1]).toBeInstanceOf(QuantizedConv2D);
+      expect(layers.at(-1)).toBeInstanceOf(QuantizedDense);
+      const counted = viewOf(session.model).layers.map(({ macs }) => macs);
+      expect(counted).toEqual(viewOf(plain).layers.map(({ macs }) => macs));
+      plain.dispose();
+    }));
+
+  test('goes through JSON and comes back the same', () =>
+    withSession(open(wordModel, { bits: 3 }), async (session) => {
+      await session.transform();
+      const { topology, weights } = graphOf(session.export());
+      const twin = buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
+      expect(twin.layers[1]).toBeInstanceOf(QuantizedEmbedding);
+      const x = inputsOf(wordModel);
+      const { logits } = await session.predict(x as never);
+      expect((twin.predict(x) as tf.Tensor).dataSync()).toEqual(logits!.dataSync());
+    }));
+
+  test('the account says what was done, its bytes and its error', () =>
+    withSession(open(wordModel, { matrices: { 'logits/*': { bits: 4 } } }), async (session) => {
+      await session.transform();
+      const account = compressionAccount(session.inspect().edits);
+      expect(account).toMatchObject([
+        { plugin: 'quantizer', layer: 'words', bytesBefore: 1280 },
+        { plugin: 'quantizer', layer: 'hidden' },
+        { plugin: 'quantizer', layer: 'logits', what: expect.stringMatching(/^kernel: 4 bits/) },
+      ]);
+      for (const { layer, bytesAfter, relativeError } of account) {
+        const weights = Object.entries(graphOf(session.model).weights);
+        const own = weights.filter(([path]) => path.startsWith(`${layer}/`));
+        expect(bytesAfter).toBe(own.reduce((sum, [, { size }]) => sum + 4 * size, 0));
+        expect(relativeError).toBeGreaterThan(0);
+        expect(relativeError).toBeLessThan(0.2);
+      }
+    }));
+});
