@@ -1,11 +1,7 @@
 import { createToken } from '@espalier/core';
+import type { Matrix } from '@espalier/linalg';
 
-/** A float32 matrix on the host, row by row. */
-export interface Matrix {
-  readonly data: Float32Array;
-  readonly rows: number;
-  readonly columns: number;
-}
+export type { Matrix };
 
 /** How often each word occurs; word ids are row numbers of embedding and softmax matrices. */
 export interface WordCounts {

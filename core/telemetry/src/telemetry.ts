@@ -14,6 +14,13 @@ export interface TelemetryEvents {
   };
   epoch: { readonly epoch: number; readonly metrics: Readonly<Record<string, number>> };
   checkpoint: { readonly name: string; readonly step: number };
+  /** Part of something long, such as a transform, is done. */
+  progress: {
+    readonly plugin: string;
+    readonly what: string;
+    readonly done: number;
+    readonly total: number;
+  };
   /** Something the user should know; `plugin` when it comes from one. */
   warning: { readonly message: string; readonly plugin?: string };
   finish: { readonly status: string; readonly reason?: string };

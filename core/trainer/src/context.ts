@@ -73,6 +73,7 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     onTeardown: (undo) => void parts.teardowns.push({ id, undo }),
     stop: (reason: string) => void (run().stopReason = reason),
     warn: (message: string) => telemetry.emit('warning', { message, plugin: id }),
+    progress: (what, done, total) => telemetry.emit('progress', { plugin: id, what, done, total }),
   };
   const structural = declaresKind(effects, 'structure')
     ? structureAccess(id, parts, run, atSetup)

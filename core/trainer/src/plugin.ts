@@ -117,6 +117,8 @@ export interface BaseContext<E extends Effects> {
   stop(reason: string): void;
   /** A message to the user, as a telemetry event. */
   warn(message: string): void;
+  /** Says how far something long has come, as a telemetry event. */
+  progress(what: string, done: number, total: number): void;
 }
 
 /** A plugin ready for a run. Made by the factory that {@link definePlugin} returns. */

@@ -1,0 +1,60 @@
+import type { CompressionEntry } from '@espalier/compression';
+import { numbersAt } from './blocks.js';
+import { factorize } from './factorize.js';
+import type { Factorised } from './factorize.js';
+import type { Place } from './places.js';
+import type { Plan, PlanRequest } from './plan.js';
+import { rowErrors } from './reconstruct.js';
+
+/** What comes into one layer's place. */
+export interface Approximation {
+  readonly place: Place;
+  readonly factorised: Factorised;
+  /** Position of each word among the rows, where they leave word order. */
+  readonly index?: Int32Array;
+  readonly entry: CompressionEntry;
+}
+
+/** Factors of a plan, with what they cost and lose. */
+export async function approximationOf(
+  place: Place,
+  { matrix, importance }: PlanRequest,
+  plan: Plan,
+): Promise<Approximation> {
+  const { partition, permuted, blocks, ranks, whitening } = plan;
+  const factorised = await factorize(matrix, blocks, ranks, whitening);
+  const errors = rowErrors(matrix, partition, factorised, importance);
+  const numbers = blocks.reduce(
+    (sum, { rows }, p) => sum + numbersAt(rows, matrix.columns, ranks[p]!),
+    0,
+  );
+  const entry: CompressionEntry = {
+    layer: place.entry.name,
+    what: describe(plan),
+    bytesBefore: 4 * matrix.rows * matrix.columns,
+    bytesAfter: 4 * (numbers + (permuted ? matrix.rows : 0)),
+    relativeError: ratio(sum(errors.squared), sum(errors.norms)),
+    weightedError: ratio(errors.weighted, errors.weightedTotal),
+  };
+  return { place, factorised, entry, ...(permuted && { index: inverse(partition.order) }) };
+}
+
+function describe({ blocks, ranks, moved }: Plan): string {
+  const list = blocks.map(({ rows }, p) => `${rows}×${ranks[p] ?? 'dense'}`);
+  const text = `${blocks.length === 1 ? '1 block' : `${blocks.length} blocks`}, words×rank ${list.join(' ')}`;
+  return moved > 0 ? `${text}, ${moved} words moved` : text;
+}
+
+function inverse(order: Int32Array): Int32Array {
+  const positions = new Int32Array(order.length);
+  order.forEach((word, position) => (positions[word] = position));
+  return positions;
+}
+
+function ratio(part: number, whole: number): number {
+  return whole === 0 ? 0 : Math.sqrt(part / whole);
+}
+
+function sum(values: Float64Array): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,132 @@
+import { IMPORTANCE, RANK_ALLOCATOR, VOCAB_PARTITIONER, WORD_COUNTS } from '@espalier/compression';
+import type { ImportanceWeights, Matrix } from '@espalier/compression';
+import { definePlugin, EspalierError } from '@espalier/core';
+import type { BaseContext, Effects, PluginFactory } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import { approximationOf } from './approximation.js';
+import type { Approximation } from './approximation.js';
+import { blockLowRankOptions } from './options.js';
+import type { ParsedOptions } from './options.js';
+import { parseBytes } from './parse-bytes.js';
+import { matrixAt, placesIn } from './places.js';
+import type { Place } from './places.js';
+import { planBlocks } from './plan.js';
+import type { PlanRequest, Target } from './plan.js';
+import { greedyRanks } from './rank-rules.js';
+import { putInPlace } from './put-in-place.js';
+import { pairsIn, tiedMatrices } from './tied.js';
+
+/** What is asked of the context by token. */
+type Services = Pick<BaseContext<Effects>, 'has' | 'get'>;
+
+const effects = { structure: 'transform' } as const;
+
+/**
+ * Puts block-wise low-rank layers in the place of embeddings and wide dense layers, in the
+ * `transform` phase of a trained model; fit again to retrain the factors. How the vocabulary is cut,
+ * how errors are weighted and how ranks are shared out is asked of `VOCAB_PARTITIONER`,
+ * `IMPORTANCE` and `RANK_ALLOCATOR`; without providers: one block, all alike, error-greedy.
+ *
+ * @throws EspalierError (in `transform`) `block-low-rank/…`: `nothing`, `layer`, `not-finite`,
+ * `budget`, `rank`, `tied`.
+ * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950.
+ * @example
+ * const session = await createSession({
+ *   plugins: [vocabPartition({ counts }), blockLowRank({ ratio: 4 })], …run,
+ * });
+ * await session.transform();
+ * await session.fit({ epochs: 1 });
+ */
+export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effects> = definePlugin(
+  {
+    id: 'block-low-rank',
+    version: '0.1.0',
+    options: blockLowRankOptions,
+    effects,
+    order: { optional: ['vocab-partition', 'word-importance', 'rank-rule'] },
+    stateless: true,
+    apply(ctx, options) {
+      ctx.hooks.transform.tap(async () => {
+        const { graph } = ctx.model;
+        const found = placesIn(graph, options);
+        const matrices = await Promise.all(found.map((place) => matrixAt(graph, place)));
+        const tied = tiedMatrices(found, matrices, options);
+        const alone = found.map((place, i) => ({ place, matrix: matrices[i]! }));
+        const work = alone.filter(({ place }) => !tied.some(({ softmax }) => softmax === place));
+        const total = work.reduce((sum, { matrix }) => sum + sizeOf(matrix), 0);
+        const made: Approximation[] = [];
+        for (const [i, { place, matrix }] of work.entries()) {
+          const target = targetOf(options, matrix, total);
+          made.push(await approximate(ctx, place, matrix, target));
+          ctx.progress(`${place.entry.name} factorised`, i + 1, work.length);
+        }
+        if (made.length === 0) return;
+        const detail = { compression: made.map(({ entry }) => entry) };
+        tf.tidy(() => ctx.edit((before) => putInPlace(before, made, pairsIn(tied)), detail));
+      });
+    },
+  },
+);
+
+async function approximate(
+  services: Services,
+  place: Place,
+  matrix: Matrix,
+  target: Target,
+): Promise<Approximation> {
+  const counts = countsFor(services, place, matrix);
+  const importance = await importanceFor(services, place, matrix, counts);
+  const request: PlanRequest = {
+    matrix,
+    importance,
+    counts,
+    partitioner: services.has(VOCAB_PARTITIONER) ? services.get(VOCAB_PARTITIONER) : undefined,
+    allocator: services.has(RANK_ALLOCATOR) ? services.get(RANK_ALLOCATOR) : greedyRanks,
+    target,
+  };
+  return approximationOf(place, request, await planBlocks(request));
+}
+
+/** An embedding has a row for each word; a dense layer may be something else than a softmax. */
+function countsFor(
+  services: Services,
+  { side }: Place,
+  { rows }: Matrix,
+): Float64Array | undefined {
+  if (!services.has(WORD_COUNTS)) return undefined;
+  try {
+    return services.get(WORD_COUNTS).counts(rows);
+  } catch (error) {
+    if (side === 'softmax' && error instanceof EspalierError) return undefined;
+    throw error;
+  }
+}
+
+async function importanceFor(
+  services: Services,
+  { entry, side }: Place,
+  matrix: Matrix,
+  counts: Float64Array | undefined,
+): Promise<ImportanceWeights> {
+  if (!services.has(IMPORTANCE)) return { rows: new Float64Array(matrix.rows).fill(1) };
+  return services
+    .get(IMPORTANCE)
+    .of({ layer: entry.name, side, matrix, ...(counts && { counts }) });
+}
+
+function targetOf(
+  { ratio = 4, budget, maxError, rank }: ParsedOptions,
+  matrix: Matrix,
+  total: number,
+): Target {
+  if (rank !== undefined) return { ranks: rank };
+  if (maxError !== undefined) return { error: maxError };
+  const dense = 4 * sizeOf(matrix);
+  if (budget === undefined) return { bytes: dense / ratio };
+  const bytes = typeof budget === 'number' ? budget : parseBytes(budget)!;
+  return { bytes: (bytes * sizeOf(matrix)) / total };
+}
+
+function sizeOf({ rows, columns }: Matrix): number {
+  return rows * columns;
+}

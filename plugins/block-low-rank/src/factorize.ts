@@ -1,0 +1,92 @@
+import type { Matrix } from '@espalier/compression';
+import { project } from '@espalier/linalg';
+import type { Block } from './blocks.js';
+import type { AnalysedBlock, Whitening } from './spectrum.js';
+
+/** A factorised matrix: blocks with their ranks and the numbers of every weight, by its name. */
+export interface Factorised {
+  readonly blocks: readonly Block[];
+  readonly weights: Readonly<Record<string, Matrix>>;
+}
+
+/**
+ * Factors of every block at its rank: `U = A V`, `V` the block's leading directions; with a metric
+ * `M = S²`: `U = A S W`, `B = Wᵀ S⁻¹`, which is optimal in that metric.
+ *
+ * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950, section 3.2.
+ */
+export async function factorize(
+  matrix: Matrix,
+  analysed: readonly AnalysedBlock[],
+  ranks: readonly (number | null)[],
+  whitening?: Whitening,
+): Promise<Factorised> {
+  const weights: Record<string, Matrix> = {};
+  const bases: Float32Array[] = [];
+  for (const [p, { select, columns, directions }] of analysed.entries()) {
+    const rank = ranks[p]!;
+    if (rank === null) {
+      weights[`w${p}`] = rowsOf(matrix, select);
+      continue;
+    }
+    const leading = leadingColumns(directions, columns, rank);
+    const into = whitening ? product(whitening.root, leading, columns, rank) : leading;
+    const back = whitening ? product(whitening.inverse, leading, columns, rank) : leading;
+    weights[`u${p}`] = await project(
+      matrix,
+      { data: into, rows: columns, columns: rank },
+      { select },
+    );
+    bases.push(transposed(back, columns, rank));
+  }
+  const { columns } = matrix;
+  if (bases.length > 0) weights['basis'] = stacked(bases, columns);
+  return { blocks: analysed.map(({ rows }, p) => ({ rows, rank: ranks[p]! })), weights };
+}
+
+function rowsOf({ data, columns }: Matrix, select: Int32Array): Matrix {
+  const out = new Float32Array(select.length * columns);
+  select.forEach((row, i) =>
+    out.set(data.subarray(row * columns, (row + 1) * columns), i * columns),
+  );
+  return { data: out, rows: select.length, columns };
+}
+
+function leadingColumns(square: Float32Array, n: number, count: number): Float32Array {
+  const out = new Float32Array(n * count);
+  for (let i = 0; i < n; i++) {
+    for (let k = 0; k < count; k++) out[i * count + k] = square[i * n + k]!;
+  }
+  return out;
+}
+
+function product(square: Float64Array, b: Float32Array, n: number, count: number): Float32Array {
+  const out = new Float32Array(n * count);
+  for (let i = 0; i < n; i++) {
+    for (let k = 0; k < count; k++) {
+      let sum = 0;
+      for (let j = 0; j < n; j++) sum += square[i * n + j]! * b[j * count + k]!;
+      out[i * count + k] = sum;
+    }
+  }
+  return out;
+}
+
+function transposed(data: Float32Array, rows: number, columns: number): Float32Array {
+  const out = new Float32Array(data.length);
+  for (let i = 0; i < rows; i++) {
+    for (let k = 0; k < columns; k++) out[k * rows + i] = data[i * columns + k]!;
+  }
+  return out;
+}
+
+function stacked(parts: readonly Float32Array[], columns: number): Matrix {
+  const size = parts.reduce((sum, { length }) => sum + length, 0);
+  const data = new Float32Array(size);
+  let offset = 0;
+  for (const part of parts) {
+    data.set(part, offset);
+    offset += part.length;
+  }
+  return { data, rows: size / columns, columns };
+}

@@ -1,0 +1,13 @@
+export type { Block } from './blocks.js';
+export type { BlockMatrix, BlockMatrixConfig } from './block-matrix.js';
+export { blockLowRank } from './block-low-rank.js';
+export { BlockLowRankDense, BlockLowRankEmbedding, BlockLowRankTiedDense } from './layers.js';
+export type { BlockLowRankDenseConfig, BlockLowRankEmbeddingConfig } from './layers.js';
+export { blockLowRankOptions } from './options.js';
+export type { BlockLowRankOptions } from './options.js';
+export { parseBytes } from './parse-bytes.js';
+export { rankRule } from './providers.js';
+export { greedyRanks, proportionalRanks, uniformRanks } from './rank-rules.js';
+export { topK } from './top-k.js';
+export type { TopK } from './top-k.js';
+export { wordImportance } from './word-importance.js';

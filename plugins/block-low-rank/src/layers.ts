@@ -1,0 +1,193 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import { BlockMatrix } from './block-matrix.js';
+import type { BlockMatrixConfig } from './block-matrix.js';
+import { basisRows, placed } from './blocks.js';
+
+type Shape = (number | null)[];
+type LayerArguments = ConstructorParameters<typeof tfl.layers.Layer>[0];
+type Variable = tfl.layers.Layer['weights'][number];
+
+/** Configuration of {@link BlockLowRankEmbedding}. */
+export interface BlockLowRankEmbeddingConfig extends BlockMatrixConfig {
+  readonly name?: string;
+  /** Size of a word's vector. */
+  readonly outputDim: number;
+  /** As in `tf.layers.embedding`: id 0 is padding. */
+  readonly maskZero?: boolean;
+  /** Whether it hands its factors on, as further outputs, to a {@link BlockLowRankTiedDense}. */
+  readonly shares?: boolean;
+}
+
+/**
+ * An embedding whose matrix `[words, outputDim]` is kept block by block in low rank: word ids
+ * `[batch, …]` → `[batch, …, outputDim]`. Word ids are those of the layer that it replaces.
+ *
+ * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950, section 3.
+ * @example
+ * const layer = new BlockLowRankEmbedding({
+ *   outputDim: 200,
+ *   blocks: [{ rows: 2000, rank: 85 }, { rows: 8000, rank: 4 }],
+ * });
+ */
+export class BlockLowRankEmbedding extends tfl.layers.Layer {
+  static className = 'BlockLowRankEmbedding';
+  #matrix: BlockMatrix | undefined;
+
+  constructor(private readonly given: BlockLowRankEmbeddingConfig) {
+    super(given as LayerArguments);
+  }
+
+  /** The matrix, one row per word; there once the layer is built. */
+  get matrix(): BlockMatrix {
+    return this.#matrix!;
+  }
+
+  override build(shape: Shape | Shape[]): void {
+    super.build(shape);
+    this.#matrix = BlockMatrix.ofLayer(this, this.given.outputDim, this.given);
+  }
+
+  override computeOutputShape(shape: Shape | Shape[]): Shape | Shape[] {
+    const { shares, outputDim } = this.given;
+    const embedded = [...onlyShape(shape), outputDim];
+    return shares ? [embedded, ...decodedShapes(this.given, outputDim)] : embedded;
+  }
+
+  override call(inputs: Tensor | Tensor[]): Tensor | Tensor[] {
+    return tf.tidy(() => {
+      const ids = only(inputs);
+      const flat = tf.cast(tf.reshape(ids, [-1]), 'int32') as Tensor1D;
+      const rows = this.matrix.lookup(flat);
+      const embedded = tf.reshape(rows, [...ids.shape, this.given.outputDim]);
+      return this.given.shares ? [embedded, ...this.matrix.decoded()] : embedded;
+    });
+  }
+
+  override computeMask(inputs: Tensor | Tensor[], mask?: Tensor | Tensor[]): Tensor | Tensor[] {
+    if (!this.given.maskZero) return super.computeMask(inputs, mask);
+    return tf.notEqual(only(inputs), 0);
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    const { outputDim, maskZero = false, shares = false } = this.given;
+    return { ...super.getConfig(), ...matrixConfig(this.given), outputDim, maskZero, shares };
+  }
+}
+
+/** Configuration of {@link BlockLowRankDense} and {@link BlockLowRankTiedDense}. */
+export interface BlockLowRankDenseConfig extends BlockMatrixConfig {
+  readonly name?: string;
+  /** Default true. */
+  readonly useBias?: boolean;
+  /** An activation of tfjs by name; default linear. */
+  readonly activation?: string | null;
+}
+
+abstract class Scores extends tfl.layers.Layer {
+  readonly #activation: tfl.layers.Layer;
+  #bias: Variable | undefined;
+
+  constructor(protected readonly given: BlockLowRankDenseConfig) {
+    super(given as LayerArguments);
+    const activation = (given.activation ?? 'linear') as 'linear';
+    this.#activation = tfl.layers.activation({ activation });
+  }
+
+  /** `[units]`, if the layer has a bias. */
+  get bias(): Tensor1D | undefined {
+    return this.#bias?.read() as Tensor1D | undefined;
+  }
+
+  protected get units(): number {
+    return this.given.blocks.reduce((sum, { rows }) => sum + rows, 0);
+  }
+
+  override build(shape: Shape | Shape[]): void {
+    super.build(shape);
+    if (this.given.useBias === false) return;
+    const zeros = tfl.initializers.zeros();
+    this.#bias = this.addWeight('bias', [this.units], 'float32', zeros, undefined, true);
+  }
+
+  override computeOutputShape(shape: Shape | Shape[]): Shape {
+    return [...onlyShape(shape).slice(0, -1), this.units];
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    const { useBias = true, activation = null } = this.given;
+    return { ...super.getConfig(), ...matrixConfig(this.given), useBias, activation };
+  }
+
+  protected activated(x: Tensor, matrix: BlockMatrix): Tensor {
+    const scores = matrix.scores(tf.reshape(x, [-1, matrix.columns]) as Tensor2D);
+    const biased = this.bias ? tf.add(scores, this.bias) : scores;
+    const shaped = tf.reshape(biased, [...x.shape.slice(0, -1), matrix.words]);
+    return this.#activation.call(shaped, {}) as Tensor;
+  }
+}
+
+/**
+ * A dense layer whose kernel, transposed `[units, inputs]`, is kept block by block in low rank:
+ * `[batch, …, inputs]` → `[batch, …, units]`. Units are in the order of the layer that it replaces.
+ *
+ * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950, section 3.
+ */
+export class BlockLowRankDense extends Scores {
+  static className = 'BlockLowRankDense';
+  #matrix: BlockMatrix | undefined;
+
+  /** The kernel, transposed: one row per unit; there once the layer is built. */
+  get matrix(): BlockMatrix {
+    return this.#matrix!;
+  }
+
+  override build(shape: Shape | Shape[]): void {
+    this.#matrix = BlockMatrix.ofLayer(this, onlyShape(shape).at(-1)!, this.given);
+    super.build(shape);
+  }
+
+  override call(inputs: Tensor | Tensor[]): Tensor {
+    return tf.tidy(() => this.activated(only(inputs), this.matrix));
+  }
+}
+
+/**
+ * A dense layer that uses the matrix of a {@link BlockLowRankEmbedding} that `shares` it: its inputs
+ * are `[batch, …, inputs]` and the embedding's further outputs. Only the bias is its own.
+ */
+export class BlockLowRankTiedDense extends Scores {
+  static className = 'BlockLowRankTiedDense';
+
+  override call(inputs: Tensor | Tensor[]): Tensor {
+    return tf.tidy(() => {
+      const [x, ...factors] = inputs as Tensor[];
+      const matrix = BlockMatrix.ofTensors(factors, x!.shape.at(-1)!, this.given);
+      return this.activated(x!, matrix);
+    });
+  }
+}
+
+function decodedShapes({ blocks, permuted }: BlockMatrixConfig, columns: number): Shape[] {
+  const rows = placed(blocks).map((block) => [block.rows, block.rank ?? columns]);
+  const rank = basisRows(blocks);
+  const words = blocks.reduce((sum, block) => sum + block.rows, 0);
+  return [...rows, ...(rank > 0 ? [[rank, columns]] : []), ...(permuted ? [[words]] : [])];
+}
+
+function matrixConfig({ blocks, permuted = false, storage = {} }: BlockMatrixConfig) {
+  return { blocks, permuted, storage } as unknown as tf.serialization.ConfigDict;
+}
+
+function onlyShape(shape: Shape | Shape[]): Shape {
+  return (Array.isArray(shape[0]) ? shape[0] : shape) as Shape;
+}
+
+function only(tensors: Tensor | Tensor[]): Tensor {
+  return Array.isArray(tensors) ? tensors[0]! : tensors;
+}
+
+for (const layer of [BlockLowRankEmbedding, BlockLowRankDense, BlockLowRankTiedDense]) {
+  tf.serialization.registerClass(layer);
+}

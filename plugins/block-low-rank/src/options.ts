@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { parseBytes } from './parse-bytes.js';
+
+const bytes = z.union([
+  z.number().positive(),
+  z.string().refine((text) => parseBytes(text) !== undefined, "must be a size such as '10MB'"),
+]);
+const rank = z.int().positive();
+
+/** The options of `blockLowRank`, as data. */
+export const blockLowRankOptions = z
+  .strictObject({
+    /** Names of the layers, or `auto`: every embedding and wide dense layer that is large enough. */
+    layers: z.union([z.literal('auto'), z.array(z.string()).min(1)]).default('auto'),
+    /** With `auto`: the least numbers that a matrix must have. */
+    minimum: z.int().positive().default(50_000),
+    /** Bytes before over bytes after, of each matrix; the default is 4. */
+    ratio: z.number().gt(1).optional(),
+    /** Bytes for all matrices together, shared out by their size: a number, or `'10MB'`. */
+    budget: bytes.optional(),
+    /** Relative weighted error that a matrix may have: between 0 and 1. */
+    maxError: z.number().gt(0).lt(1).optional(),
+    /** The rank of every block, or of each. */
+    rank: z.union([rank, z.array(rank).min(1)]).optional(),
+    /**
+     * An embedding and a dense layer that hold one matrix: `share` its factors, `split` them in two,
+     * or `refuse`.
+     */
+    tied: z.enum(['share', 'split', 'refuse']).default('share'),
+  })
+  .refine(
+    ({ ratio, budget, maxError, rank }) =>
+      [ratio, budget, maxError, rank].filter((each) => each !== undefined).length <= 1,
+    'give one of ratio, budget, maxError and rank',
+  );
+
+/** Options of `blockLowRank`. */
+export type BlockLowRankOptions = z.input<typeof blockLowRankOptions>;
+export type ParsedOptions = z.output<typeof blockLowRankOptions>;

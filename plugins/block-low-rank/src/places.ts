@@ -1,0 +1,95 @@
+import type { Matrix } from '@espalier/compression';
+import { EspalierError, suggest } from '@espalier/core';
+import type { LayerEntry, ModelGraph } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { ParsedOptions } from './options.js';
+
+/** A layer whose matrix can be approximated. */
+export interface Place {
+  readonly entry: LayerEntry;
+  readonly side: 'embedding' | 'softmax';
+}
+
+const SIDES: Readonly<Record<string, Place['side']>> = {
+  Embedding: 'embedding',
+  Dense: 'softmax',
+};
+
+/** The classes that this plugin puts in their place. */
+export const FACTORISED = ['BlockLowRankEmbedding', 'BlockLowRankDense', 'BlockLowRankTiedDense'];
+
+/**
+ * The layers to approximate.
+ *
+ * @throws EspalierError `model/unknown-layer`, `block-low-rank/layer`, `block-low-rank/nothing`.
+ */
+export function placesIn(graph: ModelGraph, { layers, minimum }: ParsedOptions): Place[] {
+  const entries = graph.topology.config.layers;
+  if (layers !== 'auto') return layers.map((name) => named(name, entries));
+  const found = entries.flatMap((entry): Place[] => {
+    const side = SIDES[entry.className];
+    if (!side) return [];
+    const [rows, columns] = shapeOf(graph, { entry, side });
+    const wide = side === 'embedding' || rows >= 2 * columns;
+    return wide && rows * columns >= minimum ? [{ entry, side }] : [];
+  });
+  if (found.length > 0 || entries.some(({ className }) => FACTORISED.includes(className))) {
+    return found;
+  }
+  throw new EspalierError('block-low-rank/nothing', {
+    problem: `the model has no embedding, and no dense layer with twice as many units as inputs, of ${minimum} numbers or more`,
+    fix: 'Name layers: { layers: [ … ] }, or lower minimum.',
+  });
+}
+
+function named(name: string, entries: readonly LayerEntry[]): Place {
+  const entry = entries.find((each) => each.name === name);
+  const able = entries.filter(({ className }) => className in SIDES).map((each) => each.name);
+  if (!entry) {
+    throw new EspalierError('model/unknown-layer', {
+      problem: `the model has no layer '${name}'`,
+      fix: suggest(name, able),
+    });
+  }
+  const side = SIDES[entry.className];
+  if (side) return { entry, side };
+  throw new EspalierError('block-low-rank/layer', {
+    problem: FACTORISED.includes(entry.className)
+      ? `layer '${name}' is in low rank already`
+      : `layer '${name}' is neither an Embedding nor a Dense layer`,
+    received: entry.className,
+    fix: able.length > 0 ? `Layers that can be: ${able.join(', ')}.` : 'The model has none.',
+  });
+}
+
+function weightOf(graph: ModelGraph, { entry, side }: Place): Tensor2D {
+  return graph.weights[
+    `${entry.name}/${side === 'embedding' ? 'embeddings' : 'kernel'}`
+  ] as Tensor2D;
+}
+
+function shapeOf(graph: ModelGraph, place: Place): [rows: number, columns: number] {
+  const [a, b] = weightOf(graph, place).shape;
+  return place.side === 'embedding' ? [a, b] : [b, a];
+}
+
+/**
+ * A layer's matrix, one row per word or unit.
+ *
+ * @throws EspalierError `block-low-rank/not-finite`.
+ */
+export async function matrixAt(graph: ModelGraph, place: Place): Promise<Matrix> {
+  const weight = weightOf(graph, place);
+  const [rows, columns] = shapeOf(graph, place);
+  const byRow = place.side === 'embedding' ? tf.clone(weight) : tf.transpose(weight);
+  const data = (await byRow.data()) as Float32Array;
+  byRow.dispose();
+  const bad = data.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return { data, rows, columns };
+  throw new EspalierError('block-low-rank/not-finite', {
+    problem: `the matrix of layer '${place.entry.name}' is not finite at row ${Math.floor(bad / columns)}, column ${bad % columns}`,
+    received: data[bad],
+    fix: 'Train again with a lower learning rate, or repair the weights.',
+  });
+}

@@ -1,0 +1,188 @@
+import type {
+  ImportanceWeights,
+  Matrix,
+  RankAllocator,
+  VocabPartition,
+  VocabPartitioner,
+} from '@espalier/compression';
+import { EspalierError } from '@espalier/core';
+import { bytesOf, errorOf, settle } from './rank-rules.js';
+import { analyse, whiteningOf } from './spectrum.js';
+import type { AnalysedBlock, Whitening } from './spectrum.js';
+
+/** How small, or how close, a matrix shall become. */
+export type Target =
+  | { readonly bytes: number }
+  /** √(weighted error / weighted norm), at most. */
+  | { readonly error: number }
+  /** Of each block, or of all. */
+  | { readonly ranks: number | readonly number[] };
+
+/** What the approximation of one matrix starts from. */
+export interface PlanRequest {
+  readonly matrix: Matrix;
+  readonly importance: ImportanceWeights;
+  readonly counts?: Float64Array | undefined;
+  readonly partitioner?: VocabPartitioner | undefined;
+  readonly allocator: RankAllocator;
+  readonly target: Target;
+}
+
+/** Blocks, what is known about them, and a rank for each. */
+export interface Plan {
+  readonly partition: VocabPartition;
+  /** Whether rows leave word order, so that the layer needs an index. */
+  readonly permuted: boolean;
+  readonly blocks: readonly AnalysedBlock[];
+  readonly ranks: readonly (number | null)[];
+  readonly whitening?: Whitening | undefined;
+  /** Words that the refinement moved to another block. */
+  readonly moved: number;
+}
+
+/**
+ * Chooses blocks and ranks: of the partitioner's candidates the one that leaves the least weighted
+ * error within the target, then its refinement if that is better.
+ *
+ * @throws EspalierError `block-low-rank/budget`, `block-low-rank/rank`.
+ */
+export async function planBlocks(request: PlanRequest): Promise<Plan> {
+  const whitening = await whiteningOf(request.importance, request.matrix.columns);
+  const plans: Plan[] = [];
+  for (const partition of candidates(request)) {
+    plans.push(await planFor(partition, request, whitening));
+  }
+  const best = plans.reduce((a, b) => (cost(b, request) < cost(a, request) ? b : a));
+  return (await refined(best, request)) ?? best;
+}
+
+/** What is to be small: the error within a budget, the bytes within an error. */
+function cost({ blocks, ranks, permuted }: Plan, { target, matrix }: PlanRequest): number {
+  return 'error' in target
+    ? bytesOf(blocks, ranks) + indexBytes(permuted, matrix)
+    : errorOf(blocks, ranks);
+}
+
+function candidates({ matrix, counts, partitioner }: PlanRequest): readonly VocabPartition[] {
+  if (counts && partitioner) return partitioner.candidates(counts);
+  return [{ order: Int32Array.from({ length: matrix.rows }, (_, i) => i), sizes: [matrix.rows] }];
+}
+
+async function planFor(
+  partition: VocabPartition,
+  request: PlanRequest,
+  whitening: Whitening | undefined,
+): Promise<Plan> {
+  const { matrix, importance, counts } = request;
+  const blocks = await analyse(matrix, partition, importance, { counts, whitening });
+  const permuted = partition.order.some((row, i) => row !== i);
+  const ranks = ranksFor(blocks, request, indexBytes(permuted, matrix));
+  return { partition, permuted, blocks, ranks, whitening, moved: 0 };
+}
+
+function ranksFor(blocks: readonly AnalysedBlock[], request: PlanRequest, index: number) {
+  const { target } = request;
+  if ('ranks' in target) return explicitRanks(blocks, target.ranks);
+  const least =
+    bytesOf(
+      blocks,
+      blocks.map((block) => settle(block, 1)),
+    ) + index;
+  if ('bytes' in target) {
+    if (target.bytes < least) throw budgetTooSmall(target.bytes, least, blocks.length);
+    return request.allocator.allocate(blocks, target.bytes - index);
+  }
+  return withinError(blocks, request, target.error, least - index);
+}
+
+/** The smallest budget that keeps the error, to one part in a thousand of the dense size. */
+function withinError(
+  blocks: readonly AnalysedBlock[],
+  { allocator }: PlanRequest,
+  error: number,
+  least: number,
+) {
+  const limit =
+    error ** 2 *
+    errorOf(
+      blocks,
+      blocks.map(() => 0),
+    );
+  const dense = bytesOf(
+    blocks,
+    blocks.map(() => null),
+  );
+  const fits = (ranks: readonly (number | null)[]) => errorOf(blocks, ranks) <= limit;
+  let [low, high] = [least, dense];
+  let best: readonly (number | null)[] = blocks.map(() => null);
+  while (high - low > dense / 1000) {
+    const middle = (low + high) / 2;
+    const ranks = allocator.allocate(blocks, middle);
+    if (fits(ranks)) [best, high] = [ranks, middle];
+    else low = middle;
+  }
+  const smallest = allocator.allocate(blocks, least);
+  return fits(smallest) ? smallest : best;
+}
+
+function explicitRanks(blocks: readonly AnalysedBlock[], ranks: number | readonly number[]) {
+  const list = typeof ranks === 'number' ? blocks.map(() => ranks) : ranks;
+  if (list.length !== blocks.length) {
+    throw new EspalierError('block-low-rank/rank', {
+      problem: `there are ${blocks.length} blocks and ${list.length} ranks`,
+      received: list,
+      fix: 'Give one rank for each block, or one for all.',
+    });
+  }
+  return blocks.map((block, p) => {
+    const most = Math.min(block.rows, block.columns);
+    if (list[p]! <= most) return settle(block, list[p]!);
+    throw new EspalierError('block-low-rank/rank', {
+      problem: `block ${p + 1} of ${blocks.length} has ${block.rows} words of ${block.columns} numbers, so its rank can be ${most} at most`,
+      received: list[p],
+      fix: 'Give a smaller rank, or fewer and larger blocks.',
+    });
+  });
+}
+
+/** The partitioner's better partition for these ranks, if it is one and still fits. */
+async function refined(plan: Plan, request: PlanRequest): Promise<Plan | undefined> {
+  const { matrix, importance, counts, partitioner, target } = request;
+  if (!partitioner?.refine || !counts || plan.blocks.length < 2) return undefined;
+  const { partition, ranks, whitening } = plan;
+  const weights = importance.rows;
+  const next = await partitioner.refine({ partition, matrix, weights, ranks });
+  const blocks = await analyse(matrix, next, importance, { counts, whitening });
+  const permuted = next.order.some((row, i) => row !== i);
+  const bytes = bytesOf(blocks, ranks) + indexBytes(permuted, matrix);
+  const most =
+    'bytes' in target ? target.bytes : bytesOf(plan.blocks, ranks) + indexBytes(true, matrix);
+  if (bytes > most || errorOf(blocks, ranks) >= errorOf(plan.blocks, ranks)) return undefined;
+  return { partition: next, permuted, blocks, ranks, whitening, moved: moves(partition, next) };
+}
+
+function moves(before: VocabPartition, after: VocabPartition): number {
+  const [from, to] = [blockOfWord(before), blockOfWord(after)];
+  return from.reduce((count, block, word) => count + (block === to[word] ? 0 : 1), 0);
+}
+
+function blockOfWord({ order, sizes }: VocabPartition): Int32Array {
+  const blocks = new Int32Array(order.length);
+  let begin = 0;
+  sizes.forEach((size, p) => {
+    for (const word of order.subarray(begin, (begin += size))) blocks[word] = p;
+  });
+  return blocks;
+}
+
+function indexBytes(permuted: boolean, { rows }: Matrix): number {
+  return permuted ? 4 * rows : 0;
+}
+
+function budgetTooSmall(budget: number, least: number, blocks: number): EspalierError {
+  return new EspalierError('block-low-rank/budget', {
+    problem: `the smallest possible size is ${least} bytes (${blocks} ${blocks === 1 ? 'block' : 'blocks'}, rank 1 everywhere)`,
+    received: Math.floor(budget),
+    fix: 'Allow more bytes, a lower ratio, or fewer blocks.',
+  });
+}

@@ -1,0 +1,54 @@
+import { replaceLayer } from '@espalier/core';
+import type { LayerEntry, ModelGraph, NamedTensors } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { layers } from '@tensorflow/tfjs-layers';
+import type { Approximation } from './approximation.js';
+import type { BlockMatrixConfig } from './block-matrix.js';
+import { BlockLowRankDense, BlockLowRankEmbedding } from './layers.js';
+import { shareFactors } from './tied.js';
+
+/** The graph with factorised layers in the place of those that they approximate. */
+export function putInPlace(
+  graph: ModelGraph,
+  approximations: readonly Approximation[],
+  /** By the embedding's name: the dense layer that shares its matrix. */
+  pairs: ReadonlyMap<string, string>,
+): ModelGraph {
+  const replaced = approximations.reduce((edited, each) => replace(edited, each), graph);
+  return [...pairs].reduce(
+    (edited, [embedding, dense]) => shareFactors(edited, embedding, dense),
+    replaced,
+  );
+}
+
+function replace(graph: ModelGraph, { place, factorised, index }: Approximation): ModelGraph {
+  const { entry, side } = place;
+  const config = { blocks: factorised.blocks, permuted: index !== undefined };
+  const layer = side === 'embedding' ? embedding(entry, config) : dense(entry, config);
+  const weights: Record<string, tf.Tensor> = Object.fromEntries(
+    Object.entries(factorised.weights).map(([name, { data, rows, columns }]) => [
+      name,
+      tf.tensor2d(data, [rows, columns]),
+    ]),
+  );
+  if (index) weights['index'] = tf.tensor1d(index, 'int32');
+  const bias = graph.weights[`${entry.name}/bias`];
+  return replaceLayer(graph, entry.name, layer, {
+    ...weights,
+    ...(bias && { bias }),
+  } as NamedTensors);
+}
+
+function embedding({ config }: LayerEntry, blocks: BlockMatrixConfig): layers.Layer {
+  const { outputDim, maskZero } = config as { outputDim: number; maskZero?: boolean };
+  return new BlockLowRankEmbedding({ ...blocks, outputDim, maskZero: maskZero ?? false });
+}
+
+function dense({ config }: LayerEntry, blocks: BlockMatrixConfig): layers.Layer {
+  const { useBias, activation } = config as { useBias?: boolean; activation?: string };
+  return new BlockLowRankDense({
+    ...blocks,
+    useBias: useBias ?? true,
+    activation: activation ?? null,
+  });
+}

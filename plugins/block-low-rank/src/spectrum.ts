@@ -1,0 +1,94 @@
+import type {
+  BlockSpectrum,
+  ImportanceWeights,
+  Matrix,
+  VocabPartition,
+} from '@espalier/compression';
+import { eigenpairs, gram, squareRoot } from '@espalier/linalg';
+import { numbersAt } from './blocks.js';
+
+/** One block's rows and the directions in which they lie, heaviest first. */
+export interface AnalysedBlock extends BlockSpectrum {
+  /** Row numbers of the matrix. */
+  readonly select: Int32Array;
+  /** `[columns, columns]`, column k the direction of `energies[k]`: in the metric, if there is one. */
+  readonly directions: Float32Array;
+}
+
+/** A symmetric root of the metric and its inverse; none: the plain distance. */
+export interface Whitening {
+  readonly root: Float64Array;
+  readonly inverse: Float64Array;
+}
+
+/** The metric's root, once for all blocks. */
+export async function whiteningOf(
+  { metric }: ImportanceWeights,
+  columns: number,
+): Promise<Whitening | undefined> {
+  return metric && squareRoot(metric, columns);
+}
+
+/**
+ * Spectrum of every block of a partition: eigenpairs of `Σ w_i a_i a_iᵀ` over its rows, in the
+ * metric where there is one.
+ */
+export async function analyse(
+  matrix: Matrix,
+  partition: VocabPartition,
+  importance: ImportanceWeights,
+  options: {
+    readonly counts?: Float64Array | undefined;
+    readonly whitening?: Whitening | undefined;
+  },
+): Promise<AnalysedBlock[]> {
+  const blocks: AnalysedBlock[] = [];
+  let begin = 0;
+  for (const size of partition.sizes) {
+    const select = partition.order.slice(begin, (begin += size));
+    blocks.push(await analyseBlock(matrix, select, importance, options));
+  }
+  return blocks;
+}
+
+async function analyseBlock(
+  matrix: Matrix,
+  select: Int32Array,
+  { rows: weights }: ImportanceWeights,
+  { counts, whitening }: Parameters<typeof analyse>[3],
+): Promise<AnalysedBlock> {
+  const { columns } = matrix;
+  const plain = await gram(matrix, { weights, select });
+  const measured = whitening ? sandwich(plain, whitening.root, columns) : plain;
+  const { values, vectors } = await eigenpairs(measured, columns);
+  return {
+    select,
+    rows: select.length,
+    columns,
+    meanCount: meanOf(select, counts),
+    energies: values,
+    directions: vectors,
+    bytes: (rank) => 4 * numbersAt(select.length, columns, rank),
+  };
+}
+
+function meanOf(select: Int32Array, counts: Float64Array | undefined): number {
+  if (!counts) return 1;
+  return select.reduce((sum, row) => sum + Math.max(1, counts[row]!), 0) / select.length;
+}
+
+/** `S G S` for symmetric `S` and `G`. */
+function sandwich(g: Float64Array, s: Float64Array, n: number): Float64Array {
+  return times(times(s, g, n), s, n);
+}
+
+function times(a: Float64Array, b: Float64Array, n: number): Float64Array {
+  const out = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (let k = 0; k < n; k++) {
+      const factor = a[i * n + k]!;
+      for (let j = 0; j < n; j++) out[i * n + j]! += factor * b[k * n + j]!;
+    }
+  }
+  return out;
+}

@@ -1,0 +1,86 @@
+import type { Matrix } from '@espalier/compression';
+import { EspalierError, replaceLayer } from '@espalier/core';
+import type { LayerEntry, ModelGraph, NamedTensors, OutputRef } from '@espalier/core';
+import type { BlockMatrixConfig } from './block-matrix.js';
+import { basisRows } from './blocks.js';
+import { BlockLowRankTiedDense } from './layers.js';
+import type { ParsedOptions } from './options.js';
+import type { Place } from './places.js';
+
+/** An embedding and a dense layer that hold one matrix. */
+export interface Tied {
+  readonly embedding: Place;
+  readonly softmax: Place;
+}
+
+/**
+ * Embeddings whose matrix a dense layer holds too, number by number.
+ *
+ * @throws EspalierError `block-low-rank/tied` where that is refused.
+ */
+export function tiedMatrices(
+  places: readonly Place[],
+  matrices: readonly Matrix[],
+  { tied }: ParsedOptions,
+): Tied[] {
+  if (tied === 'split') return [];
+  const on = (side: Place['side']) =>
+    places.flatMap((place, i) => (place.side === side ? [i] : []));
+  const pairs = on('embedding').flatMap((i) => {
+    const same = on('softmax').find((j) => equal(matrices[i]!, matrices[j]!));
+    return same === undefined ? [] : [{ embedding: places[i]!, softmax: places[same]! }];
+  });
+  const [first] = pairs;
+  if (!first || tied === 'share') return pairs;
+  throw new EspalierError('block-low-rank/tied', {
+    problem: `layers '${first.embedding.entry.name}' and '${first.softmax.entry.name}' hold the same matrix: they are tied`,
+    fix: "Pass tied: 'share' to keep one matrix for both, or 'split' to approximate them apart.",
+  });
+}
+
+/** By the embedding's name: the dense layer that shares its matrix. */
+export function pairsIn(tied: readonly Tied[]): ReadonlyMap<string, string> {
+  return new Map(tied.map(({ embedding, softmax }) => [embedding.entry.name, softmax.entry.name]));
+}
+
+/** Lets a dense layer use the factors of an embedding that is in low rank by now. */
+export function shareFactors(graph: ModelGraph, embedding: string, dense: string): ModelGraph {
+  const { config } = entryNamed(graph, embedding);
+  const blocks = config as unknown as BlockMatrixConfig;
+  const { useBias, activation } = entryNamed(graph, dense).config as {
+    useBias?: boolean;
+    activation?: string;
+  };
+  const layer = new BlockLowRankTiedDense({
+    blocks: blocks.blocks,
+    permuted: blocks.permuted ?? false,
+    useBias: useBias ?? true,
+    activation: activation ?? null,
+  });
+  const bias = graph.weights[`${dense}/bias`];
+  const replaced = replaceLayer(graph, dense, layer, bias ? { bias } : ({} as NamedTensors));
+  const count =
+    blocks.blocks.length + (basisRows(blocks.blocks) > 0 ? 1 : 0) + (blocks.permuted ? 1 : 0);
+  const factors = Array.from({ length: count }, (_, i): OutputRef => [embedding, 0, i + 1]);
+  return withEntries(replaced, (entry) => {
+    if (entry.name === embedding) return { ...entry, config: { ...entry.config, shares: true } };
+    if (entry.name !== dense) return entry;
+    return { ...entry, inboundNodes: entry.inboundNodes.map((call) => [...call, ...factors]) };
+  });
+}
+
+function entryNamed(graph: ModelGraph, name: string): LayerEntry {
+  return graph.topology.config.layers.find((entry) => entry.name === name)!;
+}
+
+function withEntries(graph: ModelGraph, change: (entry: LayerEntry) => LayerEntry): ModelGraph {
+  const { topology } = graph;
+  const layers = topology.config.layers.map(change);
+  return { ...graph, topology: { ...topology, config: { ...topology.config, layers } } };
+}
+
+function equal(a: Matrix, b: Matrix): boolean {
+  return (
+    a.rows === b.rows && a.columns === b.columns && a.data.every((value, i) => value === b.data[i])
+  );
+}

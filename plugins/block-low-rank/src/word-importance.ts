@@ -1,0 +1,154 @@
+import { IMPORTANCE } from '@espalier/compression';
+import type { Importance, ImportanceRequest } from '@espalier/compression';
+import { definePlugin, EspalierError } from '@espalier/core';
+import type { BaseContext, Effects, EvaluateContext, PluginFactory } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import { Sums } from './sums.js';
+
+const options = z.strictObject({
+  /** Weight of a word's error. */
+  rows: z.enum(['uniform', 'counts', 'log-counts', 'fisher']).default('counts'),
+  /** Exponent of the weights: 0.5 takes the square root. */
+  power: z.number().positive().default(1),
+  /** Measure of a softmax row's error: plain, or by the covariance of the hidden states. */
+  metric: z.enum(['euclidean', 'hidden-covariance']).default('euclidean'),
+  /** The dense layer whose inputs are the hidden states; needed for `hidden-covariance`. */
+  softmax: z.string().optional(),
+});
+type Options = z.output<typeof options>;
+
+/**
+ * Provides how much errors matter to `blockLowRank`. `fisher` weighs a row by the mean square of its
+ * gradient (FWSVD, Hsu et al. 2022), `hidden-covariance` measures the error of a softmax row in the
+ * logits that it gives (as SVD-LLM does for linear layers, Wang et al. 2024). Both are gathered while
+ * the session evaluates: `await session.evaluate(source)` before `session.transform()`.
+ *
+ * @throws EspalierError `word-importance/counts`, `word-importance/no-statistics` (in `transform`).
+ * @example
+ * const plugins = [
+ *   vocabPartition({ counts }),
+ *   wordImportance({ rows: 'counts', metric: 'hidden-covariance', softmax: 'softmax' }),
+ *   blockLowRank({ ratio: 4 }),
+ * ];
+ */
+export const wordImportance: PluginFactory<typeof options> = definePlugin({
+  id: 'word-importance',
+  version: '0.1.0',
+  options,
+  apply(ctx, given) {
+    const sums = new Sums();
+    const hidden = hiddenLayer(ctx, given);
+    if (hidden !== undefined) ctx.requestFeatures([hidden]);
+    ctx.hooks.evaluate.tap((evaluation) => {
+      if (hidden !== undefined) addCovariance(sums, evaluation, hidden);
+      if (given.rows === 'fisher') addFisher(sums, ctx, evaluation);
+    });
+    ctx.provide(IMPORTANCE, () => importance(given, sums));
+    ctx.keepState({
+      version: 1,
+      save: () => ({ tensors: sums.tensors() }),
+      load: ({ tensors = {} }) => sums.load(tensors),
+    });
+    ctx.onTeardown(() => sums.dispose());
+  },
+});
+
+function hiddenLayer({ model }: BaseContext<Effects>, { metric, softmax }: Options) {
+  if (metric === 'euclidean') return undefined;
+  const layer = model.layers.find(({ name }) => name === softmax);
+  if (layer?.inbound.length === 1) return layer.inbound[0]!;
+  throw new EspalierError('word-importance/softmax', {
+    problem:
+      "metric 'hidden-covariance' needs to know the dense layer that makes the logits: option 'softmax'",
+    received: softmax,
+    fix: `Name one of ${model.layers.map(({ name }) => name).join(', ')}.`,
+  });
+}
+
+/** `Σ h hᵀ` over positions, and how many there were. */
+function addCovariance(sums: Sums, { features }: EvaluateContext, layer: string): void {
+  sums.add('covariance', () => {
+    const states = features[layer]!;
+    const flat = tf.reshape(states, [-1, states.shape.at(-1)!]) as Tensor2D;
+    return tf.matMul(flat, flat, true, false);
+  });
+  sums.add('positions', () => tf.scalar(features[layer]!.size / features[layer]!.shape.at(-1)!));
+}
+
+/** Squared gradients of every matrix, summed over its columns or rows. */
+function addFisher(sums: Sums, ctx: BaseContext<Effects>, { batch }: EvaluateContext): void {
+  const { gradients, total, values } = ctx.gradients(batch, { state: 'keep' });
+  for (const [path, gradient] of Object.entries(gradients)) {
+    if (/\/embeddings$/.test(path)) sums.add(path, () => tf.sum(tf.square(gradient), 1));
+    if (/\/kernel$/.test(path) && gradient.rank === 2) {
+      sums.add(path, () => tf.sum(tf.square(gradient), 0));
+    }
+  }
+  tf.dispose([gradients, total, ...values]);
+}
+
+function importance({ rows, power, metric }: Options, sums: Sums): Importance {
+  return {
+    name: metric === 'euclidean' ? rows : `${rows}, ${metric}`,
+    async of(request) {
+      const weights = await rowWeights(rows, request, sums);
+      const covariance = metric === 'hidden-covariance' && request.side === 'softmax';
+      return {
+        rows: weights.map((weight) => weight ** power),
+        ...(covariance && { metric: await mean(sums, request) }),
+      };
+    },
+  };
+}
+
+async function rowWeights(
+  rows: Options['rows'],
+  request: ImportanceRequest,
+  sums: Sums,
+): Promise<Float64Array> {
+  const { counts, matrix, layer, side } = request;
+  if (rows === 'uniform') return new Float64Array(matrix.rows).fill(1);
+  if (rows === 'fisher') {
+    const path = `${layer}/${side === 'embedding' ? 'embeddings' : 'kernel'}`;
+    return floored(Float64Array.from(await gathered(sums, path, matrix.rows)));
+  }
+  if (!counts) {
+    throw new EspalierError('word-importance/counts', {
+      problem: `weighing the rows of layer '${layer}' by ${rows} needs the counts of its ${matrix.rows} words`,
+      fix: "Add a plugin that provides them, e.g. vocabPartition({ counts }), or pass rows: 'uniform'.",
+    });
+  }
+  const floor = counts.map((count) => Math.max(1, count));
+  return rows === 'counts' ? floor : floor.map((count) => Math.log1p(count));
+}
+
+/** Rows that no gradient reached count as the least that one did. */
+function floored(weights: Float64Array): Float64Array {
+  const least = weights.reduce((min, w) => (w > 0 && w < min ? w : min), Infinity);
+  return weights.map((weight) => Math.max(weight, least === Infinity ? 1 : least));
+}
+
+async function mean(sums: Sums, { layer, matrix }: ImportanceRequest): Promise<Float64Array> {
+  const { columns } = matrix;
+  const covariance = await gathered(sums, 'covariance', columns * columns, layer);
+  const positions = await gathered(sums, 'positions', 1, layer);
+  return Float64Array.from(covariance, (value) => value / positions[0]!);
+}
+
+async function gathered(
+  sums: Sums,
+  name: string,
+  size: number,
+  layer = name,
+): Promise<ArrayLike<number>> {
+  const tensor = sums.tensors()[name];
+  if (tensor?.size === size) return tensor.data();
+  throw new EspalierError('word-importance/no-statistics', {
+    problem: tensor
+      ? `the statistics for '${layer}' have ${tensor.size} numbers, not ${size}`
+      : `no statistics were gathered for '${layer}'`,
+    fix: 'Call session.evaluate(source), on training data, before session.transform().',
+  });
+}

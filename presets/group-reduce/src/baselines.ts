@@ -1,0 +1,29 @@
+import type { Preset } from '@espalier/core';
+import { groupReduce } from './group-reduce.js';
+import type { GroupReduceOptions } from './stages.js';
+
+/** Truncated SVD of each matrix: one block, all errors alike, nothing quantized. */
+export function svd(lowRank: NonNullable<GroupReduceOptions['lowRank']> = {}): Preset {
+  const nothing = { partition: false, importance: false, ranks: false, quantizer: false } as const;
+  return { ...groupReduce({ ...nothing, lowRank }), name: 'svd' };
+}
+
+/** Truncated SVD in which a word's error weighs as much as the word is frequent. */
+export function weightedSvd({
+  counts,
+  ...lowRank
+}: NonNullable<Exclude<GroupReduceOptions['lowRank'], false>> & {
+  readonly counts?: NonNullable<Exclude<GroupReduceOptions['partition'], false>>['counts'];
+} = {}): Preset {
+  const partition = { blocks: 1, refine: false, ...(counts !== undefined && { counts }) };
+  return {
+    ...groupReduce({ partition, ranks: false, quantizer: false, lowRank }),
+    name: 'weighted-svd',
+  };
+}
+
+/** Quantization of the dense matrices: no factors. */
+export function quantizeOnly(quantizer: NonNullable<GroupReduceOptions['quantizer']> = {}): Preset {
+  const nothing = { partition: false, importance: false, ranks: false, lowRank: false } as const;
+  return { ...groupReduce({ ...nothing, quantizer }), name: 'quantize-only' };
+}
