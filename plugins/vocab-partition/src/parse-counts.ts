@@ -23,24 +23,23 @@ export interface ParsedCounts {
 export function parseCounts(input: unknown): ParsedCounts {
   if (typeof input !== 'string') return fromJson(input);
   const text = input.replace(/^\uFEFF/, '');
-  return looksLikeJson(text) ? fromJson(parseJson(text)) : parseLines(text);
-}
-
-/** A line `[ 12` counts the word `[`; JSON goes on otherwise. */
-function looksLikeJson(text: string): boolean {
-  return /^\s*[[{]/.test(text) && !/^\s*\S+[ \t]+\d+[ \t]*(\r?\n|$)/.test(text);
-}
-
-function parseJson(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return parseLines(text);
   try {
-    return JSON.parse(text);
+    return fromJson(JSON.parse(text));
   } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    if (beginsWithWord(text)) return parseLines(text);
     throw new EspalierError('vocab-partition/parse', {
-      problem: `the counts begin as JSON and are none: ${(cause as Error).message}`,
+      problem: `the counts begin as JSON and are none: ${cause.message}`,
       fix: 'Mend the file, or give a word and its count a line.',
       cause,
     });
   }
+}
+
+/** Whether the first line counts a word such as `[` or `{unk}`, and is no piece of JSON. */
+function beginsWithWord(text: string): boolean {
+  return /^\s*(?![[{]["\d-])\S+[ \t]+[\d.e+-]+[ \t]*(\r?\n|$)/i.test(text);
 }
 
 function fromJson(json: unknown): ParsedCounts {

@@ -1,0 +1,148 @@
+import { countsFor, parseCounts } from '@espalier/plugin-vocab-partition';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+const read = (input: unknown) => {
+  const { words, counts } = parseCounts(input);
+  return { ...(words && { words: [...words] }), counts: [...counts] };
+};
+const animals = { words: ['cat', 'dog'], counts: [12, 3.5] };
+
+test.each<[string, unknown, unknown]>([
+  ['a word and its count', 'cat 12\ndog 3.5\n', animals],
+  ['tabs', 'cat\t12\ndog\t3.5', animals],
+  ['a count and its word', '12 cat\n3.5 dog', animals],
+  ['what uniq -c writes', '     12 cat\n    3.5 dog\n', animals],
+  ['a header', 'word\tcount\ncat\t12\ndog\t3.5', animals],
+  [
+    'line ends of Windows, a byte order mark, blank lines',
+    '\uFEFFcat 12\r\n\r\ndog 3.5\r\n',
+    animals,
+  ],
+  ['a JSON object', '{"cat": 12, "dog": 3.5}', animals],
+  ['a JSON object, parsed', { cat: 12, dog: 3.5 }, animals],
+  ['a vocabulary beside counts', '{"vocab": ["cat", "dog"], "counts": [12, 3.5]}', animals],
+  ['a JSON array', ' [12, 3.5] ', { counts: [12, 3.5] }],
+  ['counts beside no vocabulary', { counts: [12, 3.5] }, { counts: [12, 3.5] }],
+  ['counts alone', '12\n3.5\n', { counts: [12, 3.5] }],
+  ['one count', '12', { counts: [12] }],
+  [
+    'numbers of other forms',
+    'a 1e3\nb .5\nc 2.',
+    { words: ['a', 'b', 'c'], counts: [1000, 0.5, 2] },
+  ],
+  [
+    'words with blanks',
+    'New York\t7\nLos Angeles\t0',
+    { words: ['New York', 'Los Angeles'], counts: [7, 0] },
+  ],
+  [
+    'words that are numbers',
+    '1999 4\n42 17\nthe 90',
+    { words: ['1999', '42', 'the'], counts: [4, 17, 90] },
+  ],
+  [
+    'counts before words that are numbers',
+    '4 1999\n90 the\n80 of',
+    { words: ['1999', 'the', 'of'], counts: [4, 90, 80] },
+  ],
+  ['brackets as words', '[ 5\n{ 4\n# 3', { words: ['[', '{', '#'], counts: [5, 4, 3] }],
+  ['words in brackets', '[unk] 5\n{x} .5', { words: ['[unk]', '{x}'], counts: [5, 0.5] }],
+  ['a word named counts', { counts: 3, vocab: 2 }, { words: ['counts', 'vocab'], counts: [3, 2] }],
+  [
+    'words that objects inherit',
+    'constructor 3\n__proto__ 2',
+    { words: ['constructor', '__proto__'], counts: [3, 2] },
+  ],
+])('reads %s', (_, input, parsed) => {
+  expect(read(input)).toEqual(parsed);
+});
+
+test.each<[string, unknown, RegExp]>([
+  ['nothing', '  ', /empty.*vocab-partition\/parse/],
+  ['a line without a count', 'cat 12\n\ndog\n', /line 3 .*Received: 'dog'.*vocab-partition\/parse/],
+  ['a negative count', 'cat 12\ndog -3', /line 2 .*'dog -3'.*vocab-partition\/parse/],
+  ['a count that is no number', 'cat 12\ncow 4\ndog NaN', /line 3 .*'dog NaN'/],
+  ['a separator of thousands', 'the 1,200\nof 900\nto 800', /line 1 .*'the 1,200'.*thousands/],
+  ['a count too large for a number', 'cat 12\ndog 1e999', /line 2 /],
+  ['one word twice', 'cat 12\ndog 3\ncat 1', /line 3 stands in line 1 already.*'cat'/],
+  ['zeros only', 'cat 0\ndog 0', /all word counts are zero.*vocab-partition\/counts/],
+  ['broken JSON', '{"cat": 12,', /begin as JSON and are none.*vocab-partition\/parse/],
+  ['a JSON object cut short', '{"cat": 12', /begin as JSON and are none/],
+  ['a JSON array cut short', '[12, 3', /begin as JSON and are none/],
+  ['a JSON array with a word', '[1, "cat"]', /\[1\] must be a count.*'cat'/],
+  ['a JSON object with a negative count', { cat: 1, dog: -2 }, /"dog" must be a count.*-2/],
+  [
+    'a vocabulary of another length',
+    { vocab: ['a'], counts: [1, 2] },
+    /'vocab' must hold 2 words.*1 words/,
+  ],
+  ['a vocabulary of numbers', { vocab: [1, 2], counts: [1, 2] }, /'vocab' must hold 2 words/],
+  ['null', null, /must be an array, an object of counts by word, or text.*null/],
+])('refuses %s', (_, input, message) => {
+  expect(() => parseCounts(input)).toThrow(message);
+});
+
+/** No piece of JSON. */
+const word = fc.stringMatching(/^[^\s\uFEFF]+$/).filter((each) => !/^[[{]["\d-]/.test(each));
+const table = fc
+  .uniqueArray(fc.tuple(word, fc.oneof(fc.nat(), fc.double({ min: 0, max: 1e9, noNaN: true }))), {
+    selector: ([each]) => each,
+    minLength: 1,
+    maxLength: 20,
+  })
+  .filter((rows) => rows.some(([, count]) => count > 0));
+const asParsed = (rows: readonly (readonly [string, number])[]) => ({
+  words: rows.map(([each]) => each),
+  counts: rows.map(([, count]) => count),
+});
+
+test('whatever the words are, lines of word and count come back', () => {
+  fc.assert(
+    fc.property(table, fc.constantFrom('\t', ' ', '   '), (rows, between) => {
+      const text = rows.map(([each, count]) => `${each}${between}${count}`).join('\n');
+      expect(read(text)).toEqual(asParsed(rows));
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('any text is read or refused with an error that says what is wrong', () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc
+      .array(fc.constantFrom('a', ' ', '\t', '\n', '1', '.', '-', 'e', '[', '{', '"', ','), {
+        maxLength: 30,
+      })
+      .map((parts) => parts.join('')),
+  );
+  fc.assert(
+    fc.property(text, (input) => {
+      try {
+        const { words, counts } = parseCounts(input);
+        expect(counts.every((count) => count >= 0 && count < Infinity)).toBe(true);
+        expect(words?.length ?? counts.length).toBe(counts.length);
+      } catch (error) {
+        expect(error).toMatchObject({
+          code: expect.stringMatching(/^vocab-partition\/(parse|counts)$/),
+        });
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('counts follow the vocabulary, whatever the order of the file', () => {
+  const parsed = parseCounts({ the: 9, 7: 2, of: 5 });
+  expect([...countsFor(['of', '<unk>', 'the', '7'], parsed)]).toEqual([5, 0, 9, 2]);
+  expect([...countsFor(['a', 'b'], parseCounts('[1, 2]'))]).toEqual([1, 2]);
+});
+
+test('counts that fit no vocabulary are refused', () => {
+  expect(() => countsFor(['THE'], parseCounts('the 3'))).toThrow(
+    /none of the 1 counted words .* vocabulary of 1.*'?the'?.*vocab-partition\/vocabulary/,
+  );
+  expect(() => countsFor(['a', 'b', 'c'], parseCounts('[1, 2]'))).toThrow(
+    /2 word counts, and the matrix has 3 rows.*vocab-partition\/words/,
+  );
+});
