@@ -1,0 +1,1 @@
+export { toFloat32 } from './float32.js';
