@@ -26,13 +26,12 @@ tf.serialization.registerClass(WrappingEmbedding);
 
 /** As {@link wordModel}, with ids that wrap around. */
 export function wrappingWordModel(): LayersModel {
-  return wordModel({}, new WrappingEmbedding({ name: 'words', inputDim: WORDS, outputDim: 4 }));
+  return wordModel(new WrappingEmbedding({ name: 'words', inputDim: WORDS, outputDim: 4 }));
 }
 
 /** Three word ids → embedding → mean → 3 logits. */
 export function wordModel(
-  options: { readonly maskZero?: boolean } = {},
-  embedding = tfl.layers.embedding({ name: 'words', inputDim: WORDS, outputDim: 4, ...options }),
+  embedding = tfl.layers.embedding({ name: 'words', inputDim: WORDS, outputDim: 4 }),
 ): LayersModel {
   const tokens = tfl.input({ shape: [3], name: 'tokens', dtype: 'int32' });
   const embedded = embedding.apply(tokens);
