@@ -30,32 +30,30 @@ export function lstmSequence({ x, kernel, recurrentKernel, bias, h, c }: LstmInp
   return sequence(x, weights, bias, h, c) as Tensor3D;
 }
 
-/** What a step leaves for the backward pass. */
+/** A step, and its derivatives. */
 interface Step {
+  /** Hidden state behind it, `[batch, units]`. */
+  readonly h: Tensor2D;
   /** Input and hidden state before it, `[batch, features + units]`. */
   readonly joint: Tensor2D;
-  /** Cell state before it, `[batch, units]`; so are the others but the last. */
-  readonly before: Tensor2D;
-  readonly i: Tensor2D;
-  readonly f: Tensor2D;
-  /** The cell's proposal: a tanh. */
-  readonly g: Tensor2D;
-  /** tanh of the cell state behind it. */
-  readonly t: Tensor2D;
-  readonly h: Tensor2D;
-  /** The four gates, the third as the sigmoid that g is 2σ − 1 of: `[batch, 4 * units]`. */
-  readonly gates: Tensor2D;
+  /** The forget gate: by how much the cell state behind it moves with that before it. */
+  readonly forget: Tensor2D;
+  /** By how much h moves with the cell state behind the step, `[batch, units]`. */
+  readonly cellSlope: Tensor2D;
+  /** By how much c, c, c and h move with the sums that the gates squash, `[batch, 4 * units]`. */
+  readonly sumSlopes: Tensor2D;
 }
 
-const FIELDS = ['joint', 'before', 'i', 'f', 'g', 't', 'h', 'gates'] as const;
+const SAVED = ['joint', 'forget', 'cellSlope', 'sumSlopes'] as const;
 
+type Derivatives = Pick<Step, (typeof SAVED)[number]>;
 type Operands = readonly [Tensor3D, Tensor2D, Tensor1D, Tensor2D, Tensor2D];
 
 const sequence = tf.customGrad((...args) => {
   const save = args.pop() as unknown as (tensors: Tensor[]) => void;
   const [x, weights, bias, h, c] = args as unknown as Operands;
   const { steps, last } = forward(x, weights, bias, h, c);
-  save([weights, ...steps.flatMap((step) => FIELDS.map((field) => step[field]))]);
+  save([weights, ...steps.flatMap((step) => SAVED.map((field) => step[field]))]);
   return {
     value: tf.stack([...steps.map((step) => step.h), last], 1),
     gradFunc: (dy: Tensor, [kept, ...fields]: Tensor[]) =>
@@ -63,10 +61,10 @@ const sequence = tf.customGrad((...args) => {
   };
 });
 
-function unflatten(fields: readonly Tensor[]): Step[] {
-  return Array.from({ length: fields.length / FIELDS.length }, (_, step) => {
-    const of = (_: string, k: number) => [FIELDS[k]!, fields[step * FIELDS.length + k]!];
-    return Object.fromEntries(FIELDS.map(of)) as unknown as Step;
+function unflatten(fields: readonly Tensor[]): Derivatives[] {
+  return Array.from({ length: fields.length / SAVED.length }, (_, step) => {
+    const entries = SAVED.map((field, k) => [field, fields[step * SAVED.length + k]!]);
+    return Object.fromEntries(entries) as unknown as Derivatives;
   });
 }
 
@@ -85,9 +83,23 @@ function forward(...[x, weights, bias, h, c]: Operands): { steps: Step[]; last: 
     c = tf.add(tf.mul<Tensor2D>(f, before), tf.mul(i, g));
     const t: Tensor2D = tf.tanh(c);
     h = tf.mul(o, t);
-    steps.push({ joint, before, i, f, g, t, h, gates });
+    steps.push({ h, joint, forget: f, ...slopesOf(gates, [g, before, i, t], o, h) });
   }
   return { steps, last: c };
+}
+
+function slopesOf(
+  gates: Tensor2D,
+  [g, before, i, t]: readonly [Tensor2D, Tensor2D, Tensor2D, Tensor2D],
+  o: Tensor2D,
+  h: Tensor2D,
+): Pick<Step, 'cellSlope' | 'sumSlopes'> {
+  const ofSigmoid = tf.sub(gates, tf.square(gates));
+  return {
+    cellSlope: tf.sub(o, tf.mul(h, t)), // o (1 − t²)
+    // g has the slope 1 − g² = 4 (s − s²).
+    sumSlopes: tf.mul(ofSigmoid, tf.concat([g, before, tf.mul(i, 4), t], 1)),
+  };
 }
 
 /** 2 in the third quarter of `[4 * units]`, else 1. */
@@ -109,28 +121,23 @@ function unstackTime(x: Tensor3D): Tensor2D[] {
 function backward(
   dy: Tensor3D,
   weights: Tensor2D,
-  steps: readonly Step[],
+  steps: readonly Derivatives[],
   [, , features]: Tensor3D['shape'],
 ): Tensor[] {
   const transposed: Tensor2D = tf.transpose(weights);
   const outer = unstackTime(dy);
-  const units = dy.shape[2];
   let dc = outer.pop()!; // by the cell state behind the step
   let dh: Tensor2D = tf.zerosLike(dc); // by the hidden state behind the step, from later steps
   const dxs: Tensor2D[] = [];
   const dSums: Tensor2D[] = []; // by the sums that the gates squash
-  for (const { before, i, f, g, t, h, gates } of [...steps].reverse()) {
-    const o = tf.slice(gates, [0, 3 * units], [-1, units]);
+  for (const { forget, cellSlope, sumSlopes } of [...steps].reverse()) {
     dh = tf.add(dh, outer.pop()!);
-    dc = tf.add(dc, tf.mul(dh, tf.sub(o, tf.mul(h, t)))); // h t = o tanh²
-    const slopes = tf.sub(gates, tf.square(gates));
-    // By g it is 1 − g² = 4 s (1 − s).
-    const factors = tf.mul(slopes, tf.concat([g, before, tf.mul(i, 4), t], 1));
-    const dSum: Tensor2D = tf.mul(factors, tf.concat([dc, dc, dc, dh], 1));
+    dc = tf.add(dc, tf.mul(dh, cellSlope));
+    const dSum: Tensor2D = tf.mul(sumSlopes, tf.concat([dc, dc, dc, dh], 1));
     const dJoint: Tensor2D = tf.matMul(dSum, transposed);
     dxs.unshift(tf.slice(dJoint, [0, 0], [-1, features]));
-    dh = tf.slice(dJoint, [0, features], [-1, units]);
-    dc = tf.mul(dc, f);
+    dh = tf.slice(dJoint, [0, features], [-1, -1]);
+    dc = tf.mul(dc, forget);
     dSums.unshift(dSum);
   }
   const allSums = tf.concat(dSums);
