@@ -1,0 +1,131 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { chunks, defaultChunkRows } from './chunks.js';
+import { allFinite, notFinite, relativeWeights, selectedRows } from './matrix.js';
+import type { Matrix, WeightedSelection } from './matrix.js';
+
+export interface GramOptions extends WeightedSelection {
+  /** Rows uploaded at a time; default those that fill 4 MB. */
+  readonly chunkRows?: number;
+  /**
+   * `single`: products and sums within a chunk in float32 on the backend, sums over chunks in float64.
+   * `double`: all in float64 on the host, which takes about ten times as long on wasm.
+   */
+  readonly precision?: 'single' | 'double';
+}
+
+/**
+ * The weighted Gram matrix Σ_i w_i a_i a_iᵀ over the selected rows, [columns, columns] row-major. Only
+ * one chunk of rows is on the backend at a time, and only one triangle is computed.
+ *
+ * @throws EspalierError `linalg/size`, `linalg/select`, `linalg/weights`; `linalg/not-finite` with row
+ * and column; `linalg/overflow` if squares leave float32.
+ * @example
+ * const covariance = await gram({ data, rows: 1000, columns: 64 }, { weights: counts }); // [64, 64]
+ */
+export async function gram(
+  a: Matrix,
+  { weights, select, chunkRows, precision = 'single' }: GramOptions = {},
+): Promise<Float64Array> {
+  const rows = selectedRows(a, select);
+  const { relative, largest } = relativeWeights(a, rows, weights);
+  const sum = new Float64Array(a.columns ** 2);
+  const add = precision === 'single' ? singleSum(a, sum) : doubleSum(a, sum);
+  for await (const chunk of chunks(rows, chunkRows ?? defaultChunkRows(a.columns))) {
+    await add(chunk.rows, relative?.subarray(chunk.from));
+  }
+  mirror(sum, a.columns, largest);
+  if (!allFinite(sum)) throw notFinite(a, rows);
+  return sum;
+}
+
+/** Adds the products of one chunk's rows to the lower triangle of a sum. */
+type Add = (rows: Int32Array, weights?: Float64Array) => Promise<void> | void;
+
+function doubleSum({ data, columns }: Matrix, sum: Float64Array): Add {
+  return (rows, weights) => {
+    rows.forEach((row, i) => {
+      const values = data.subarray(row * columns, (row + 1) * columns);
+      for (let j = 0; j < columns; j++) {
+        const scaled = weights ? weights[i]! * values[j]! : values[j]!;
+        const target = j * columns;
+        for (let k = 0; k <= j; k++) sum[target + k]! += scaled * values[k]!;
+      }
+    });
+  };
+}
+
+function singleSum(a: Matrix, sum: Float64Array): Add {
+  const blocks = columnBlocks(a.columns);
+  return async (rows, weights) => {
+    const roots = weights && Float32Array.from(weights.subarray(0, rows.length), Math.sqrt);
+    const products = tf.tidy(() => {
+      const pieces = blocks.map((block) =>
+        tf.tensor2d(gatherColumns(a, rows, block, roots), [rows.length, block.width]),
+      );
+      const turned = pieces.map((piece) => tf.transpose(piece));
+      return pieces.flatMap((right, j) =>
+        turned.slice(j).map((left, i) => ({ i: i + j, j, product: tf.matMul(left, right) })),
+      );
+    });
+    for (const { i, j, product } of products) {
+      addBlock(sum, a.columns, blocks[i]!, blocks[j]!, await product.data<'float32'>());
+      product.dispose();
+    }
+  };
+}
+
+interface ColumnBlock {
+  readonly start: number;
+  readonly width: number;
+}
+
+/** Enough blocks that little of the other triangle is computed, but wide enough for fast products. */
+function columnBlocks(columns: number): readonly ColumnBlock[] {
+  const count = Math.min(8, Math.max(1, Math.round(columns / 64)));
+  const width = 8 * Math.ceil(columns / count / 8);
+  return Array.from({ length: Math.ceil(columns / width) }, (_, i) => ({
+    start: i * width,
+    width: Math.min(width, columns - i * width),
+  }));
+}
+
+/** [rows, width]: some columns of some rows, each row scaled. */
+function gatherColumns(
+  { data, columns }: Matrix,
+  rows: Int32Array,
+  { start, width }: ColumnBlock,
+  scales?: Float32Array,
+): Float32Array {
+  const result = new Float32Array(rows.length * width);
+  let to = 0;
+  for (let i = 0; i < rows.length; i++) {
+    const scale = scales ? scales[i]! : 1;
+    const from = rows[i]! * columns + start;
+    for (let j = from; j < from + width; j++) result[to++] = scale * data[j]!;
+  }
+  return result;
+}
+
+function addBlock(
+  sum: Float64Array,
+  columns: number,
+  left: ColumnBlock,
+  right: ColumnBlock,
+  product: Float32Array,
+): void {
+  let from = 0;
+  for (let i = left.start; i < left.start + left.width; i++) {
+    const to = i * columns + right.start;
+    for (let j = 0; j < right.width; j++) sum[to + j]! += product[from++]!;
+  }
+}
+
+/** Scales the lower triangle and copies it over the upper one. */
+function mirror(sum: Float64Array, size: number, scale: number): void {
+  for (let i = 0; i < size; i++) {
+    for (let j = 0; j <= i; j++) {
+      sum[i * size + j]! *= scale;
+      sum[j * size + i] = sum[i * size + j]!;
+    }
+  }
+}

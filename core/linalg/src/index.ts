@@ -1,0 +1,11 @@
+export { eigenpairs } from './eigenpairs.js';
+export type { EigenMethod, EigenOptions } from './eigenpairs.js';
+export { gram } from './gram.js';
+export type { GramOptions } from './gram.js';
+export type { Matrix, Selection, WeightedSelection } from './matrix.js';
+export { project } from './project.js';
+export { residuals } from './residuals.js';
+export { squareRoot } from './square-root.js';
+export type { SquareRootOptions } from './square-root.js';
+export { weightedLowRank } from './weighted-low-rank.js';
+export type { LowRank, LowRankOptions } from './weighted-low-rank.js';
