@@ -7,9 +7,9 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 /** Words of {@link tinyWords}. */
 export const WORDS = 7;
 
-const Embedding = tfl.layers.embedding({ inputDim: 1, outputDim: 1 }).constructor as new (
-  config: object,
-) => tfl.layers.Layer;
+const Embedding = tfl.layers.embedding({ inputDim: 1, outputDim: 1 }).constructor as {
+  new (...args: Parameters<typeof tfl.layers.embedding>): ReturnType<typeof tfl.layers.embedding>;
+} & Pick<typeof tfl.layers.Layer, 'fromConfig'>;
 
 /** An embedding that takes any numbers for ids, as one check of the kit feeds them. */
 class WrappingEmbedding extends Embedding {
@@ -29,7 +29,7 @@ export function wrappingWordModel(): LayersModel {
   return wordModel(new WrappingEmbedding({ name: 'words', inputDim: WORDS, outputDim: 4 }));
 }
 
-/** Three word ids → embedding → mean → 3 logits. */
+/** Three word ids → embedding → 3 logits. */
 export function wordModel(
   embedding = tfl.layers.embedding({ name: 'words', inputDim: WORDS, outputDim: 4 }),
 ): LayersModel {
