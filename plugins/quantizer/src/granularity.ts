@@ -1,3 +1,4 @@
+import type { Matrix } from '@espalier/compression';
 import { z } from 'zod';
 import type { Bits } from './packing.js';
 
@@ -22,6 +23,11 @@ export interface Grouping {
 
 /** The shape of a matrix. */
 export type MatrixShape = readonly [rows: number, columns: number];
+
+/** Rows and columns of a matrix. */
+export function shapeOf({ rows, columns }: Matrix): MatrixShape {
+  return [rows, columns];
+}
 
 /** The groups of a matrix; the last group of a row may be shorter than the others. */
 export function groupingOf(of: Granularity, [rows, columns]: MatrixShape): Grouping {

@@ -10,19 +10,41 @@ const codebook = z.union([
 ]);
 
 const perMatrix = z.strictObject({
-  bits: bits.default(8),
-  scheme: scheme.default('symmetric'),
-  granularity: z.union([z.literal('auto'), granularity]).default('auto'),
-  range: range.default('mse'),
-  codebook: codebook.default(false),
+  bits,
+  scheme,
+  granularity: z.union([z.literal('auto'), granularity]),
+  range,
+  codebook,
+});
+const { shape } = perMatrix;
+
+const allOptions = z.strictObject({
+  layers: z.union([z.literal('auto'), z.array(z.string().min(1)).min(1)]).default('auto'),
+  minimumSize: z.int().nonnegative().default(1024),
+  bits: shape.bits.default(8),
+  scheme: shape.scheme.default('symmetric'),
+  granularity: shape.granularity.default('auto'),
+  range: shape.range.default('mse'),
+  codebook: shape.codebook.default(false),
+  aware: z.union([z.boolean(), z.enum(['learned-step', 'straight-through'])]).default(false),
+  matrices: z.record(z.string(), z.union([z.literal(false), perMatrix.partial()])).default({}),
 });
 
 /** The options of `quantizer`, as data. */
-export const quantizerOptions = perMatrix.extend({
-  layers: z.union([z.literal('auto'), z.array(z.string().min(1)).min(1)]).default('auto'),
-  minimumSize: z.int().nonnegative().default(1024),
-  matrices: z.record(z.string(), z.union([z.literal(false), perMatrix.partial()])).default({}),
+export const quantizerOptions = allOptions.superRefine(({ aware, matrices, ...all }, issues) => {
+  if (!aware) return;
+  const overrides = Object.entries(matrices).map(([key, of]) => ({ path: ['matrices', key], of }));
+  for (const { path, of } of [{ path: [], of: all }, ...overrides]) {
+    const option = untrainable(of);
+    const message = 'aware training needs uniform symmetric codes';
+    if (option) issues.addIssue({ code: 'custom', path: [...path, option], message });
+  }
 });
+
+function untrainable(of: Partial<MatrixOptions> | false): 'codebook' | 'scheme' | undefined {
+  if (of && of.codebook) return 'codebook';
+  return of && of.scheme === 'asymmetric' ? 'scheme' : undefined;
+}
 
 /** Options of `quantizer`. */
 export type QuantizerOptions = z.input<typeof quantizerOptions>;

@@ -4,7 +4,7 @@ import type { StorageConfig } from '@espalier/compression';
 import type { MatrixShape } from './granularity.js';
 import { fits } from './options.js';
 import type { ParsedOptions } from './options.js';
-import { CODE_KINDS } from './storage-config.js';
+import { CODE_KINDS, FAKE_KIND } from './storage-config.js';
 
 /** What becomes of a plain layer. */
 interface Plain {
@@ -75,12 +75,12 @@ function placesIn(graph: ModelGraph, { name: layer, className, config }: LayerEn
     const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
     return [{ ...plain, layer, shape: [rows, columns], storage: { kind: 'float32' } }];
   }
-  const storage = storageOf({ config });
+  const storage = storagesOf({ config });
   if (!storage) return [];
   return Object.entries(graph.weights)
     .filter(([path, { shape }]) => isWeightOf(layer, path) && shape.length === 2)
     .map(([path, { shape }]) => ({ matrix: path.slice(layer.length + 1), shape }))
-    .filter(({ matrix }) => ['float32', undefined].includes(storage[matrix]?.kind))
+    .filter(({ matrix }) => ['float32', FAKE_KIND].includes(storage[matrix]?.kind ?? 'float32'))
     .map(({ matrix, shape }) => ({
       layer,
       matrix,
@@ -92,7 +92,7 @@ function placesIn(graph: ModelGraph, { name: layer, className, config }: LayerEn
 }
 
 /** A layer's storages by matrix, where it has any. */
-export function storageOf({
+export function storagesOf({
   config,
 }: Pick<LayerEntry, 'config'>): Readonly<Record<string, StorageConfig>> | undefined {
   return config['storage'] as Readonly<Record<string, StorageConfig>> | undefined;
@@ -104,7 +104,7 @@ export function isWeightOf(layer: string, path: string): boolean {
 }
 
 function isCoded(entry: LayerEntry): boolean {
-  const kinds = Object.values(storageOf(entry) ?? {}).map(({ kind }) => kind);
+  const kinds = Object.values(storagesOf(entry) ?? {}).map(({ kind }) => kind);
   return kinds.some((kind) => CODE_KINDS.includes(kind as never));
 }
 

@@ -1,7 +1,8 @@
 import type { LayerEntry, ModelGraph, NamedTensors } from '@espalier/core';
+import { storageOf } from '@espalier/compression';
 import type { CompressionEntry, StorageConfig } from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
-import { isWeightOf, storageOf } from './places.js';
+import { isWeightOf, storagesOf } from './places.js';
 import type { Place } from './places.js';
 
 /** Numbers of a weight on the host. */
@@ -41,7 +42,7 @@ export function putInPlace(
   tensors: NamedTensors,
 ): ModelGraph {
   const { topology, weights } = graph;
-  const gone = new Set(stored.map(({ place }) => `${place.layer}/${place.matrix}`));
+  const gone = new Set(stored.flatMap(({ place }) => pathsOf(place)));
   const layers = topology.config.layers.map((entry) => {
     const own = stored.filter(({ place }) => place.layer === entry.name);
     return own.length > 0 ? withStorages(entry, own) : entry;
@@ -51,15 +52,20 @@ export function putInPlace(
     topology: {
       ...topology,
       config: { ...topology.config, layers },
-      frozen: topology.frozen.filter((path) => !gone.has(path)),
+      frozen: topology.frozen.filter((path) => path in tensors || !gone.has(path)),
     },
     weights: { ...Object.fromEntries(kept), ...tensors },
   };
 }
 
+/** Paths of the weights that hold a matrix now. */
+function pathsOf({ layer, matrix, shape, storage }: Place): string[] {
+  return storageOf(matrix, shape, storage).weights.map(({ name }) => `${layer}/${name}`);
+}
+
 function withStorages(entry: LayerEntry, stored: readonly Stored[]): LayerEntry {
   const changed = stored.map(({ place, config }) => [place.matrix, config]);
-  const storage = { ...storageOf(entry), ...Object.fromEntries(changed) };
+  const storage = { ...storagesOf(entry), ...Object.fromEntries(changed) };
   const { className } = stored[0]!.place;
   return { ...entry, className, config: { ...entry.config, storage } };
 }
@@ -69,7 +75,8 @@ export function accountOf(before: ModelGraph, stored: readonly Stored[]): Compre
   return [...new Set(stored.map(({ place }) => place.layer))].map((layer) => {
     const own = stored.filter(({ place }) => place.layer === layer);
     const bytesBefore = bytesOf(before, layer);
-    const removed = own.reduce((sum, { place }) => sum + 4 * place.shape[0] * place.shape[1], 0);
+    const paths = own.flatMap(({ place }) => pathsOf(place));
+    const removed = paths.reduce((sum, path) => sum + tensorBytes(before.weights[path]!), 0);
     const added = own.reduce((sum, { weights }) => sum + hostBytes(weights), 0);
     const [error, norm] = [sumOf(own, 'error'), sumOf(own, 'norm')];
     return {
@@ -90,7 +97,11 @@ export function hostBytes(weights: Stored['weights']): number {
 function bytesOf({ weights }: ModelGraph, layer: string): number {
   return Object.entries(weights)
     .filter(([path]) => isWeightOf(layer, path))
-    .reduce((sum, [, { size, dtype }]) => sum + size * tf.util.bytesPerElement(dtype), 0);
+    .reduce((sum, [, value]) => sum + tensorBytes(value), 0);
+}
+
+function tensorBytes({ size, dtype }: tf.Tensor): number {
+  return size * tf.util.bytesPerElement(dtype);
 }
 
 function sumOf(stored: readonly Stored[], key: 'error' | 'norm'): number {

@@ -28,6 +28,20 @@ export const codebookConfig = z.strictObject({
 /** `scale · level` with the levels of 4-bit NormalFloat. */
 export const nf4Config = z.strictObject({ kind: z.literal('nf4'), granularity });
 
+/** The kind of {@link FakeConfig}. */
+export const FAKE_KIND = 'fake-uniform';
+
+/** Float32 numbers in training that are used as uniform symmetric codes would be. */
+export const fakeConfig = z.strictObject({
+  kind: z.literal(FAKE_KIND),
+  bits,
+  granularity,
+  step: z.enum(['learned', 'fixed']),
+});
+
+/** How a matrix is kept in quantization-aware training. */
+export type FakeConfig = z.output<typeof fakeConfig>;
+
 const codeConfig = z.discriminatedUnion('kind', [uniformConfig, codebookConfig, nf4Config]);
 
 /** How a matrix is kept in codes: plain JSON, a `StorageConfig`. */

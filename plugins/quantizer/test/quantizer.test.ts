@@ -1,46 +1,19 @@
 import { compressionAccount } from '@espalier/compression';
-import { adam, buildModel, createSession, crossEntropy, graphOf, viewOf } from '@espalier/core';
+import { buildModel, graphOf, viewOf } from '@espalier/core';
 import type { Session } from '@espalier/core';
-import { arraySource, keyedStream } from '@espalier/core';
 import {
   dequantize,
   QuantizedConv2D,
   QuantizedDense,
   QuantizedEmbedding,
-  quantizer,
 } from '@espalier/plugin-quantizer';
 import type { CodeConfig, QuantizerOptions } from '@espalier/plugin-quantizer';
-import {
-  backendsUnderTest,
-  liveTensors,
-  onBackend,
-  tinySource,
-  withSession,
-} from '@espalier/testkit';
+import { backendsUnderTest, liveTensors, onBackend, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { imageModel, wordModel } from './models.js';
-
-const WORDS = (() => {
-  const draw = keyedStream(1, 'words');
-  const ids = Float32Array.from({ length: 24 * 6 }, () => Math.floor(draw() * 40));
-  const y = Int32Array.from({ length: 24 }, (_, i) => i % 5);
-  return { x: { data: ids, shape: [24, 6] }, y: { data: y, shape: [24] }, batchSize: 4 };
-})();
-
-function open(model: () => LayersModel, options: QuantizerOptions): Promise<Session> {
-  const train =
-    model === wordModel ? arraySource(WORDS) : tinySource({ shape: [8, 8, 3], classes: 3 });
-  return createSession({
-    model,
-    loss: crossEntropy(),
-    optimizer: adam({ learningRate: 0.01 }),
-    train,
-    seed: 5,
-    plugins: [quantizer({ minimumSize: 1, ...options })],
-  });
-}
+import { open, WORDS } from './support.js';
 
 /** The decoded matrices of a session's model, by `<layer>/<matrix>`. */
 function decoded(session: Session, model: () => LayersModel): Map<string, Float32Array> {

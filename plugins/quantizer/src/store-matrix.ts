@@ -1,0 +1,102 @@
+import { EspalierError } from '@espalier/core';
+import type { Matrix } from '@espalier/compression';
+import { optionsOf } from './options.js';
+import type { ParsedOptions } from './options.js';
+import type { Place } from './places.js';
+import { hostBytes } from './put-in-place.js';
+import type { HostWeight, Stored } from './put-in-place.js';
+import { quantize, quantizeWithSteps } from './quantize.js';
+import type { Quantized } from './quantize.js';
+import { FAKE_KIND } from './storage-config.js';
+import type { CodeConfig, FakeConfig } from './storage-config.js';
+
+/** Gives the numbers of a weight of the layer, by name. */
+type ReadNumbers = (weight: string) => Promise<Float32Array>;
+
+/**
+ * A matrix in its next storage: codes, or first the storage of aware training; `undefined` where the
+ * options except it or its codes would not be smaller.
+ *
+ * @throws EspalierError `quantizer/not-finite` naming layer, matrix, row and column.
+ */
+export async function storeMatrix(
+  place: Place,
+  read: ReadNumbers,
+  options: ParsedOptions,
+): Promise<Stored | undefined> {
+  const { layer, matrix: name, shape, prefer, storage } = place;
+  const chosen = optionsOf(options, layer, name);
+  if (!chosen) return undefined;
+  const matrix: Matrix = { data: await read(name), rows: shape[0], columns: shape[1] };
+  const steps = storage.kind === FAKE_KIND && (await read(`${name}_step`));
+  const quantized = naming(place, () =>
+    steps
+      ? quantizeWithSteps(matrix, storage as FakeConfig, steps)
+      : quantize(matrix, { ...chosen, prefer }),
+  );
+  const coded = inCodes(name, quantized);
+  if (hostBytes(coded.weights) >= matrix.data.byteLength) return undefined;
+  const train = !steps && options.aware;
+  const stored = train ? inTraining(name, matrix, quantized, train) : coded;
+  return { place, ...stored, ...costOf(matrix, quantized) };
+}
+
+type Storage = Pick<Stored, 'config' | 'weights' | 'what'>;
+
+function inCodes(name: string, { config, weights }: Quantized): Storage {
+  const parts = Object.entries(weights).map(([part, data]): [string, HostWeight] => [
+    `${name}_${part}`,
+    { data, shape: [data.length] },
+  ]);
+  return { config, weights: Object.fromEntries(parts), what: inWords(config) };
+}
+
+/** The first half of aware training: float32 numbers, and the scales of their codes as steps. */
+function inTraining(
+  name: string,
+  { data, rows, columns }: Matrix,
+  { config, weights }: Quantized,
+  how: true | 'learned-step' | 'straight-through',
+): Storage {
+  const { bits, granularity } = config as Extract<CodeConfig, { kind: 'uniform' }>;
+  const step = how === 'straight-through' ? 'fixed' : 'learned';
+  const steps = weights.scale!;
+  const fake: FakeConfig = { kind: FAKE_KIND, bits, granularity, step };
+  return {
+    config: fake,
+    weights: {
+      [name]: { data, shape: [rows, columns] },
+      [`${name}_step`]: { data: steps, shape: [steps.length] },
+    },
+    what: `${inWords(config)}, in training`,
+  };
+}
+
+function costOf({ data }: Matrix, { error }: Quantized): Pick<Stored, 'error' | 'norm'> {
+  let norm = 0;
+  for (const value of data) norm += value ** 2;
+  return { error: error ** 2 * norm, norm };
+}
+
+/** `8 bits, symmetric, per row`. */
+function inWords(config: CodeConfig): string {
+  if (config.kind === 'codebook') {
+    const per = config.columns ? `${config.columns} columns` : 'tensor';
+    return `${config.bits} bits, codebook per ${per}`;
+  }
+  const { granularity: of } = config;
+  const per = typeof of === 'object' ? `per group of ${of.group}` : `per ${of}`;
+  if (config.kind === 'nf4') return `NF4, ${per}`;
+  return `${config.bits} bits, ${config.scheme}, ${per}`;
+}
+
+/** Adds layer and matrix to what is wrong with the numbers. */
+function naming<T>({ layer, matrix }: Place, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    const problem = `layer '${layer}', matrix '${matrix}': ${error.parts.problem}`;
+    throw new EspalierError(error.code, { ...error.parts, problem });
+  }
+}
