@@ -11,7 +11,7 @@ import { trainLanguageModel } from './train.js';
 const USAGE = `node examples/dist/language-model/main.js [options]
   --data DIR       folder with ptb/ and ptb-lstm/: measures the model there and trains none
   --vocabulary N   words that the model knows (5000)
-  --words N        words to train on (300000)
+  --words N        words to train on (240000)
   --units N        width of embedding and LSTMs (64)
   --epochs N       times that it reads them (1)
   --seed N         seed of the initial weights (1)
@@ -68,7 +68,7 @@ function parse(args: readonly string[]) {
       options: {
         data: { type: 'string' },
         vocabulary: { type: 'string', default: '5000' },
-        words: { type: 'string', default: '300000' },
+        words: { type: 'string', default: '240000' },
         units: { type: 'string', default: '64' },
         epochs: { type: 'string', default: '1' },
         seed: { type: 'string', default: '1' },

@@ -8,11 +8,11 @@ import { perplexity } from './perplexity.js';
 import { sequenceCrossEntropy } from './sequence-cross-entropy.js';
 import { streamSource } from './streams.js';
 
-/** How to train; the defaults are what the Brown corpus takes about 50 seconds with. */
+/** How to train; the defaults are for a demonstration on one thread. */
 export interface TrainOptions {
   /** Width of embedding and LSTMs; default 64. */
   readonly units?: number;
-  /** Words of the training text that are read, from its start; default 300 000. */
+  /** Words of the training text that are read, from its start; default 240 000. */
   readonly words?: number;
   /** Default 1. */
   readonly epochs?: number;
@@ -44,7 +44,7 @@ export async function trainLanguageModel(
   { vocab, train: text, validation }: Corpus,
   options: TrainOptions,
 ): Promise<Session> {
-  const { units = 64, words = 300_000, epochs = 1, streams = 32, steps = 20 } = options;
+  const { units = 64, words = 240_000, epochs = 1, streams = 32, steps = 20 } = options;
   const { learningRate = 0.005, seed = 1, backend, signal, onStep, onEpoch } = options;
   const states = Object.fromEntries(Object.keys(CARRIED).map((name) => [name, units]));
   const train = streamSource({ ids: text.subarray(0, words), streams, steps, states });

@@ -1,8 +1,9 @@
-import { createSession, keyedStream, sgd } from '@espalier/core';
-import type { SessionConfig } from '@espalier/core';
+import { createSession, definePlugin, keyedStream, sgd } from '@espalier/core';
+import type { Batch, SessionConfig } from '@espalier/core';
 import { backendsUnderTest, CHECKS, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
+import * as z from 'zod';
 import { carriedState } from '../../examples/language-model/carried-state.js';
 import { CARRIED, lstmModel } from '../../examples/language-model/lstm-model.js';
 import { perplexity } from '../../examples/language-model/perplexity.js';
@@ -73,6 +74,34 @@ describe('carriedState', () => {
     const whole = await lossOf({ train: source(ids, 6 * STEPS), plugins: [] });
     expect(await lossOf()).toBeCloseTo(whole, 5);
     expect(Math.abs((await lossOf({ plugins: [] })) - whole)).toBeGreaterThan(1e-3);
+  });
+
+  test('evaluations before the step and behind its gradients leave no trace', async () => {
+    const meddler = definePlugin({
+      id: 'meddler',
+      version: '1.0.0',
+      options: z.strictObject({}),
+      effects: { gradients: 'add' },
+      apply(ctx) {
+        let window: readonly Batch[] = [];
+        const meddle = () =>
+          tf.tidy(() => {
+            const params = Object.entries(ctx.parameters()).map(([path, x]) => [path, tf.neg(x)]);
+            window.forEach((batch) => ctx.objective(batch, { params: Object.fromEntries(params) }));
+          });
+        ctx.hooks.beforeStep.tap((step) => {
+          window = step.window;
+          meddle();
+        });
+        ctx.hooks.gradients.tap((gradients) => {
+          meddle();
+          return gradients;
+        });
+      },
+      stateless: true,
+    });
+    const meddled = await lossOf({ plugins: [carriedState({ carry: CARRIED }), meddler()] });
+    expect(meddled).toBe(await lossOf());
   });
 
   test('each epoch starts anew', async () => {
