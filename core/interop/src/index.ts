@@ -1,2 +1,19 @@
 export { toFloat32 } from './float32.js';
 export { decodeNpy, encodeNpy } from './npy/npy.js';
+export { pytorchLayers } from './pytorch/layers.js';
+export type { PyTorchLayersOptions } from './pytorch/layers.js';
+export { pytorchModules } from './pytorch/modules.js';
+export type {
+  PyTorchEmbedding,
+  PyTorchKind,
+  PyTorchLinear,
+  PyTorchModule,
+  PyTorchModules,
+  PyTorchModulesOptions,
+  PyTorchRecurrent,
+  StateDict,
+} from './pytorch/modules.js';
+export { pytorchWeights } from './pytorch/weights.js';
+export type { LayerWeights } from './pytorch/weights.js';
+export { ResetAfterGRU, ResetAfterGRUCell } from './reset-after-gru.js';
+export type { ResetAfterGRUArgs, ResetAfterGRUCellArgs } from './reset-after-gru.js';

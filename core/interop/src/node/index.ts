@@ -1,0 +1,2 @@
+export { readMatrices } from './matrices.js';
+export { readModelFolder, writeModelFolder } from './model-folder.js';
