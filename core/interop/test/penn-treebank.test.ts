@@ -53,9 +53,7 @@ test.skipIf(absent)(
       return Math.exp(-tf.mean(chosen).dataSync()[0]!);
     });
     disposeModel(model);
-    // 112.75 on the whole text with the state carried; these rows begin without one. Gates in any
-    // other order, or one transposition less, give thousands.
-    expect(perplexity).toBeGreaterThan(80);
-    expect(perplexity).toBeLessThan(200);
+    // What PyTorch 2.13 gives for these rows, with the same weights widened to float32.
+    expect(perplexity).toBeCloseTo(113.0973, 2);
   },
 );

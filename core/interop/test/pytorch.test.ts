@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/errors';
 import { pytorchLayers, pytorchModules, pytorchWeights } from '@espalier/interop';
 import type { PyTorchModule, StateDict } from '@espalier/interop';
-import { disposeModel } from '@espalier/model';
+import { buildModel, disposeModel, graphOf } from '@espalier/model';
 import { backendsUnderTest, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -56,6 +56,16 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     const names = ['embedding', 'rnn_l0', 'rnn_l1', 'decoder'];
     expect(model.layers.map((layer) => layer.name)).toEqual(names);
     disposeModel(model);
+    tf.dispose([input, logits]);
+  });
+
+  test.each(['lstm-model', 'gru-model'])('%s is the same when rebuilt from its graph', (name) => {
+    const { input, output } = goldenRun(name);
+    const model = tfl.sequential({ layers: layersOf(name) });
+    const rebuilt = buildModel(graphOf(model));
+    const logits = rebuilt.predict(input) as Tensor;
+    expect(largestGap(logits, output)).toBeLessThan(TOLERANCE);
+    [model, rebuilt].forEach(disposeModel);
     tf.dispose([input, logits]);
   });
 
