@@ -250,6 +250,33 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
       } satisfies Sketch;
     })(),
   },
+  transform: {
+    'the transformed run forgets what it did': {
+      effects: { structure: 'transform', loss: 'add' },
+      apply(ctx) {
+        let transformed = false;
+        ctx.hooks.transform.tap(() => {
+          transformed = true;
+          ctx.edit((graph) => graph);
+        });
+        ctx.hooks.loss.tap(({ ledger, outputs }) => {
+          if (transformed) ledger.add('t', tf.mean(outputs['logits']!));
+        });
+      },
+    },
+    'a transform leaves a tensor': {
+      effects: { structure: 'transform' },
+      apply: (ctx) => ctx.hooks.transform.tap(() => void tf.keep(tf.scalar(1))),
+    },
+    'each step after it keeps a tensor': {
+      effects: { structure: 'transform' },
+      apply(ctx) {
+        let transformed = false;
+        ctx.hooks.transform.tap(() => void (transformed = true));
+        ctx.hooks.afterStep.tap(() => void (transformed && tf.scalar(1)));
+      },
+    },
+  },
 };
 
 describe.each(Object.keys(CHECKS))('the check of %s', (check) => {

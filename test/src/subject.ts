@@ -1,6 +1,6 @@
 import { useBackend } from '@espalier/backend';
 import { createSession, crossEntropy, sgd } from '@espalier/core';
-import type { Plugin, Session, SessionConfig } from '@espalier/core';
+import type { Plugin, Session, SessionConfig, Source } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { ZodType } from 'zod';
@@ -56,20 +56,29 @@ export async function openSession(
 ): Promise<Session> {
   const { companions, model = tinyNoisyMlp, session } = subject;
   if (!tf.getBackend()) await useBackend({ prefer: backendsUnderTest() });
-  const probe = model();
-  const shape = inputShapeOf(probe);
-  const classes = probe.outputs.at(-1)!.shape.at(-1)!;
-  probe.dispose();
   return createSession({
     model,
     loss: crossEntropy(),
     optimizer: sgd({ learningRate: 0.05, momentum: 0.9 }),
-    train: tinySource({ shape, classes }),
-    validation: tinySource({ shape, classes, seed: 1 }),
+    train: trainSourceOf(subject),
+    validation: seededSource(subject, 1),
     accumulate: 2,
     seed: 7,
     ...session,
     ...more,
     plugins: [wrap(pluginOf(subject)), ...(companions?.() ?? [])],
   });
+}
+
+/** What the run of a subject trains on. */
+export function trainSourceOf(subject: Subject): Source {
+  return subject.session?.train ?? seededSource(subject, 0);
+}
+
+function seededSource({ model = tinyNoisyMlp }: Subject, seed: number): Source {
+  const probe = model();
+  const shape = inputShapeOf(probe);
+  const classes = probe.outputs.at(-1)!.shape.at(-1)!;
+  probe.dispose();
+  return tinySource({ shape, classes, seed });
 }

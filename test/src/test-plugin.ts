@@ -10,6 +10,7 @@ import { checkPairing } from './checks/pairing.js';
 import { checkRandom } from './checks/random.js';
 import { checkReplay } from './checks/replay.js';
 import { checkResume } from './checks/resume.js';
+import { checkTransform } from './checks/transform.js';
 import { backendsUnderTest, onBackend } from './backends.js';
 import type { AnyFactory, Case, Subject } from './subject.js';
 
@@ -27,6 +28,7 @@ export const CHECKS: Readonly<Record<string, (subject: Subject) => Promise<void>
   leaks: checkLeaks,
   attribution: checkAttribution,
   pairing: checkPairing,
+  transform: checkTransform,
 };
 
 /** How to test. */

@@ -10,7 +10,7 @@ export const uniformRanks: RankAllocator = {
 
 /**
  * The paper's rule: ranks in proportion to the mean count of a block's words, `r_p = r_min · m_p /
- * m_rarest`, with the largest `r_min` (in quarters) that fits.
+ * m_rarest`, with the largest `r_min` (in 32nds) that fits.
  *
  * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950, section 3.3.
  */
@@ -20,7 +20,7 @@ export const proportionalRanks: RankAllocator = {
     const rarest = Math.min(...blocks.map(({ meanCount }) => meanCount));
     const at = (least: number) =>
       blocks.map(({ meanCount }) => Math.round((least * meanCount) / rarest));
-    return largest(blocks, budget, at, 0.25);
+    return largest(blocks, budget, at, 1 / 32);
   },
 };
 

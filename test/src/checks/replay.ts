@@ -1,11 +1,10 @@
-import type { Session } from '@espalier/core';
-import { arraySource, definePlugin } from '@espalier/core';
+import type { Session, Source } from '@espalier/core';
+import { definePlugin, keyedStream } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import * as z from 'zod';
 import { firstDifference, liveTensors, trainedValues, valuesOf, withSession } from '../compare.js';
 import { demand } from '../fail.js';
-import { inputShapeOf, tinyData } from '../fixtures.js';
-import { openSession } from '../subject.js';
+import { openSession, trainSourceOf } from '../subject.js';
 import type { Subject } from '../subject.js';
 
 /**
@@ -13,7 +12,8 @@ import type { Subject } from '../subject.js';
  * and leaves no tensor; and nested evaluations before a step do not change training.
  */
 export async function checkReplay(subject: Subject): Promise<void> {
-  await withSession(openSession(subject), evaluateTwice);
+  const train = trainSourceOf(subject);
+  await withSession(openSession(subject), (session) => evaluateTwice(session, train));
   const plain = await withSession(openSession(subject), (session) => trainedValues(session, 1));
   const nested = await withSession(openNested(subject), (session) => trainedValues(session, 1));
   const differing = firstDifference(plain, nested);
@@ -24,13 +24,9 @@ export async function checkReplay(subject: Subject): Promise<void> {
   );
 }
 
-async function evaluateTwice(session: Session): Promise<void> {
-  const { inputs, outputs } = { inputs: session.model.inputs, outputs: session.model.outputs };
-  const shape = inputShapeOf(session.model);
-  const classes = outputs[0]!.shape.at(-1)!;
-  const source = arraySource({ ...tinyData({ shape, classes }), batchSize: 4, shuffle: false });
-  demand(inputs.length === 1, 'replay', 'the kit drives models with one input');
-  for await (const raw of source.iterate({ epoch: 0, skip: 0, stream: undefined as never })) {
+async function evaluateTwice(session: Session, train: Source): Promise<void> {
+  const stream = keyedStream(0, 'replay');
+  for await (const raw of train.iterate({ epoch: 0, skip: 0, stream })) {
     const batch = await session.batch(raw, 'replay');
     const [before, tensors] = [valuesOf(session.parameters()), liveTensors()];
     const [first, second] = [session.objective(batch), session.objective(batch)];

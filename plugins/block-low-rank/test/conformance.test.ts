@@ -1,0 +1,32 @@
+import { blockLowRank, rankRule, wordImportance } from '@espalier/plugin-block-low-rank';
+import { vocabPartition } from '@espalier/plugin-vocab-partition';
+import { testPlugin } from '@espalier/testkit';
+import { tinyLanguageModel, tinyText, zipf } from './models.js';
+
+const run = {
+  model: () => tinyLanguageModel({ words: 24, columns: 4 }),
+  session: { train: tinyText({ words: 24 }), validation: tinyText({ words: 24 }) },
+};
+const counts = [...zipf(24)];
+
+testPlugin(blockLowRank, [
+  { name: 'one block', ...run, options: { minimum: 50, ratio: 1.3 } },
+  {
+    name: 'blocks by counts',
+    ...run,
+    options: { minimum: 50, ratio: 1.3, layers: ['softmax'] },
+    companions: () => [vocabPartition({ counts, blocks: 2 }), wordImportance(), rankRule()],
+  },
+]);
+
+testPlugin(rankRule, [{ name: 'defaults' }, { name: 'paper', options: { rule: 'proportional' } }]);
+
+testPlugin(wordImportance, [
+  { name: 'counts', ...run },
+  {
+    name: 'Fisher and hidden states',
+    ...run,
+    options: { rows: 'fisher', metric: 'hidden-covariance', softmax: 'softmax' },
+    companions: () => [blockLowRank({ minimum: 50, ratio: 1.3 })],
+  },
+]);
