@@ -30,66 +30,61 @@ export function decodeRows(
   { bits, rows, columns, grouping }: CodeFormat,
   ids: ArrayLike<number>,
 ): void {
+  const { length, perRow } = grouping;
   const planes = planesOf(bits, rows * columns);
   const codes = new Uint8Array(columns);
-  const write = writerOf(values, bits, grouping);
   for (let i = 0; i < ids.length; i++) {
-    unpackInto(codes, words, planes, ids[i]! * columns, columns);
-    write(target, i * columns, codes, ids[i]!);
-  }
-}
-
-type WriteRow = (target: Float32Array, to: number, codes: Uint8Array, row: number) => void;
-
-function writerOf({ levels, scale, offset }: CodeValues, bits: Bits, grouping: Grouping): WriteRow {
-  const { length, perRow } = grouping;
-  if (!scale) {
-    return stretchWise(grouping, (target, to, codes, from, end, group) => {
-      const table = group * 2 ** bits;
-      for (let c = from; c < end; c++) target[to + c] = levels[table + codes[c]!]!;
-    });
-  }
-  if (length === 1 && perRow === 0) return columnWriter(levels, scale, offset);
-  return stretchWise(grouping, (target, to, codes, from, end, group) => {
-    const factor = scale[group]!;
-    if (offset) {
-      const shift = offset[group]!;
-      for (let c = from; c < end; c++) {
-        target[to + c] = Math.fround(levels[codes[c]!]! * factor) + shift;
-      }
-    } else {
-      for (let c = from; c < end; c++) target[to + c] = levels[codes[c]!]! * factor;
+    const row = ids[i]!;
+    unpackInto(codes, words, planes, row * columns, columns);
+    const to = i * columns;
+    if (values.scale && length === 1 && perRow === 0) {
+      writeByColumn(target, to, codes, values);
+      continue;
     }
-  });
-}
-
-function columnWriter(levels: Float32Array, scale: Float32Array, offset?: Float32Array): WriteRow {
-  if (!offset) {
-    return (target, to, codes) => {
-      for (let c = 0; c < codes.length; c++) target[to + c] = levels[codes[c]!]! * scale[c]!;
-    };
-  }
-  return (target, to, codes) => {
-    for (let c = 0; c < codes.length; c++) {
-      target[to + c] = Math.fround(levels[codes[c]!]! * scale[c]!) + offset[c]!;
+    for (let from = 0, group = row * perRow; from < columns; from += length, group++) {
+      const end = Math.min(from + length, columns);
+      if (values.scale) writeScaled(target, to, codes, from, end, values, group);
+      else writeEntries(target, to, codes, from, end, values.levels, group * 2 ** bits);
     }
-  };
+  }
 }
 
-type WriteStretch = (
+function writeScaled(
   target: Float32Array,
   to: number,
   codes: Uint8Array,
   from: number,
   end: number,
+  { levels, scale, offset }: CodeValues,
   group: number,
-) => void;
+): void {
+  const [factor, shift] = [scale![group]!, offset ? offset[group]! : 0];
+  for (let c = from; c < end; c++) {
+    target[to + c] = Math.fround(levels[codes[c]!]! * factor) + shift;
+  }
+}
 
-function stretchWise({ length, perRow }: Grouping, write: WriteStretch): WriteRow {
-  return (target, to, codes, row) => {
-    let group = row * perRow;
-    for (let from = 0; from < codes.length; from += length) {
-      write(target, to, codes, from, Math.min(from + length, codes.length), group++);
-    }
-  };
+function writeEntries(
+  target: Float32Array,
+  to: number,
+  codes: Uint8Array,
+  from: number,
+  end: number,
+  table: Float32Array,
+  begin: number,
+): void {
+  for (let c = from; c < end; c++) target[to + c] = table[begin + codes[c]!]!;
+}
+
+/** Every column a group of its own. */
+function writeByColumn(
+  target: Float32Array,
+  to: number,
+  codes: Uint8Array,
+  { levels, scale, offset }: CodeValues,
+): void {
+  for (let c = 0; c < codes.length; c++) {
+    const shift = offset ? offset[c]! : 0;
+    target[to + c] = Math.fround(levels[codes[c]!]! * scale![c]!) + shift;
+  }
 }

@@ -37,10 +37,15 @@ export const NF4_LEVELS = Float32Array.of(
   1,
 );
 
-/** To the nearest whole number, halves to the even one, as `tf.round` and NumPy's `rint`. */
+/** From here on float64 numbers are whole: adding it rounds. */
+const WHOLE = 1.5 * 2 ** 52;
+
+/**
+ * To the nearest whole number, halves to the even one, as `tf.round` and NumPy's `rint`, for numbers
+ * below 2^51; greater ones stay about as great.
+ */
 export function roundHalfEven(x: number): number {
-  const rounded = Math.round(x);
-  return Math.abs(x % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+  return x + WHOLE - WHOLE;
 }
 
 /** The code of the nearest level, for rising levels. */

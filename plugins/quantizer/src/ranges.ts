@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { levelRange } from './levels.js';
+import { levelRange, roundHalfEven } from './levels.js';
 import type { Scheme } from './levels.js';
 import { BITS } from './packing.js';
 import type { Bits } from './packing.js';
@@ -84,10 +84,11 @@ const CANDIDATES = 26;
  * every level of fewer ones beside new ones, so the error never grows with the bits; nor is it ever
  * above that of min-max.
  */
-function leastSquares(group: Group, bits: Bits, scheme: Scheme): Affine {
+function leastSquares(given: Group, bits: Bits, scheme: Scheme): Affine {
   const levels = levelRange(bits, scheme);
-  const [low, high] = extremes(group.values);
+  const [low, high] = extremes(given.values);
   const centre = scheme === 'symmetric' ? 0 : (low + high) / 2;
+  const group = outermostFirst(given);
   let best = spanning(low, high, bits, scheme);
   let least = squaredError(group, best, levels, Infinity);
   // Its own bits first: the others' candidates are then given up after a few numbers.
@@ -102,6 +103,20 @@ function leastSquares(group: Group, bits: Bits, scheme: Scheme): Affine {
   return best;
 }
 
+/** Groups of more numbers are not sorted. */
+const SORTED = 2 ** 16;
+
+/** The least and the greatest number, then the next ones: a range too narrow shows at once. */
+function outermostFirst({ values, weights }: Group): Group {
+  if (weights || values.length > SORTED) return { values, ...(weights && { weights }) };
+  const sorted = values.slice().sort();
+  const last = sorted.length - 1;
+  return { values: sorted.map((_, i) => sorted[i % 2 === 0 ? i / 2 : last - (i - 1) / 2]!) };
+}
+
+/** After so many numbers the sum is compared with the least one so far. */
+const STRIDE = 16;
+
 /** Weighted squared error of rounding to the levels; gives up beyond `limit`. */
 function squaredError(
   { values, weights }: Group,
@@ -111,11 +126,11 @@ function squaredError(
 ): number {
   const inverse = scale > 0 ? 1 / scale : 0;
   let sum = 0;
-  for (let begin = 0; begin < values.length && sum < limit; begin += 256) {
-    const end = Math.min(begin + 256, values.length);
+  for (let begin = 0; begin < values.length && sum < limit; begin += STRIDE) {
+    const end = Math.min(begin + STRIDE, values.length);
     for (let i = begin; i < end; i++) {
       const shifted = values[i]! - offset;
-      const level = Math.min(Math.max(Math.round(shifted * inverse), lowest), highest);
+      const level = Math.min(Math.max(roundHalfEven(shifted * inverse), lowest), highest);
       const error = shifted - level * scale;
       sum += weights ? weights[i]! * error * error : error * error;
     }

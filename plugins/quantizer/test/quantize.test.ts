@@ -137,6 +137,22 @@ describe('error', () => {
     );
   });
 
+  test('row weights lower the weighted error and nothing else changes', () => {
+    const matrix = gaussianMatrix(40, 6);
+    const rowWeights = Float64Array.from({ length: 40 }, (_, row) => (row < 4 ? 100 : 1));
+    const weighted = (quantized: Quantized) => {
+      const back = dequantize(quantized, [40, 6]).data;
+      const error = (x: number, i: number) => rowWeights[Math.floor(i / 6)]! * (x - back[i]!) ** 2;
+      return matrix.data.reduce((sum, x, i) => sum + error(x, i), 0);
+    };
+    const options = { bits: 3, granularity: 'column' } as const;
+    const [plain, important] = [options, { ...options, rowWeights }].map((each) =>
+      quantize(matrix, each),
+    );
+    expect(weighted(important!)).toBeLessThan(weighted(plain!));
+    expect(important!.config).toEqual(plain!.config);
+  });
+
   test.each<[string, number, QuantizeOptions]>([
     ['8 bits, one scale', 35, { bits: 8, granularity: 'tensor', range: 'min-max' }],
     ['8 bits, automatic', 35, {}],

@@ -1,17 +1,26 @@
-import { compressionAccount } from '@espalier/compression';
-import { buildModel, graphOf, viewOf } from '@espalier/core';
+import { compressionAccount, storageOf } from '@espalier/compression';
+import { buildModel, graphOf, memoryStore, scoped, viewOf } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import {
   dequantize,
+  quantize,
   QuantizedConv2D,
   QuantizedDense,
   QuantizedEmbedding,
 } from '@espalier/plugin-quantizer';
-import type { CodeConfig, QuantizerOptions } from '@espalier/plugin-quantizer';
-import { backendsUnderTest, liveTensors, onBackend, withSession } from '@espalier/testkit';
+import type { CodeConfig, QuantizeOptions, QuantizerOptions } from '@espalier/plugin-quantizer';
+import {
+  backendsUnderTest,
+  firstDifference,
+  liveTensors,
+  onBackend,
+  valuesOf,
+  withSession,
+} from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { gaussianMatrix } from './gaussian.js';
 import { imageModel, wordModel } from './models.js';
 import { open, WORDS } from './support.js';
 
@@ -51,13 +60,16 @@ function withDecoded(model: () => LayersModel, session: Session): LayersModel {
   const { topology, weights } = graphOf(plain);
   const coded = graphOf(session.model).weights;
   const matrices = decoded(session, model);
-  const twin = tf.tidy(() => {
-    const values = Object.entries(weights).map(([path, { shape }]) => [
-      path,
-      matrices.has(path) ? tf.tensor(matrices.get(path)!, shape) : coded[path]!,
-    ]);
-    return buildModel({ topology, weights: Object.fromEntries(values) as never });
-  });
+  const twin = scoped(
+    () => [],
+    () => {
+      const values = Object.entries(weights).map(([path, { shape }]) => [
+        path,
+        matrices.has(path) ? tf.tensor(matrices.get(path)!, shape) : coded[path]!,
+      ]);
+      return buildModel({ topology, weights: Object.fromEntries(values) as never });
+    },
+  );
   plain.dispose();
   return twin;
 }
@@ -155,4 +167,67 @@ describe('the model', () => {
         expect(relativeError).toBeLessThan(0.2);
       }
     }));
+
+  test.each<[string, QuantizerOptions]>([
+    ['codes', { bits: 4 }],
+    ['aware training', { bits: 4, aware: true }],
+  ])('resumes from a checkpoint after the transform: %s', async (_, options) => {
+    const store = memoryStore();
+    const undisturbed = await withSession(open(wordModel, options), async (session) => {
+      await session.fit({ epochs: 1 });
+      await session.transform();
+      await session.save(store);
+      await session.fit({ epochs: 3 });
+      return valuesOf(session.parameters());
+    });
+    await withSession(open(wordModel, options), async (session) => {
+      await session.load({ store });
+      await session.fit({ epochs: 3 });
+      expect(firstDifference(undisturbed, valuesOf(session.parameters()))).toBeUndefined();
+    });
+  });
+
+  test('a longer pattern overrides a shorter one, and options that it leaves out stay', () => {
+    const matrices = { 'hidden/*': { bits: 2 }, kernel: false, '*': { bits: 3 } } as const;
+    const options = { bits: 4, codebook: 'k-means', matrices } as const;
+    return withSession(open(wordModel, options), async (session) => {
+      await session.transform();
+      const account = compressionAccount(session.inspect().edits);
+      expect(account.map(({ layer, what }) => [layer, what])).toEqual([
+        ['words', 'embeddings: 3 bits, codebook per tensor'],
+        ['hidden', 'kernel: 2 bits, codebook per tensor'],
+      ]);
+    });
+  });
+});
+
+test('other backends decode by a composition of integer ops to the same bits', async () => {
+  await onBackend('cpu');
+  const { kernelFunc } = tf.getKernel('EspalierDecodeRows', 'tensorflow') as tf.KernelConfig;
+  const inMemory = tf.getKernel('EspalierDecodeRows', 'cpu') as tf.KernelConfig;
+  const matrix = gaussianMatrix(9, 11);
+  const every: QuantizeOptions[] = [
+    ...([8, 4, 3, 2] as const).map((bits) => ({ bits })),
+    { bits: 3, scheme: 'asymmetric', granularity: { group: 4 } },
+    { bits: 3, granularity: 'column' },
+    { bits: 3, codebook: { columns: 3 } },
+    { codebook: 'nf4', granularity: 'row' },
+  ];
+  for (const options of every) {
+    const { config, weights } = quantize(matrix, options);
+    const storage = storageOf('m', [9, 11], config);
+    const decodeBy = (kernel: tf.KernelFunc) =>
+      tf.tidy(() => {
+        tf.unregisterKernel('EspalierDecodeRows', 'cpu');
+        tf.registerKernel({ ...inMemory, kernelFunc: kernel });
+        const read = (name: string) => tf.tensor1d(weights[name.slice(2) as 'codes']!);
+        return storage.gather(read, tf.tensor1d([8, 0, 3, 3], 'int32')).dataSync();
+      });
+    try {
+      const composed = decodeBy(kernelFunc);
+      expect(composed).toEqual(decodeBy(inMemory.kernelFunc));
+    } finally {
+      decodeBy(inMemory.kernelFunc);
+    }
+  }
 });
