@@ -4,9 +4,12 @@ const CHUNK_ENTRIES = 2 ** 20;
 /** Milliseconds of work after which timers and the page get their turn. */
 const PATIENCE = 40;
 
-/** Rows per chunk if the caller does not say. */
+/**
+ * Rows per chunk if the caller does not say; never a multiple of 256, at which the columns of a
+ * transposed chunk evict each other from the cache.
+ */
 export function defaultChunkRows(columns: number): number {
-  return Math.max(256, Math.floor(CHUNK_ENTRIES / columns));
+  return 256 * Math.max(1, Math.round(CHUNK_ENTRIES / columns / 256)) + 8;
 }
 
 /**

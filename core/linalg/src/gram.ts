@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { chunks, defaultChunkRows } from './chunks.js';
 import { allFinite, notFinite, relativeWeights, selectedRows } from './matrix.js';
 import type { Matrix, WeightedSelection } from './matrix.js';
+import { uploadRows } from './project.js';
 
 export interface GramOptions extends WeightedSelection {
   /** Rows uploaded at a time; default those that fill 4 MB. */
@@ -57,21 +58,31 @@ function doubleSum({ data, columns }: Matrix, sum: Float64Array): Add {
 function singleSum(a: Matrix, sum: Float64Array): Add {
   const blocks = columnBlocks(a.columns);
   return async (rows, weights) => {
-    const roots = weights && Float32Array.from(weights.subarray(0, rows.length), Math.sqrt);
-    const products = tf.tidy(() => {
-      const pieces = blocks.map((block) =>
-        tf.tensor2d(gatherColumns(a, rows, block, roots), [rows.length, block.width]),
-      );
-      const turned = pieces.map((piece) => tf.transpose(piece));
-      return pieces.flatMap((right, j) =>
-        turned.slice(j).map((left, i) => ({ i: i + j, j, product: tf.matMul(left, right) })),
-      );
-    });
+    const products = tf.tidy(() => blockProducts(scaledRows(a, rows, weights), blocks));
     for (const { i, j, product } of products) {
       addBlock(sum, a.columns, blocks[i]!, blocks[j]!, await product.data<'float32'>());
       product.dispose();
     }
   };
+}
+
+/** [rows, columns], each row times the root of its weight. */
+function scaledRows(a: Matrix, rows: Int32Array, weights?: Float64Array): tf.Tensor2D {
+  const x = uploadRows(a, rows);
+  if (!weights) return x;
+  const roots = Float32Array.from(weights.subarray(0, rows.length), Math.sqrt);
+  return tf.mul(x, tf.tensor2d(roots, [rows.length, 1]));
+}
+
+/** Products of column blocks, those of the lower triangle. */
+function blockProducts(x: tf.Tensor2D, blocks: readonly ColumnBlock[]) {
+  const turned = tf.transpose(x);
+  // A block of columns is had sooner from the transposed matrix, where it lies in one piece.
+  const left = blocks.map(({ start, width }) => tf.slice(turned, [start, 0], [width, -1]));
+  const right = blocks.length > 1 ? left.map((block) => tf.transpose(block)) : [x];
+  return right.flatMap((columns, j) =>
+    left.slice(j).map((rows, at) => ({ i: j + at, j, product: tf.matMul(rows, columns) })),
+  );
 }
 
 interface ColumnBlock {
@@ -81,29 +92,12 @@ interface ColumnBlock {
 
 /** Enough blocks that little of the other triangle is computed, but wide enough for fast products. */
 function columnBlocks(columns: number): readonly ColumnBlock[] {
-  const count = Math.min(8, Math.max(1, Math.round(columns / 64)));
+  const count = Math.min(8, Math.max(1, Math.round(columns / 192)));
   const width = 8 * Math.ceil(columns / count / 8);
   return Array.from({ length: Math.ceil(columns / width) }, (_, i) => ({
     start: i * width,
     width: Math.min(width, columns - i * width),
   }));
-}
-
-/** [rows, width]: some columns of some rows, each row scaled. */
-function gatherColumns(
-  { data, columns }: Matrix,
-  rows: Int32Array,
-  { start, width }: ColumnBlock,
-  scales?: Float32Array,
-): Float32Array {
-  const result = new Float32Array(rows.length * width);
-  let to = 0;
-  for (let i = 0; i < rows.length; i++) {
-    const scale = scales ? scales[i]! : 1;
-    const from = rows[i]! * columns + start;
-    for (let j = from; j < from + width; j++) result[to++] = scale * data[j]!;
-  }
-  return result;
 }
 
 function addBlock(

@@ -41,7 +41,10 @@ export function selectedRows(a: Matrix, select?: Int32Array): Int32Array {
       fix: `Rows are numbered from 0 to ${a.rows - 1}.`,
     });
   }
-  return select ?? Int32Array.from({ length: a.rows }, (_, row) => row);
+  if (select) return select;
+  const all = new Int32Array(a.rows);
+  for (let row = 0; row < a.rows; row++) all[row] = row;
+  return all;
 }
 
 /**
@@ -69,7 +72,9 @@ export function relativeWeights(
     if (weight > largest) largest = weight;
   }
   if (largest === 0) throw weightsError('the weights of all selected rows are 0', 0);
-  return { relative: Float64Array.from(rows, (row) => weights[row]! / largest), largest };
+  const relative = new Float64Array(rows.length);
+  for (let i = 0; i < rows.length; i++) relative[i] = weights[rows[i]!]! / largest;
+  return { relative, largest };
 }
 
 function weightsError(problem: string, received: number): EspalierError {

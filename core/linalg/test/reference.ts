@@ -22,9 +22,11 @@ export function gramByDefinition(a: Matrix, rows: readonly number[], weights?: r
   const sum = new Float64Array(a.columns ** 2);
   for (const i of rows) {
     const values = row(a, i);
-    values.forEach((x, j) =>
-      values.forEach((y, k) => (sum[j * a.columns + k]! += (weights?.[i] ?? 1) * x * y)),
-    );
+    const weight = weights?.[i] ?? 1;
+    for (let j = 0; j < a.columns; j++) {
+      for (let k = 0; k < a.columns; k++)
+        sum[j * a.columns + k]! += weight * values[j]! * values[k]!;
+    }
   }
   return sum;
 }
@@ -45,9 +47,11 @@ export function errorByDefinition(
   } = {},
 ): number {
   const selected = rows ?? Array.from({ length: a.rows }, (_, i) => i);
+  const basis = Array.from({ length: v.rows }, (_, j) => row(v, j));
   return selected.reduce((sum, i, at) => {
+    const factors = row(u, at);
     const left = row(a, i).map(
-      (value, j) => value - row(u, at).reduce((dot, x, k) => dot + x * row(v, j)[k]!, 0),
+      (value, j) => value - factors.reduce((dot, x, k) => dot + x * basis[j]![k]!, 0),
     );
     const square = left.reduce(
       (all, x, j) =>
