@@ -100,33 +100,41 @@ function affordable(
   gainers: readonly Move[],
   payers: readonly Move[],
 ): Move[] {
-  const { block, numbers, least, budget } = placement;
-  const spare = least.map((words) => -words);
-  block.forEach((p) => (spare[p]! += 1));
-  const leaves = ({ word }: Move) => {
-    const from = block[word]!;
-    if (spare[from] === 0) return false;
-    spare[from]! -= 1;
-    return true;
-  };
-  const chosen = gainers.filter(leaves);
-  const growth = (moves: readonly Move[]) =>
-    moves.reduce((sum, move) => sum + growthOf(placement, move), 0);
-  let spent = numbersOf(block, numbers) + growth(chosen);
+  const { block, numbers, budget } = placement;
+  const growth = (move: Move) => growthOf(placement, move);
+  const leaves = departures(placement);
+  const gaining = gainers.filter(leaves);
+  let spent = gaining.reduce((sum, move) => sum + growth(move), numbersOf(block, numbers));
   const paying: Move[] = [];
   for (const move of payers) {
     if (spent <= budget) break;
     if (!leaves(move)) continue;
     paying.push(move);
-    spent += growthOf(placement, move);
+    spent += growth(move);
   }
-  for (let i = chosen.length - 1; i >= 0 && spent > budget; i--) {
-    const grows = growthOf(placement, chosen[i]!);
-    if (grows <= 0) continue;
-    chosen.splice(i, 1);
-    spent -= grows;
-  }
-  return [...chosen, ...paying];
+  const takeBack = (moves: Move[], whether: (grows: number) => boolean) => {
+    for (let i = moves.length - 1; i >= 0; i--) {
+      const grows = growth(moves[i]!);
+      if (!whether(grows)) continue;
+      moves.splice(i, 1);
+      spent -= grows;
+    }
+  };
+  takeBack(paying, (grows) => spent - grows <= budget);
+  takeBack(gaining, (grows) => grows > 0 && spent > budget);
+  return [...gaining, ...paying];
+}
+
+/** Says of one move after the other whether its block can spare the word. */
+function departures({ block, least }: Placement): (move: Move) => boolean {
+  const spare = least.map((words) => -words);
+  block.forEach((p) => (spare[p]! += 1));
+  return ({ word }) => {
+    const from = block[word]!;
+    if (spare[from] === 0) return false;
+    spare[from]! -= 1;
+    return true;
+  };
 }
 
 function errorAt({ errors }: Placement, word: number, p: number): number {

@@ -12,13 +12,14 @@ interface Line {
 type Form = (text: string) => { readonly word?: string; readonly count: number } | undefined;
 
 const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?`;
-const form =
-  (pattern: string): Form =>
-  (text) => {
-    const found = new RegExp(pattern).exec(text)?.groups;
+function form(pattern: string): Form {
+  const expression = new RegExp(pattern);
+  return (text) => {
+    const found = expression.exec(text)?.groups;
     if (!found) return undefined;
     return { ...(found['word'] !== undefined && { word: found['word'] }), count: +found['count']! };
   };
+}
 
 /** In order of preference. A tab parts words that hold blanks. */
 const FORMS: readonly Form[] = [
@@ -51,9 +52,13 @@ function linesOf(text: string): Line[] {
   });
 }
 
-/** The form that most lines have, the first of equals: one line that is wrong decides nothing. */
+/** Lines that decide on the form. */
+const SAMPLE = 1000;
+
+/** The form that most of the first lines have, the first of equals: one that is wrong decides nothing. */
 function formOf(lines: readonly Line[]): Form {
-  const fitting = FORMS.map((read) => lines.filter(({ text }) => read(text)).length);
+  const first = lines.slice(0, SAMPLE);
+  const fitting = FORMS.map((read) => first.filter(({ text }) => read(text)).length);
   return FORMS[fitting.indexOf(Math.max(...fitting))]!;
 }
 

@@ -101,13 +101,15 @@ function wordsIn(block: Int32Array, p: number): number[] {
 }
 
 /** Inside a block, words keep the order that they had: by falling count. */
-function partitionOf({ order }: VocabPartition, block: Int32Array): VocabPartition {
-  const count = Math.max(...block) + 1;
-  const parts = Array.from({ length: count }, (_, p) => order.filter((word) => block[word] === p));
-  return {
-    order: Int32Array.from(parts.flatMap((part) => [...part])),
-    sizes: parts.map(({ length }) => length),
-  };
+function partitionOf({ order, sizes }: VocabPartition, block: Int32Array): VocabPartition {
+  const parts = sizes.map((_, p) => order.filter((word) => block[word] === p));
+  const next = new Int32Array(order.length);
+  let begin = 0;
+  for (const part of parts) {
+    next.set(part, begin);
+    begin += part.length;
+  }
+  return { order: next, sizes: parts.map(({ length }) => length) };
 }
 
 function check({ partition, matrix, weights, ranks }: RefineRequest): void {
