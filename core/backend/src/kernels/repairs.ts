@@ -18,6 +18,7 @@ import { numericPadding, samePadding } from './padding.js';
 import { avgPoolGradient, maxPoolGradient } from './pool-gradients.js';
 import { prelu } from './prelu.js';
 import type { Repair } from './repair.js';
+import { slice, splitV } from './slice.js';
 import { tile } from './tile.js';
 import { transpose } from './transpose.js';
 import { unsortedSegmentSum } from './unsorted-segment-sum.js';
@@ -98,6 +99,20 @@ export const repairs: readonly Repair[] = [
     kind: 'wrong',
     why: 'TensorFlow 2.21 with oneDNN: wrong for a convolution from one channel to one. Adds a channel of zeros.',
     make: oneChannel,
+  },
+  {
+    name: tf.Slice,
+    backends: ['wasm'],
+    kind: 'slow',
+    why: 'Copies all of its input first, however small the slice. Copies the slice.',
+    make: slice,
+  },
+  {
+    name: tf.SplitV,
+    backends: ['wasm'],
+    kind: 'slow',
+    why: 'As above, once for each part.',
+    make: splitV,
   },
   {
     name: tf.BatchMatMul,

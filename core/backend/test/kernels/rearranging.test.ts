@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { installKernels } from '@espalier/backend';
 import { data, expectAsOnCpu } from './harness.js';
 
 const size = (min: number, max: number) => fc.integer({ min, max });
@@ -50,6 +51,45 @@ describe('transpose on wasm', () => {
     ],
   ])('gives what the cpu gives in strips: %j by %j', async (shape, perm) => {
     await expectAsOnCpu('wasm', tf.Transpose, { x: data(shape, 5) }, { perm });
+  });
+});
+
+describe('slice and split on wasm', () => {
+  const axes = fc.array(
+    fc.tuple(
+      size(1, 6),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+    ),
+    { minLength: 1, maxLength: 5 },
+  );
+
+  it('slices as the cpu does, whole axes and -1 included', async () => {
+    await fc.assert(
+      fc.asyncProperty(axes, fc.nat(), fc.boolean(), (each, seed, rest) => {
+        const begin = each.map(([n, at]) => Math.floor(at * (n - 1)));
+        const taken = each.map(([n, , share], i) => {
+          const left = n - begin[i]!;
+          return rest && share > 0.5 ? -1 : Math.ceil(share * left);
+        });
+        const shape = each.map(([n]) => n);
+        return expectAsOnCpu('wasm', tf.Slice, { x: data(shape, seed) }, { begin, size: taken });
+      }),
+      { numRuns: 80, seed: 7 },
+    );
+  });
+
+  it('splits into what it is concatenated from', async () => {
+    const uninstall = installKernels('wasm');
+    await tf.setBackend('wasm');
+    const parts = [2, 5, 1].map((n, i) => tf.tensor3d(data([3, n, 2], i).values, [3, n, 2]));
+    const found = tf.split(tf.concat(parts, 1), [2, 5, 1], 1);
+    for (const [i, part] of found.entries()) {
+      expect(part.shape).toEqual(parts[i]!.shape);
+      expect(await part.data()).toEqual(await parts[i]!.data());
+    }
+    expect(tf.split(parts[1]!, 5, 1).map(({ shape }) => shape)).toEqual(Array(5).fill([3, 1, 2]));
+    uninstall();
   });
 });
 
