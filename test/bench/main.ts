@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { benchBackend } from './backend.js';
+import { benchLinalg } from './linalg.js';
 import { round } from './measure.js';
 import type { Figure } from './measure.js';
 import { benchOverhead } from './overhead.js';
@@ -8,6 +9,7 @@ import { benchOverhead } from './overhead.js';
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   backend: benchBackend,
   overhead: benchOverhead,
+  linalg: benchLinalg,
 };
 
 const { positionals, values } = parseArgs({

@@ -39,7 +39,7 @@ export async function timeInTurn<K extends string>(
       samples.get(name)!.push((performance.now() - start) / repeat);
     }
   }
-  return Object.fromEntries(names.map((name) => [name, timing(samples.get(name)!)])) as Record<
+  return Object.fromEntries(names.map((name) => [name, timingOf(samples.get(name)!)])) as Record<
     K,
     Timing
   >;
@@ -77,7 +77,8 @@ export async function pairedDifferences<K extends string>(
 /** Rounds before the first that counts: V8 optimizes what has run often. */
 const WARM_UP = 200;
 
-function timing(samples: readonly number[]): Timing {
+/** Median and range of some samples, in milliseconds. */
+export function timingOf(samples: readonly number[]): Timing {
   const sorted = [...samples].sort((a, b) => a - b);
   return { median: sorted[sorted.length >> 1]!, min: sorted[0]!, max: sorted[sorted.length - 1]! };
 }
