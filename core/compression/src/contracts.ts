@@ -20,7 +20,7 @@ export const WORD_COUNTS = createToken<WordCounts>('word-counts');
 
 /** Words in blocks: a permutation cut into pieces. */
 export interface VocabPartition {
-  /** Word ids, block after block, the most frequent block first. */
+  /** Word ids, block after block. */
   readonly order: Int32Array;
   /** Words in each block; they sum to the number of words. */
   readonly sizes: readonly number[];
@@ -29,7 +29,7 @@ export interface VocabPartition {
 /** What a refinement starts from. */
 export interface RefineRequest {
   readonly partition: VocabPartition;
-  /** One row per word. */
+  /** One row per word; where errors are measured in a metric `M = S²`, of the matrix times `S`. */
   readonly matrix: Matrix;
   /** Weight of each row's error, `[words]`. */
   readonly weights: Float64Array;

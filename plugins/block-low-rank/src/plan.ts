@@ -6,6 +6,7 @@ import type {
   VocabPartitioner,
 } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
+import { project } from '@espalier/linalg';
 import { bytesOf, errorOf, settle } from './rank-rules.js';
 import { analyse, whiteningOf } from './spectrum.js';
 import type { AnalysedBlock, Whitening } from './spectrum.js';
@@ -150,8 +151,9 @@ async function refined(plan: Plan, request: PlanRequest): Promise<Plan | undefin
   const { matrix, importance, counts, partitioner, target } = request;
   if (!partitioner?.refine || !counts || plan.blocks.length < 2) return undefined;
   const { partition, ranks, whitening } = plan;
+  const measured = whitening ? await whitened(matrix, whitening) : matrix;
   const weights = importance.rows;
-  const next = await partitioner.refine({ partition, matrix, weights, ranks });
+  const next = await partitioner.refine({ partition, matrix: measured, weights, ranks });
   const blocks = await analyse(matrix, next, importance, { counts, whitening });
   const permuted = next.order.some((row, i) => row !== i);
   const bytes = bytesOf(blocks, ranks) + indexBytes(permuted, matrix);
@@ -159,6 +161,12 @@ async function refined(plan: Plan, request: PlanRequest): Promise<Plan | undefin
     'bytes' in target ? target.bytes : bytesOf(plan.blocks, ranks) + indexBytes(true, matrix);
   if (bytes > most || errorOf(blocks, ranks) >= errorOf(plan.blocks, ranks)) return undefined;
   return { partition: next, permuted, blocks, ranks, whitening, moved: moves(partition, next) };
+}
+
+/** Rows whose plain distances are those of the matrix's rows in the metric. */
+function whitened(matrix: Matrix, { root }: Whitening): Promise<Matrix> {
+  const { columns } = matrix;
+  return project(matrix, { data: Float32Array.from(root), rows: columns, columns });
 }
 
 function moves(before: VocabPartition, after: VocabPartition): number {
