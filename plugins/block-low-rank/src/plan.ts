@@ -84,16 +84,20 @@ async function planFor(
 function ranksFor(blocks: readonly AnalysedBlock[], request: PlanRequest, index: number) {
   const { target } = request;
   if ('ranks' in target) return explicitRanks(blocks, target.ranks);
-  const least =
-    bytesOf(
-      blocks,
-      blocks.map((block) => settle(block, 1)),
-    ) + index;
+  const least = smallest(blocks) + index;
   if ('bytes' in target) {
     if (target.bytes < least) throw budgetTooSmall(target.bytes, least, blocks.length);
     return request.allocator.allocate(blocks, target.bytes - index);
   }
   return withinError(blocks, request, target.error, least - index);
+}
+
+/** Bytes with rank 1 everywhere. */
+function smallest(blocks: readonly AnalysedBlock[]): number {
+  return bytesOf(
+    blocks,
+    blocks.map((block) => settle(block, 1)),
+  );
 }
 
 /** The smallest budget that keeps the error, to one part in a thousand of the dense size. */
@@ -146,21 +150,26 @@ function explicitRanks(blocks: readonly AnalysedBlock[], ranks: number | readonl
   });
 }
 
-/** The partitioner's better partition for these ranks, if it is one and still fits. */
+/**
+ * The partitioner's better partition of a plan, if it is one. Words that moved need an index, so the
+ * plan is made again without the bytes of one first.
+ */
 async function refined(plan: Plan, request: PlanRequest): Promise<Plan | undefined> {
   const { matrix, importance, counts, partitioner, target } = request;
   if (!partitioner?.refine || !counts || plan.blocks.length < 2) return undefined;
-  const { partition, ranks, whitening } = plan;
+  const { partition, whitening } = plan;
+  const index = indexBytes(true, matrix);
+  if ('bytes' in target && target.bytes < smallest(plan.blocks) + index) return undefined;
+  const ranks = ranksFor(plan.blocks, request, index);
   const measured = whitening ? await whitened(matrix, whitening) : matrix;
   const weights = importance.rows;
   const next = await partitioner.refine({ partition, matrix: measured, weights, ranks });
   const blocks = await analyse(matrix, next, importance, { counts, whitening });
+  if (bytesOf(blocks, ranks) > bytesOf(plan.blocks, ranks)) return undefined;
   const permuted = next.order.some((row, i) => row !== i);
-  const bytes = bytesOf(blocks, ranks) + indexBytes(permuted, matrix);
-  const most =
-    'bytes' in target ? target.bytes : bytesOf(plan.blocks, ranks) + indexBytes(true, matrix);
-  if (bytes > most || errorOf(blocks, ranks) >= errorOf(plan.blocks, ranks)) return undefined;
-  return { partition: next, permuted, blocks, ranks, whitening, moved: moves(partition, next) };
+  const moved = moves(partition, next);
+  const found: Plan = { partition: next, permuted, blocks, ranks, whitening, moved };
+  return errorOf(blocks, ranks) < errorOf(plan.blocks, plan.ranks) ? found : undefined;
 }
 
 /** Rows whose plain distances are those of the matrix's rows in the metric. */
