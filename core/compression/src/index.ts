@@ -1,4 +1,17 @@
+import './register.js';
+
 export * from './account.js';
 export * from './contracts.js';
+export { matrixPlaces, storagesOf } from './matrix-places.js';
+export type { MatrixPlace } from './matrix-places.js';
+export { parseBytes } from './parse-bytes.js';
 export * from './storage.js';
+export { hostBytes, storeMatrices } from './store-matrices.js';
+export type { HostWeight, NewlyStored } from './store-matrices.js';
+export { StoredConv2D, StoredDense, StoredEmbedding } from './stored-layers.js';
+export type {
+  StoredConv2DConfig,
+  StoredDenseConfig,
+  StoredEmbeddingConfig,
+} from './stored-layers.js';
 export { addStoredWeight, StoredMatrix } from './stored-matrix.js';

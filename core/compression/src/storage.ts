@@ -2,6 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { EspalierError, suggest } from '@espalier/errors';
 
+/** The shape of a matrix. */
+export type MatrixShape = readonly [rows: number, columns: number];
+
 /** How a matrix is kept, as plain JSON; `kind` names who can read it. */
 export interface StorageConfig {
   readonly kind: string;
@@ -36,7 +39,7 @@ export interface MatrixStorage {
 /** Makes the storage of matrix `name` from its configuration. */
 export type StorageFactory = (
   name: string,
-  shape: readonly [rows: number, columns: number],
+  shape: MatrixShape,
   config: StorageConfig,
 ) => MatrixStorage;
 
@@ -60,7 +63,7 @@ export function registerStorage(kind: string, factory: StorageFactory): void {
  */
 export function storageOf(
   name: string,
-  shape: readonly [rows: number, columns: number],
+  shape: MatrixShape,
   config: StorageConfig = FLOAT32,
 ): MatrixStorage {
   const factory = factories.get(config?.kind);
@@ -72,7 +75,7 @@ export function storageOf(
   });
 }
 
-function float32(name: string, shape: readonly [number, number]): MatrixStorage {
+function float32(name: string, shape: MatrixShape): MatrixStorage {
   const [rows, columns] = shape;
   return {
     config: FLOAT32,

@@ -1,7 +1,7 @@
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { storageOf } from './storage.js';
-import type { MatrixStorage, StorageConfig } from './storage.js';
+import type { MatrixShape, MatrixStorage, StorageConfig } from './storage.js';
 
 type Layer = tfl.layers.Layer;
 type LayerVariable = Layer['weights'][number];
@@ -29,7 +29,7 @@ export class StoredMatrix {
   constructor(
     layer: Layer,
     name: string,
-    readonly shape: readonly [rows: number, columns: number],
+    readonly shape: MatrixShape,
     config?: StorageConfig,
   ) {
     this.#storage = storageOf(name, shape, config);

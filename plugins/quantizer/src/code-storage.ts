@@ -1,9 +1,13 @@
-import type { MatrixStorage, StorageConfig, StoredWeight } from '@espalier/compression';
+import type {
+  MatrixShape,
+  MatrixStorage,
+  StorageConfig,
+  StoredWeight,
+} from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import { decode } from './decode-kernel.js';
 import type { CodeTensors } from './decode-kernel.js';
-import type { MatrixShape } from './granularity.js';
 import { codeLayoutOf } from './storage-config.js';
 
 /**

@@ -1,10 +1,9 @@
 import { parseOptions } from '@espalier/core';
-import type { MatrixStorage, StorageConfig } from '@espalier/compression';
+import type { MatrixShape, MatrixStorage, StorageConfig } from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { fakeQuantize, SMALLEST_STEP } from './fake-quantize.js';
 import { groupingOf } from './granularity.js';
-import type { MatrixShape } from './granularity.js';
 import { levelRange } from './levels.js';
 import { fakeConfig } from './storage-config.js';
 

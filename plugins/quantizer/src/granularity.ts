@@ -1,4 +1,4 @@
-import type { Matrix } from '@espalier/compression';
+import type { Matrix, MatrixShape } from '@espalier/compression';
 import { z } from 'zod';
 import type { Bits } from './packing.js';
 
@@ -20,9 +20,6 @@ export interface Grouping {
   readonly perRow: number;
   readonly count: number;
 }
-
-/** The shape of a matrix. */
-export type MatrixShape = readonly [rows: number, columns: number];
 
 /** Rows and columns of a matrix. */
 export function shapeOf({ rows, columns }: Matrix): MatrixShape {

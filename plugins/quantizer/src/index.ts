@@ -2,7 +2,7 @@ import './register.js';
 
 export { fakeQuantize } from './fake-quantize.js';
 export { automaticGranularity } from './granularity.js';
-export type { Granularity, MatrixShape } from './granularity.js';
+export type { Granularity } from './granularity.js';
 export { kMeans } from './k-means.js';
 export { NF4_LEVELS } from './levels.js';
 export type { Scheme } from './levels.js';
@@ -11,7 +11,6 @@ export { pack, packedLength, unpack } from './packing.js';
 export type { Bits } from './packing.js';
 export { dequantize, quantize, quantizeWithSteps } from './quantize.js';
 export type { Quantized, QuantizeOptions } from './quantize.js';
-export { QuantizedConv2D, QuantizedDense, QuantizedEmbedding } from './quantized-layers.js';
 export { quantizer } from './quantizer.js';
 export type { Range } from './ranges.js';
 export type { CodeConfig, FakeConfig } from './storage-config.js';

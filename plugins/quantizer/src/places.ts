@@ -1,35 +1,15 @@
 import { EspalierError, suggest } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
-import type { StorageConfig } from '@espalier/compression';
-import type { MatrixShape } from './granularity.js';
+import { FLOAT32, matrixPlaces, storagesOf } from '@espalier/compression';
+import type { MatrixPlace } from '@espalier/compression';
 import { fits } from './options.js';
 import type { ParsedOptions } from './options.js';
 import { CODE_KINDS, FAKE_KIND } from './storage-config.js';
 
-/** What becomes of a plain layer. */
-interface Plain {
-  readonly matrix: string;
-  readonly className: string;
-  readonly prefer: 'row' | 'column';
-}
-
-const PLAIN: Readonly<Record<string, Plain>> = {
-  Dense: { matrix: 'kernel', className: 'QuantizedDense', prefer: 'column' },
-  Conv2D: { matrix: 'kernel', className: 'QuantizedConv2D', prefer: 'column' },
-  Embedding: { matrix: 'embeddings', className: 'QuantizedEmbedding', prefer: 'row' },
-};
-
 /** A matrix of a layer that can be put into codes. */
-export interface Place {
-  readonly layer: string;
-  readonly matrix: string;
-  readonly shape: MatrixShape;
-  /** How it is stored now. */
-  readonly storage: StorageConfig;
+export interface Place extends MatrixPlace {
   /** Which granularity comes first. */
   readonly prefer: 'row' | 'column';
-  /** The class that the layer will be of. */
-  readonly className: string;
 }
 
 /**
@@ -66,41 +46,11 @@ function sizeOf(places: readonly Place[]): number {
   return places.reduce((sum, { shape: [rows, columns] }) => sum + rows * columns, 0);
 }
 
-/** The float matrices of a layer: the one of a plain layer, or all of a layer with storages. */
-function placesIn(graph: ModelGraph, { name: layer, className, config }: LayerEntry): Place[] {
-  const plain = PLAIN[className];
-  if (plain) {
-    const { shape } = graph.weights[`${layer}/${plain.matrix}`]!;
-    const columns = shape.at(-1)!;
-    const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
-    return [{ ...plain, layer, shape: [rows, columns], storage: { kind: 'float32' } }];
-  }
-  const storage = storagesOf({ config });
-  if (!storage) return [];
-  return Object.entries(graph.weights)
-    .filter(([path, { shape }]) => isWeightOf(layer, path) && shape.length === 2)
-    .map(([path, { shape }]) => ({ matrix: path.slice(layer.length + 1), shape }))
-    .filter(({ matrix }) => ['float32', FAKE_KIND].includes(storage[matrix]?.kind ?? 'float32'))
-    .map(({ matrix, shape }) => ({
-      layer,
-      matrix,
-      shape: shape as [number, number],
-      storage: storage[matrix] ?? { kind: 'float32' },
-      prefer: 'row',
-      className,
-    }));
-}
-
-/** A layer's storages by matrix, where it has any. */
-export function storagesOf({
-  config,
-}: Pick<LayerEntry, 'config'>): Readonly<Record<string, StorageConfig>> | undefined {
-  return config['storage'] as Readonly<Record<string, StorageConfig>> | undefined;
-}
-
-/** Whether a path is of a weight of this layer itself. */
-export function isWeightOf(layer: string, path: string): boolean {
-  return path.startsWith(`${layer}/`) && !path.slice(layer.length + 1).includes('/');
+/** The float matrices of a layer; of a kernel the columns, the outputs, come first. */
+function placesIn(graph: ModelGraph, entry: LayerEntry): Place[] {
+  return matrixPlaces(graph, entry)
+    .filter(({ storage }) => [FLOAT32.kind, FAKE_KIND].includes(storage.kind))
+    .map((place) => ({ ...place, prefer: place.matrix === 'kernel' ? 'column' : 'row' }));
 }
 
 function isCoded(entry: LayerEntry): boolean {

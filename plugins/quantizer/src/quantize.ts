@@ -1,11 +1,11 @@
 import { EspalierError } from '@espalier/core';
-import type { Matrix, StorageConfig } from '@espalier/compression';
+import type { Matrix, MatrixShape, StorageConfig } from '@espalier/compression';
 import { decodeRows } from './decode.js';
 import { uniformCodes, withCodebook, withNormalFloat, withUniform } from './encode.js';
 import type { Coded } from './encode.js';
 import { SMALLEST_STEP } from './fake-quantize.js';
 import { groupingOf, shapeOf } from './granularity.js';
-import type { Granularity, MatrixShape } from './granularity.js';
+import type { Granularity } from './granularity.js';
 import type { Scheme } from './levels.js';
 import { pack } from './packing.js';
 import type { Bits } from './packing.js';

@@ -1,17 +1,15 @@
 import { definePlugin } from '@espalier/core';
 import type { ModelGraph } from '@espalier/core';
-import type { CompressionDetail } from '@espalier/compression';
-import * as tf from '@tensorflow/tfjs-core';
+import { storeMatrices } from '@espalier/compression';
+import type { NewlyStored } from '@espalier/compression';
 import { quantizerOptions } from './options.js';
 import type { ParsedOptions } from './options.js';
 import { chosenPlaces, nothing } from './places.js';
-import { accountOf, putInPlace, tensorsOf } from './put-in-place.js';
-import type { Stored } from './put-in-place.js';
 import { storeMatrix } from './store-matrix.js';
 
 /**
  * Keeps matrices in codes of 8, 4, 3 or 2 bits: of Dense, Conv2D and Embedding layers, which become
- * `QuantizedDense`, …, and of layers with storages, such as low-rank ones. `session.transform()` does
+ * `StoredDense`, …, and of layers with storages, such as low-rank ones. `session.transform()` does
  * it; the codes are frozen, all else trains on. A matrix that would not get smaller stays as it is.
  * With `aware`, the first transform only makes layers compute as with codes, training goes on, and a
  * second transform makes the codes.
@@ -33,21 +31,14 @@ export const quantizer = definePlugin({
   apply(ctx, options) {
     ctx.hooks.transform.tap(async () => {
       const { graph } = ctx.model;
-      const stored = await store(graph, options);
-      const tensors = tensorsOf(stored);
-      try {
-        const detail: CompressionDetail = { compression: accountOf(graph, stored) };
-        ctx.edit((before) => putInPlace(before, stored, tensors), detail);
-      } finally {
-        tf.dispose(tensors);
-      }
+      storeMatrices(ctx, graph, await store(graph, options));
     });
   },
 });
 
 /** Every chosen matrix in its new storage, those left out that would not get smaller. */
-async function store(graph: ModelGraph, options: ParsedOptions): Promise<readonly Stored[]> {
-  const stored: Stored[] = [];
+async function store(graph: ModelGraph, options: ParsedOptions): Promise<readonly NewlyStored[]> {
+  const stored: NewlyStored[] = [];
   for (const place of chosenPlaces(graph, options)) {
     const read = async (weight: string) =>
       (await graph.weights[`${place.layer}/${weight}`]!.data()) as Float32Array;

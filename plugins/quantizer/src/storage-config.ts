@@ -1,9 +1,8 @@
 import { parseOptions } from '@espalier/core';
-import type { StorageConfig } from '@espalier/compression';
+import type { MatrixShape, StorageConfig } from '@espalier/compression';
 import { z } from 'zod';
 import type { CodeFormat } from './decode.js';
 import { granularity, groupingOf } from './granularity.js';
-import type { MatrixShape } from './granularity.js';
 import { NF4_LEVELS, uniformLevels } from './levels.js';
 import { BITS, packedLength } from './packing.js';
 

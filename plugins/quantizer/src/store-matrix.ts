@@ -1,10 +1,9 @@
 import { EspalierError } from '@espalier/core';
-import type { Matrix } from '@espalier/compression';
+import { hostBytes } from '@espalier/compression';
+import type { HostWeight, Matrix, NewlyStored } from '@espalier/compression';
 import { optionsOf } from './options.js';
 import type { ParsedOptions } from './options.js';
 import type { Place } from './places.js';
-import { hostBytes } from './put-in-place.js';
-import type { HostWeight, Stored } from './put-in-place.js';
 import { quantize, quantizeWithSteps } from './quantize.js';
 import type { Quantized } from './quantize.js';
 import { FAKE_KIND } from './storage-config.js';
@@ -23,7 +22,7 @@ export async function storeMatrix(
   place: Place,
   read: ReadNumbers,
   options: ParsedOptions,
-): Promise<Stored | undefined> {
+): Promise<NewlyStored | undefined> {
   const { layer, matrix: name, shape, prefer, storage } = place;
   const chosen = optionsOf(options, layer, name);
   if (!chosen) return undefined;
@@ -41,7 +40,7 @@ export async function storeMatrix(
   return { place, ...stored, ...costOf(matrix, quantized) };
 }
 
-type Storage = Pick<Stored, 'config' | 'weights' | 'what'>;
+type Storage = Pick<NewlyStored, 'config' | 'weights' | 'what'>;
 
 function inCodes(name: string, { config, weights }: Quantized): Storage {
   const parts = Object.entries(weights).map(([part, data]): [string, HostWeight] => [
@@ -72,7 +71,7 @@ function inTraining(
   };
 }
 
-function costOf({ data }: Matrix, { error }: Quantized): Pick<Stored, 'error' | 'norm'> {
+function costOf({ data }: Matrix, { error }: Quantized): Pick<NewlyStored, 'error' | 'norm'> {
   let norm = 0;
   for (const value of data) norm += value ** 2;
   return { error: error ** 2 * norm, norm };

@@ -1,13 +1,13 @@
-import { compressionAccount, storageOf } from '@espalier/compression';
+import {
+  compressionAccount,
+  storageOf,
+  StoredConv2D,
+  StoredDense,
+  StoredEmbedding,
+} from '@espalier/compression';
 import { buildModel, graphOf, memoryStore, scoped, viewOf } from '@espalier/core';
 import type { Session } from '@espalier/core';
-import {
-  dequantize,
-  quantize,
-  QuantizedConv2D,
-  QuantizedDense,
-  QuantizedEmbedding,
-} from '@espalier/plugin-quantizer';
+import { dequantize, quantize } from '@espalier/plugin-quantizer';
 import type { CodeConfig, QuantizeOptions, QuantizerOptions } from '@espalier/plugin-quantizer';
 import {
   backendsUnderTest,
@@ -132,8 +132,8 @@ describe('the model', () => {
       await session.transform();
       const { layers } = session.model;
       expect(layers.slice(1).map(({ name, outputShape }) => [name, outputShape])).toEqual(before);
-      expect(layers[1]).toBeInstanceOf(QuantizedConv2D);
-      expect(layers.at(-1)).toBeInstanceOf(QuantizedDense);
+      expect(layers[1]).toBeInstanceOf(StoredConv2D);
+      expect(layers.at(-1)).toBeInstanceOf(StoredDense);
       const counted = viewOf(session.model).layers.map(({ macs }) => macs);
       expect(counted).toEqual(viewOf(plain).layers.map(({ macs }) => macs));
       plain.dispose();
@@ -144,7 +144,7 @@ describe('the model', () => {
       await session.transform();
       const { topology, weights } = graphOf(session.export());
       const twin = buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
-      expect(twin.layers[1]).toBeInstanceOf(QuantizedEmbedding);
+      expect(twin.layers[1]).toBeInstanceOf(StoredEmbedding);
       const x = inputsOf(wordModel);
       const { logits } = await session.predict(x as never);
       expect((twin.predict(x) as tf.Tensor).dataSync()).toEqual(logits!.dataSync());

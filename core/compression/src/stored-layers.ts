@@ -1,9 +1,8 @@
-import { StoredMatrix } from '@espalier/compression';
-import type { StorageConfig } from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import type { MatrixShape } from './granularity.js';
+import type { MatrixShape, StorageConfig } from './storage.js';
+import { StoredMatrix } from './stored-matrix.js';
 
 type Layer = tfl.layers.Layer;
 type Shape = (number | null)[];
@@ -27,7 +26,7 @@ interface Biased {
  * A layer that keeps one matrix in whatever storage its configuration names and is in all else the
  * plain layer: same configuration, shapes, masks, bias, activation.
  */
-abstract class QuantizedLayer<P extends Layer> extends tfl.layers.Layer {
+abstract class StoredLayer<P extends Layer> extends tfl.layers.Layer {
   readonly #storage: Readonly<Record<string, StorageConfig>>;
   #matrix: StoredMatrix | undefined;
 
@@ -72,7 +71,7 @@ abstract class QuantizedLayer<P extends Layer> extends tfl.layers.Layer {
 }
 
 /** Adds what dense and convolutional layers have beside the kernel. */
-abstract class QuantizedKernel<P extends Layer> extends QuantizedLayer<P> {
+abstract class StoredKernel<P extends Layer> extends StoredLayer<P> {
   #bias: Variable | undefined;
 
   override build(inputShape: Shape | Shape[]): void {
@@ -105,18 +104,18 @@ type DenseConfig = Parameters<typeof tfl.layers.dense>[0];
 type EmbeddingConfig = Parameters<typeof tfl.layers.embedding>[0];
 type Conv2DConfig = Parameters<typeof tfl.layers.conv2d>[0];
 
-/** Configuration of {@link QuantizedDense}: that of a dense layer, and the storage of `kernel`. */
-export type QuantizedDenseConfig = DenseConfig & StoredConfig;
-/** Configuration of {@link QuantizedEmbedding}; the matrix is `embeddings`. */
-export type QuantizedEmbeddingConfig = EmbeddingConfig & StoredConfig;
-/** Configuration of {@link QuantizedConv2D}; the matrix is `kernel`. */
-export type QuantizedConv2DConfig = Conv2DConfig & StoredConfig;
+/** Configuration of {@link StoredDense}: that of a dense layer, and the storage of `kernel`. */
+export type StoredDenseConfig = DenseConfig & StoredConfig;
+/** Configuration of {@link StoredEmbedding}; the matrix is `embeddings`. */
+export type StoredEmbeddingConfig = EmbeddingConfig & StoredConfig;
+/** Configuration of {@link StoredConv2D}; the matrix is `kernel`. */
+export type StoredConv2DConfig = Conv2DConfig & StoredConfig;
 
-/** `tf.layers.dense` over a kernel `[inputs, units]` in codes, decoded in every call. */
-export class QuantizedDense extends QuantizedKernel<Layer> {
-  static readonly className = 'QuantizedDense';
+/** `tf.layers.dense` over a kernel `[inputs, units]` in any storage, decoded in every call. */
+export class StoredDense extends StoredKernel<Layer> {
+  static readonly className = 'StoredDense';
 
-  constructor(private readonly config: QuantizedDenseConfig) {
+  constructor(private readonly config: StoredDenseConfig) {
     super(config, tfl.layers.dense(config), 'kernel');
   }
 
@@ -134,11 +133,11 @@ export class QuantizedDense extends QuantizedKernel<Layer> {
   }
 }
 
-/** `tf.layers.embedding` over rows `[words, outputDim]` in codes; decodes the rows looked up. */
-export class QuantizedEmbedding extends QuantizedLayer<Layer> {
-  static readonly className = 'QuantizedEmbedding';
+/** `tf.layers.embedding` over rows `[words, outputDim]` in any storage; decodes the rows looked up. */
+export class StoredEmbedding extends StoredLayer<Layer> {
+  static readonly className = 'StoredEmbedding';
 
-  constructor(private readonly config: QuantizedEmbeddingConfig) {
+  constructor(private readonly config: StoredEmbeddingConfig) {
     super(config, tfl.layers.embedding(config), 'embeddings');
   }
 
@@ -156,14 +155,14 @@ export class QuantizedEmbedding extends QuantizedLayer<Layer> {
 }
 
 /**
- * `tf.layers.conv2d` over a kernel in codes: the matrix `[height · width · channels, filters]`,
+ * `tf.layers.conv2d` over a kernel in any storage: the matrix `[height · width · channels, filters]`,
  * decoded in every call.
  */
-export class QuantizedConv2D extends QuantizedKernel<Layer> {
-  static readonly className = 'QuantizedConv2D';
+export class StoredConv2D extends StoredKernel<Layer> {
+  static readonly className = 'StoredConv2D';
   #filter: [number, number, number, number] | undefined;
 
-  constructor(private readonly config: QuantizedConv2DConfig) {
+  constructor(private readonly config: StoredConv2DConfig) {
     super(config, tfl.layers.conv2d(config), 'kernel');
   }
 

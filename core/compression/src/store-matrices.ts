@@ -1,9 +1,10 @@
-import type { LayerEntry, ModelGraph, NamedTensors } from '@espalier/core';
-import { storageOf } from '@espalier/compression';
-import type { CompressionEntry, StorageConfig } from '@espalier/compression';
+import type { LayerEntry, ModelGraph, NamedTensors, StructureAccess } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { isWeightOf, storagesOf } from './places.js';
-import type { Place } from './places.js';
+import type { CompressionDetail, CompressionEntry } from './account.js';
+import { isWeightOf, storagesOf } from './matrix-places.js';
+import type { MatrixPlace } from './matrix-places.js';
+import { storageOf } from './storage.js';
+import type { StorageConfig } from './storage.js';
 
 /** Numbers of a weight on the host. */
 export interface HostWeight {
@@ -12,10 +13,10 @@ export interface HostWeight {
 }
 
 /** A matrix as it will be stored, and what that costs. */
-export interface Stored {
-  readonly place: Place;
+export interface NewlyStored {
+  readonly place: MatrixPlace;
   readonly config: StorageConfig;
-  /** By weight name. */
+  /** The weights of that storage by name. */
   readonly weights: Readonly<Record<string, HostWeight>>;
   /** In words, for the account. */
   readonly what: string;
@@ -24,24 +25,28 @@ export interface Stored {
   readonly norm: number;
 }
 
-/** The weights as tensors by path, for a graph; the caller disposes them. */
-export function tensorsOf(stored: readonly Stored[]): NamedTensors {
-  const entries = stored.flatMap(({ place, weights }) =>
-    Object.entries(weights).map(([name, { data, shape }]) => [
-      `${place.layer}/${name}`,
-      tf.tensor(data, [...shape]),
-    ]),
-  );
-  return Object.fromEntries(entries);
+/**
+ * Edits the model so that these matrices are in their new storages: plain layers become
+ * `StoredDense`, …, and the account of bytes gains a line for each layer. To be called inside a
+ * `transform` tap.
+ */
+export function storeMatrices(
+  { edit }: Pick<StructureAccess, 'edit'>,
+  before: ModelGraph,
+  stored: readonly NewlyStored[],
+): void {
+  const detail: CompressionDetail = { compression: accountOf(before, stored) };
+  tf.tidy(() => edit((graph) => withMatrices(graph, stored), detail));
 }
 
-/** The graph with these matrices in their storages. */
-export function putInPlace(
-  graph: ModelGraph,
-  stored: readonly Stored[],
-  tensors: NamedTensors,
-): ModelGraph {
+/** Bytes of weights on the host. */
+export function hostBytes(weights: NewlyStored['weights']): number {
+  return Object.values(weights).reduce((sum, { data }) => sum + data.byteLength, 0);
+}
+
+function withMatrices(graph: ModelGraph, stored: readonly NewlyStored[]): ModelGraph {
   const { topology, weights } = graph;
+  const tensors = tensorsOf(stored);
   const gone = new Set(stored.flatMap(({ place }) => pathsOf(place)));
   const layers = topology.config.layers.map((entry) => {
     const own = stored.filter(({ place }) => place.layer === entry.name);
@@ -58,12 +63,22 @@ export function putInPlace(
   };
 }
 
+function tensorsOf(stored: readonly NewlyStored[]): NamedTensors {
+  const entries = stored.flatMap(({ place, weights }) =>
+    Object.entries(weights).map(([name, { data, shape }]) => [
+      `${place.layer}/${name}`,
+      tf.tensor(data, [...shape]),
+    ]),
+  );
+  return Object.fromEntries(entries);
+}
+
 /** Paths of the weights that hold a matrix now. */
-function pathsOf({ layer, matrix, shape, storage }: Place): string[] {
+function pathsOf({ layer, matrix, shape, storage }: MatrixPlace): string[] {
   return storageOf(matrix, shape, storage).weights.map(({ name }) => `${layer}/${name}`);
 }
 
-function withStorages(entry: LayerEntry, stored: readonly Stored[]): LayerEntry {
+function withStorages(entry: LayerEntry, stored: readonly NewlyStored[]): LayerEntry {
   const changed = stored.map(({ place, config }) => [place.matrix, config]);
   const storage = { ...storagesOf(entry), ...Object.fromEntries(changed) };
   const { className } = stored[0]!.place;
@@ -71,7 +86,7 @@ function withStorages(entry: LayerEntry, stored: readonly Stored[]): LayerEntry 
 }
 
 /** One line of the account for each layer. */
-export function accountOf(before: ModelGraph, stored: readonly Stored[]): CompressionEntry[] {
+function accountOf(before: ModelGraph, stored: readonly NewlyStored[]): CompressionEntry[] {
   return [...new Set(stored.map(({ place }) => place.layer))].map((layer) => {
     const own = stored.filter(({ place }) => place.layer === layer);
     const bytesBefore = bytesOf(before, layer);
@@ -89,11 +104,6 @@ export function accountOf(before: ModelGraph, stored: readonly Stored[]): Compre
   });
 }
 
-/** Bytes of weights on the host. */
-export function hostBytes(weights: Stored['weights']): number {
-  return Object.values(weights).reduce((sum, { data }) => sum + data.byteLength, 0);
-}
-
 function bytesOf({ weights }: ModelGraph, layer: string): number {
   return Object.entries(weights)
     .filter(([path]) => isWeightOf(layer, path))
@@ -104,12 +114,12 @@ function tensorBytes({ size, dtype }: tf.Tensor): number {
   return size * tf.util.bytesPerElement(dtype);
 }
 
-function sumOf(stored: readonly Stored[], key: 'error' | 'norm'): number {
+function sumOf(stored: readonly NewlyStored[], key: 'error' | 'norm'): number {
   return stored.reduce((sum, each) => sum + each[key], 0);
 }
 
 /** `u0, u1: 8 bits, a scale per column; basis: …`. */
-function describe(stored: readonly Stored[]): string {
+function describe(stored: readonly NewlyStored[]): string {
   const different = [...new Set(stored.map(({ what }) => what))];
   const namesOf = (what: string) =>
     stored.filter((each) => each.what === what).map(({ place }) => place.matrix);

@@ -1,0 +1,59 @@
+import type { LayerEntry, ModelGraph } from '@espalier/core';
+import { FLOAT32 } from './storage.js';
+import type { MatrixShape, StorageConfig } from './storage.js';
+
+/** A matrix of a layer of a model, which can be stored otherwise. */
+export interface MatrixPlace {
+  readonly layer: string;
+  readonly matrix: string;
+  readonly shape: MatrixShape;
+  /** How it is stored now. */
+  readonly storage: StorageConfig;
+  /** The class that the layer will be of. */
+  readonly className: string;
+}
+
+/** The matrix of a plain layer, and the layer that keeps it in any storage. */
+const PLAIN: Readonly<Record<string, Pick<MatrixPlace, 'matrix' | 'className'>>> = {
+  Dense: { matrix: 'kernel', className: 'StoredDense' },
+  Conv2D: { matrix: 'kernel', className: 'StoredConv2D' },
+  Embedding: { matrix: 'embeddings', className: 'StoredEmbedding' },
+};
+
+/**
+ * The matrices of a layer that are numbers still, not codes: the one of a plain Dense, Conv2D or
+ * Embedding layer (a convolution's kernel as `[height · width · channels, filters]`), or all of a
+ * layer whose configuration has `storage`.
+ */
+export function matrixPlaces(
+  graph: ModelGraph,
+  { name: layer, className, config }: LayerEntry,
+): MatrixPlace[] {
+  const plain = PLAIN[className];
+  if (plain) {
+    const { shape } = graph.weights[`${layer}/${plain.matrix}`]!;
+    const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
+    return [{ ...plain, layer, shape: [rows, shape.at(-1)!], storage: FLOAT32 }];
+  }
+  const storages = storagesOf({ config });
+  if (!storages) return [];
+  return Object.entries(graph.weights)
+    .filter(([path, { shape }]) => isWeightOf(layer, path) && shape.length === 2)
+    .map(([path, { shape }]) => {
+      const matrix = path.slice(layer.length + 1);
+      const storage = storages[matrix] ?? FLOAT32;
+      return { layer, matrix, shape: shape as [number, number], storage, className };
+    });
+}
+
+/** A layer's storages by matrix, where its configuration has any. */
+export function storagesOf({
+  config,
+}: Pick<LayerEntry, 'config'>): Readonly<Record<string, StorageConfig>> | undefined {
+  return config['storage'] as Readonly<Record<string, StorageConfig>> | undefined;
+}
+
+/** Whether a path is of a weight of this layer itself. */
+export function isWeightOf(layer: string, path: string): boolean {
+  return path.startsWith(`${layer}/`) && !path.slice(layer.length + 1).includes('/');
+}

@@ -1,0 +1,7 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { StoredConv2D, StoredDense, StoredEmbedding } from './stored-layers.js';
+
+// Importing this package is all that loading a model with these layers needs.
+for (const layer of [StoredDense, StoredEmbedding, StoredConv2D]) {
+  tf.serialization.registerClass(layer);
+}
