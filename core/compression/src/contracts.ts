@@ -10,7 +10,8 @@ export interface WordCounts {
   /**
    * `[words]`, as they were counted (zeros included).
    *
-   * @throws EspalierError where there are none yet or their number is not `words`.
+   * @throws EspalierError where there are none yet; with a code that ends in `/words` where their
+   * number is not `words`.
    */
   counts(words: number): Float64Array;
 }
@@ -83,7 +84,7 @@ export const IMPORTANCE = createToken<Importance>('importance');
 export interface BlockSpectrum {
   readonly rows: number;
   readonly columns: number;
-  /** Mean word count of its rows (zero counts floored at 1). */
+  /** Mean word count of its rows, of `flooredCounts`. */
   readonly meanCount: number;
   /** What each further rank takes off the block's weighted error: eigenvalues, falling, `[columns]`. */
   readonly energies: Float64Array;

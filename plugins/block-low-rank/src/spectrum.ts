@@ -1,3 +1,4 @@
+import { flooredCounts } from '@espalier/compression';
 import type {
   BlockSpectrum,
   ImportanceWeights,
@@ -42,11 +43,12 @@ export async function analyse(
     readonly whitening?: Whitening | undefined;
   },
 ): Promise<AnalysedBlock[]> {
+  const counts = options.counts && flooredCounts(options.counts);
   const blocks: AnalysedBlock[] = [];
   let begin = 0;
   for (const size of partition.sizes) {
     const select = partition.order.slice(begin, (begin += size));
-    blocks.push(await analyseBlock(matrix, select, importance, options));
+    blocks.push(await analyseBlock(matrix, select, importance, { ...options, counts }));
   }
   return blocks;
 }
@@ -74,7 +76,7 @@ async function analyseBlock(
 
 function meanOf(select: Int32Array, counts: Float64Array | undefined): number {
   if (!counts) return 1;
-  return select.reduce((sum, row) => sum + Math.max(1, counts[row]!), 0) / select.length;
+  return select.reduce((sum, row) => sum + counts[row]!, 0) / select.length;
 }
 
 /** `S G S` for symmetric `S` and `G`. */

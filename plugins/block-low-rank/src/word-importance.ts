@@ -1,4 +1,4 @@
-import { IMPORTANCE } from '@espalier/compression';
+import { flooredCounts, IMPORTANCE } from '@espalier/compression';
 import type { Importance, ImportanceRequest } from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
 import type { BaseContext, Effects, EvaluateContext, PluginFactory } from '@espalier/core';
@@ -112,20 +112,20 @@ async function rowWeights(
   if (rows === 'uniform') return new Float64Array(matrix.rows).fill(1);
   if (rows === 'fisher') {
     const path = `${layer}/${side === 'embedding' ? 'embeddings' : 'kernel'}`;
-    return floored(Float64Array.from(await gathered(sums, path, matrix.rows)));
+    return reached(Float64Array.from(await gathered(sums, path, matrix.rows)));
   }
   if (!counts) {
     throw new EspalierError('word-importance/counts', {
       problem: `weighing the rows of layer '${layer}' by ${rows} needs the counts of its ${matrix.rows} words`,
-      fix: "Add a plugin that provides them, e.g. vocabPartition({ counts }), or pass rows: 'uniform'.",
+      fix: "Add a plugin that provides them, e.g. vocabPartition({ counts }); where its rows are no words, leave it out: blockLowRank({ layers: [ … ] }); or pass rows: 'uniform'.",
     });
   }
-  const floor = counts.map((count) => Math.max(1, count));
-  return rows === 'counts' ? floor : floor.map((count) => Math.log1p(count));
+  const floored = flooredCounts(counts);
+  return rows === 'counts' ? floored : floored.map((count) => Math.log1p(count));
 }
 
 /** Rows that no gradient reached count as the least that one did. */
-function floored(weights: Float64Array): Float64Array {
+function reached(weights: Float64Array): Float64Array {
   const least = weights.reduce((min, w) => (w > 0 && w < min ? w : min), Infinity);
   return weights.map((weight) => Math.max(weight, least === Infinity ? 1 : least));
 }

@@ -33,12 +33,3 @@ export function checkLength(counts: Float64Array, words: number): Float64Array {
     fix: "Give one count for each row, in the order of the word ids; 0 for rows that stand for no word. Where counts come by word, give the model's vocabulary too.",
   });
 }
-
-/**
- * Counts without zeros: a word that never occurred counts as one that occurred once, or as the
- * rarest that did where counts are fractions below one.
- */
-export function flooredCounts(counts: Float64Array): Float64Array {
-  const least = counts.reduce((a, b) => (b > 0 && b < a ? b : a), 1);
-  return counts.map((count) => Math.max(count, least));
-}

@@ -1,6 +1,7 @@
+import { flooredCounts } from '@espalier/compression';
 import type { VocabPartition } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
-import { checkCounts, flooredCounts } from './check-counts.js';
+import { checkCounts } from './check-counts.js';
 
 /** A vocabulary in falling frequency. */
 export interface FrequencyOrder {
