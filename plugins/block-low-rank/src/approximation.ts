@@ -17,8 +17,7 @@ export interface Approximation {
 
 /** Factors of a plan, with what they cost and lose. */
 export async function approximationOf(
-  place: Place,
-  { matrix, importance }: PlanRequest,
+  { place, matrix, importance }: PlanRequest,
   plan: Plan,
 ): Promise<Approximation> {
   const { partition, permuted, blocks, ranks, whitening } = plan;

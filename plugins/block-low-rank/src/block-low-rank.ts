@@ -5,12 +5,11 @@ import type { BaseContext, Effects, PluginFactory } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { approximationOf } from './approximation.js';
 import type { Approximation } from './approximation.js';
+import { checkBudget, targetOf, totalOf } from './budget.js';
 import { blockLowRankOptions } from './options.js';
-import type { ParsedOptions } from './options.js';
-import { parseBytes } from './parse-bytes.js';
 import { matrixAt, placesIn } from './places.js';
 import type { Place } from './places.js';
-import { planBlocks } from './plan.js';
+import { partitionsOf, planBlocks } from './plan.js';
 import type { PlanRequest, Target } from './plan.js';
 import { greedyRanks } from './rank-rules.js';
 import { putInPlace } from './put-in-place.js';
@@ -53,12 +52,16 @@ export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effe
         const tied = tiedMatrices(found, matrices, options);
         const alone = found.map((place, i) => ({ place, matrix: matrices[i]! }));
         const work = alone.filter(({ place }) => !tied.some(({ softmax }) => softmax === place));
-        const total = work.reduce((sum, { matrix }) => sum + sizeOf(matrix), 0);
+        const total = totalOf(work);
+        const requests: PlanRequest[] = [];
+        for (const { place, matrix } of work) {
+          requests.push(await requestFor(ctx, place, matrix, targetOf(options, matrix, total)));
+        }
+        checkBudget(requests, options);
         const made: Approximation[] = [];
-        for (const [i, { place, matrix }] of work.entries()) {
-          const target = targetOf(options, matrix, total);
-          made.push(await approximate(ctx, place, matrix, target));
-          ctx.progress(`${place.entry.name} factorised`, i + 1, work.length);
+        for (const [i, request] of requests.entries()) {
+          made.push(await approximationOf(request, await planBlocks(request)));
+          ctx.progress(`${request.place.entry.name} factorised`, i + 1, requests.length);
         }
         if (made.length === 0) return;
         const detail = { compression: made.map(({ entry }) => entry) };
@@ -68,23 +71,25 @@ export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effe
   },
 );
 
-async function approximate(
+async function requestFor(
   services: Services,
   place: Place,
   matrix: Matrix,
   target: Target,
-): Promise<Approximation> {
+): Promise<PlanRequest> {
   const counts = countsFor(services, place, matrix);
   const importance = await importanceFor(services, place, matrix, counts);
-  const request: PlanRequest = {
+  const partitioner = services.has(VOCAB_PARTITIONER) ? services.get(VOCAB_PARTITIONER) : undefined;
+  return {
+    place,
     matrix,
     importance,
     counts,
-    partitioner: services.has(VOCAB_PARTITIONER) ? services.get(VOCAB_PARTITIONER) : undefined,
+    partitions: partitionsOf(matrix, counts, partitioner),
+    partitioner,
     allocator: services.has(RANK_ALLOCATOR) ? services.get(RANK_ALLOCATOR) : greedyRanks,
     target,
   };
-  return approximationOf(place, request, await planBlocks(request));
 }
 
 /** An embedding has a row for each word; a dense layer may be something else than a softmax. */
@@ -97,7 +102,8 @@ function countsFor(
   try {
     return services.get(WORD_COUNTS).counts(rows);
   } catch (error) {
-    if (side === 'softmax' && error instanceof EspalierError) return undefined;
+    const otherLength = error instanceof EspalierError && error.code.endsWith('/words');
+    if (side === 'softmax' && otherLength) return undefined;
     throw error;
   }
 }
@@ -112,21 +118,4 @@ async function importanceFor(
   return services
     .get(IMPORTANCE)
     .of({ layer: entry.name, side, matrix, ...(counts && { counts }) });
-}
-
-function targetOf(
-  { ratio = 4, budget, maxError, rank }: ParsedOptions,
-  matrix: Matrix,
-  total: number,
-): Target {
-  if (rank !== undefined) return { ranks: rank };
-  if (maxError !== undefined) return { error: maxError };
-  const dense = 4 * sizeOf(matrix);
-  if (budget === undefined) return { bytes: dense / ratio };
-  const bytes = typeof budget === 'number' ? budget : parseBytes(budget)!;
-  return { bytes: (bytes * sizeOf(matrix)) / total };
-}
-
-function sizeOf({ rows, columns }: Matrix): number {
-  return rows * columns;
 }

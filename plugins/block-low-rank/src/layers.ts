@@ -1,3 +1,4 @@
+import type { HoldsRows } from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -12,6 +13,8 @@ type Variable = tfl.layers.Layer['weights'][number];
 /** Configuration of {@link BlockLowRankEmbedding}. */
 export interface BlockLowRankEmbeddingConfig extends BlockMatrixConfig {
   readonly name?: string;
+  /** Default true. */
+  readonly trainable?: boolean;
   /** Size of a word's vector. */
   readonly outputDim: number;
   /** As in `tf.layers.embedding`: id 0 is padding. */
@@ -31,17 +34,23 @@ export interface BlockLowRankEmbeddingConfig extends BlockMatrixConfig {
  *   blocks: [{ rows: 2000, rank: 85 }, { rows: 8000, rank: 4 }],
  * });
  */
-export class BlockLowRankEmbedding extends tfl.layers.Layer {
+export class BlockLowRankEmbedding extends tfl.layers.Layer implements HoldsRows {
   static className = 'BlockLowRankEmbedding';
   #matrix: BlockMatrix | undefined;
 
   constructor(private readonly given: BlockLowRankEmbeddingConfig) {
     super(given as LayerArguments);
+    this.supportsMasking = given.maskZero ?? false;
   }
 
   /** The matrix, one row per word; there once the layer is built. */
   get matrix(): BlockMatrix {
     return this.#matrix!;
+  }
+
+  /** Rows by word id `[n]`: float32 `[n, outputDim]`; only those are decoded. */
+  decodeRows(ids: Tensor1D): Tensor2D {
+    return this.matrix.lookup(ids);
   }
 
   override build(shape: Shape | Shape[]): void {
@@ -80,6 +89,8 @@ export class BlockLowRankEmbedding extends tfl.layers.Layer {
 export interface BlockLowRankDenseConfig extends BlockMatrixConfig {
   readonly name?: string;
   /** Default true. */
+  readonly trainable?: boolean;
+  /** Default true. */
   readonly useBias?: boolean;
   /** An activation of tfjs by name; default linear. */
   readonly activation?: string | null;
@@ -91,6 +102,7 @@ abstract class Scores extends tfl.layers.Layer {
 
   constructor(protected readonly given: BlockLowRankDenseConfig) {
     super(given as LayerArguments);
+    this.supportsMasking = true;
     const activation = (given.activation ?? 'linear') as 'linear';
     this.#activation = tfl.layers.activation({ activation });
   }
@@ -134,13 +146,18 @@ abstract class Scores extends tfl.layers.Layer {
  *
  * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950, section 3.
  */
-export class BlockLowRankDense extends Scores {
+export class BlockLowRankDense extends Scores implements HoldsRows {
   static className = 'BlockLowRankDense';
   #matrix: BlockMatrix | undefined;
 
   /** The kernel, transposed: one row per unit; there once the layer is built. */
   get matrix(): BlockMatrix {
     return this.#matrix!;
+  }
+
+  /** Rows by unit `[n]`: float32 `[n, inputs]`; only those are decoded. */
+  decodeRows(ids: Tensor1D): Tensor2D {
+    return this.matrix.lookup(ids);
   }
 
   override build(shape: Shape | Shape[]): void {

@@ -6,12 +6,16 @@ const bytes = z.union([
   z.string().refine((text) => parseBytes(text) !== undefined, "must be a size such as '10MB'"),
 ]);
 const rank = z.int().positive();
+const layerNames = z
+  .array(z.string())
+  .min(1)
+  .refine((names) => new Set(names).size === names.length, 'a layer is named twice');
 
 /** The options of `blockLowRank`, as data. */
 export const blockLowRankOptions = z
   .strictObject({
     /** Names of the layers, or `auto`: every embedding and wide dense layer that is large enough. */
-    layers: z.union([z.literal('auto'), z.array(z.string()).min(1)]).default('auto'),
+    layers: z.union([z.literal('auto'), layerNames]).default('auto'),
     /** With `auto`: the least numbers that a matrix must have. */
     minimum: z.int().positive().default(50_000),
     /** Bytes before over bytes after, of each matrix; the default is 4. */

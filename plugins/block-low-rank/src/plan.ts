@@ -7,6 +7,8 @@ import type {
 } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import { project } from '@espalier/linalg';
+import { numbersAt } from './blocks.js';
+import type { Place } from './places.js';
 import { bytesOf, errorOf, settle } from './rank-rules.js';
 import { analyse, whiteningOf } from './spectrum.js';
 import type { AnalysedBlock, Whitening } from './spectrum.js';
@@ -21,9 +23,12 @@ export type Target =
 
 /** What the approximation of one matrix starts from. */
 export interface PlanRequest {
+  readonly place: Place;
   readonly matrix: Matrix;
   readonly importance: ImportanceWeights;
   readonly counts?: Float64Array | undefined;
+  /** To choose from; at least one is within the target. */
+  readonly partitions: readonly VocabPartition[];
   readonly partitioner?: VocabPartitioner | undefined;
   readonly allocator: RankAllocator;
   readonly target: Target;
@@ -42,15 +47,15 @@ export interface Plan {
 }
 
 /**
- * Chooses blocks and ranks: of the partitioner's candidates the one that leaves the least weighted
- * error within the target, then its refinement if that is better.
+ * Chooses blocks and ranks: of the partitions within the target the one that leaves the least weighted
+ * error, then its refinement if that is better.
  *
- * @throws EspalierError `block-low-rank/budget`, `block-low-rank/rank`.
+ * @throws EspalierError `block-low-rank/rank`.
  */
 export async function planBlocks(request: PlanRequest): Promise<Plan> {
   const whitening = await whiteningOf(request.importance, request.matrix.columns);
   const plans: Plan[] = [];
-  for (const partition of candidates(request)) {
+  for (const partition of fitting(request)) {
     plans.push(await planFor(partition, request, whitening));
   }
   const best = plans.reduce((a, b) => (cost(b, request) < cost(a, request) ? b : a));
@@ -64,9 +69,32 @@ function cost({ blocks, ranks, permuted }: Plan, { target, matrix }: PlanRequest
     : errorOf(blocks, ranks);
 }
 
-function candidates({ matrix, counts, partitioner }: PlanRequest): readonly VocabPartition[] {
-  if (counts && partitioner) return partitioner.candidates(counts);
-  return [{ order: Int32Array.from({ length: matrix.rows }, (_, i) => i), sizes: [matrix.rows] }];
+/** A partitioner's candidates; a single block is in word order and needs no index. */
+export function partitionsOf(
+  { rows }: Matrix,
+  counts: Float64Array | undefined,
+  partitioner: VocabPartitioner | undefined,
+): readonly VocabPartition[] {
+  const whole = { order: Int32Array.from({ length: rows }, (_, i) => i), sizes: [rows] };
+  if (!counts || !partitioner) return [whole];
+  return partitioner.candidates(counts).map((each) => (each.sizes.length > 1 ? each : whole));
+}
+
+/** Bytes of the smallest partition with rank 1 everywhere. */
+export function leastBytes({ matrix, partitions }: PlanRequest): number {
+  return Math.min(...partitions.map((partition) => leastOf(partition, matrix)));
+}
+
+function leastOf({ order, sizes }: VocabPartition, matrix: Matrix): number {
+  const { columns } = matrix;
+  const least = (rows: number) => Math.min(numbersAt(rows, columns, 1), rows * columns);
+  const numbers = sizes.reduce((sum, rows) => sum + least(rows), 0);
+  return 4 * numbers + indexBytes(permutes(order), matrix);
+}
+
+function fitting({ matrix, partitions, target }: PlanRequest): readonly VocabPartition[] {
+  if (!('bytes' in target)) return partitions;
+  return partitions.filter((partition) => leastOf(partition, matrix) <= target.bytes);
 }
 
 async function planFor(
@@ -76,7 +104,7 @@ async function planFor(
 ): Promise<Plan> {
   const { matrix, importance, counts } = request;
   const blocks = await analyse(matrix, partition, importance, { counts, whitening });
-  const permuted = partition.order.some((row, i) => row !== i);
+  const permuted = permutes(partition.order);
   const ranks = ranksFor(blocks, request, indexBytes(permuted, matrix));
   return { partition, permuted, blocks, ranks, whitening, moved: 0 };
 }
@@ -84,12 +112,8 @@ async function planFor(
 function ranksFor(blocks: readonly AnalysedBlock[], request: PlanRequest, index: number) {
   const { target } = request;
   if ('ranks' in target) return explicitRanks(blocks, target.ranks);
-  const least = smallest(blocks) + index;
-  if ('bytes' in target) {
-    if (target.bytes < least) throw budgetTooSmall(target.bytes, least, blocks.length);
-    return request.allocator.allocate(blocks, target.bytes - index);
-  }
-  return withinError(blocks, request, target.error, least - index);
+  if ('error' in target) return withinError(blocks, request, target.error);
+  return request.allocator.allocate(blocks, target.bytes - index);
 }
 
 /** Bytes with rank 1 everywhere. */
@@ -101,12 +125,8 @@ function smallest(blocks: readonly AnalysedBlock[]): number {
 }
 
 /** The smallest budget that keeps the error, to one part in a thousand of the dense size. */
-function withinError(
-  blocks: readonly AnalysedBlock[],
-  { allocator }: PlanRequest,
-  error: number,
-  least: number,
-) {
+function withinError(blocks: readonly AnalysedBlock[], { allocator }: PlanRequest, error: number) {
+  const least = smallest(blocks);
   const limit =
     error ** 2 *
     errorOf(
@@ -126,8 +146,8 @@ function withinError(
     if (fits(ranks)) [best, high] = [ranks, middle];
     else low = middle;
   }
-  const smallest = allocator.allocate(blocks, least);
-  return fits(smallest) ? smallest : best;
+  const fewest = allocator.allocate(blocks, least);
+  return fits(fewest) ? fewest : best;
 }
 
 function explicitRanks(blocks: readonly AnalysedBlock[], ranks: number | readonly number[]) {
@@ -166,10 +186,15 @@ async function refined(plan: Plan, request: PlanRequest): Promise<Plan | undefin
   const next = await partitioner.refine({ partition, matrix: measured, weights, ranks });
   const blocks = await analyse(matrix, next, importance, { counts, whitening });
   if (bytesOf(blocks, ranks) > bytesOf(plan.blocks, ranks)) return undefined;
-  const permuted = next.order.some((row, i) => row !== i);
-  const moved = moves(partition, next);
-  const found: Plan = { partition: next, permuted, blocks, ranks, whitening, moved };
-  return errorOf(blocks, ranks) < errorOf(plan.blocks, plan.ranks) ? found : undefined;
+  const found: Plan = {
+    partition: next,
+    permuted: permutes(next.order),
+    blocks,
+    ranks: 'error' in target ? ranksFor(blocks, request, index) : ranks,
+    whitening,
+    moved: moves(partition, next),
+  };
+  return cost(found, request) < cost(plan, request) ? found : undefined;
 }
 
 /** Rows whose plain distances are those of the matrix's rows in the metric. */
@@ -192,14 +217,10 @@ function blockOfWord({ order, sizes }: VocabPartition): Int32Array {
   return blocks;
 }
 
-function indexBytes(permuted: boolean, { rows }: Matrix): number {
-  return permuted ? 4 * rows : 0;
+function permutes(order: Int32Array): boolean {
+  return order.some((row, i) => row !== i);
 }
 
-function budgetTooSmall(budget: number, least: number, blocks: number): EspalierError {
-  return new EspalierError('block-low-rank/budget', {
-    problem: `the smallest possible size is ${least} bytes (${blocks} ${blocks === 1 ? 'block' : 'blocks'}, rank 1 everywhere)`,
-    received: Math.floor(budget),
-    fix: 'Allow more bytes, a lower ratio, or fewer blocks.',
-  });
+function indexBytes(permuted: boolean, { rows }: Matrix): number {
+  return permuted ? 4 * rows : 0;
 }

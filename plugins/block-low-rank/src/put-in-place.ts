@@ -40,15 +40,29 @@ function replace(graph: ModelGraph, { place, factorised, index }: Approximation)
 }
 
 function embedding({ config }: LayerEntry, blocks: BlockMatrixConfig): layers.Layer {
-  const { outputDim, maskZero } = config as { outputDim: number; maskZero?: boolean };
-  return new BlockLowRankEmbedding({ ...blocks, outputDim, maskZero: maskZero ?? false });
+  const { outputDim, maskZero, trainable } = config as {
+    outputDim: number;
+    maskZero?: boolean;
+    trainable?: boolean;
+  };
+  return new BlockLowRankEmbedding({
+    ...blocks,
+    outputDim,
+    maskZero: maskZero ?? false,
+    trainable: trainable ?? true,
+  });
 }
 
 function dense({ config }: LayerEntry, blocks: BlockMatrixConfig): layers.Layer {
-  const { useBias, activation } = config as { useBias?: boolean; activation?: string };
+  const { useBias, activation, trainable } = config as {
+    useBias?: boolean;
+    activation?: string;
+    trainable?: boolean;
+  };
   return new BlockLowRankDense({
     ...blocks,
     useBias: useBias ?? true,
     activation: activation ?? null,
+    trainable: trainable ?? true,
   });
 }

@@ -26,9 +26,12 @@ export function tiedMatrices(
   if (tied === 'split') return [];
   const on = (side: Place['side']) =>
     places.flatMap((place, i) => (place.side === side ? [i] : []));
+  const free = new Set(on('softmax'));
   const pairs = on('embedding').flatMap((i) => {
-    const same = on('softmax').find((j) => equal(matrices[i]!, matrices[j]!));
-    return same === undefined ? [] : [{ embedding: places[i]!, softmax: places[same]! }];
+    const same = [...free].find((j) => equal(matrices[i]!, matrices[j]!));
+    if (same === undefined) return [];
+    free.delete(same);
+    return [{ embedding: places[i]!, softmax: places[same]! }];
   });
   const [first] = pairs;
   if (!first || tied === 'share') return pairs;
