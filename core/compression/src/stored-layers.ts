@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import type { HoldsRows } from './holds-rows.js';
 import type { MatrixShape, StorageConfig } from './storage.js';
 import { StoredMatrix } from './stored-matrix.js';
 
@@ -112,7 +113,7 @@ export type StoredEmbeddingConfig = EmbeddingConfig & StoredConfig;
 export type StoredConv2DConfig = Conv2DConfig & StoredConfig;
 
 /** `tf.layers.dense` over a kernel `[inputs, units]` in any storage, decoded in every call. */
-export class StoredDense extends StoredKernel<Layer> {
+export class StoredDense extends StoredKernel<Layer> implements HoldsRows {
   static readonly className = 'StoredDense';
 
   constructor(private readonly config: StoredDenseConfig) {
@@ -121,6 +122,11 @@ export class StoredDense extends StoredKernel<Layer> {
 
   protected override shapeOfMatrix(inputShape: Shape): MatrixShape {
     return [inputShape.at(-1)!, this.config.units];
+  }
+
+  /** Columns of the kernel by unit `[n]`: float32 `[n, inputs]`; the whole kernel is decoded. */
+  decodeRows(ids: Tensor1D): Tensor2D {
+    return tf.transpose(tf.gather(this.matrix.all(), ids, 1));
   }
 
   override call(inputs: Tensor | Tensor[]): Tensor {
@@ -134,7 +140,7 @@ export class StoredDense extends StoredKernel<Layer> {
 }
 
 /** `tf.layers.embedding` over rows `[words, outputDim]` in any storage; decodes the rows looked up. */
-export class StoredEmbedding extends StoredLayer<Layer> {
+export class StoredEmbedding extends StoredLayer<Layer> implements HoldsRows {
   static readonly className = 'StoredEmbedding';
 
   constructor(private readonly config: StoredEmbeddingConfig) {
@@ -143,6 +149,11 @@ export class StoredEmbedding extends StoredLayer<Layer> {
 
   protected override shapeOfMatrix(): MatrixShape {
     return [this.config.inputDim, this.config.outputDim];
+  }
+
+  /** Rows by word id `[n]`: float32 `[n, outputDim]`; only those are decoded. */
+  decodeRows(ids: Tensor1D): Tensor2D {
+    return this.matrix.gather(ids);
   }
 
   override call(inputs: Tensor | Tensor[]): Tensor {

@@ -1,0 +1,62 @@
+import type { Matrix } from '@espalier/linalg';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { layers } from '@tensorflow/tfjs-layers';
+
+/**
+ * A layer that holds one row for each word or unit, in whatever form: what it computes with can be
+ * read row by row. Of a dense layer the rows are those of its kernel, transposed.
+ */
+export interface HoldsRows {
+  /** Rows by word id `[n]`, int32: float32 `[n, columns]`; used inside `tf.tidy`. */
+  decodeRows(ids: Tensor1D): Tensor2D;
+}
+
+/** Rows decoded at once. */
+const CHUNK = 8192;
+
+/** Whether a layer can be read row by row. */
+export function holdsRows(layer: object): layer is HoldsRows {
+  return typeof (layer as Partial<HoldsRows>).decodeRows === 'function';
+}
+
+/**
+ * The word matrix of a built layer, read back: of a plain Embedding or Dense, or of one that
+ * {@link HoldsRows}; `undefined` for other layers.
+ *
+ * @param words How many rows it has.
+ * @returns the matrix `[words, columns]` on the host.
+ * @example
+ * const matrix = await rowsOf(model.getLayer('embedding'), 10_000);
+ */
+export async function rowsOf(layer: layers.Layer, words: number): Promise<Matrix | undefined> {
+  const decode = decoderOf(layer);
+  if (!decode) return undefined;
+  const parts: Float32Array[] = [];
+  for (let begin = 0; begin < words; begin += CHUNK) {
+    const rows = tf.tidy(() => decode(tf.range(begin, Math.min(begin + CHUNK, words), 1, 'int32')));
+    parts.push((await rows.data()) as Float32Array);
+    rows.dispose();
+  }
+  return joined(parts, words);
+}
+
+function decoderOf(layer: layers.Layer): HoldsRows['decodeRows'] | undefined {
+  if (holdsRows(layer)) return (ids) => layer.decodeRows(ids);
+  const read = () => layer.weights[0]!.read() as Tensor2D;
+  const className = layer.getClassName();
+  if (className === 'Embedding') return (ids) => tf.gather(read(), ids);
+  if (className === 'Dense') return (ids) => tf.transpose(tf.gather(read(), ids, 1));
+  return undefined;
+}
+
+function joined(parts: readonly Float32Array[], rows: number): Matrix {
+  const size = parts.reduce((sum, { length }) => sum + length, 0);
+  const data = new Float32Array(size);
+  let begin = 0;
+  for (const part of parts) {
+    data.set(part, begin);
+    begin += part.length;
+  }
+  return { data, rows, columns: size / rows };
+}
