@@ -1,0 +1,60 @@
+import { FLOAT32, matrixPlaces, storagesOf } from '@espalier/compression';
+import type { MatrixPlace } from '@espalier/compression';
+import { EspalierError, suggest } from '@espalier/core';
+import type { LayerEntry, ModelGraph } from '@espalier/core';
+import type { ParsedOptions } from './options.js';
+import { SPARSE_KIND } from './sparse-storage.js';
+
+/**
+ * The matrices to prune; none where `auto` finds only pruned ones.
+ *
+ * @throws EspalierError `model/unknown-layer`, `prune/layer`, `prune/nothing`.
+ */
+export function placesIn(graph: ModelGraph, { layers, minimum }: ParsedOptions): MatrixPlace[] {
+  const entries = graph.topology.config.layers;
+  if (layers !== 'auto') return layers.flatMap((name) => named(name, graph));
+  const found = entries.flatMap((entry) =>
+    floats(graph, entry).filter(
+      ({ shape }) => isWordMatrix(entry, shape) && shape[0] * shape[1] >= minimum,
+    ),
+  );
+  if (found.length > 0 || entries.some(isPruned)) return found;
+  throw new EspalierError('prune/nothing', {
+    problem: `the model has no embedding, and no dense layer with twice as many units as inputs, of ${minimum} numbers or more`,
+    fix: 'Name layers: { layers: [ … ] }, or lower minimum.',
+  });
+}
+
+function floats(graph: ModelGraph, entry: LayerEntry): MatrixPlace[] {
+  return matrixPlaces(graph, entry).filter(({ storage }) => storage.kind === FLOAT32.kind);
+}
+
+/** A row for each word, or, in a dense kernel `[inputs, units]`, a column. */
+function isWordMatrix({ className }: LayerEntry, [rows, columns]: MatrixPlace['shape']): boolean {
+  return className === 'Embedding' || (className === 'Dense' && columns >= 2 * rows);
+}
+
+function isPruned(entry: LayerEntry): boolean {
+  return Object.values(storagesOf(entry) ?? {}).some(({ kind }) => kind === SPARSE_KIND);
+}
+
+function named(name: string, graph: ModelGraph): MatrixPlace[] {
+  const entries = graph.topology.config.layers;
+  const entry = entries.find((each) => each.name === name);
+  const able = entries.filter((each) => floats(graph, each).length > 0).map((each) => each.name);
+  if (!entry) {
+    throw new EspalierError('model/unknown-layer', {
+      problem: `the model has no layer '${name}'`,
+      fix: suggest(name, able),
+    });
+  }
+  const places = floats(graph, entry);
+  if (places.length > 0) return places;
+  throw new EspalierError('prune/layer', {
+    problem: isPruned(entry)
+      ? `layer '${name}' is pruned already`
+      : `layer '${name}' has no matrix of float32 numbers that can be pruned`,
+    received: entry.className,
+    fix: able.length > 0 ? `Layers that can be: ${able.join(', ')}.` : 'The model has none.',
+  });
+}

@@ -1,0 +1,75 @@
+import { storeMatrices } from '@espalier/compression';
+import type { MatrixPlace, NewlyStored } from '@espalier/compression';
+import { definePlugin, EspalierError } from '@espalier/core';
+import type { ModelGraph } from '@espalier/core';
+import { pruneMatrix } from './magnitude.js';
+import { pruneOptions } from './options.js';
+import { placesIn } from './places.js';
+import { SPARSE_KIND } from './sparse-storage.js';
+import type { SparseConfig } from './sparse-storage.js';
+import { keptNumbers } from './target.js';
+
+/**
+ * Keeps the numbers of largest magnitude of each matrix and a bitmap of where they are, in the
+ * `transform` phase of a trained model; fit again to retrain what is kept. `Dense`, `Conv2D` and
+ * `Embedding` layers become `StoredDense`, …; a matrix that would not get smaller stays as it is.
+ *
+ * @throws EspalierError (in `transform`) `prune/…`: `nothing`, `layer`, `not-finite`, `budget`.
+ * @see Han, Pool, Tran & Dally 2015, arXiv 1506.02626.
+ * @example
+ * const session = await createSession({ …run, plugins: [prune({ ratio: 4 })] });
+ * await session.fit({ epochs: 10 });
+ * await session.transform();
+ * await session.fit({ epochs: 1 });
+ */
+export const prune = definePlugin({
+  id: 'prune',
+  version: '0.1.0',
+  options: pruneOptions,
+  effects: { structure: 'transform' },
+  order: {
+    before: ['quantizer'],
+    after: ['block-low-rank'],
+    optional: ['quantizer', 'block-low-rank'],
+  },
+  stateless: true,
+  apply(ctx, options) {
+    ctx.hooks.transform.tap(async () => {
+      const { graph } = ctx.model;
+      const places = placesIn(graph, options);
+      const stored: NewlyStored[] = [];
+      for (const [i, kept] of keptNumbers(places, options).entries()) {
+        const place = places[i]!;
+        if (kept !== undefined) stored.push(await pruned(graph, place, kept));
+        ctx.progress(`${place.layer} pruned`, i + 1, places.length);
+      }
+      if (stored.length > 0) storeMatrices(ctx, graph, stored);
+    });
+  },
+});
+
+async function pruned(graph: ModelGraph, place: MatrixPlace, count: number): Promise<NewlyStored> {
+  const { layer, matrix, shape } = place;
+  const data = (await graph.weights[`${layer}/${matrix}`]!.data()) as Float32Array;
+  const [rows, columns] = shape;
+  checkFinite(place, data);
+  const { weights, error, norm } = pruneMatrix({ data, rows, columns }, count);
+  const kept = weights.values.length;
+  const config: SparseConfig = { kind: SPARSE_KIND, kept };
+  const parts = Object.entries(weights).map(([part, numbers]) => [
+    `${matrix}_${part}`,
+    { data: numbers, shape: [numbers.length] },
+  ]);
+  const what = `${kept} of ${rows * columns} numbers kept`;
+  return { place, config, weights: Object.fromEntries(parts), what, error, norm };
+}
+
+function checkFinite({ layer, matrix, shape }: MatrixPlace, data: Float32Array): void {
+  const bad = data.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  throw new EspalierError('prune/not-finite', {
+    problem: `layer '${layer}', matrix '${matrix}' is not finite at row ${Math.floor(bad / shape[1])}, column ${bad % shape[1]}`,
+    received: data[bad],
+    fix: 'Train again with a lower learning rate, or repair the weights.',
+  });
+}
