@@ -1,4 +1,5 @@
 import type { Preset } from '@espalier/core';
+import type { PruneOptions } from '@espalier/plugin-prune';
 import { groupReduce } from './group-reduce.js';
 import type { GroupReduceOptions } from './stages.js';
 
@@ -26,4 +27,9 @@ export function weightedSvd({
 export function quantizeOnly(quantizer: NonNullable<GroupReduceOptions['quantizer']> = {}): Preset {
   const nothing = { partition: false, importance: false, ranks: false, lowRank: false } as const;
   return { ...groupReduce({ ...nothing, quantizer }), name: 'quantize-only' };
+}
+
+/** Magnitude pruning of the dense matrices: a bitmap and the largest numbers; no factors, no codes. */
+export function prune(options: PruneOptions = {}): Preset {
+  return { name: 'prune', plugins: { prune: { use: '@espalier/plugin-prune#prune', options } } };
 }

@@ -1,3 +1,3 @@
-export { quantizeOnly, svd, weightedSvd } from './baselines.js';
+export { prune, quantizeOnly, svd, weightedSvd } from './baselines.js';
 export { groupReduce } from './group-reduce.js';
 export type { GroupReduceOptions } from './stages.js';
