@@ -64,7 +64,7 @@ function inMetric(e: ArrayLike<number>, squared: number, metric: Float64Array | 
   for (let i = 0; i < e.length; i++) {
     for (let j = 0; j < e.length; j++) sum += e[i]! * metric[i * e.length + j]! * e[j]!;
   }
-  return sum;
+  return Math.max(0, sum); // a covariance summed in float32 may have tiny negative eigenvalues
 }
 
 function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
