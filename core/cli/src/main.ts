@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
+import { bits, blocks, names, ratio, share } from './compress/arguments.js';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { CompressOptions } from './commands/compress.js';
 import type { EvalOptions } from './commands/eval.js';
 import type { ExplainOptions } from './commands/explain.js';
 import type { InspectOptions } from './commands/inspect.js';
@@ -16,6 +18,7 @@ Examples:
   $ espalier eval run.json --on test --json
   $ espalier inspect run.json
   $ espalier explain run.json loss
+  $ espalier compress model.safetensors --counts counts.tsv --ratio 8 --out small
 `;
 
 /**
@@ -41,7 +44,9 @@ export async function main(args: readonly string[]): Promise<number> {
 // Commands are loaded when they are called: help and usage errors need no TensorFlow.js.
 function makeProgram(setExitCode: (code: number) => void): Command {
   const program = new Command('espalier')
-    .description('Trains a TensorFlow.js model as a configuration file says.')
+    .description(
+      'Trains a TensorFlow.js model as a configuration file says, and compresses models.',
+    )
     .version(version)
     .addHelpText('after', EXAMPLES)
     .showHelpAfterError('(see espalier --help)')
@@ -78,6 +83,7 @@ function makeProgram(setExitCode: (code: number) => void): Command {
       const { explain } = await import('./commands/explain.js');
       await explain(config, hook, options);
     });
+  compressCommand(program);
   return program;
 }
 
@@ -93,6 +99,48 @@ function command(program: Command, name: string, description: string): Command {
     .argument('<config>', 'a .ts, .js or .json file')
     .option('--set <path=value>', 'change the configuration; may be repeated', each, [])
     .option('--verbose', 'say more: loss terms, why this backend, the stack of errors');
+}
+
+function compressCommand(program: Command): void {
+  const presets = 'group-reduce, svd, weighted-svd, quantize-only, prune, or module#export';
+  program
+    .command('compress')
+    .description('make a model or a matrix smaller, without training it')
+    .argument('<input>', 'a .safetensors or .npy file, the folder of a model.json, or an artifact')
+    .requiredOption(
+      '--out <dir>',
+      'folder for the result and its report: new, or an earlier result',
+    )
+    .option('--preset <name>', presets, 'group-reduce')
+    .addOption(
+      target('--ratio <n>', 'times smaller that matrices become (default: 8)').argParser(ratio),
+    )
+    .addOption(target('--budget <size>', 'size of the compressed matrices together, as 10MB'))
+    .addOption(target('--max-error <n>', 'relative error of each matrix at most').argParser(share))
+    .option('--bits <n>', '8, 4, 3, 2 or none (default: as the preset says)', bits)
+    .option('--counts <file>', 'word counts by word id: JSON, TSV, or a word and its count a line')
+    .option('--blocks <n>', 'blocks to cut the words into by frequency, or auto', blocks)
+    .option('--layers <names>', 'only these, as a,b (default: all that are large enough)', names)
+    .addOption(
+      new Option(
+        '--tied <how>',
+        'what to do with an embedding and a softmax of one matrix',
+      ).choices(['share', 'split', 'refuse']),
+    )
+    .option('--json', 'print JSON')
+    .option('--quiet', 'no progress')
+    .option('--verbose', 'say more: why this backend, the stack of errors')
+    .action(async (input: string, options: CompressOptions) => {
+      const { compress } = await import('./commands/compress.js');
+      await compress(input, options);
+    });
+}
+
+/** One of three options that exclude each other. */
+function target(flags: string, description: string): Option {
+  return new Option(flags, description).conflicts(
+    ['ratio', 'budget', 'maxError'].filter((name) => name !== new Option(flags).attributeName()),
+  );
 }
 
 function waive(): Option {

@@ -1,0 +1,144 @@
+import { artifactBytes, packArtifact } from '@espalier/artifact';
+import type { ArtifactBytes } from '@espalier/artifact';
+import { compressionAccount } from '@espalier/compression';
+import type { AccountLine } from '@espalier/compression';
+import {
+  buildModel,
+  createSession,
+  disposeModel,
+  EspalierError,
+  graphOf,
+  meanSquaredError,
+  Network,
+  sgd,
+} from '@espalier/core';
+import type { Inspection, PresetSource, Session } from '@espalier/core';
+import type { BackendInfo } from '@espalier/backend';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { Modules } from '../modules.js';
+import { withTarget } from './overrides.js';
+import type { Plan } from './overrides.js';
+import type { Progress } from './progress.js';
+
+/** A model after its transforms. */
+export interface Compressed {
+  /** The caller's. */
+  readonly model: LayersModel;
+  readonly inspection: Inspection;
+  /** What each plugin did to each layer. */
+  readonly account: readonly AccountLine[];
+}
+
+/** What a compression needs. */
+export interface Compression {
+  /** Stays as it is. */
+  readonly model: LayersModel;
+  readonly preset: PresetSource;
+  readonly plan: Plan;
+  readonly modules: Modules;
+  readonly backend: BackendInfo;
+  readonly progress: Progress;
+  /** How far a result misses `--max-error`, as a factor; at most 1 is well. */
+  readonly errorOf: (result: Compressed) => Promise<number>;
+}
+
+const ATTEMPTS = 4;
+
+/**
+ * Transforms the model so that the result, codes and all, keeps the target: what quantization adds
+ * is known only afterwards, so a result that misses is made again with a tighter target.
+ *
+ * @throws EspalierError from the plugins; `cli/compress` where the target cannot be kept.
+ */
+export async function compressed(compression: Compression): Promise<Compressed> {
+  let tightness = 1;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const result = await transformed(compression, tightness);
+    const miss = await missOf(result, compression);
+    if (miss <= 1) return result;
+    disposeModel(result.model);
+    compression.progress.say(`misses the target by ${percent(miss - 1)}; once more`);
+    tightness *= miss * 1.0005;
+  }
+  const { target, bits } = compression.plan;
+  throw new EspalierError('cli/compress', {
+    problem: `no result in ${ATTEMPTS} attempts kept --${target?.kind}: codes of ${bits} bits alone may miss it`,
+    received: target?.value,
+    fix: 'Allow more, or choose more --bits.',
+  });
+}
+
+async function transformed(
+  { model, preset, plan, modules: { load }, backend, progress }: Compression,
+  tightness: number,
+): Promise<Compressed> {
+  const session = await createSession({
+    model: () => buildModel(graphOf(model)),
+    preset,
+    overrides: withTarget(plan, tightness),
+    load,
+    backend,
+    // A session has a loss and an optimizer, which a transform alone never uses.
+    loss: { [new Network(model).outputNames[0]!]: meanSquaredError() },
+    optimizer: sgd({ learningRate: 1 }),
+  });
+  try {
+    progress.follow(session.telemetry);
+    await transform(session, plan);
+    const inspection = session.inspect();
+    return { model: session.export(), inspection, account: compressionAccount(inspection.edits) };
+  } finally {
+    await session.dispose();
+  }
+}
+
+async function transform(session: Session, plan: Plan): Promise<void> {
+  try {
+    await session.transform();
+  } catch (error) {
+    throw inOwnTerms(error, plan);
+  }
+}
+
+/** Says the limits of targets as `--ratio` and `--budget` take them: codes included. */
+function inOwnTerms(error: unknown, { bits, shrinker }: Plan): unknown {
+  if (!(error instanceof Error) || shrinker !== 'block-low-rank') return error;
+  const { code, parts, place } = error as EspalierError;
+  if (code === 'vocab-partition/words') {
+    const fix = `${parts.fix} Or name the layers whose rows are these words: --layers a,b.`;
+    return new EspalierError(code, { ...parts, fix }, place);
+  }
+  if (code !== 'block-low-rank/budget') return error;
+  const problem = parts.problem
+    .replace(
+      /ratio is ([\d.]+)/,
+      (_, n: string) => `ratio is ${Math.floor((Number(n) * 3200) / bits) / 100}`,
+    )
+    .replace(/budget is (\d+)/, (_, n: string) => `budget is ${Math.ceil((Number(n) * bits) / 32)}`)
+    .replace(/takes (\d+)/, (_, n: string) => `takes ${Math.ceil((Number(n) * bits) / 32)}`);
+  const { fix, cause } = parts;
+  return new EspalierError(code, { problem, ...(fix !== undefined && { fix }), cause }, place);
+}
+
+async function missOf(result: Compressed, { plan, errorOf }: Compression): Promise<number> {
+  const { target, shrinker } = plan;
+  if (!target || plan.bits === 32) return 0;
+  if (target.kind === 'max-error') return errorOf(result);
+  const lines = result.account.filter(({ plugin }) => plugin === shrinker);
+  const { layers } = artifactBytes(await packArtifact({ model: result.model }));
+  const bytes = lines.reduce((sum, { layer }) => sum + matrixBytes(layers, layer), 0);
+  const dense = lines.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
+  return bytes / (target.kind === 'ratio' ? dense / target.value : target.value);
+}
+
+/** Bytes of a layer's matrix, everything that belongs to it counted; not its bias. */
+export function matrixBytes(layers: ArtifactBytes['layers'], name: string): number {
+  const weights = layers.find(({ layer }) => layer === name)?.weights ?? [];
+  return weights
+    .filter((weight) => weight.name !== 'bias')
+    .reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toPrecision(2)} %`;
+}

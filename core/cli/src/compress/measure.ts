@@ -1,0 +1,103 @@
+import {
+  decileErrors,
+  flooredCounts,
+  frequencyDeciles,
+  neighbourOverlap,
+  relativeError,
+  rowsOf,
+} from '@espalier/compression';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { Compressed } from './compressed.js';
+
+type Layer = LayersModel['layers'][number];
+
+/** What a matrix is like after compression. */
+export interface LayerFidelity {
+  readonly layer: string;
+  readonly words: number;
+  /** ‖A − Ã‖ / ‖A‖. */
+  readonly error: number;
+  /** The same, words weighed by their counts; where there are counts of them. */
+  readonly weightedError?: number;
+  /** By decile, most frequent words first; where rows are words. */
+  readonly deciles?: { readonly errors: readonly number[]; readonly overlaps: readonly number[] };
+}
+
+interface Measuring {
+  readonly original: LayersModel;
+  readonly compressed: Compressed;
+  readonly counts?: Float64Array | undefined;
+}
+
+/** Compares every matrix that was changed, read back row by row, with what it was. */
+export async function measure(measuring: Measuring): Promise<LayerFidelity[]> {
+  const found: LayerFidelity[] = [];
+  for (const name of changedLayers(measuring)) {
+    const fidelity = await fidelityOf(name, measuring);
+    if (fidelity) found.push(fidelity);
+  }
+  return found;
+}
+
+/** The largest error among the matrices: weighted where there are counts and they weigh. */
+export async function worstError(measuring: Measuring): Promise<number> {
+  let worst = 0;
+  for (const name of changedLayers(measuring)) {
+    const pair = await matricesOf(name, measuring);
+    if (!pair) continue;
+    const { before, after, weights } = pair;
+    worst = Math.max(worst, relativeError(before, after, weights && { weights }));
+  }
+  return worst;
+}
+
+async function fidelityOf(name: string, measuring: Measuring): Promise<LayerFidelity | undefined> {
+  const pair = await matricesOf(name, measuring);
+  if (!pair) return undefined;
+  const { before, after, weights, isWords } = pair;
+  const deciles = frequencyDeciles(before.rows, weights && measuring.counts);
+  return {
+    layer: name,
+    words: before.rows,
+    error: relativeError(before, after),
+    ...(weights && { weightedError: relativeError(before, after, { weights }) }),
+    ...(isWords && {
+      deciles: {
+        errors: decileErrors(before, after, deciles),
+        overlaps: await neighbourOverlap(before, after, deciles),
+      },
+    }),
+  };
+}
+
+function changedLayers({ compressed: { account } }: Measuring): readonly string[] {
+  return [...new Set(account.map(({ layer }) => layer))];
+}
+
+async function matricesOf(name: string, { original, compressed, counts }: Measuring) {
+  const layer = original.getLayer(name);
+  const words = wordsOf(layer);
+  if (words === undefined) return undefined;
+  const before = await rowsOf(layer, words);
+  const after = await rowsOf(compressed.model.getLayer(name), words);
+  if (!before || !after) return undefined;
+  const counted = counts?.length === words;
+  const wide = words >= 2 * before.columns;
+  return {
+    before,
+    after,
+    ...(counted && { weights: flooredCounts(counts) }),
+    isWords: counted || isEmbedding(layer) || (!counts && wide),
+  };
+}
+
+/** Rows of a layer's word matrix; `undefined` for layers without one. */
+function wordsOf(layer: Layer): number | undefined {
+  const { inputDim, units, blocks } = layer.getConfig() as Readonly<Record<string, unknown>>;
+  const rows = (blocks as readonly { readonly rows: number }[] | undefined)?.map((b) => b.rows);
+  return (inputDim ?? units ?? rows?.reduce((a, b) => a + b, 0)) as number | undefined;
+}
+
+function isEmbedding(layer: Layer): boolean {
+  return 'outputDim' in layer.getConfig();
+}

@@ -1,0 +1,73 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { saveArtifact } from '@espalier/artifact/node';
+import type { ArtifactBytes, ArtifactContent } from '@espalier/artifact';
+import { encodeSafetensors, EspalierError } from '@espalier/core';
+import { fileStore } from '@espalier/core/node';
+import type { StateDict } from '@espalier/interop';
+
+const REST = 'rest.safetensors';
+const REPORT = 'report.html';
+
+/**
+ * Refuses a folder that the result could not be written into, before anything is computed.
+ *
+ * @throws EspalierError `cli/out`.
+ */
+export async function checkOut(out: string, input: string): Promise<void> {
+  if (resolve(out) === resolve(input)) {
+    throw new EspalierError('cli/out', {
+      problem: 'the result would take the place of the input',
+      received: out,
+      fix: 'Choose another --out.',
+    });
+  }
+  const names = await readdir(out).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return [];
+    throw new EspalierError('cli/out', {
+      problem: `cannot write to ${out}: ${cause.message}`,
+      cause,
+    });
+  });
+  if (names.length === 0 || (await isArtifact(out, names))) return;
+  throw new EspalierError('cli/out', {
+    problem: `${out} holds something else than an artifact`,
+    received: names.slice(0, 5),
+    fix: 'Choose an empty or new folder for --out. What is there is untouched.',
+  });
+}
+
+async function isArtifact(out: string, names: readonly string[]): Promise<boolean> {
+  if (!names.includes('manifest.json')) return false;
+  try {
+    const text = await readFile(join(out, 'manifest.json'), 'utf8');
+    return (JSON.parse(text) as { format?: unknown }).format === 'espalier-artifact';
+  } catch {
+    return false;
+  }
+}
+
+/** The tensors that are carried along, as a file of their own. */
+export function restFile(rest: StateDict): Uint8Array {
+  if (rest.size === 0) return new Uint8Array();
+  return encodeSafetensors([...rest].map(([name, tensor]) => ({ name, ...tensor })));
+}
+
+/** Writes the artifact, and beside it what is carried along. */
+export async function writeOut(
+  out: string,
+  content: ArtifactContent,
+  rest: Uint8Array,
+): Promise<ArtifactBytes> {
+  const bytes = await saveArtifact(out, content);
+  const store = fileStore(out);
+  if (rest.length > 0) await store.write(REST, rest);
+  else await store.remove(REST); // of an earlier result
+  return bytes;
+}
+
+/** Writes the page beside the artifact. */
+export async function writeReport(out: string, page: string): Promise<string> {
+  await fileStore(out).write(REPORT, new TextEncoder().encode(page));
+  return join(out, REPORT);
+}

@@ -1,0 +1,158 @@
+import {
+  barPlot,
+  code,
+  json,
+  keyValues,
+  linePlot,
+  note,
+  renderReport,
+  table,
+} from '@espalier/report';
+import type { Block, Section } from '@espalier/report';
+import { summarised } from './artifact-plugins.js';
+import { loadingCode } from './loading-code.js';
+import { bytesRows, totals } from './outcome.js';
+import type { BytesRow, Outcome } from './outcome.js';
+import { accountTable, bytesTable, decileTable } from './tables.js';
+
+/** The outcome as one self-contained HTML page. */
+export function compressPage(outcome: Outcome): string {
+  const { matrices, whole } = totals(outcome);
+  return renderReport({
+    title: `${outcome.input}, compressed`,
+    subtitle: `Its matrices ${times(matrices)} smaller, everything ${times(whole)}.`,
+    generated: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
+    sections: [
+      bytesSection(outcome),
+      ...fidelitySection(outcome),
+      stepsSection(outcome),
+      {
+        heading: 'Use it',
+        blocks: [code({ summary: 'Load the result', text: loadingCode(outcome), open: true })],
+      },
+      { heading: 'How it came to be', blocks: circumstances(outcome) },
+    ],
+  });
+}
+
+function bytesSection(outcome: Outcome): Section {
+  const rows = bytesRows(outcome).filter(({ before, after }) => before + after > 0);
+  const series = (['before', 'after'] as const).map((name) => ({
+    name,
+    bars: rows.map((row) => ({ label: row.what, value: row[name] })),
+  }));
+  const value = { label: 'bytes', format: { style: 'compact' } as const };
+  return {
+    heading: 'Bytes',
+    blocks: [
+      ...outcome.remarks.map((text) => note({ level: 'warning', text })),
+      bytesTable(outcome),
+      barPlot({ title: 'Bytes before and after', value, series }),
+    ],
+  };
+}
+
+function fidelitySection(outcome: Outcome): Section[] {
+  const deciles = decileTable(outcome);
+  return deciles
+    ? [
+        {
+          heading: 'What is lost where',
+          blocks: [
+            deciles,
+            decilePlot(outcome, 'Relative error', 'errors'),
+            decilePlot(outcome, 'Nearest words that stay', 'overlaps'),
+          ],
+        },
+      ]
+    : [];
+}
+
+function decilePlot(
+  { fidelity, counted }: Outcome,
+  title: string,
+  of: 'errors' | 'overlaps',
+): Block {
+  const series = fidelity.flatMap(({ layer, deciles }) =>
+    deciles ? [{ name: layer, points: deciles[of].map((y, i) => ({ x: i + 1, y })) }] : [],
+  );
+  return linePlot({
+    title,
+    x: { label: counted ? 'decile of words, most frequent first' : 'decile of rows, in order' },
+    y: {
+      label: of === 'errors' ? '‖A − Ã‖ / ‖A‖' : 'overlap@10',
+      domain: [0, of === 'errors' ? 0 : 1],
+    },
+    series,
+    width: 'half',
+  });
+}
+
+function stepsSection(outcome: Outcome): Section {
+  return { heading: 'What was done', blocks: [accountTable(outcome), ...rankBlocks(outcome)] };
+}
+
+interface RankedLayer {
+  readonly name: string;
+  readonly blocks: readonly { readonly rows: number; readonly rank: number | null }[];
+}
+
+/** Words and rank of each block, of layers that have blocks. */
+function rankBlocks({ compressed: { model } }: Outcome): Block[] {
+  const layers = model.layers.flatMap((layer): RankedLayer[] => {
+    const { blocks } = layer.getConfig() as Partial<RankedLayer>;
+    return Array.isArray(blocks) ? [{ name: layer.name, blocks }] : [];
+  });
+  if (layers.length === 0) return [];
+  const rows = layers.flatMap(({ name, blocks }) =>
+    blocks.map((block, p) => ({
+      layer: name,
+      block: p + 1,
+      words: block.rows,
+      rank: block.rank ?? 'dense',
+    })),
+  );
+  const columns = [
+    { key: 'layer', label: 'Layer' },
+    { key: 'block', label: 'Block' },
+    { key: 'words', label: 'Words', format: { style: 'integer' } as const },
+    { key: 'rank', label: 'Rank' },
+  ];
+  return [rankPlot(layers), table({ title: 'Ranks', columns, rows })];
+}
+
+function rankPlot(layers: readonly RankedLayer[]): Block {
+  const series = layers.map(({ name, blocks }) => ({
+    name,
+    bars: blocks.map(({ rank }, p) => ({ label: `block ${p + 1}`, value: rank })),
+  }));
+  return barPlot({
+    title: 'Rank of each block; dense ones have none',
+    value: { label: 'rank' },
+    series,
+  });
+}
+
+function circumstances({
+  kind,
+  inputBytes,
+  command,
+  out,
+  compressed: { inspection },
+}: Outcome): Block[] {
+  const { backend, manifest, edits } = inspection;
+  return [
+    keyValues([
+      { label: 'Command', value: command },
+      { label: 'Input', value: `${kind} of ${inputBytes.toLocaleString('en')} bytes on disk` },
+      { label: 'Output', value: out },
+      { label: 'Backend', value: backend },
+    ]),
+    json({ summary: 'Plugins and their options', value: summarised(manifest) }),
+    json({ summary: 'Edits', value: edits }),
+  ];
+}
+
+function times({ before, after }: BytesRow): string {
+  return `${(before / after).toFixed(1)} times`;
+}

@@ -1,0 +1,22 @@
+import { readFile } from 'node:fs/promises';
+import { EspalierError, loadExport } from '@espalier/core';
+import type { Modules } from '../modules.js';
+
+/** Word counts of a file, in its order, which has to be that of the word ids. */
+export interface Counts {
+  readonly counts: Float64Array;
+  /** The words, where the file names them. */
+  readonly words?: readonly string[];
+}
+
+const PARSER = '@espalier/plugin-vocab-partition#parseCounts';
+
+/** @throws EspalierError `cli/counts` when the file cannot be read, `vocab-partition/…`. */
+export async function readCounts(path: string, { load }: Modules): Promise<Counts> {
+  const parse = (await loadExport(PARSER, { load })) as (text: string) => Counts;
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new EspalierError('cli/counts', { problem: `cannot read the counts: ${message}`, cause });
+  });
+  return parse(text);
+}

@@ -1,0 +1,77 @@
+import { EspalierError } from '@espalier/core';
+import type { HostTensor } from '@espalier/core';
+import { pytorchLayers, pytorchModules, toFloat32 } from '@espalier/interop';
+import type { PyTorchModule, StateDict } from '@espalier/interop';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+
+type Shape = (number | null)[];
+
+/** Tensors as a model, and those that it has no layer for. */
+export interface StateDictModel {
+  readonly model: tfl.LayersModel;
+  readonly rest: StateDict;
+}
+
+/**
+ * A model of independent modules, each with an input and an output of its own: a state dict does not
+ * say how they belong together. One matrix alone is an embedding of its name.
+ *
+ * @throws EspalierError `cli/no-matrix`, and what `pytorchModules` throws.
+ */
+export function stateDictModel(state: StateDict): StateDictModel {
+  const { modules, rest } = pytorchModules(state);
+  if (modules.length > 0) {
+    const kept = new Map(rest.map((name) => [name, state.get(name)!]));
+    return { model: modelOf(modules.map((module) => branchOf(state, module))), rest: kept };
+  }
+  const [[name, tensor] = ['', undefined]] = state;
+  if (state.size !== 1 || tensor?.shape.length !== 2) throw noMatrix(state);
+  return { model: modelOf([branch(name, [null], [embedding(name, tensor)])]), rest: new Map() };
+}
+
+interface Branch {
+  readonly input: tfl.SymbolicTensor;
+  readonly output: tfl.SymbolicTensor;
+}
+
+function branchOf(state: StateDict, module: PyTorchModule): Branch {
+  const layers = pytorchLayers(state, [module.name]);
+  return branch(module.name || module.kind, inputShape(module), layers);
+}
+
+function inputShape(module: PyTorchModule): Shape {
+  if (module.kind === 'embedding') return [null];
+  return module.kind === 'linear' ? [module.inputs] : [null, module.inputSize];
+}
+
+function branch(name: string, shape: Shape, layers: readonly tfl.layers.Layer[]): Branch {
+  const input = tfl.input({ shape, name: `${name}_inputs` });
+  const output = layers.reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input);
+  return { input, output };
+}
+
+function modelOf(branches: readonly Branch[]): tfl.LayersModel {
+  return tfl.model({
+    inputs: branches.map(({ input }) => input),
+    outputs: branches.map(({ output }) => output),
+  });
+}
+
+function embedding(name: string, tensor: HostTensor): tfl.layers.Layer {
+  const [inputDim, outputDim] = tensor.shape as [number, number];
+  const layer = tfl.layers.embedding({ name, inputDim, outputDim });
+  layer.setFastWeightInitDuringBuild(true);
+  layer.build([null, null]);
+  tf.tidy(() => layer.setWeights([tf.tensor2d(toFloat32(tensor), [inputDim, outputDim])]));
+  return layer;
+}
+
+function noMatrix(state: StateDict): EspalierError {
+  const shapes = [...state].map(([name, { shape }]) => `${name} [${shape.join(', ')}]`);
+  return new EspalierError('cli/no-matrix', {
+    problem: 'the file holds no embedding, linear or recurrent module, and is not one matrix',
+    received: shapes.slice(0, 5),
+    fix: "Name tensors as PyTorch's state_dict() does ('embedding.weight'), or give a .npy file of two dimensions.",
+  });
+}

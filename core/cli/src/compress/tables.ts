@@ -1,0 +1,92 @@
+import { table } from '@espalier/report';
+import type { Table } from '@espalier/report';
+import { bytesRows, totals } from './outcome.js';
+import type { BytesRow, Outcome } from './outcome.js';
+
+const BYTES = { style: 'integer' } as const;
+const RATIO = { style: 'fixed', digits: 2, unit: '×' } as const;
+const ERROR = { style: 'significant', digits: 3 } as const;
+
+/** Bytes before and after, layer by layer, with the errors of each matrix. */
+export function bytesTable(outcome: Outcome): Table {
+  const { matrices, whole } = totals(outcome);
+  const fidelity = new Map(outcome.fidelity.map((each) => [each.layer, each]));
+  const rows = [...bytesRows(outcome), matrices, whole].map((row) => {
+    const { error = null, weightedError = null } = fidelity.get(row.what) ?? {};
+    return { ...row, ratio: ratioOf(row), error, weightedError };
+  });
+  return table({
+    title: 'Bytes',
+    columns: [
+      { key: 'what', label: '' },
+      { key: 'before', label: 'Before', format: BYTES },
+      { key: 'after', label: 'After', format: BYTES },
+      { key: 'ratio', label: 'Ratio', format: RATIO },
+      { key: 'error', label: 'Error', format: ERROR },
+      ...(outcome.counted
+        ? [{ key: 'weightedError', label: 'Weighted error', format: ERROR }]
+        : []),
+    ],
+    rows,
+    caption:
+      'The model as it was and the result, each saved as an artifact; everything is counted. Errors are ‖A − Ã‖ / ‖A‖ of the matrix read back.',
+  });
+}
+
+/** Error and neighbour overlap by decile; `undefined` where no matrix has words. */
+export function decileTable({ fidelity, counted }: Outcome): Table | undefined {
+  const measured = fidelity.flatMap(({ layer, deciles }) => (deciles ? [{ layer, deciles }] : []));
+  const groups = Math.max(0, ...measured.map(({ deciles }) => deciles.errors.length));
+  if (groups === 0) return undefined;
+  const rows = Array.from({ length: groups }, (_, i) => {
+    const cells = measured.flatMap(({ deciles }, k) => [
+      [`error${k}`, deciles.errors[i] ?? null],
+      [`overlap${k}`, deciles.overlaps[i] ?? null],
+    ]);
+    return { decile: String(i + 1), ...(Object.fromEntries(cells) as Record<string, number>) };
+  });
+  return table({
+    title: counted ? 'By word frequency' : 'By the order of rows',
+    columns: [
+      { key: 'decile', label: 'Decile' },
+      ...measured.flatMap(({ layer }, k) => [
+        { key: `error${k}`, label: `${layer}: error`, format: ERROR },
+        {
+          key: `overlap${k}`,
+          label: 'overlap@10',
+          format: { style: 'percent', digits: 1 } as const,
+        },
+      ]),
+    ],
+    rows,
+    caption: `${counted ? 'The most frequent tenth of the words comes first' : 'No counts were given, so rows are taken in their order'}. overlap@10: how many of a word’s ten nearest, by cosine, stay; of up to 1000 words drawn at random.`,
+  });
+}
+
+/** What each plugin did to each layer, in order. */
+export function accountTable({ compressed: { account } }: Outcome): Table {
+  return table({
+    title: 'What was done',
+    columns: [
+      { key: 'layer', label: 'Layer' },
+      { key: 'plugin', label: 'Plugin' },
+      { key: 'what', label: 'What' },
+      { key: 'bytesBefore', label: 'Before', format: BYTES },
+      { key: 'bytesAfter', label: 'After', format: BYTES },
+      { key: 'relativeError', label: 'Error of this step', format: ERROR },
+    ],
+    rows: account.map(({ layer, plugin, what, bytesBefore, bytesAfter, relativeError }) => ({
+      layer,
+      plugin,
+      what,
+      bytesBefore,
+      bytesAfter,
+      relativeError,
+    })),
+    caption: 'Bytes in memory, in float32 and int32.',
+  });
+}
+
+function ratioOf({ before, after }: BytesRow): number | null {
+  return after > 0 ? before / after : null;
+}

@@ -1,0 +1,72 @@
+import { basename, join } from 'node:path';
+import { toText } from '@espalier/report';
+import type { Table } from '@espalier/report';
+import type { CompressFlags } from './flags.js';
+import { loadingCode } from './loading-code.js';
+import { bytesRows, totals } from './outcome.js';
+import type { BytesRow, Outcome } from './outcome.js';
+import { bytesTable, decileTable } from './tables.js';
+
+/** The outcome for a terminal. */
+export function asText(outcome: Outcome): string {
+  const deciles = decileTable(outcome);
+  const { matrices, whole } = totals(outcome);
+  const { inputBytes, out, kind } = outcome;
+  return [
+    ...outcome.remarks.map((text) => `note: ${text}`),
+    titled(bytesTable(outcome)),
+    ...(deciles ? [titled(deciles)] : []),
+    `Matrices ${times(matrices)} smaller, everything ${times(whole)}. On disk: ${inputBytes} bytes (${kind}) → ${whole.after}.`,
+    `${out} holds the result, ${join(out, 'report.html')} tells more. To load it:\n\n${loadingCode(outcome)}`,
+  ].join('\n\n');
+}
+
+/** The outcome for programs. */
+export function asJson(outcome: Outcome): string {
+  const { input, kind, out, command, inputBytes, compressed, fidelity, counted, remarks } = outcome;
+  return JSON.stringify({
+    input,
+    kind,
+    out,
+    command,
+    inputBytes,
+    bytes: bytesRows(outcome),
+    totals: totals(outcome),
+    account: compressed.account,
+    fidelity,
+    deciles: counted ? 'word frequency' : 'order of rows',
+    remarks,
+  });
+}
+
+/** The command that gave this result, without folders. */
+export function commandOf(
+  path: string,
+  { layers, counts, maxError, ...flags }: CompressFlags & { readonly counts?: string },
+): string {
+  const { preset, ratio, budget, bits, blocks, tied } = flags;
+  const given = {
+    preset,
+    ratio,
+    budget,
+    'max-error': maxError,
+    bits,
+    counts: counts === undefined ? undefined : basename(counts),
+    blocks,
+    layers: layers?.join(','),
+    tied,
+  };
+  const written = Object.entries(given).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name} ${value}`],
+  );
+  return ['espalier compress', basename(path), ...written].join(' ');
+}
+
+function titled(table: Table): string {
+  const { title, caption } = table;
+  return [title, toText(table), caption].filter((part) => part !== undefined).join('\n');
+}
+
+function times({ before, after }: BytesRow): string {
+  return `${(before / after).toFixed(2)}×`;
+}
