@@ -47,7 +47,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       expect(relativeError).toBeGreaterThan(0);
       expect(relativeError).toBeLessThan(1);
     }
-    const [{ relativeError }] = account as [{ relativeError: number }];
+    const { relativeError } = account[0]!;
     const low = await lookups(session);
     expect(distance(low, dense) / distance(dense, [])).toBeCloseTo(relativeError, 4);
     await session.dispose();
