@@ -98,29 +98,40 @@ export class BlockMatrix {
 
   /** Products of `x` `[n, columns]` with every row, by word id: `[n, words]`. */
   scores(x: Tensor2D): Tensor2D {
-    const coefficients = this.coefficients(x);
-    const all = this.blocks.map(({ rows }, p) => this.scoresIn(x, coefficients, p, 0, rows));
+    const factors = this.leftFactors(x, this.basis());
+    const all = this.blocks.map(({ rows }, p) => this.scoresIn(factors[p]!, p, 0, rows));
     const { index } = this.parts;
     return index ? takeColumns(joined(all), index()) : joined(all);
   }
 
-  /** `x Bᵀ`, `[n, sum of ranks]`: what every low-rank block needs of `x`. */
-  coefficients(x: Tensor2D): Tensor2D | undefined {
-    const { basis } = this.parts;
-    return basis && (tf.matMul(x, basis.all(), false, true) as Tensor2D);
+  /** The common basis `[sum of ranks, columns]`, decoded. */
+  basis(): Tensor2D | undefined {
+    return this.parts.basis?.all();
   }
 
-  /** Products of `x` with `size` rows of block `p`, from its row `begin` on: `[n, size]`. */
-  scoresIn(
-    x: Tensor2D,
-    coefficients: Tensor2D | undefined,
-    p: number,
-    begin: number,
-    size: number,
-  ): Tensor2D {
-    const { rank, basisBegin } = this.blocks[p]!;
-    const left = rank === null ? x : columnsOf(coefficients!, basisBegin, rank);
-    return tf.matMul(left, this.parts.rows[p]!.slice(begin, size), false, true);
+  /** `size` rows of block `p` from its row `begin` on, decoded: `[size, rank or columns]`. */
+  rowsOf(p: number, begin: number, size: number): Tensor2D {
+    return this.parts.rows[p]!.slice(begin, size);
+  }
+
+  /**
+   * What every block's rows are multiplied with: its part of `x Bᵀ`, `[n, rank]`, or `x` itself for a
+   * dense block.
+   *
+   * @param basis `B`, or `Bᵀ` with `transposed`.
+   */
+  leftFactors(x: Tensor2D, basis: Tensor2D | undefined, transposed = false): readonly Tensor2D[] {
+    if (!basis) return this.blocks.map(() => x);
+    const ranks = this.blocks.flatMap(({ rank }) => rank ?? []);
+    const coefficients = tf.matMul(x, basis, false, !transposed);
+    const split = ranks.length === 1 ? [coefficients] : tf.split(coefficients, ranks, 1);
+    const parts = (split as Tensor2D[]).values();
+    return this.blocks.map(({ rank }) => (rank === null ? x : parts.next().value!));
+  }
+
+  /** Products of a block's left factor with `size` of its rows, from `begin` on: `[n, size]`. */
+  scoresIn(left: Tensor2D, p: number, begin: number, size: number): Tensor2D {
+    return tf.matMul(left, this.rowsOf(p, begin, size), false, true);
   }
 
   /** A block's rows at positions; zeros where the position lies in another block. */
@@ -151,10 +162,6 @@ function rowsOf(tensor: Tensor2D): Rows {
     slice: (begin, size) => tf.slice2d(tensor, [begin, 0], [size, tensor.shape[1]]),
     all: () => tensor,
   };
-}
-
-function columnsOf(x: Tensor2D, begin: number, size: number): Tensor2D {
-  return size === x.shape[1] ? x : tf.slice2d(x, [0, begin], [x.shape[0], size]);
 }
 
 function joined(parts: readonly Tensor2D[]): Tensor2D {

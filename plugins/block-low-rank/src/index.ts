@@ -8,6 +8,6 @@ export type { BlockLowRankOptions } from './options.js';
 export { parseBytes } from './parse-bytes.js';
 export { rankRule } from './providers.js';
 export { greedyRanks, proportionalRanks, uniformRanks } from './rank-rules.js';
-export { topK } from './top-k.js';
-export type { TopK } from './top-k.js';
+export { topK, topKSearch } from './top-k.js';
+export type { TopK, TopKSearch } from './top-k.js';
 export { wordImportance } from './word-importance.js';

@@ -1,6 +1,8 @@
 import { EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { BestScores } from './best-scores.js';
+import type { BlockMatrix } from './block-matrix.js';
 import type { BlockLowRankDense } from './layers.js';
 
 /** The best units of every row. */
@@ -12,12 +14,43 @@ export interface TopK {
   readonly indices: Int32Array;
 }
 
+/** Finds the best units of a layer again and again. */
+export interface TopKSearch {
+  /**
+   * The `k` largest scores (bias included, before any activation) and which units they belong to.
+   *
+   * @param x `[rows, inputs]`, the layer's inputs.
+   * @throws EspalierError `top-k/k`, `top-k/shape`.
+   */
+  find(x: Tensor2D, k: number): Promise<TopK>;
+  /** Frees the factors that the search holds. */
+  dispose(): void;
+}
+
 /** Rows of a block whose scores are there at a time. */
 const CHUNK = 8192;
 
+/** A stretch of a block's rows. */
+interface Stretch {
+  readonly block: number;
+  /** Its first row in the block. */
+  readonly begin: number;
+  readonly size: number;
+  /** Position of that row among all. */
+  readonly position: number;
+}
+
+/** What a search needs of a layer beside its factors, on the host and by position. */
+interface Labels {
+  readonly bias: Float32Array;
+  /** Unit numbers; none where positions are unit numbers. */
+  readonly words: Int32Array | undefined;
+}
+
 /**
  * The `k` largest scores (bias included, before any activation) of a factorised dense layer and
- * which units they belong to. At most `rows × 8192` scores exist at a time.
+ * which units they belong to. At most `rows × 8192` scores exist at a time. Codes are decoded in
+ * every call: for many calls see {@link topKSearch}.
  *
  * @param x `[rows, inputs]`.
  * @throws EspalierError `top-k/k`, `top-k/shape`.
@@ -27,81 +60,109 @@ const CHUNK = 8192;
 export async function topK(layer: BlockLowRankDense, x: Tensor2D, k: number): Promise<TopK> {
   const { matrix } = layer;
   check(x, k, matrix);
-  const [rows] = x.shape;
-  const words = await wordsByPosition(matrix.index);
-  const bias = (await layer.bias?.data()) as Float32Array | undefined;
-  const best = Array.from({ length: rows }, () => new Best(k));
-  const coefficients = tf.tidy(() => matrix.coefficients(x));
+  const labels = await labelsOf(layer);
+  const factors = tf.tidy(() => [...matrix.leftFactors(x, matrix.basis())]);
   try {
-    for (const [p, block] of matrix.blocks.entries()) {
-      for (let begin = 0; begin < block.rows; begin += CHUNK) {
-        const size = Math.min(CHUNK, block.rows - begin);
-        const scores = tf.tidy(() => matrix.scoresIn(x, coefficients, p, begin, size));
-        const data = await scores.data();
-        scores.dispose();
-        best.forEach((each, row) => {
-          each.offer(data as Float32Array, row * size, size, block.begin + begin, words, bias);
-        });
-      }
-    }
+    return await best(stretchesOf(matrix), x.shape[0], k, labels, ({ block, begin, size }) =>
+      matrix.scoresIn(factors[block]!, block, begin, size),
+    );
   } finally {
-    coefficients?.dispose();
+    disposeAllBut(x, factors);
+  }
+}
+
+/**
+ * Makes a layer ready for many searches with the weights that it has now: its factors are decoded
+ * and laid out for the product, which takes as many bytes as the factors in float32. A search is to
+ * be disposed, and to be made anew where the layer has trained on.
+ *
+ * @example
+ * const search = await topKSearch(model.getLayer('softmax') as BlockLowRankDense);
+ * const { indices } = await search.find(hidden, 10);
+ * search.dispose();
+ */
+export async function topKSearch(layer: BlockLowRankDense): Promise<TopKSearch> {
+  const { matrix } = layer;
+  const labels = await labelsOf(layer);
+  const stretches = stretchesOf(matrix);
+  const { basis, rows } = tf.tidy(() => laidOut(matrix, stretches));
+  const pieces = stretches.map((stretch, i) => ({ ...stretch, rows: rows[i]! }));
+  return {
+    async find(x, k) {
+      check(x, k, matrix);
+      const factors = tf.tidy(() => [...matrix.leftFactors(x, basis, true)]);
+      try {
+        return await best(pieces, x.shape[0], k, labels, ({ block, rows }) =>
+          tf.matMul(factors[block]!, rows),
+        );
+      } finally {
+        disposeAllBut(x, factors);
+      }
+    },
+    dispose: () => tf.dispose([basis, rows]),
+  };
+}
+
+/** Transposed: a product with a right factor as it lies is the fastest on every backend. */
+function laidOut(matrix: BlockMatrix, stretches: readonly Stretch[]) {
+  const basis = matrix.basis();
+  return {
+    basis: basis && tf.transpose(basis),
+    rows: stretches.map(({ block, begin, size }) =>
+      tf.transpose(matrix.rowsOf(block, begin, size)),
+    ),
+  };
+}
+
+function stretchesOf({ blocks }: BlockMatrix): readonly Stretch[] {
+  return blocks.flatMap(({ begin: first, rows }, block) =>
+    Array.from({ length: Math.ceil(rows / CHUNK) }, (_, i) => {
+      const begin = i * CHUNK;
+      return { block, begin, size: Math.min(CHUNK, rows - begin), position: first + begin };
+    }),
+  );
+}
+
+/** The best of all stretches, one after the other. */
+async function best<S extends Stretch>(
+  stretches: readonly S[],
+  rows: number,
+  k: number,
+  { bias, words }: Labels,
+  scoresOf: (stretch: S) => Tensor2D,
+): Promise<TopK> {
+  const found = Array.from({ length: rows }, () => new BestScores(k));
+  for (const stretch of stretches) {
+    const scores = tf.tidy(() => scoresOf(stretch));
+    const data = await scores.data<'float32'>();
+    scores.dispose();
+    const { size, position } = stretch;
+    found.forEach((each, row) => each.offer(data, row * size, size, position, bias, words));
   }
   const values = new Float32Array(rows * k);
   const indices = new Int32Array(rows * k);
-  best.forEach((each, row) => {
+  found.forEach((each, row) => {
     values.set(each.values, row * k);
     indices.set(each.words, row * k);
   });
   return { k, values, indices };
 }
 
-/** The best so far of one row, in falling order. */
-class Best {
-  readonly values: Float32Array;
-  readonly words: Int32Array;
-
-  constructor(k: number) {
-    this.values = new Float32Array(k).fill(-Infinity);
-    this.words = new Int32Array(k);
-  }
-
-  offer(
-    scores: Float32Array,
-    from: number,
-    size: number,
-    position: number,
-    words: Int32Array | undefined,
-    bias: Float32Array | undefined,
-  ): void {
-    const last = this.values.length - 1;
-    for (let i = 0; i < size; i++) {
-      const word = words ? words[position + i]! : position + i;
-      const score = bias ? Math.fround(scores[from + i]! + bias[word]!) : scores[from + i]!;
-      if (score > this.values[last]!) this.#insert(score, word);
-    }
-  }
-
-  #insert(score: number, word: number): void {
-    let place = this.values.length - 1;
-    for (; place > 0 && this.values[place - 1]! < score; place--) {
-      this.values[place] = this.values[place - 1]!;
-      this.words[place] = this.words[place - 1]!;
-    }
-    this.values[place] = score;
-    this.words[place] = word;
-  }
-}
-
-async function wordsByPosition(index: tf.Tensor1D | undefined): Promise<Int32Array | undefined> {
-  const positions = await index?.data();
-  if (!positions) return undefined;
-  const words = new Int32Array(positions.length);
+async function labelsOf({ matrix, bias }: BlockLowRankDense): Promise<Labels> {
+  const positions = await matrix.index?.data();
+  const given = await bias?.data<'float32'>();
+  if (!positions) return { bias: given ?? new Float32Array(matrix.words), words: undefined };
+  const words = new Int32Array(matrix.words);
   positions.forEach((position, word) => (words[position] = word));
-  return words;
+  return { bias: Float32Array.from(words, (word) => given?.[word] ?? 0), words };
 }
 
-function check(x: Tensor2D, k: number, { columns, words }: BlockLowRankDense['matrix']): void {
+/** A dense block's left factor is the caller's `x`. */
+function disposeAllBut(x: Tensor2D, factors: readonly Tensor2D[]): void {
+  tf.dispose(factors.filter((factor) => factor !== x));
+}
+
+function check(x: Tensor2D, k: number, { columns, words }: BlockMatrix): void {
   if (x.rank !== 2 || x.shape[1] !== columns) {
     throw new EspalierError('top-k/shape', {
       problem: `topK wants the layer's inputs, [rows, ${columns}]`,

@@ -4,6 +4,7 @@ import {
   BlockLowRankEmbedding,
   BlockLowRankTiedDense,
   topK,
+  topKSearch,
 } from '@espalier/plugin-block-low-rank';
 import type { Block } from '@espalier/plugin-block-low-rank';
 import { buildModel, graphOf } from '@espalier/core';
@@ -122,7 +123,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       }
     });
 
-    test('topK agrees with sorting all scores', async () => {
+    test('topK and a search made ready agree with sorting all scores', async () => {
       const layer = new BlockLowRankDense({ blocks: BLOCKS, permuted });
       layer.build([null, D]);
       fill(layer, weights, randomMatrix(WORDS, 1, 9));
@@ -130,6 +131,10 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       const scores = (await (layer.call(x) as tf.Tensor2D).array()) as number[][];
       const before = tf.memory().numTensors;
       const best = await topK(layer, x, 4);
+      const search = await topKSearch(layer);
+      expect((await search.find(x, 4)).indices).toEqual(best.indices);
+      near((await search.find(x, 4)).values, best.values);
+      search.dispose();
       expect(tf.memory().numTensors).toBe(before);
       scores.forEach((row, n) => {
         const order = row.map((_, i) => i).sort((a, b) => row[b]! - row[a]!);
