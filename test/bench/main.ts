@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { benchBackend } from './backend.js';
+import { benchGroupReduce } from './group-reduce.js';
 import { benchLinalg } from './linalg.js';
 import { round } from './measure.js';
 import type { Figure } from './measure.js';
@@ -10,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   backend: benchBackend,
   overhead: benchOverhead,
   linalg: benchLinalg,
+  'group-reduce': benchGroupReduce,
 };
 
 const { positionals, values } = parseArgs({

@@ -1,0 +1,94 @@
+import { createSession, crossEntropy, keyedStream, sgd } from '@espalier/core';
+import type { Plugin } from '@espalier/core';
+import {
+  blockLowRank,
+  BlockLowRankDense,
+  rankRule,
+  wordImportance,
+} from '@espalier/plugin-block-low-rank';
+import { quantizer } from '@espalier/plugin-quantizer';
+import { vocabPartition } from '@espalier/plugin-vocab-partition';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+
+export const WORDS = 10_000;
+export const COLUMNS = 200;
+
+/** Zipf's counts; which word has which is drawn. */
+const counts = new Float64Array(WORDS);
+keyedStream('group-reduce', 'counts')
+  .permutation(WORDS)
+  .forEach((word, rank) => (counts[word] = 1e6 / (rank + 1)));
+
+/** `embedding` and `softmax`, with matrices whose k-th singular value is about k^-½. */
+export function denseModel(): LayersModel {
+  const model = tfl.sequential({
+    layers: [
+      tfl.layers.embedding({
+        name: 'embedding',
+        inputDim: WORDS,
+        outputDim: COLUMNS,
+        inputLength: 1,
+      }),
+      tfl.layers.flatten(),
+      tfl.layers.dense({ name: 'softmax', units: WORDS }),
+    ],
+  });
+  tf.tidy(() => {
+    const bias = uniform('bias', [WORDS]);
+    model.setWeights([matrix('embedding'), tf.transpose(matrix('softmax')), bias]);
+  });
+  return model;
+}
+
+/** Rows of uniform noise, mixed by a rotation whose axes fall in length. */
+function matrix(name: string): tf.Tensor {
+  const [rotation] = tf.linalg.qr(uniform(`${name}/mix`, [COLUMNS, COLUMNS]));
+  const lengths = Float32Array.from({ length: COLUMNS }, (_, k) => (k + 1) ** -0.5);
+  const mix = tf.mul(rotation!, tf.tensor2d(lengths, [COLUMNS, 1]));
+  return tf.matMul(uniform(name, [WORDS, COLUMNS]), mix);
+}
+
+/** Numbers from −½ to ½. */
+export function uniform(name: string, shape: [number] | [number, number]): tf.Tensor {
+  const draw = keyedStream('group-reduce', name);
+  const size = tf.util.sizeFromShape(shape);
+  return tf.tensor(
+    Float32Array.from({ length: size }, () => draw() - 0.5),
+    shape,
+  );
+}
+
+/** The dense model in five blocks at proportional ranks, and then perhaps in codes. */
+export async function compressedModel(ratio: number, bits?: 8 | 4): Promise<LayersModel> {
+  const plugins: Plugin[] = [
+    vocabPartition({ counts, blocks: 5, refine: false }),
+    wordImportance({ rows: 'counts' }),
+    rankRule({ rule: 'proportional' }),
+    blockLowRank({ ratio }),
+    ...(bits ? [quantizer({ bits })] : []),
+  ];
+  const optimizer = sgd({ learningRate: 1 });
+  const session = await createSession({
+    model: denseModel,
+    loss: crossEntropy(),
+    optimizer,
+    plugins,
+  });
+  await session.transform();
+  const model = session.export();
+  await session.dispose();
+  return model;
+}
+
+/** The softmax of the dense model as one dense block, for the same search as the compressed ones. */
+export function asOneBlock(dense: LayersModel): BlockLowRankDense {
+  const layer = new BlockLowRankDense({ blocks: [{ rows: WORDS, rank: null }] });
+  layer.build([null, COLUMNS]);
+  tf.tidy(() => {
+    const [kernel, bias] = dense.getLayer('softmax').getWeights();
+    layer.setWeights([tf.transpose(kernel!), bias!]);
+  });
+  return layer;
+}
