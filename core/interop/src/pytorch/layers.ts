@@ -14,6 +14,9 @@ import type {
 import { pytorchWeights } from './weights.js';
 import type { LayerWeights } from './weights.js';
 
+/** Drawn in vain whenever a model is rebuilt with its weights; an orthogonal one takes seconds. */
+const DRAWN = 'glorotUniform';
+
 /** Options of {@link pytorchLayers}. */
 export interface PyTorchLayersOptions extends PyTorchModulesOptions {
   /** Whether the last recurrent layer gives every step (default) or its last one only. */
@@ -85,7 +88,7 @@ function layerOf(
   };
   const layer =
     kind === 'lstm'
-      ? tfl.layers.lstm({ ...args, recurrentActivation: 'sigmoid' })
+      ? tfl.layers.lstm({ ...args, recurrentActivation: 'sigmoid', recurrentInitializer: DRAWN })
       : new ResetAfterGRU(args);
   const inputs = k === 0 ? module.inputSize : module.hiddenSize;
   return withWeights(layer, [null, null, inputs], weights);
