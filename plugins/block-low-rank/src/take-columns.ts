@@ -6,14 +6,15 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
  * a permutation, so the gradient is the inverse permutation: no sum of segments as for a gather.
  */
 export function takeColumns(x: Tensor2D, index: Tensor1D): Tensor2D {
-  return permute(x, index, () => inverse(index));
-}
-
-function permute(x: Tensor2D, index: Tensor1D, back: () => Tensor1D): Tensor2D {
-  const taken = tf.customGrad((given) => ({
-    value: tf.gather(given as Tensor2D, index, 1),
-    gradFunc: (dy: Tensor) => permute(dy as Tensor2D, back(), () => index),
-  }));
+  const taken = tf.customGrad((given, save) => {
+    // A layer's index may be gone by the time of the gradient.
+    (save as tf.GradSaveFunc)([index]);
+    return {
+      value: tf.gather(given as Tensor2D, index, 1),
+      gradFunc: (dy: Tensor, [kept]: Tensor[]) =>
+        takeColumns(dy as Tensor2D, inverse(kept as Tensor1D)),
+    };
+  });
   return taken(x) as Tensor2D;
 }
 
