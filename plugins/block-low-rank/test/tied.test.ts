@@ -82,7 +82,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       // Words that are not looked up are trained by the softmax alone.
       const reached = await gradients['embedding/u0']!.data();
       expect(reached.some((value) => value !== 0)).toBe(true);
-      tf.dispose([x, y, gradients, total, values]);
+      tf.dispose([x, y, gradients, total, ...values]);
     });
   });
 
