@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const bin = fileURLToPath(new URL('../bin/espalier.js', import.meta.url));
+export const bin = fileURLToPath(new URL('../bin/espalier.js', import.meta.url));
 export const fixtures = fileURLToPath(new URL('fixtures', import.meta.url));
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 

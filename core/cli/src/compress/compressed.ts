@@ -43,6 +43,8 @@ export interface Compression {
 }
 
 const ATTEMPTS = 4;
+/** What is left at first for the scales of codes and for maps: a twenty-fifth. */
+const ALLOWANCE = 1.04;
 
 /**
  * Transforms the model so that the result, codes and all, keeps the target: what quantization adds
@@ -51,7 +53,7 @@ const ATTEMPTS = 4;
  * @throws EspalierError from the plugins; `cli/compress` where the target cannot be kept.
  */
 export async function compressed(compression: Compression): Promise<Compressed> {
-  let tightness = 1;
+  let tightness = firstTightness(compression.plan);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const result = await transformed(compression, tightness);
     const miss = await missOf(result, compression);
@@ -66,6 +68,10 @@ export async function compressed(compression: Compression): Promise<Compressed> 
     received: target?.value,
     fix: 'Allow more, or choose more --bits.',
   });
+}
+
+function firstTightness({ bits, target }: Plan): number {
+  return bits === 32 || target?.kind === 'max-error' ? 1 : ALLOWANCE;
 }
 
 async function transformed(
@@ -84,7 +90,7 @@ async function transformed(
   });
   try {
     progress.follow(session.telemetry);
-    await transform(session, plan);
+    await transform(session, plan, tightness);
     const inspection = session.inspect();
     return { model: session.export(), inspection, account: compressionAccount(inspection.edits) };
   } finally {
@@ -92,16 +98,16 @@ async function transformed(
   }
 }
 
-async function transform(session: Session, plan: Plan): Promise<void> {
+async function transform(session: Session, plan: Plan, tightness: number): Promise<void> {
   try {
     await session.transform();
   } catch (error) {
-    throw inOwnTerms(error, plan);
+    throw inOwnTerms(error, plan, tightness);
   }
 }
 
 /** Says the limits of targets as `--ratio` and `--budget` take them: codes included. */
-function inOwnTerms(error: unknown, { bits, shrinker }: Plan): unknown {
+function inOwnTerms(error: unknown, { bits, shrinker }: Plan, tightness: number): unknown {
   if (!(error instanceof Error) || shrinker !== 'block-low-rank') return error;
   const { code, parts, place } = error as EspalierError;
   if (code === 'vocab-partition/words') {
@@ -109,13 +115,10 @@ function inOwnTerms(error: unknown, { bits, shrinker }: Plan): unknown {
     return new EspalierError(code, { ...parts, fix }, place);
   }
   if (code !== 'block-low-rank/budget') return error;
+  const smaller = (bits / 32) * tightness;
   const problem = parts.problem
-    .replace(
-      /ratio is ([\d.]+)/,
-      (_, n: string) => `ratio is ${Math.floor((Number(n) * 3200) / bits) / 100}`,
-    )
-    .replace(/budget is (\d+)/, (_, n: string) => `budget is ${Math.ceil((Number(n) * bits) / 32)}`)
-    .replace(/takes (\d+)/, (_, n: string) => `takes ${Math.ceil((Number(n) * bits) / 32)}`);
+    .replace(/(?<=ratio is )[\d.]+/, (n) => `${Math.floor((100 * Number(n)) / smaller) / 100}`)
+    .replace(/(?<=budget is |takes )\d+/g, (n) => `${Math.ceil(Number(n) * smaller)}`);
   const { fix, cause } = parts;
   return new EspalierError(code, { problem, ...(fix !== undefined && { fix }), cause }, place);
 }

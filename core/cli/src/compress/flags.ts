@@ -1,5 +1,5 @@
 import { parseBytes } from '@espalier/compression';
-import { EspalierError } from '@espalier/core';
+import { EspalierError, suggest } from '@espalier/core';
 
 /** How small, or how close, the matrices shall become. */
 export type Target =
@@ -31,9 +31,18 @@ const SHORT: Readonly<Record<string, string>> = {
   prune: 'prune',
 };
 
-/** A preset's module and export, of its short name or as it is. */
+/**
+ * A preset's module and export, of its short name or as it is.
+ *
+ * @throws EspalierError `cli/unknown-name`.
+ */
 export function presetReference(name: string): string {
-  return Object.hasOwn(SHORT, name) ? `${PACKAGE}#${SHORT[name]}` : name;
+  if (Object.hasOwn(SHORT, name)) return `${PACKAGE}#${SHORT[name]}`;
+  if (/[#/.@]/.test(name)) return name;
+  throw new EspalierError('cli/unknown-name', {
+    problem: `there is no preset '${name}'`,
+    fix: `${suggest(name, Object.keys(SHORT))} Another one: 'module#export'.`,
+  });
 }
 
 /**

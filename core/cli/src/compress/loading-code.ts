@@ -1,8 +1,8 @@
 import { artifactPlugins } from './artifact-plugins.js';
-import type { Outcome } from './outcome.js';
+import type { Compressed } from './compressed.js';
 
-/** A program that loads the result: what it has to import is what registers its layers. */
-export function loadingCode({ out, compressed }: Pick<Outcome, 'out' | 'compressed'>): string {
+/** A program that loads the result from `dir`: what it has to import is what registers its layers. */
+export function loadingCode(compressed: Compressed, dir: string): string {
   const changing = new Set(compressed.account.map(({ plugin }) => plugin));
   const modules = artifactPlugins(compressed)
     .filter(({ id }) => changing.has(id))
@@ -13,6 +13,6 @@ export function loadingCode({ out, compressed }: Pick<Outcome, 'out' | 'compress
     ...[...new Set(modules)].map((name) => `import '${name}';`),
     '',
     'await useBackend();',
-    `const { model } = await loadArtifact(${JSON.stringify(out)});`,
+    `const { model } = await loadArtifact(${JSON.stringify(dir)});`,
   ].join('\n');
 }

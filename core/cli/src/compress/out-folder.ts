@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { saveArtifact } from '@espalier/artifact/node';
 import type { ArtifactBytes, ArtifactContent } from '@espalier/artifact';
-import { encodeSafetensors, EspalierError } from '@espalier/core';
+import { encodeSafetensors, EspalierError, fileError } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
 import type { StateDict } from '@espalier/interop';
 
@@ -60,14 +60,20 @@ export async function writeOut(
   rest: Uint8Array,
 ): Promise<ArtifactBytes> {
   const bytes = await saveArtifact(out, content);
-  const store = fileStore(out);
-  if (rest.length > 0) await store.write(REST, rest);
-  else await store.remove(REST); // of an earlier result
+  if (rest.length > 0) await writeBeside(out, REST, rest);
+  else await fileStore(out).remove(REST); // of an earlier result
   return bytes;
 }
 
 /** Writes the page beside the artifact. */
-export async function writeReport(out: string, page: string): Promise<string> {
-  await fileStore(out).write(REPORT, new TextEncoder().encode(page));
-  return join(out, REPORT);
+export function writeReport(out: string, page: string): Promise<void> {
+  return writeBeside(out, REPORT, new TextEncoder().encode(page));
+}
+
+async function writeBeside(out: string, name: string, bytes: Uint8Array): Promise<void> {
+  await fileStore(out)
+    .write(name, bytes)
+    .catch(({ cause }: Error) => {
+      throw fileError('cli/out', `cannot write ${name} beside the artifact in ${out}`, cause);
+    });
 }

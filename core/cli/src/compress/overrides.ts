@@ -44,16 +44,15 @@ export function planOf(
   if (target && !shrinker) throw lacking(`--${target.kind}`, SHRINKERS, plugins);
   if (flags.tied && !has('block-low-rank')) throw lacking('--tied', ['block-low-rank'], plugins);
   const byFrequency = frequencyEntries(plugins, flags, counts);
-  const layers = flags.layers && { layers: flags.layers };
-  const tied = flags.tied !== undefined && { tied: flags.tied };
-  const changes: PluginEntries = {
-    ...byFrequency,
-    ...(shrinker && (layers || tied) ? { [shrinker]: { options: { ...layers, ...tied } } } : {}),
-    ...quantizerEntry(flags, has('quantizer'), layers),
-  };
   const left = Object.keys(byFrequency).filter((id) => byFrequency[id] === false);
+  const { layers, tied } = flags;
+  const shrinks = { ...(layers && { layers }), ...(tied !== undefined && { tied }) };
   return {
-    overrides: changes,
+    overrides: {
+      ...byFrequency,
+      ...(shrinker && { [shrinker]: { options: shrinks } }),
+      ...quantizerEntry(flags, has('quantizer'), shrinker !== undefined),
+    },
     ...(shrinker && { shrinker, target: target ?? { kind: 'ratio', value: 8 } }),
     bits: typeof bits === 'number' ? bits : 32,
     remarks:
@@ -75,7 +74,7 @@ export function withTarget(
     budget: (target.value * shrinks) / tightness,
     'max-error': target.value / tightness,
   };
-  if (target.kind === 'ratio' && values.ratio <= 1) throw bitsSuffice(target.value, bits);
+  if (target.kind === 'ratio' && target.value <= shrinks) throw bitsSuffice(target.value, bits);
   const { options } = (overrides[shrinker] || {}) as PluginEntry;
   const own = { ...options, [FACTORS[target.kind]]: values[target.kind] };
   return { ...overrides, [shrinker]: { options: own } };
@@ -106,14 +105,22 @@ function frequencyEntries(
 }
 
 function quantizerEntry(
-  { bits }: CompressFlags,
+  { bits, layers }: CompressFlags,
   has: boolean,
-  layers: { readonly layers: readonly string[] } | undefined,
+  afterShrinker: boolean,
 ): PluginEntries {
   if (bits === 'none') return has ? { quantizer: false } : {};
-  const options = { ...(bits !== undefined && { bits }), ...layers };
-  if (Object.keys(options).length === 0 || (!has && bits === undefined)) return {};
+  if (!has && bits === undefined) return {};
+  const options = {
+    ...(bits !== undefined && { bits }),
+    // Where layers were made smaller first, one of them may share another's matrix and have none.
+    ...(layers && (afterShrinker ? { matrices: only(layers) } : { layers })),
+  };
   return { quantizer: { ...(!has && { use: QUANTIZER }), options } };
+}
+
+function only(layers: readonly string[]): Options {
+  return Object.fromEntries([['*', false], ...layers.map((name) => [`${name}/*`, {}])]);
 }
 
 function optionsOf(plugins: Manifest['plugins'], id: string): Options {

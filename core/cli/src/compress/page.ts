@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import {
   barPlot,
   code,
@@ -28,7 +29,13 @@ export function compressPage(outcome: Outcome): string {
       stepsSection(outcome),
       {
         heading: 'Use it',
-        blocks: [code({ summary: 'Load the result', text: loadingCode(outcome), open: true })],
+        blocks: [
+          code({
+            summary: 'Load the result',
+            text: loadingCode(outcome.compressed, basename(outcome.out)),
+            open: true,
+          }),
+        ],
       },
       { heading: 'How it came to be', blocks: circumstances(outcome) },
     ],
@@ -45,7 +52,7 @@ function bytesSection(outcome: Outcome): Section {
   return {
     heading: 'Bytes',
     blocks: [
-      ...outcome.remarks.map((text) => note({ level: 'warning', text })),
+      ...outcome.remarks.map((text) => note({ level: 'info', text })),
       bytesTable(outcome),
       barPlot({ title: 'Bytes before and after', value, series }),
     ],
@@ -137,7 +144,6 @@ function circumstances({
   kind,
   inputBytes,
   command,
-  out,
   compressed: { inspection },
 }: Outcome): Block[] {
   const { backend, manifest, edits } = inspection;
@@ -145,8 +151,7 @@ function circumstances({
     keyValues([
       { label: 'Command', value: command },
       { label: 'Input', value: `${kind} of ${inputBytes.toLocaleString('en')} bytes on disk` },
-      { label: 'Output', value: out },
-      { label: 'Backend', value: backend },
+      { label: 'Backend', value: backend.split('; ')[0]! },
     ]),
     json({ summary: 'Plugins and their options', value: summarised(manifest) }),
     json({ summary: 'Edits', value: edits }),

@@ -16,7 +16,7 @@ export function bytesTable(outcome: Outcome): Table {
     return { ...row, ratio: ratioOf(row), error, weightedError };
   });
   return table({
-    title: 'Bytes',
+    title: 'Every byte',
     columns: [
       { key: 'what', label: '' },
       { key: 'before', label: 'Before', format: BYTES },
@@ -66,7 +66,7 @@ export function decileTable({ fidelity, counted }: Outcome): Table | undefined {
 /** What each plugin did to each layer, in order. */
 export function accountTable({ compressed: { account } }: Outcome): Table {
   return table({
-    title: 'What was done',
+    title: 'Step by step',
     columns: [
       { key: 'layer', label: 'Layer' },
       { key: 'plugin', label: 'Plugin' },
