@@ -107,6 +107,34 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     await session.dispose();
   });
 
+  test('counts and relative frequencies are the same', async () => {
+    const account = async (given: Float64Array) => {
+      const session = await openTiny([
+        vocabPartition({ counts: given, blocks: 3, refine: false }),
+        wordImportance({ rows: 'counts' }),
+        rankRule({ rule: 'proportional' }),
+        blockLowRank({ ratio: 1.5, minimum: 400 }),
+      ]);
+      await session.transform();
+      const [line] = compressionAccount(session.inspect().edits);
+      await session.dispose();
+      return line!;
+    };
+    const [whole, parts] = [await account(counts), await account(counts.map((n) => n / 1e6))];
+    expect(parts.what).toBe(whole.what);
+    expect(parts.weightedError).toBeCloseTo(whole.weightedError!, 5);
+  });
+
+  test('one block needs no index, whatever the order of frequency', async () => {
+    const session = await openTiny([
+      vocabPartition({ counts: counts.slice().reverse(), blocks: 1 }),
+      blockLowRank({ ratio: 2, minimum: 400 }),
+    ]);
+    await session.transform();
+    expect(Object.keys(session.parameters())).not.toContain('embedding/index');
+    await session.dispose();
+  });
+
   test('a maximum error is kept with few bytes', async () => {
     const session = await openTiny([blockLowRank({ maxError: 0.4, minimum: 400 })]);
     await session.transform();
