@@ -1,7 +1,7 @@
+import { parseBytes } from '@espalier/compression';
 import type { Matrix } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import type { ParsedOptions } from './options.js';
-import { parseBytes } from './parse-bytes.js';
 import { leastBytes } from './plan.js';
 import type { PlanRequest, Target } from './plan.js';
 

@@ -5,7 +5,6 @@ export { BlockLowRankDense, BlockLowRankEmbedding, BlockLowRankTiedDense } from 
 export type { BlockLowRankDenseConfig, BlockLowRankEmbeddingConfig } from './layers.js';
 export { blockLowRankOptions } from './options.js';
 export type { BlockLowRankOptions } from './options.js';
-export { parseBytes } from './parse-bytes.js';
 export { rankRule } from './providers.js';
 export { greedyRanks, proportionalRanks, uniformRanks } from './rank-rules.js';
 export { topK, topKSearch } from './top-k.js';

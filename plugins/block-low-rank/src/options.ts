@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseBytes } from './parse-bytes.js';
+import { parseBytes } from '@espalier/compression';
 
 const bytes = z.union([
   z.number().positive(),

@@ -1,12 +1,7 @@
 import { compressionAccount } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import type { Plugin } from '@espalier/core';
-import {
-  blockLowRank,
-  parseBytes,
-  rankRule,
-  wordImportance,
-} from '@espalier/plugin-block-low-rank';
+import { blockLowRank, rankRule, wordImportance } from '@espalier/plugin-block-low-rank';
 import type { BlockLowRankOptions } from '@espalier/plugin-block-low-rank';
 import { vocabPartition } from '@espalier/plugin-vocab-partition';
 import { liveTensors, onBackend, withSession } from '@espalier/testkit';
@@ -62,21 +57,6 @@ describe('options', () => {
     expect(() => rankRule({ rule: 'gready' as 'greedy' })).toThrow(/option 'rule'.*"gready"/);
     expect(() => wordImportance({ power: 0 })).toThrow(/option 'power'.*received 0/);
     expect(() => wordImportance({ rows: 'count' as 'counts' })).toThrow(/option 'rows'.*"count"/);
-  });
-
-  test.each<[string, number | undefined]>([
-    ['10MB', 10_000_000],
-    [' 1.5 kB ', 1500],
-    ['512KiB', 524_288],
-    ['2 gib', 2 ** 31],
-    ['30000', 30_000],
-    ['0MB', undefined],
-    ['-1MB', undefined],
-    ['1e6', undefined],
-    ['MB', undefined],
-    ['', undefined],
-  ])('a size written as %j', (text, bytes) => {
-    expect(parseBytes(text)).toBe(bytes);
   });
 });
 
