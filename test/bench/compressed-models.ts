@@ -1,11 +1,14 @@
+import type { BlockSpectrum } from '@espalier/compression';
 import { createSession, crossEntropy, keyedStream, sgd } from '@espalier/core';
 import type { Plugin } from '@espalier/core';
 import {
   blockLowRank,
   BlockLowRankDense,
+  proportionalRanks,
   rankRule,
   wordImportance,
 } from '@espalier/plugin-block-low-rank';
+import type { Block } from '@espalier/plugin-block-low-rank';
 import { quantizer } from '@espalier/plugin-quantizer';
 import { vocabPartition } from '@espalier/plugin-vocab-partition';
 import * as tf from '@tensorflow/tfjs-core';
@@ -84,11 +87,35 @@ export async function compressedModel(ratio: number, bits?: 8 | 4): Promise<Laye
 
 /** The softmax of the dense model as one dense block, for the same search as the compressed ones. */
 export function asOneBlock(dense: LayersModel): BlockLowRankDense {
-  const layer = new BlockLowRankDense({ blocks: [{ rows: WORDS, rank: null }] });
-  layer.build([null, COLUMNS]);
+  const layer = blockLayer(COLUMNS, [{ rows: WORDS, rank: null }]);
   tf.tidy(() => {
     const [kernel, bias] = dense.getLayer('softmax').getWeights();
     layer.setWeights([tf.transpose(kernel!), bias!]);
   });
+  return layer;
+}
+
+/** A softmax of random factors: five blocks at proportional ranks, or without a ratio one dense one. */
+export function randomSoftmax(words: number, columns: number, ratio?: number): BlockLowRankDense {
+  if (ratio === undefined) return blockLayer(columns, [{ rows: words, rank: null }]);
+  const rows = Math.ceil(words / 5);
+  const spectra = [0, 1, 2, 3, 4].map((p): BlockSpectrum => {
+    const size = Math.min(rows, words - p * rows);
+    // The sum of 1/n over the block's stretch of n.
+    const meanCount = Math.log((p * rows + size + 0.5) / (p * rows + 0.5)) / size;
+    const bytes = (rank: number | null) =>
+      4 * (rank === null ? size * columns : rank * (size + columns));
+    return { rows: size, columns, meanCount, energies: new Float64Array(columns), bytes };
+  });
+  const ranks = proportionalRanks.allocate(spectra, (4 * words * columns) / ratio);
+  return blockLayer(
+    columns,
+    spectra.map(({ rows }, p) => ({ rows, rank: ranks[p]! })),
+  );
+}
+
+function blockLayer(columns: number, blocks: readonly Block[]): BlockLowRankDense {
+  const layer = new BlockLowRankDense({ blocks });
+  layer.build([null, columns]);
   return layer;
 }

@@ -10,9 +10,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import {
   asOneBlock,
-  COLUMNS,
   compressedModel,
   denseModel,
+  randomSoftmax,
   uniform,
   WORDS,
 } from './compressed-models.js';
@@ -40,8 +40,8 @@ export async function benchGroupReduce(): Promise<readonly Figure[]> {
     }
   }
   const figures = [
-    ...(await softmax(dense, models, 1)),
-    ...(await softmax(dense, models, 32)),
+    ...(await softmaxes(asOneBlock(dense), models.map(softmaxOf))),
+    ...(await largeSoftmaxes()),
     ...(await lookUps(dense, models, 32)),
     ...(await lookUps(dense, models, 700)),
   ];
@@ -51,53 +51,83 @@ export async function benchGroupReduce(): Promise<readonly Figure[]> {
   return figures;
 }
 
+interface Softmax {
+  readonly name: string;
+  readonly ratio: number;
+  readonly layer: BlockLowRankDense;
+}
+
+function softmaxOf({ name, ratio, model }: Compressed): Softmax {
+  return { name, ratio, layer: model.getLayer('softmax') as BlockLowRankDense };
+}
+
+/** 30 522 × 384, where a dense product no longer fits the caches; the factors are random. */
+async function largeSoftmaxes(): Promise<Figure[]> {
+  const [words, columns] = [30_522, 384];
+  const compressed = [4, 8].map((ratio) => {
+    return { name: `${ratio}×, float32`, ratio, layer: randomSoftmax(words, columns, ratio) };
+  });
+  const figures = await softmaxes(randomSoftmax(words, columns), compressed);
+  for (const { layer } of compressed) disposeWeights(layer);
+  return figures;
+}
+
+/** At both batch sizes. Disposes the dense layer. */
+async function softmaxes(
+  dense: BlockLowRankDense,
+  compressed: readonly Softmax[],
+): Promise<Figure[]> {
+  const figures = [
+    ...(await topTen(dense, compressed, 1)),
+    ...(await topTen(dense, compressed, 32)),
+  ];
+  disposeWeights(dense);
+  return figures;
+}
+
 /**
  * Top 10 against the faster of two dense routes: a product and the same selection, and `tf.topk`.
  * The target is for searches made ready once; `topK` decodes codes anew in every call.
  */
-async function softmax(
-  dense: LayersModel,
-  models: readonly Compressed[],
+async function topTen(
+  dense: BlockLowRankDense,
+  compressed: readonly Softmax[],
   batch: number,
 ): Promise<Figure[]> {
-  const x = uniform(`inputs of ${batch}`, [batch, COLUMNS]) as tf.Tensor2D;
-  const oneBlock = asOneBlock(dense);
-  const layers = models.map(({ model }) => model.getLayer('softmax') as BlockLowRankDense);
-  const searches = await Promise.all([oneBlock, ...layers].map((layer) => topKSearch(layer)));
-  const [denseSearch, ...ready] = searches;
+  const { words, columns } = dense.matrix;
+  const x = uniform(`inputs of ${batch}`, [batch, columns]) as tf.Tensor2D;
+  const kernel = tf.tidy(() => tf.transpose(dense.matrix.rowsOf(0, 0, words)));
+  const layers = [dense, ...compressed.map(({ layer }) => layer)];
+  const [denseSearch, ...ready] = await Promise.all(layers.map((layer) => topKSearch(layer)));
   const contenders: Record<string, Contender> = {
     dense: () => denseSearch!.find(x, K),
-    'dense, tf.topk': () => tfTopK(dense, x),
+    'dense, tf.topk': () => tfTopK(x, kernel, dense.bias!),
   };
-  models.forEach(({ name }, i) => {
+  compressed.forEach(({ name, layer }, i) => {
     contenders[name] = () => ready[i]!.find(x, K);
-    contenders[`${name}, not made ready`] = () => topK(layers[i]!, x, K);
+    contenders[`${name}, not made ready`] = () => topK(layer, x, K);
   });
-  const times = await timeInTurn(contenders, {
-    rounds: 40,
-    repeat: batch === 1 ? 5 : 1,
-    clock: cpuClock,
-  });
+  const repeat = batch === 1 ? 5 : 1;
+  const times = await timeInTurn(contenders, { rounds: 40, repeat, clock: cpuClock });
   const routes = [times['dense']!, times['dense, tf.topk']!];
   const best = routes.sort((a, b) => a.median - b.median)[0]!;
-  tf.dispose([x, ...oneBlock.weights.map((weight) => weight.read())]);
-  searches.forEach((search) => search.dispose());
-  return models.flatMap(({ name, ratio: factor }) =>
+  tf.dispose([x, kernel]);
+  [denseSearch!, ...ready].forEach((search) => search.dispose());
+  return compressed.flatMap(({ name, ratio: factor }) =>
     ['', ', not made ready'].map((way) => {
-      const target = way ? undefined : 1.5 / factor;
-      return ratio(
-        `top ${K} / dense, batch ${batch}: ${name}${way}`,
-        times[name + way]!,
-        best,
-        target,
-      );
+      const label = `${words} × ${columns}, top ${K} / dense, batch ${batch}: ${name}${way}`;
+      return ratio(label, times[name + way]!, best, way ? undefined : 1.5 / factor);
     }),
   );
 }
 
-async function tfTopK(dense: LayersModel, x: tf.Tensor2D): Promise<void> {
-  const [kernel, bias] = dense.getLayer('softmax').weights.map((weight) => weight.read());
-  const best = tf.tidy(() => tf.topk(tf.add(tf.matMul(x, kernel as tf.Tensor2D), bias!), K));
+/** `dispose()` is only for layers that are part of a model. */
+function disposeWeights({ weights }: BlockLowRankDense): void {
+  tf.dispose(weights.map((weight) => weight.read()));
+}
+
+async function tfTopK(x: tf.Tensor2D, kernel: tf.Tensor2D, bias: tf.Tensor1D): Promise<void> {
+  const best = tf.tidy(() => tf.topk(tf.add(tf.matMul(x, kernel), bias), K));
   await Promise.all([best.values.data(), best.indices.data()]);
   tf.dispose([best.values, best.indices]);
 }
