@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 // Tests read the packages' TypeScript sources; processes that tests start run the built packages.
 const conditions = ['@espalier/source', 'node', 'import', 'module', 'default'];
 
-const suite = (name: string, include: string[]) => ({
+const suite = (name: string, include: string[], isolate = true) => ({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
@@ -12,14 +12,24 @@ const suite = (name: string, include: string[]) => ({
     testTimeout: 300_000,
     hookTimeout: 300_000,
     pool: 'forks' as const,
+    isolate,
     setupFiles: ['./vitest.setup.ts'],
   },
 });
 
+const SHARING = ['artifact', 'compression', 'errors', 'interop', 'linalg', 'losses', 'report'];
+const core = (before: string, after: string) =>
+  `core/${before}${SHARING.join(before === '{' ? ',' : '|')}${after}/test/**/*.test.ts`;
+
 export default defineConfig({
   test: {
+    // The default leaves a core idle, which is half of a machine with two.
+    maxWorkers: '100%',
     projects: [
-      suite('unit', ['{core,plugins,presets}/*/test/**/*.test.ts', 'test/cross/**/*.test.ts']),
+      // A process of its own for each file costs seconds; only tests that change what a process
+      // has one of (backends, kernels, prototypes, signals) need one.
+      suite('unit', ['{plugins,presets}/*/test/**/*.test.ts', core('{', '}')], false),
+      suite('unit-isolated', [core('!(', ')'), 'test/cross/**/*.test.ts']),
       suite('faults', ['test/faults/**/*.test.ts']),
       suite('browser', ['test/browser/**/*.test.ts']),
       suite('python', ['test/python/**/*.test.ts']),
