@@ -16,7 +16,7 @@ interface TensorFlow {
 }
 
 /** TF_ATTR_BOOL, TF_ATTR_TYPE and TF_FLOAT of TensorFlow's C interface. */
-const [BOOL, TYPE, FLOAT] = [4, 6, 1];
+const [BOOL, TYPE, FLOAT] = [3, 4, 1];
 
 /** Whether the current backend is TensorFlow itself. */
 export const isNative = (): boolean => tf.getBackend() === 'tensorflow';

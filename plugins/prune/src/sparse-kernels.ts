@@ -132,7 +132,9 @@ function checkRows(ids: Int32Array, rows: number): void {
 const composedRows: Kernel = ({ inputs: { values, ...positions }, attrs }) =>
   tf.tidy(() => {
     const { kept, index } = expand(positions, attrs.columns, values.size);
-    return tf.mul(tf.gather(values, index), kept);
+    const found = tf.gather(values, index);
+    // Not a product: a negative number times 0 is −0.
+    return tf.where(tf.cast(kept, 'bool'), found, tf.zerosLike(found));
   });
 
 const composedValues: Kernel = ({ inputs: { dy, ...positions }, attrs }) =>

