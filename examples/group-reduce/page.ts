@@ -1,6 +1,6 @@
-import { cpus, totalmem } from 'node:os';
 import { keyValues, renderReport } from '@espalier/report';
 import type { BackendInfo } from '@espalier/backend';
+import { machineFacts } from '../machine.js';
 import type { RowResult } from './measure-row.js';
 import type { Options } from './options.js';
 import { accountTable, frontPlot, perplexityBars, perplexityTable } from './tables.js';
@@ -50,10 +50,7 @@ function facts(options: Options, backend: BackendInfo, results: readonly RowResu
     retraining: `${Number.isFinite(retrainWords) ? `${retrainWords} words` : 'the training text'} once; Adam ${learningRate}, half a cosine, gradients clipped to norm 0.25`,
     seed,
     'time of all rows': `${Math.round(seconds / 60)} min`,
-    backend: backend.line.replace(/^backend /, ''),
-    processor: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`,
-    memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
-    'Node.js': `${process.version}, ${process.platform} ${process.arch}`,
+    ...machineFacts(backend),
   };
   return Object.entries(entries).map(([label, value]) => ({ label, value }));
 }

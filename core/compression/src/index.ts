@@ -6,7 +6,7 @@ export { flooredCounts } from './floored-counts.js';
 export * from './fidelity.js';
 export { holdsRows, rowsOf } from './holds-rows.js';
 export type { HoldsRows } from './holds-rows.js';
-export { matrixPlaces, storagesOf } from './matrix-places.js';
+export { isWordMatrix, matrixPlaces, storagesOf } from './matrix-places.js';
 export type { MatrixPlace } from './matrix-places.js';
 export { parseBytes } from './parse-bytes.js';
 export * from './storage.js';

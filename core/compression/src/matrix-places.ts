@@ -46,6 +46,17 @@ export function matrixPlaces(
     });
 }
 
+/**
+ * Whether a plain layer's matrix, as in {@link matrixPlaces}, looks like one of words: an embedding's,
+ * or a dense kernel `[inputs, units]` with twice as many units as inputs.
+ */
+export function isWordMatrix(
+  { className }: Pick<LayerEntry, 'className'>,
+  [rows, columns]: MatrixShape,
+): boolean {
+  return className === 'Embedding' || (className === 'Dense' && columns >= 2 * rows);
+}
+
 /** A layer's storages by matrix, where its configuration has any. */
 export function storagesOf({
   config,

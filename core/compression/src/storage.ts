@@ -58,8 +58,8 @@ export function registerStorage(kind: string, factory: StorageFactory): void {
  *
  * @throws EspalierError `storage/unknown` for a kind that no imported package has registered.
  * @example
- * const storage = storageOf('u_0', [2000, 23], { kind: 'float32' });
- * storage.weights; // [{ name: 'u_0', shape: [2000, 23], dtype: 'float32', trainable: true }]
+ * const storage = storageOf('u0', [2000, 23], { kind: 'float32' });
+ * storage.weights; // [{ name: 'u0', shape: [2000, 23], dtype: 'float32', trainable: true }]
  */
 export function storageOf(
   name: string,

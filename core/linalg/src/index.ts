@@ -1,5 +1,6 @@
 export { eigenpairs } from './eigenpairs.js';
 export type { EigenMethod, EigenOptions } from './eigenpairs.js';
+export { multiply } from './host-products.js';
 export { gram } from './gram.js';
 export type { GramOptions } from './gram.js';
 export type { Matrix, Selection, WeightedSelection } from './matrix.js';

@@ -1,10 +1,11 @@
 import type { CompressionEntry } from '@espalier/compression';
-import { numbersAt } from './blocks.js';
 import { factorize } from './factorize.js';
 import type { Factorised } from './factorize.js';
 import type { Place } from './places.js';
+import { indexBytes } from './plan.js';
 import type { Plan, PlanRequest } from './plan.js';
-import { rowErrors } from './reconstruct.js';
+import { bytesOf } from './rank-rules.js';
+import { squaredErrors } from './reconstruct.js';
 
 /** What comes into one layer's place. */
 export interface Approximation {
@@ -22,18 +23,14 @@ export async function approximationOf(
 ): Promise<Approximation> {
   const { partition, permuted, blocks, ranks, whitening } = plan;
   const factorised = await factorize(matrix, blocks, ranks, whitening);
-  const errors = rowErrors(matrix, partition, factorised, importance);
-  const numbers = blocks.reduce(
-    (sum, { rows }, p) => sum + numbersAt(rows, matrix.columns, ranks[p]!),
-    0,
-  );
+  const squared = squaredErrors(matrix, partition, factorised, importance);
   const entry: CompressionEntry = {
     layer: place.entry.name,
     what: describe(plan),
     bytesBefore: 4 * matrix.rows * matrix.columns,
-    bytesAfter: 4 * (numbers + (permuted ? matrix.rows : 0)),
-    relativeError: ratio(sum(errors.squared), sum(errors.norms)),
-    weightedError: ratio(errors.weighted, errors.weightedTotal),
+    bytesAfter: bytesOf(blocks, ranks) + indexBytes(permuted, matrix),
+    relativeError: ratio(squared.error, squared.norm),
+    weightedError: ratio(squared.weightedError, squared.weightedNorm),
   };
   return { place, factorised, entry, ...(permuted && { index: inverse(partition.order) }) };
 }
@@ -52,8 +49,4 @@ function inverse(order: Int32Array): Int32Array {
 
 function ratio(part: number, whole: number): number {
   return whole === 0 ? 0 : Math.sqrt(part / whole);
-}
-
-function sum(values: Float64Array): number {
-  return values.reduce((total, value) => total + value, 0);
 }

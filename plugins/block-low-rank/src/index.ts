@@ -5,7 +5,7 @@ export { BlockLowRankDense, BlockLowRankEmbedding, BlockLowRankTiedDense } from 
 export type { BlockLowRankDenseConfig, BlockLowRankEmbeddingConfig } from './layers.js';
 export { blockLowRankOptions } from './options.js';
 export type { BlockLowRankOptions } from './options.js';
-export { rankRule } from './providers.js';
+export { rankRule } from './rank-rule.js';
 export { greedyRanks, proportionalRanks, uniformRanks } from './rank-rules.js';
 export { topK, topKSearch } from './top-k.js';
 export type { TopK, TopKSearch } from './top-k.js';

@@ -1,4 +1,5 @@
-import type { Matrix } from '@espalier/compression';
+import { isWordMatrix, matrixPlaces } from '@espalier/compression';
+import type { Matrix, MatrixPlace } from '@espalier/compression';
 import { EspalierError, suggest } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
@@ -30,9 +31,9 @@ export function placesIn(graph: ModelGraph, { layers, minimum }: ParsedOptions):
   const found = entries.flatMap((entry): Place[] => {
     const side = SIDES[entry.className];
     if (!side) return [];
-    const [rows, columns] = shapeOf(graph, { entry, side });
-    const wide = side === 'embedding' || rows >= 2 * columns;
-    return wide && rows * columns >= minimum ? [{ entry, side }] : [];
+    const [{ shape }] = matrixPlaces(graph, entry) as [MatrixPlace];
+    const large = shape[0] * shape[1] >= minimum;
+    return large && isWordMatrix(entry, shape) ? [{ entry, side }] : [];
   });
   if (found.length > 0 || entries.some(({ className }) => FACTORISED.includes(className))) {
     return found;
@@ -63,26 +64,16 @@ function named(name: string, entries: readonly LayerEntry[]): Place {
   });
 }
 
-function weightOf(graph: ModelGraph, { entry, side }: Place): Tensor2D {
-  return graph.weights[
-    `${entry.name}/${side === 'embedding' ? 'embeddings' : 'kernel'}`
-  ] as Tensor2D;
-}
-
-function shapeOf(graph: ModelGraph, place: Place): [rows: number, columns: number] {
-  const [a, b] = weightOf(graph, place).shape;
-  return place.side === 'embedding' ? [a, b] : [b, a];
-}
-
 /**
  * A layer's matrix, one row per word or unit.
  *
  * @throws EspalierError `block-low-rank/not-finite`.
  */
 export async function matrixAt(graph: ModelGraph, place: Place): Promise<Matrix> {
-  const weight = weightOf(graph, place);
-  const [rows, columns] = shapeOf(graph, place);
+  const [{ layer, matrix }] = matrixPlaces(graph, place.entry) as [MatrixPlace];
+  const weight = graph.weights[`${layer}/${matrix}`] as Tensor2D;
   const byRow = place.side === 'embedding' ? tf.clone(weight) : tf.transpose(weight);
+  const [rows, columns] = byRow.shape;
   const data = (await byRow.data()) as Float32Array;
   byRow.dispose();
   const bad = data.findIndex((value) => !Number.isFinite(value));

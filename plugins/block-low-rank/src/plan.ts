@@ -221,6 +221,7 @@ function permutes(order: Int32Array): boolean {
   return order.some((row, i) => row !== i);
 }
 
-function indexBytes(permuted: boolean, { rows }: Matrix): number {
+/** Bytes of the index that permuted rows need. */
+export function indexBytes(permuted: boolean, { rows }: Matrix): number {
   return permuted ? 4 * rows : 0;
 }

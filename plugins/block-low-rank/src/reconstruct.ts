@@ -1,30 +1,25 @@
-import type { Matrix, VocabPartition } from '@espalier/compression';
+import type { ImportanceWeights, Matrix, VocabPartition } from '@espalier/compression';
 import type { Factorised } from './factorize.js';
 import { placed } from './blocks.js';
 
-/** Errors of a factorised matrix, on the host, row by row. */
-export interface RowErrors {
-  /** ‖A_i − Ã_i‖², by row number. */
-  readonly squared: Float64Array;
-  /** ‖A_i‖². */
-  readonly norms: Float64Array;
-  /** In the metric and times the row's weight, summed over all rows; and the same of A itself. */
-  readonly weighted: number;
-  readonly weightedTotal: number;
+/** Squared errors of a factorised matrix and squares of the matrix itself, summed over all rows. */
+export interface SquaredErrors {
+  readonly error: number;
+  readonly norm: number;
+  /** The same in the metric, each row times its weight. */
+  readonly weightedError: number;
+  readonly weightedNorm: number;
 }
 
-/** Distances between a matrix's rows and what their factors give. */
-export function rowErrors(
+/** What a matrix's factors lose. */
+export function squaredErrors(
   matrix: Matrix,
   { order }: VocabPartition,
   { blocks, weights }: Factorised,
-  importance: { readonly rows: Float64Array; readonly metric?: Float64Array },
-): RowErrors {
+  importance: ImportanceWeights,
+): SquaredErrors {
   const { columns } = matrix;
-  const squared = new Float64Array(matrix.rows);
-  const norms = new Float64Array(matrix.rows);
-  let weighted = 0;
-  let weightedTotal = 0;
+  let [error, norm, weightedError, weightedNorm] = [0, 0, 0, 0];
   const difference = new Float64Array(columns);
   for (const block of placed(blocks)) {
     const { data } = weights[block.matrix]!;
@@ -40,14 +35,15 @@ export function rowErrors(
           weights['basis']!.data,
           block.basisBegin,
         );
-      squared[row] = dot(difference, difference);
-      norms[row] = dot(original, original);
+      const [lost, whole] = [dot(difference, difference), dot(original, original)];
+      error += lost;
+      norm += whole;
       const weight = importance.rows[row]!;
-      weighted += weight * inMetric(difference, squared[row]!, importance.metric);
-      weightedTotal += weight * inMetric(original, norms[row]!, importance.metric);
+      weightedError += weight * inMetric(difference, lost, importance.metric);
+      weightedNorm += weight * inMetric(original, whole, importance.metric);
     }
   }
-  return { squared, norms, weighted, weightedTotal };
+  return { error, norm, weightedError, weightedNorm };
 }
 
 function subtractLow(row: Float64Array, u: Float32Array, basis: Float32Array, begin: number): void {

@@ -5,7 +5,7 @@ import type {
   Matrix,
   VocabPartition,
 } from '@espalier/compression';
-import { eigenpairs, gram, squareRoot } from '@espalier/linalg';
+import { eigenpairs, gram, multiply, squareRoot } from '@espalier/linalg';
 import { numbersAt } from './blocks.js';
 
 /** One block's rows and the directions in which they lie, heaviest first. */
@@ -61,7 +61,7 @@ async function analyseBlock(
 ): Promise<AnalysedBlock> {
   const { columns } = matrix;
   const plain = await gram(matrix, { weights, select });
-  const measured = whitening ? sandwich(plain, whitening.root, columns) : plain;
+  const measured = whitening ? inMetric(plain, whitening, columns) : plain;
   const { values, vectors } = await eigenpairs(measured, columns);
   return {
     select,
@@ -79,18 +79,7 @@ function meanOf(select: Int32Array, counts: Float64Array | undefined): number {
   return select.reduce((sum, row) => sum + counts[row]!, 0) / select.length;
 }
 
-/** `S G S` for symmetric `S` and `G`. */
-function sandwich(g: Float64Array, s: Float64Array, n: number): Float64Array {
-  return times(times(s, g, n), s, n);
-}
-
-function times(a: Float64Array, b: Float64Array, n: number): Float64Array {
-  const out = new Float64Array(n * n);
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k < n; k++) {
-      const factor = a[i * n + k]!;
-      for (let j = 0; j < n; j++) out[i * n + j]! += factor * b[k * n + j]!;
-    }
-  }
-  return out;
+/** `S G S`, where `S` is the metric's root. */
+function inMetric(g: Float64Array, { root }: Whitening, size: number): Float64Array {
+  return multiply(multiply(root, g, size), root, size);
 }

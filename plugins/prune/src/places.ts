@@ -1,4 +1,4 @@
-import { FLOAT32, matrixPlaces, storagesOf } from '@espalier/compression';
+import { FLOAT32, isWordMatrix, matrixPlaces, storagesOf } from '@espalier/compression';
 import type { MatrixPlace } from '@espalier/compression';
 import { EspalierError, suggest } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
@@ -27,11 +27,6 @@ export function placesIn(graph: ModelGraph, { layers, minimum }: ParsedOptions):
 
 function floats(graph: ModelGraph, entry: LayerEntry): MatrixPlace[] {
   return matrixPlaces(graph, entry).filter(({ storage }) => storage.kind === FLOAT32.kind);
-}
-
-/** A row for each word, or, in a dense kernel `[inputs, units]`, a column. */
-function isWordMatrix({ className }: LayerEntry, [rows, columns]: MatrixPlace['shape']): boolean {
-  return className === 'Embedding' || (className === 'Dense' && columns >= 2 * rows);
 }
 
 function isPruned(entry: LayerEntry): boolean {

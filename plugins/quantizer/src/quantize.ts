@@ -1,4 +1,5 @@
 import { EspalierError } from '@espalier/core';
+import { relativeError } from '@espalier/compression';
 import type { Matrix, MatrixShape, StorageConfig } from '@espalier/compression';
 import { decodeRows } from './decode.js';
 import { uniformCodes, withCodebook, withNormalFloat, withUniform } from './encode.js';
@@ -78,7 +79,7 @@ function packed(matrix: Matrix, { config, codes, ...values }: Coded): Quantized 
   const bits = config.kind === 'nf4' ? 4 : config.bits;
   const weights = { codes: pack(codes, bits), ...values };
   const back = dequantize({ config, weights }, shapeOf(matrix));
-  return { config, weights, error: relativeError(matrix.data, back.data) };
+  return { config, weights, error: relativeError(matrix, back) };
 }
 
 /** The float32 numbers that codes stand for. */
@@ -97,16 +98,6 @@ export function dequantize(
   const all = Int32Array.from({ length: rows }, (_, row) => row);
   decodeRows(data, weights.codes as Int32Array, values, format, all);
   return { data, rows, columns };
-}
-
-/** ‖a − b‖ / ‖a‖; 0 where a is 0. */
-function relativeError(a: Float32Array, b: Float32Array): number {
-  let [error, norm] = [0, 0];
-  for (let i = 0; i < a.length; i++) {
-    error += (a[i]! - b[i]!) ** 2;
-    norm += a[i]! ** 2;
-  }
-  return norm === 0 ? 0 : Math.sqrt(error / norm);
 }
 
 function checkFinite({ data, columns }: Matrix): void {
