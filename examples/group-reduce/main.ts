@@ -10,11 +10,11 @@ import { parseOptions } from './options.js';
 import type { Options } from './options.js';
 import { ablationPage } from './page.js';
 import { Results } from './results.js';
-import { ROWS } from './rows.js';
+import { trialsOf } from './rows.js';
 import type { Row } from './rows.js';
 import { brown, pennTreebank } from './subject.js';
 import type { Subject } from './subject.js';
-import { perplexityTable } from './tables.js';
+import { frontTable, perplexityTable } from './tables.js';
 
 const interrupt = new AbortController();
 // Once: a second Ctrl-C ends the process at once.
@@ -33,15 +33,15 @@ try {
 
 async function main(options: Options): Promise<void> {
   await mkdir(options.out, { recursive: true });
-  const backend = await useBackend({ prefer: 'wasm', threads: options.threads });
+  const backend = await backendOf(options);
   console.log(backend.line);
   const subject = await subjectOf(options, backend);
   console.log(`${subject.name}: ${subject.corpus.vocab.length} words`);
   const dense = await densePerplexity(subject);
   console.log(`test perplexity of the dense model ${dense.toFixed(2)}`);
   const results = await measureAll(subject, options, backend);
-  for (const ratio of options.ratios) {
-    const table = perplexityTable(results, ratio, dense);
+  const tables = options.ratios.map((ratio) => perplexityTable(results, ratio, dense));
+  for (const table of [...tables, frontTable(results, dense)]) {
     console.log(`\n${table.title}\n${toText(table)}`);
   }
   const page = join(options.out, 'index.html');
@@ -49,6 +49,10 @@ async function main(options: Options): Promise<void> {
   await writeFile(page, ablationPage(results, dense, circumstances));
   console.log(`\nPage: ${page}`);
   subject.dispose();
+}
+
+async function backendOf({ backend, threads }: Options): Promise<BackendInfo> {
+  return useBackend({ ...(backend && { prefer: backend as BackendInfo['name'] }), threads });
 }
 
 async function subjectOf({ data, seed }: Options, backend: BackendInfo): Promise<Subject> {
@@ -76,10 +80,8 @@ async function measureAll(
 ): Promise<RowResult[]> {
   const { out, rows, ratios, blocks, retrainWords, learningRate, seed } = options;
   const settings = { subject: subject.name, blocks, retrainWords, learningRate, seed };
-  const store = new Results(join(out, 'rows'), settings);
-  const chosen = ratios.flatMap((ratio) =>
-    ROWS.filter(({ name }) => rows.includes(name)).map((row) => ({ row, ratio })),
-  );
+  const store = new Results(join(out, 'rows'), { ...settings, backend: backend.name });
+  const chosen = trialsOf(rows, ratios);
   const results: RowResult[] = [];
   for (const [i, { row, ratio }] of chosen.entries()) {
     const title = `Row ${i + 1} of ${chosen.length}: ${row.name} at ${ratio}×`;

@@ -1,14 +1,22 @@
 import { join } from 'node:path';
 import { loadArtifact, saveArtifact } from '@espalier/artifact/node';
 import type { BackendInfo } from '@espalier/backend';
-import { compressionAccount } from '@espalier/compression';
+import { compressionAccount, decileErrors, frequencyDeciles, rowsOf } from '@espalier/compression';
 import type { AccountLine } from '@espalier/compression';
-import { adam, chain, clipByGlobalNorm, cosineSchedule, createSession } from '@espalier/core';
+import {
+  adam,
+  chain,
+  clipByGlobalNorm,
+  cosineSchedule,
+  createSession,
+  disposeModel,
+  keyedStream,
+} from '@espalier/core';
 import type { Session } from '@espalier/core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { carriedState } from '../language-model/carried-state.js';
 import { CARRIED } from '../language-model/lstm-model.js';
-import { perplexity } from '../language-model/perplexity.js';
+import { lossByWord, meanLoss } from '../language-model/perplexity.js';
 import { sequenceCrossEntropy } from '../language-model/sequence-cross-entropy.js';
 import { streamSource } from '../language-model/streams.js';
 import { presetOf } from './rows.js';
@@ -19,6 +27,8 @@ import type { Subject } from './subject.js';
 export interface Perplexities {
   readonly validation: number;
   readonly test: number;
+  /** Mean loss on the test text in nats, by frequency decile of the words, the frequent ones first. */
+  readonly deciles: readonly number[];
 }
 
 /** What one row came to. */
@@ -36,6 +46,8 @@ export interface RowResult {
   readonly after: Perplexities;
   readonly retrained: boolean;
   readonly account: readonly AccountLine[];
+  /** Relative error of each matrix as compressed, by frequency decile of the words. */
+  readonly errors: Readonly<Record<string, readonly number[]>>;
   readonly seconds: number;
 }
 
@@ -54,10 +66,12 @@ export interface Measure {
 const MATRICES = ['embedding', 'softmax'];
 /** Words that importance is gathered on. */
 const STATISTICS = 60_000;
+/** Words that fill a window of every subject's streams: a session wants a source, trained or not. */
+const SHORTEST = 2000;
 
 /** Compresses, measures, retrains and measures again; keeps the model as an artifact. */
 export async function measureRow(row: Row, ratio: number, measure: Measure): Promise<RowResult> {
-  const { subject, out, onStage, signal } = measure;
+  const { subject, out, onStage, signal, retrain } = measure;
   const started = performance.now();
   const session = await open(row, ratio, measure);
   try {
@@ -65,21 +79,23 @@ export async function measureRow(row: Row, ratio: number, measure: Measure): Pro
       onStage('gathering importance');
       await session.evaluate(statisticsSource(subject));
     }
-    onStage('compressing');
-    if (hasTransform(session)) await session.transform();
-    const account = compressionAccount(session.inspect().edits);
+    if (hasTransform(session)) {
+      onStage('compressing');
+      await session.transform();
+    }
+    const errors = await errorsOf(session.model, subject);
     const before = await perplexities(session.model, measure, 'before');
-    const retrained = !account.some(({ plugin }) => plugin === 'quantizer');
+    const retrained = row.retraining !== 'never' && retrain.words > 0;
     if (retrained) {
       onStage('retraining');
       await session.fit({ epochs: 1, signal });
       signal.throwIfAborted();
+      if (row.retraining === 'aware') await session.transform();
     }
     const after = retrained ? await perplexities(session.model, measure, 'after') : before;
-    const { total } = await saveArtifact(modelFolder(out, row.name, ratio), {
-      model: session.model,
-      edits: session.inspect().edits,
-    });
+    const { edits } = session.inspect();
+    const folder = modelFolder(out, row.name, ratio);
+    const { total } = await saveArtifact(folder, { model: session.model, edits });
     return {
       row: row.name,
       ratio,
@@ -88,7 +104,8 @@ export async function measureRow(row: Row, ratio: number, measure: Measure): Pro
       before,
       after,
       retrained,
-      account,
+      account: compressionAccount(edits),
+      errors,
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
@@ -100,7 +117,7 @@ async function open(row: Row, ratio: number, measure: Measure): Promise<Session>
   const { subject, blocks, retrain, seed, backend, out } = measure;
   const { corpus, streams, steps } = subject;
   const train = streamSource({
-    ids: corpus.train.subarray(0, retrain.words),
+    ids: excerpt(corpus.train, retrain.words, seed),
     streams,
     steps,
     states: statesOf(subject),
@@ -150,18 +167,47 @@ function statesOf({ units }: Subject): Readonly<Record<string, number>> {
   return Object.fromEntries(Object.keys(CARRIED).map((name) => [name, units]));
 }
 
+/** A stretch of the text, which the seed draws; no shorter than one window. */
+function excerpt(text: Int32Array, words: number, seed: number): Int32Array {
+  const length = Math.min(text.length, Math.max(words, SHORTEST));
+  const begin = Math.floor(keyedStream(seed, 'excerpt')() * (text.length - length + 1));
+  return text.subarray(begin, begin + length);
+}
+
 async function perplexities(
   model: LayersModel,
   { subject, onStage, signal }: Measure,
   when: string,
 ): Promise<Perplexities> {
+  const { counts, vocab } = subject.corpus;
   const on = async (text: 'validation' | 'test') => {
     onStage(`${text} perplexity ${when}`);
-    const value = await perplexity(model, subject.corpus[text]);
+    const loss = await lossByWord(model, subject.corpus[text]);
     signal.throwIfAborted();
-    return value;
+    return loss;
   };
-  return { validation: await on('validation'), test: await on('test') };
+  const [validation, test] = [await on('validation'), await on('test')];
+  return {
+    validation: Math.exp(meanLoss(validation)),
+    test: Math.exp(meanLoss(test)),
+    deciles: frequencyDeciles(vocab.length, counts).map((words) => meanLoss(test, words)),
+  };
+}
+
+/** Of the matrices against the dense ones. */
+async function errorsOf(model: LayersModel, subject: Subject): Promise<RowResult['errors']> {
+  const { vocab, counts } = subject.corpus;
+  const words = vocab.length;
+  const deciles = frequencyDeciles(words, counts);
+  const dense = subject.model();
+  const errors = MATRICES.map(async (name) => {
+    const original = await rowsOf(dense.getLayer(name), words);
+    const approximated = await rowsOf(model.getLayer(name), words);
+    return [name, decileErrors(original!, approximated!, deciles)] as const;
+  });
+  const entries = await Promise.all(errors);
+  disposeModel(dense);
+  return Object.fromEntries(entries);
 }
 
 /** Weights of the two layers but their biases, 4 bytes a number: float32, int32 words and indices. */

@@ -13,6 +13,8 @@ export interface Options {
   readonly learningRate: number;
   readonly seed: number;
   readonly threads: number;
+  /** Without it the fastest that is installed. */
+  readonly backend: string | undefined;
 }
 
 const USAGE = `npm run group-reduce -- [options]
@@ -21,10 +23,11 @@ const USAGE = `npm run group-reduce -- [options]
   --rows A,B           rows of the ablation (all): ${ROWS.map(({ name }) => name).join(', ')}
   --ratios A,B         bytes of the two matrices, before over after, in float32 (4,8)
   --blocks N           blocks of the vocabulary (10)
-  --retrain-words N    words of training text to retrain on, once (the whole text)
+  --retrain-words N    words of training text to retrain on, once (the whole text); 0: none
   --learning-rate X    of Adam in retraining, falling by half a cosine (0.001)
-  --seed N             seed of everything random (1)
-  --threads N          threads of the wasm backend (1)`;
+  --seed N             draws which stretch of the text that is (1)
+  --backend NAME       wasm, tfjs-node-gpu, … (the fastest that is installed)
+  --threads N          threads of the backend (1)`;
 
 /**
  * Reads the command line.
@@ -39,10 +42,11 @@ export function parseOptions(args: readonly string[]): Options {
     rows: rowsOf(values.rows),
     ratios: values.ratios.split(',').map((text) => number('ratios', text, 1)),
     blocks: number('blocks', values.blocks, 1),
-    retrainWords: number('retrain-words', values['retrain-words'], 1),
+    retrainWords: number('retrain-words', values['retrain-words'], 0),
     learningRate: number('learning-rate', values['learning-rate'], 0),
     seed: number('seed', values.seed, 0),
     threads: number('threads', values.threads, 1),
+    backend: values.backend,
   };
 }
 
@@ -60,6 +64,7 @@ function parse(args: readonly string[]) {
         'learning-rate': { type: 'string', default: '0.001' },
         seed: { type: 'string', default: '1' },
         threads: { type: 'string', default: '1' },
+        backend: { type: 'string' },
       },
     });
   } catch (error) {

@@ -3,7 +3,14 @@ import type { BackendInfo } from '@espalier/backend';
 import { machineFacts } from '../machine.js';
 import type { RowResult } from './measure-row.js';
 import type { Options } from './options.js';
-import { accountTable, frontPlot, perplexityBars, perplexityTable } from './tables.js';
+import {
+  accountTable,
+  decilePlots,
+  frontPlot,
+  frontTable,
+  perplexityPlots,
+  perplexityTable,
+} from './tables.js';
 
 /** What the page tells beside the results. */
 export interface Circumstances {
@@ -28,9 +35,15 @@ export function ablationPage(
         lead: 'The same budget, text, schedule and seed for every row. Rows were chosen between on the validation text; the test text only tells.',
         blocks: [
           ...options.ratios.map((ratio) => perplexityTable(results, ratio, dense)),
-          ...options.ratios.map((ratio) => perplexityBars(results, ratio)),
+          ...options.ratios.flatMap((ratio) => perplexityPlots(results, ratio, dense)),
+          frontTable(results, dense),
           frontPlot(results),
         ],
+      },
+      {
+        heading: 'Frequent and rare words',
+        lead: 'Words in ten groups of the same size by their count in the training text. Errors are of the matrices as compressed, before retraining.',
+        blocks: options.ratios.flatMap((ratio) => decilePlots(results, ratio)),
       },
       {
         heading: 'Bytes and errors',

@@ -1,9 +1,12 @@
-import { barPlot, linePlot, table } from '@espalier/report';
-import type { BarPlot, NumberFormat, Table, XyPlot } from '@espalier/report';
+import { forestPlot, linePlot, table } from '@espalier/report';
+import type { ForestPlot, NumberFormat, Table, XyPlot } from '@espalier/report';
 import type { RowResult } from './measure-row.js';
 
 const PERPLEXITY: NumberFormat = { style: 'fixed', digits: 2 };
 const RATIO: NumberFormat = { style: 'fixed', digits: 1, unit: '×' };
+const CHANGE: NumberFormat = { style: 'percent', digits: 1 };
+const NATS: NumberFormat = { style: 'fixed', digits: 3 };
+const ERROR: NumberFormat = { style: 'fixed', digits: 4 };
 const BYTES: NumberFormat = { style: 'integer' };
 
 /** Perplexity of each row at one ratio. */
@@ -22,7 +25,7 @@ export function perplexityTable(
       { key: 'before', label: 'before retraining', format: PERPLEXITY },
       { key: 'after', label: 'after', format: PERPLEXITY },
       { key: 'validation', label: 'validation, after', format: PERPLEXITY },
-      { key: 'change', label: 'against dense', format: { style: 'percent', digits: 1 } },
+      { key: 'change', label: 'against dense', format: CHANGE },
     ],
     rows: at(results, ratio).map(({ row, bytes, denseBytes, before, after, retrained }) => ({
       row,
@@ -47,8 +50,8 @@ export function accountTable(results: readonly RowResult[], ratio: number): Tabl
       { key: 'what', label: 'what' },
       { key: 'bytesBefore', label: 'bytes before', format: BYTES },
       { key: 'bytesAfter', label: 'after', format: BYTES },
-      { key: 'relativeError', label: 'relative error', format: { style: 'fixed', digits: 4 } },
-      { key: 'weightedError', label: 'weighted', format: { style: 'fixed', digits: 4 } },
+      { key: 'relativeError', label: 'relative error', format: ERROR },
+      { key: 'weightedError', label: 'weighted', format: ERROR },
     ],
     rows: at(results, ratio).flatMap(({ row, account }) =>
       account.map((line) => ({ row, ...line })),
@@ -56,21 +59,89 @@ export function accountTable(results: readonly RowResult[], ratio: number): Tabl
   });
 }
 
-/** Perplexity by row, before and after retraining. */
-export function perplexityBars(results: readonly RowResult[], ratio: number): BarPlot {
-  const rows = at(results, ratio).filter(({ row }) => row !== 'dense');
-  const bars = (when: 'before' | 'after') =>
-    rows.map((result) => ({ label: result.row, value: result[when].test }));
-  return barPlot({
-    title: `Test perplexity by row at ${ratio}×`,
-    width: 'half',
-    value: { label: 'perplexity', format: PERPLEXITY },
-    series: [
-      { name: 'before retraining', bars: bars('before') },
-      { name: 'after', bars: bars('after') },
+/** Results that no other beats in both bytes and validation perplexity, the larger first. */
+export function frontTable(results: readonly RowResult[], dense: number): Table {
+  const front = results.filter((each) => !results.some((other) => beats(other, each)));
+  front.sort((a, b) => b.bytes - a.bytes);
+  return table({
+    title: 'The best of every size, chosen on the validation text',
+    caption: 'Each has the lowest validation perplexity of all rows that take no more bytes.',
+    columns: [
+      { key: 'row', label: 'row' },
+      { key: 'ratio', label: 'factors', format: RATIO },
+      { key: 'matrices', label: 'matrices', format: RATIO },
+      { key: 'validation', label: 'validation', format: PERPLEXITY },
+      { key: 'test', label: 'test', format: PERPLEXITY },
+      { key: 'change', label: 'against dense', format: CHANGE },
     ],
+    rows: front.map(({ row, ratio, bytes, denseBytes, after }) => ({
+      row,
+      ratio,
+      matrices: denseBytes / bytes,
+      validation: after.validation,
+      test: after.test,
+      change: after.test / dense - 1,
+    })),
   });
 }
+
+function beats(one: RowResult, other: RowResult): boolean {
+  const better = one.after.validation - other.after.validation;
+  const smaller = one.bytes - other.bytes;
+  return better <= 0 && smaller <= 0 && better + smaller < 0;
+}
+
+/** Perplexity of each row of one ratio as compressed, and behind retraining. */
+export function perplexityPlots(
+  results: readonly RowResult[],
+  ratio: number,
+  dense: number,
+): ForestPlot[] {
+  const plot = (title: string, shown: readonly RowResult[], when: 'before' | 'after') =>
+    forestPlot({
+      title: `${title} at ${ratio}×`,
+      caption: 'Dashed: the dense model.',
+      width: 'half',
+      x: { label: 'test perplexity', scale: 'log', format: PERPLEXITY },
+      reference: dense,
+      rows: shown.map((result) => ({ label: result.row, mean: result[when].test })),
+    });
+  const rows = at(results, ratio);
+  const retrained = rows.filter((result) => result.retrained);
+  return [
+    plot(
+      'As compressed',
+      rows.filter(({ row }) => row !== 'dense'),
+      'before',
+    ),
+    ...(retrained.length > 0 ? [plot('Behind retraining', retrained, 'after')] : []),
+  ];
+}
+
+/** Rows that the plots by decile show, where they are there. */
+const SHOWN = ['dense', 'SVD', 'blocks', 'weights', 'better importance', '8-bit', '4-bit'];
+
+/** Loss and errors of one ratio by how frequent the words are. */
+export function decilePlots(results: readonly RowResult[], ratio: number): XyPlot[] {
+  const rows = at(results, ratio).filter(({ row }) => SHOWN.includes(row));
+  const plot = (title: string, label: string, format: NumberFormat, of: DecilesOf) =>
+    linePlot({
+      title: `${title} at ${ratio}×`,
+      width: 'half',
+      x: { label: 'decile of words, the frequent ones first', format: BYTES },
+      y: { label, format },
+      series: rows.map((result) => ({
+        name: result.row,
+        points: of(result).map((y, decile) => ({ x: decile + 1, y })),
+      })),
+    });
+  const errors = Object.keys(rows[0]?.errors ?? {}).map((matrix) =>
+    plot(`Error of ${matrix}`, 'relative error', ERROR, ({ errors }) => errors[matrix]!),
+  );
+  return [plot('Loss', 'nats a word, test', NATS, ({ after }) => after.deciles), ...errors];
+}
+
+type DecilesOf = (result: RowResult) => readonly number[];
 
 /** Perplexity against the size of the matrices: a line for each row of the ablation. */
 export function frontPlot(results: readonly RowResult[]): XyPlot {
@@ -90,6 +161,7 @@ export function frontPlot(results: readonly RowResult[]): XyPlot {
   });
 }
 
+/** The rows of one ratio, and those that have none. */
 function at(results: readonly RowResult[], ratio: number): readonly RowResult[] {
-  return results.filter((result) => result.ratio === ratio);
+  return results.filter((result) => result.ratio === ratio || result.ratio === 1);
 }
