@@ -1,64 +1,74 @@
-/** The best so far of one row of scores, in falling order. */
+/**
+ * The best so far of one row of scores, in falling order; of equal ones the one offered first is the
+ * better. NaN is never among them: where it leaves too few, the last values are −Infinity, of word −1.
+ */
 export class BestScores {
   readonly values: Float32Array;
   readonly words: Int32Array;
-  readonly #last: number;
+  #found = 0;
 
-  constructor(k: number) {
+  constructor(private readonly k: number) {
     this.values = new Float32Array(k).fill(-Infinity);
-    this.words = new Int32Array(k);
-    this.#last = k - 1;
+    this.words = new Int32Array(k).fill(-1);
+  }
+
+  /** The least of the best, which a score must exceed to be taken; NaN while any is. */
+  get least(): number {
+    return this.#found < this.k ? NaN : this.values[this.k - 1]!;
   }
 
   /**
-   * Offers `size` scores from `from` on, of the words at positions from `position` on; `bias` is by
-   * position, `words` too: none where positions are word ids.
+   * Offers `size` scores from `from` on, of the words at positions from `position` on, which `words`
+   * names: none where positions are word ids.
    */
   offer(
     scores: Float32Array,
     from: number,
     size: number,
     position: number,
-    bias: Float32Array,
     words: Int32Array | undefined,
   ): void {
     const ahead = position - from;
-    const fours = from + (size & ~3);
-    let least = this.values[this.#last]!;
-    // Nearly all are below the least: four at a time, that is all there is to see.
-    for (let i = from; i < fours; i += 4) {
-      const b = i + ahead;
+    const end = from + size;
+    let i = from;
+    for (; i < end && this.#found < this.k; i++) this.#take(scores, i, i + 1, ahead, words);
+    let { least } = this;
+    // Nearly all are below the least: eight at a time, that is all there is to see.
+    for (; i + 8 <= end; i += 8) {
       if (
-        scores[i]! + bias[b]! > least ||
-        scores[i + 1]! + bias[b + 1]! > least ||
-        scores[i + 2]! + bias[b + 2]! > least ||
-        scores[i + 3]! + bias[b + 3]! > least
+        scores[i]! > least ||
+        scores[i + 1]! > least ||
+        scores[i + 2]! > least ||
+        scores[i + 3]! > least ||
+        scores[i + 4]! > least ||
+        scores[i + 5]! > least ||
+        scores[i + 6]! > least ||
+        scores[i + 7]! > least
       ) {
-        least = this.#take(scores, i, i + 4, ahead, bias, words);
+        this.#take(scores, i, i + 8, ahead, words);
+        least = this.least;
       }
     }
-    this.#take(scores, fours, from + size, ahead, bias, words);
+    this.#take(scores, i, end, ahead, words);
   }
 
-  /** The least of the best, after these scores. */
   #take(
     scores: Float32Array,
     from: number,
     to: number,
     ahead: number,
-    bias: Float32Array,
     words: Int32Array | undefined,
-  ): number {
+  ): void {
     for (let i = from; i < to; i++) {
-      const score = Math.fround(scores[i]! + bias[i + ahead]!);
-      if (!(score > this.values[this.#last]!)) continue;
+      const score = scores[i]!;
+      if (score <= this.least || Number.isNaN(score)) continue;
       this.#insert(score, words ? words[i + ahead]! : i + ahead);
     }
-    return this.values[this.#last]!;
   }
 
   #insert(score: number, word: number): void {
-    let place = this.#last;
+    if (this.#found < this.k) this.#found++;
+    let place = this.#found - 1;
     for (; place > 0 && this.values[place - 1]! < score; place--) {
       this.values[place] = this.values[place - 1]!;
       this.words[place] = this.words[place - 1]!;

@@ -4,13 +4,18 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { BestScores } from './best-scores.js';
 import type { BlockMatrix } from './block-matrix.js';
 import type { BlockLowRankDense } from './layers.js';
+import { leftFactorsOf } from './left-factors.js';
+import type { LeftFactor } from './left-factors.js';
+import { largestScore } from './score-bound.js';
+import { ready, readyWithBound, stretchesOf, wordsOf } from './stretches.js';
+import type { ReadyStretch } from './stretches.js';
 
 /** The best units of every row. */
 export interface TopK {
   readonly k: number;
   /** `[rows, k]`, falling in each row. */
   readonly values: Float32Array;
-  /** Unit numbers, `[rows, k]`; of equal scores the one found first. */
+  /** Unit numbers, `[rows, k]`; of equal scores the one found first; −1 where NaN leaves too few. */
   readonly indices: Int32Array;
 }
 
@@ -27,26 +32,6 @@ export interface TopKSearch {
   dispose(): void;
 }
 
-/** Rows of a block whose scores are there at a time. */
-const CHUNK = 8192;
-
-/** A stretch of a block's rows. */
-interface Stretch {
-  readonly block: number;
-  /** Its first row in the block. */
-  readonly begin: number;
-  readonly size: number;
-  /** Position of that row among all. */
-  readonly position: number;
-}
-
-/** What a search needs of a layer beside its factors, on the host and by position. */
-interface Labels {
-  readonly bias: Float32Array;
-  /** Unit numbers; none where positions are unit numbers. */
-  readonly words: Int32Array | undefined;
-}
-
 /**
  * The `k` largest scores (bias included, before any activation) of a factorised dense layer and
  * which units they belong to. At most `rows × 8192` scores exist at a time. Codes are decoded in
@@ -60,21 +45,29 @@ interface Labels {
 export async function topK(layer: BlockLowRankDense, x: Tensor2D, k: number): Promise<TopK> {
   const { matrix } = layer;
   check(x, k, matrix);
-  const labels = await labelsOf(layer);
-  const factors = tf.tidy(() => [...matrix.leftFactors(x, matrix.basis())]);
+  const words = await wordsOf(matrix);
+  const basis = tf.tidy(() => transposed(matrix.basis()));
   try {
-    return await best(stretchesOf(matrix), x.shape[0], k, labels, ({ block, begin, size }) =>
-      matrix.scoresIn(factors[block]!, block, begin, size),
-    );
+    const best = new BestOfRows(await leftFactorsOf(matrix, x, basis), x.shape[0], k, words);
+    for (const stretch of stretchesOf(matrix)) {
+      const made = ready(layer, stretch, words);
+      try {
+        await best.among(made);
+      } finally {
+        made.rows.dispose();
+      }
+    }
+    return best.found();
   } finally {
-    disposeAllBut(x, factors);
+    basis?.dispose();
   }
 }
 
 /**
  * Makes a layer ready for many searches with the weights that it has now: its factors are decoded
- * and laid out for the product, which takes as many bytes as the factors in float32. A search is to
- * be disposed, and to be made anew where the layer has trained on.
+ * and laid out for the product, which takes as many bytes as the factors and the bias in float32. Rows
+ * are not computed where their lengths say that none is among the best, which changes no result. A
+ * search is to be disposed, and to be made anew where the layer has trained on.
  *
  * @example
  * const search = await topKSearch(model.getLayer('softmax') as BlockLowRankDense);
@@ -83,83 +76,71 @@ export async function topK(layer: BlockLowRankDense, x: Tensor2D, k: number): Pr
  */
 export async function topKSearch(layer: BlockLowRankDense): Promise<TopKSearch> {
   const { matrix } = layer;
-  const labels = await labelsOf(layer);
-  const stretches = stretchesOf(matrix);
-  const { basis, rows } = tf.tidy(() => laidOut(matrix, stretches));
-  const pieces = stretches.map((stretch, i) => ({ ...stretch, rows: rows[i]! }));
+  const words = await wordsOf(matrix);
+  const basis = tf.tidy(() => transposed(matrix.basis()));
+  const stretches: ReadyStretch[] = [];
+  for (const stretch of stretchesOf(matrix)) {
+    stretches.push(await readyWithBound(layer, stretch, words));
+  }
   return {
     async find(x, k) {
       check(x, k, matrix);
-      const factors = tf.tidy(() => [...matrix.leftFactors(x, basis, true)]);
-      try {
-        return await best(pieces, x.shape[0], k, labels, ({ block, rows }) =>
-          tf.matMul(factors[block]!, rows),
-        );
-      } finally {
-        disposeAllBut(x, factors);
-      }
+      const best = new BestOfRows(await leftFactorsOf(matrix, x, basis), x.shape[0], k, words);
+      for (const stretch of stretches) await best.among(stretch);
+      return best.found();
     },
-    dispose: () => tf.dispose([basis, rows]),
+    dispose: () => tf.dispose([...(basis ? [basis] : []), ...stretches.map(({ rows }) => rows)]),
   };
 }
 
-/** Transposed: a product with a right factor as it lies is the fastest on every backend. */
-function laidOut(matrix: BlockMatrix, stretches: readonly Stretch[]) {
-  const basis = matrix.basis();
-  return {
-    basis: basis && tf.transpose(basis),
-    rows: stretches.map(({ block, begin, size }) =>
-      tf.transpose(matrix.rowsOf(block, begin, size)),
-    ),
-  };
+function transposed(basis: Tensor2D | undefined): Tensor2D | undefined {
+  return basis && tf.transpose(basis);
 }
 
-function stretchesOf({ blocks }: BlockMatrix): readonly Stretch[] {
-  return blocks.flatMap(({ begin: first, rows }, block) =>
-    Array.from({ length: Math.ceil(rows / CHUNK) }, (_, i) => {
-      const begin = i * CHUNK;
-      return { block, begin, size: Math.min(CHUNK, rows - begin), position: first + begin };
-    }),
-  );
-}
+/** The best of every row of inputs among the stretches seen so far. */
+class BestOfRows {
+  readonly #rows: readonly BestScores[];
 
-/** The best of all stretches, one after the other. */
-async function best<S extends Stretch>(
-  stretches: readonly S[],
-  rows: number,
-  k: number,
-  { bias, words }: Labels,
-  scoresOf: (stretch: S) => Tensor2D,
-): Promise<TopK> {
-  const found = Array.from({ length: rows }, () => new BestScores(k));
-  for (const stretch of stretches) {
-    const scores = tf.tidy(() => scoresOf(stretch));
-    const data = await scores.data<'float32'>();
-    scores.dispose();
-    const { size, position } = stretch;
-    found.forEach((each, row) => each.offer(data, row * size, size, position, bias, words));
+  constructor(
+    private readonly left: readonly LeftFactor[],
+    rows: number,
+    private readonly k: number,
+    private readonly words: Int32Array | undefined,
+  ) {
+    this.#rows = Array.from({ length: rows }, () => new BestScores(k));
   }
-  const values = new Float32Array(rows * k);
-  const indices = new Int32Array(rows * k);
-  found.forEach((each, row) => {
-    values.set(each.values, row * k);
-    indices.set(each.words, row * k);
-  });
-  return { k, values, indices };
+
+  /** Looks through a stretch, for those rows of inputs that may find better in it. */
+  async among({ block, rows, bound, size, position }: ReadyStretch): Promise<void> {
+    const left = this.left[block]!;
+    const open = [...this.#rows.keys()].filter(
+      (row) => !(largestScore(bound, left.lengths[row]!) <= this.#rows[row]!.least),
+    );
+    if (open.length === 0) return;
+    const scores = tf.tidy(() => tf.matMul<Tensor2D>(left.pick(open, rows.shape[0]), rows));
+    const data = viewOf(scores) ?? (await scores.data<'float32'>());
+    open.forEach((row, i) => {
+      this.#rows[row]!.offer(data, i * size, size, position, this.words);
+    });
+    scores.dispose();
+  }
+
+  found(): TopK {
+    const { k } = this;
+    const values = new Float32Array(this.#rows.length * k);
+    const indices = new Int32Array(this.#rows.length * k);
+    this.#rows.forEach((best, row) => {
+      values.set(best.values, row * k);
+      indices.set(best.words, row * k);
+    });
+    return { k, values, indices };
+  }
 }
 
-async function labelsOf({ matrix, bias }: BlockLowRankDense): Promise<Labels> {
-  const positions = await matrix.index?.data();
-  const given = await bias?.data<'float32'>();
-  if (!positions) return { bias: given ?? new Float32Array(matrix.words), words: undefined };
-  const words = new Int32Array(matrix.words);
-  positions.forEach((position, word) => (words[position] = word));
-  return { bias: Float32Array.from(words, (word) => given?.[word] ?? 0), words };
-}
-
-/** A dense block's left factor is the caller's `x`. */
-function disposeAllBut(x: Tensor2D, factors: readonly Tensor2D[]): void {
-  tf.dispose(factors.filter((factor) => factor !== x));
+/** Wasm only: the numbers where they lie, until the next operation. */
+function viewOf(scores: Tensor2D): Float32Array | undefined {
+  const backend = tf.backend() as { typedArrayFromHeap?: (tensor: Tensor2D) => Float32Array };
+  return backend.typedArrayFromHeap?.(scores);
 }
 
 function check(x: Tensor2D, k: number, { columns, words }: BlockMatrix): void {
