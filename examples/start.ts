@@ -10,7 +10,7 @@ await run('digits/main.js', ['--out', join(out, 'digits'), ...rest]);
 console.log('\n\nGroupReduce: a language model made small\n');
 await run('group-reduce/main.js', [
   ...['--out', join(out, 'group-reduce')],
-  ...['--rows', 'SVD,weights,better importance,8-bit', '--ratios', '16', '--blocks', '5'],
+  ...['--rows', 'SVD,weights,better importance,8-bit', '--ratios', '8', '--blocks', '5'],
   ...['--retrain-words', '30000'],
 ]);
 

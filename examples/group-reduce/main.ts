@@ -62,7 +62,8 @@ async function subjectOf({ data, seed }: Options, backend: BackendInfo): Promise
     seed,
     backend,
     signal: interrupt.signal,
-    onStep: (step, nats) => console.log(`  step ${step}: perplexity ${Math.exp(nats).toFixed(0)}`),
+    onStep: (step, nats, steps) =>
+      console.log(`  step ${step} of ${steps}: perplexity ${Math.exp(nats).toFixed(0)}`),
   });
 }
 

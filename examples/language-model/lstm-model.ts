@@ -11,6 +11,8 @@ export interface LstmModelOptions {
   readonly units: number;
   /** Weights start uniform in ± this; default 0.1, as in the paper. */
   readonly scale?: number;
+  /** The embedding starts uniform in ± this; default `scale`. Larger: a short training learns more. */
+  readonly embeddingScale?: number;
 }
 
 /** Which output of {@link lstmModel} each of its state inputs goes on from. */
@@ -27,14 +29,16 @@ export const CARRIED: Readonly<Record<string, string>> = {
  * `[batch, units]` before the first word; outputs: `logits` `[batch, time, vocabulary]`, and the
  * states behind the last word, see {@link CARRIED}.
  */
-export function lstmModel({ vocabulary, units, scale = 0.1 }: LstmModelOptions): LayersModel {
-  const initializer = () => tfl.initializers.randomUniform({ minval: -scale, maxval: scale });
+export function lstmModel(options: LstmModelOptions): LayersModel {
+  const { vocabulary, units, scale = 0.1, embeddingScale = scale } = options;
+  const initializer = (maxval = scale) =>
+    tfl.initializers.randomUniform({ minval: -maxval, maxval });
   const tokens = tfl.input({ shape: [null], name: 'tokens', dtype: 'int32' });
   const [h1, c1, h2, c2] = Object.keys(CARRIED).map((name) => tfl.input({ shape: [units], name }));
   const embedding = tfl.layers.embedding({
     inputDim: vocabulary,
     outputDim: units,
-    embeddingsInitializer: initializer(),
+    embeddingsInitializer: initializer(embeddingScale),
     name: 'embedding',
   });
   const embedded = embedding.apply(tokens) as SymbolicTensor;

@@ -10,10 +10,13 @@ import { trainLanguageModel } from './train.js';
 
 const USAGE = `node examples/dist/language-model/main.js [options]
   --data DIR       folder with ptb/ and ptb-lstm/: measures the model there and trains none
-  --vocabulary N   words that the model knows (5000)
-  --words N        words to train on (240000)
+  --vocabulary N   words that the model knows (2000)
+  --words N        words to train on (200000)
   --units N        width of embedding and LSTMs (64)
   --epochs N       times that it reads them (1)
+  --streams N      places of the text that are read side by side (16)
+  --steps N        words of each stream in a step (10)
+  --learning-rate X  of Adam, falling by half a cosine (0.007)
   --seed N         seed of the initial weights (1)
   --threads N      threads of the wasm backend (1)`;
 
@@ -41,10 +44,14 @@ async function trainOnBrown(options: Options, backend: Awaited<ReturnType<typeof
     units: count(options, 'units'),
     words: count(options, 'words'),
     epochs: count(options, 'epochs'),
+    streams: count(options, 'streams'),
+    steps: count(options, 'steps'),
+    learningRate: positive(options, 'learning-rate'),
     seed: count(options, 'seed'),
     backend,
     signal: interrupt.signal,
-    onStep: (step, nats) => console.log(`step ${step}: ${nats.toFixed(3)} nats, ${seconds()} s`),
+    onStep: (step, nats, steps) =>
+      console.log(`step ${step} of ${steps}: ${nats.toFixed(3)} nats, ${seconds()} s`),
     onEpoch: (epoch, value) =>
       console.log(`epoch ${epoch}: validation perplexity ${value.toFixed(1)}, ${seconds()} s`),
   });
@@ -67,10 +74,13 @@ function parse(args: readonly string[]) {
       args: [...args],
       options: {
         data: { type: 'string' },
-        vocabulary: { type: 'string', default: '5000' },
-        words: { type: 'string', default: '240000' },
+        vocabulary: { type: 'string', default: '2000' },
+        words: { type: 'string', default: '200000' },
         units: { type: 'string', default: '64' },
         epochs: { type: 'string', default: '1' },
+        streams: { type: 'string', default: '16' },
+        steps: { type: 'string', default: '10' },
+        'learning-rate': { type: 'string', default: '0.007' },
         seed: { type: 'string', default: '1' },
         threads: { type: 'string', default: '1' },
       },
@@ -85,4 +95,10 @@ function count(options: Options, name: Exclude<keyof Options, 'data'>): number {
   const value = Number(options[name]);
   if (Number.isInteger(value) && value >= 1) return value;
   throw new Error(`--${name} must be a whole number from 1, not '${options[name]}'\n${USAGE}`);
+}
+
+function positive(options: Options, name: 'learning-rate'): number {
+  const value = Number(options[name]);
+  if (value > 0) return value;
+  throw new Error(`--${name} must be a number above 0, not '${options[name]}'\n${USAGE}`);
 }
