@@ -7,6 +7,7 @@ import { renderReport, table } from '@espalier/report';
 import { build } from 'esbuild';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { compressVectors, writeAblation } from './compression-pages.js';
 import { lowContrast } from './contrast.js';
 import { launchChromium } from './launch.js';
 import { sampleReport } from './sample-report.js';
@@ -15,6 +16,8 @@ const folder = mkdtempSync(join(tmpdir(), 'espalier-report-'));
 const file = join(folder, 'report.html');
 const url = pathToFileURL(file).href;
 const digits = pathToFileURL(join(folder, 'index.html')).href;
+const compressed = pathToFileURL(join(folder, 'small', 'report.html')).href;
+const ablated = pathToFileURL(join(folder, 'ablation.html')).href;
 const main = fileURLToPath(new URL('../../examples/dist/digits/main.js', import.meta.url));
 let browser: Browser;
 let seen: string[] = [];
@@ -23,6 +26,8 @@ beforeAll(async () => {
   writeFileSync(file, renderReport(sampleReport));
   const short = ['--epochs', '2', '--train-per-class', '10', '--out', folder];
   execFileSync(process.execPath, [main, ...short], { stdio: 'ignore' });
+  compressVectors(folder);
+  writeAblation(folder);
   browser = await launchChromium();
 });
 
@@ -56,6 +61,8 @@ const at = (width: number): BrowserContextOptions => ({ viewport: { width, heigh
 describe.each([
   ['the sample', url],
   ['what npm start writes', digits],
+  ['what espalier compress writes', compressed],
+  ['the ablation of GroupReduce', ablated],
 ])('the page, %s,', (_, address) => {
   it.each([320, 375, 719, 720, 1280])('fits a page of %i px', async (width) => {
     const page = await open(at(width), address);
