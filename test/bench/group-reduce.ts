@@ -29,7 +29,8 @@ interface Compressed {
 }
 
 /** Top-k, look-ups and memory of compressed matrices beside dense ones, 10 000 × 200; CPU time. */
-export async function benchGroupReduce(): Promise<readonly Figure[]> {
+export async function benchGroupReduce({ quick }: { readonly quick: boolean }) {
+  const rounds = quick ? 10 : 40;
   const backend = await useBackend({ prefer: ['wasm'] });
   const dense = denseModel();
   const models: Compressed[] = [];
@@ -40,10 +41,10 @@ export async function benchGroupReduce(): Promise<readonly Figure[]> {
     }
   }
   const figures = [
-    ...(await softmaxes(asOneBlock(dense), models.map(softmaxOf))),
-    ...(await largeSoftmaxes()),
-    ...(await lookUps(dense, models, 32)),
-    ...(await lookUps(dense, models, 700)),
+    ...(await softmaxes(asOneBlock(dense), models.map(softmaxOf), rounds)),
+    ...(await largeSoftmaxes(rounds)),
+    ...(await lookUps(dense, models, 32, rounds)),
+    ...(await lookUps(dense, models, 700, rounds)),
   ];
   for (const each of models) figures.push(await memory(each));
   for (const model of [dense, ...models.map(({ model }) => model)]) disposeModel(model);
@@ -62,12 +63,12 @@ function softmaxOf({ name, ratio, model }: Compressed): Softmax {
 }
 
 /** 30 522 × 384, where a dense product no longer fits the caches; the factors are random. */
-async function largeSoftmaxes(): Promise<Figure[]> {
+async function largeSoftmaxes(rounds: number): Promise<Figure[]> {
   const [words, columns] = [30_522, 384];
   const compressed = [4, 8].map((ratio) => {
     return { name: `${ratio}×, float32`, ratio, layer: randomSoftmax(words, columns, ratio) };
   });
-  const figures = await softmaxes(randomSoftmax(words, columns), compressed);
+  const figures = await softmaxes(randomSoftmax(words, columns), compressed, rounds);
   for (const { layer } of compressed) disposeWeights(layer);
   return figures;
 }
@@ -76,10 +77,11 @@ async function largeSoftmaxes(): Promise<Figure[]> {
 async function softmaxes(
   dense: BlockLowRankDense,
   compressed: readonly Softmax[],
+  rounds: number,
 ): Promise<Figure[]> {
   const figures = [
-    ...(await topTen(dense, compressed, 1)),
-    ...(await topTen(dense, compressed, 32)),
+    ...(await topTen(dense, compressed, 1, rounds)),
+    ...(await topTen(dense, compressed, 32, rounds)),
   ];
   disposeWeights(dense);
   return figures;
@@ -93,6 +95,7 @@ async function topTen(
   dense: BlockLowRankDense,
   compressed: readonly Softmax[],
   batch: number,
+  rounds: number,
 ): Promise<Figure[]> {
   const { words, columns } = dense.matrix;
   const x = uniform(`inputs of ${batch}`, [batch, columns]) as tf.Tensor2D;
@@ -108,7 +111,7 @@ async function topTen(
     contenders[`${name}, not made ready`] = () => topK(layer, x, K);
   });
   const repeat = batch === 1 ? 5 : 1;
-  const times = await timeInTurn(contenders, { rounds: 40, repeat, clock: cpuClock });
+  const times = await timeInTurn(contenders, { rounds, repeat, clock: cpuClock });
   const routes = [times['dense']!, times['dense, tf.topk']!];
   const best = routes.sort((a, b) => a.median - b.median)[0]!;
   tf.dispose([x, kernel]);
@@ -137,6 +140,7 @@ async function lookUps(
   dense: LayersModel,
   models: readonly Compressed[],
   count: number,
+  rounds: number,
 ): Promise<Figure[]> {
   const draw = keyedStream('group-reduce', 'ids', count);
   const ids = tf.tensor2d(
@@ -153,7 +157,7 @@ async function lookUps(
     const layer = model.getLayer('embedding');
     contenders[name] = touched(() => layer.call(ids, {}) as tf.Tensor);
   }
-  const times = await timeInTurn(contenders, { rounds: 40, repeat: 5, clock: cpuClock });
+  const times = await timeInTurn(contenders, { rounds, repeat: 5, clock: cpuClock });
   tf.dispose([ids, rows]);
   return Object.entries(times).map(([name, { median, min, max }]) => {
     const perSecond = (milliseconds: number) => Math.round((1000 * count) / milliseconds);

@@ -9,8 +9,6 @@ import * as tf from '@tensorflow/tfjs-core';
 import { ratio, timingOf } from './measure.js';
 import type { Figure } from './measure.js';
 
-const ROUNDS = 3;
-
 const SIZES = [
   { rows: 341_479, columns: 100, rank: 20 },
   { rows: 30_522, columns: 384, rank: 64 },
@@ -33,13 +31,14 @@ const script = fromHere('../../bench/linalg.py');
 const pythons = [process.env['PYTHON'], fromHere('../../../.venv/bin/python'), 'python3'];
 
 /** Weighted low rank beside NumPy and scikit-learn, each in processes of its own, in turn. */
-export async function benchLinalg(): Promise<readonly Figure[]> {
+export async function benchLinalg({ quick }: { readonly quick: boolean }) {
+  const rounds = quick ? 1 : 3;
   const figures: Figure[] = [];
   for (const size of SIZES) {
     const folder = mkdtempSync(join(tmpdir(), 'espalier-linalg-'));
     try {
       await writeProblem(folder, size);
-      figures.push(...compare(folder, size));
+      figures.push(...compare(folder, size, rounds));
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -75,7 +74,7 @@ async function writeProblem(folder: string, { rows, columns }: Size): Promise<vo
   );
 }
 
-function compare(folder: string, size: Size): readonly Figure[] {
+function compare(folder: string, size: Size, rounds: number): readonly Figure[] {
   const { rows, columns, rank } = size;
   const python = pythons.find((each) => each && works(each, 'import numpy'));
   const sklearn = python && works(python, 'import sklearn');
@@ -93,7 +92,7 @@ function compare(folder: string, size: Size): readonly Figure[] {
     ...(python && sklearn && { 'scikit-learn': [python, script, ...args, 'sklearn'] }),
   };
   const names = Object.keys(contenders);
-  const runs = Array.from({ length: ROUNDS }, () => names.map((name) => run(contenders[name]!)));
+  const runs = Array.from({ length: rounds }, () => names.map((name) => run(contenders[name]!)));
   const seen = names.map((name, i) => ({ name, ...merge(runs.map((round) => round[i]!)) }));
   const label = (text: string) => `${rows} × ${columns}, rank ${rank}: ${text}`;
   return [

@@ -7,7 +7,10 @@ import { round } from './measure.js';
 import type { Figure } from './measure.js';
 import { benchOverhead } from './overhead.js';
 
-const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
+/** `quick`: fewer rounds, for a look in passing; takes effect where a bench is long. */
+type Bench = (options: { readonly quick: boolean }) => Promise<readonly Figure[]>;
+
+const BENCHES: Readonly<Record<string, Bench>> = {
   backend: benchBackend,
   overhead: benchOverhead,
   linalg: benchLinalg,
@@ -16,7 +19,10 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean', default: false } },
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+  },
 });
 const unknown = positionals.find((name) => !BENCHES[name]);
 if (unknown !== undefined) {
@@ -28,7 +34,7 @@ const failed: Figure[] = [];
 if (!values.json) console.log(`Machine: ${machine}`);
 for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
   if (!values.json) console.log(`\n${name}`);
-  for (const figure of await BENCHES[name]!()) {
+  for (const figure of await BENCHES[name]!(values)) {
     const ok = figure.target === undefined || figure.value <= figure.target;
     if (!ok) failed.push(figure);
     report({ ...figure, name: `${name}/${figure.name}` }, ok);
