@@ -2,10 +2,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
+import { disposeModel } from '@espalier/core';
 import { toText } from '@espalier/report';
-import { perplexity } from '../language-model/perplexity.js';
-import { measureRow } from './measure-row.js';
-import type { RowResult } from './measure-row.js';
+import { measureRow, perplexities } from './measure-row.js';
+import type { Perplexities, RowResult } from './measure-row.js';
 import { parseOptions } from './options.js';
 import type { Options } from './options.js';
 import { ablationPage } from './page.js';
@@ -37,8 +37,8 @@ async function main(options: Options): Promise<void> {
   console.log(backend.line);
   const subject = await subjectOf(options, backend);
   console.log(`${subject.name}: ${subject.corpus.vocab.length} words`);
-  const dense = await densePerplexity(subject);
-  console.log(`test perplexity of the dense model ${dense.toFixed(2)}`);
+  const dense = await denseOf(subject);
+  console.log(`test perplexity of the dense model ${dense.test.toFixed(2)}`);
   const results = await measureAll(subject, options, backend);
   const tables = options.ratios.map((ratio) => perplexityTable(results, ratio, dense));
   for (const table of [...tables, frontTable(results, dense)]) {
@@ -67,11 +67,11 @@ async function subjectOf({ data, seed }: Options, backend: BackendInfo): Promise
   });
 }
 
-async function densePerplexity(subject: Subject): Promise<number> {
+async function denseOf(subject: Subject): Promise<Perplexities> {
   const model = subject.model();
-  const value = await perplexity(model, subject.corpus.test);
-  model.dispose();
-  return value;
+  const found = await perplexities(model, subject, interrupt.signal);
+  disposeModel(model);
+  return found;
 }
 
 async function measureAll(

@@ -84,7 +84,9 @@ export async function measureRow(row: Row, ratio: number, measure: Measure): Pro
       await session.transform();
     }
     const errors = await errorsOf(session.model, subject);
-    const before = await perplexities(session.model, measure, 'before');
+    const read = (when: string) =>
+      perplexities(session.model, subject, signal, (text) => onStage(`${text} perplexity ${when}`));
+    const before = await read('before');
     const retrained = row.retraining !== 'never' && retrain.words > 0;
     if (retrained) {
       onStage('retraining');
@@ -92,7 +94,7 @@ export async function measureRow(row: Row, ratio: number, measure: Measure): Pro
       signal.throwIfAborted();
       if (row.retraining === 'aware') await session.transform();
     }
-    const after = retrained ? await perplexities(session.model, measure, 'after') : before;
+    const after = retrained ? await read('after') : before;
     const { edits } = session.inspect();
     const folder = modelFolder(out, row.name, ratio);
     const { total } = await saveArtifact(folder, { model: session.model, edits });
@@ -174,15 +176,16 @@ function excerpt(text: Int32Array, words: number, seed: number): Int32Array {
   return text.subarray(begin, begin + length);
 }
 
-async function perplexities(
+/** Of both texts, and the test text's loss by frequency decile. */
+export async function perplexities(
   model: LayersModel,
-  { subject, onStage, signal }: Measure,
-  when: string,
+  { corpus }: Subject,
+  signal: AbortSignal,
+  onText: (text: string) => void = () => undefined,
 ): Promise<Perplexities> {
-  const { counts, vocab } = subject.corpus;
   const on = async (text: 'validation' | 'test') => {
-    onStage(`${text} perplexity ${when}`);
-    const loss = await lossByWord(model, subject.corpus[text]);
+    onText(text);
+    const loss = await lossByWord(model, corpus[text]);
     signal.throwIfAborted();
     return loss;
   };
@@ -190,7 +193,9 @@ async function perplexities(
   return {
     validation: Math.exp(meanLoss(validation)),
     test: Math.exp(meanLoss(test)),
-    deciles: frequencyDeciles(vocab.length, counts).map((words) => meanLoss(test, words)),
+    deciles: frequencyDeciles(corpus.vocab.length, corpus.counts).map((words) =>
+      meanLoss(test, words),
+    ),
   };
 }
 

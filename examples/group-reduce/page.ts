@@ -1,7 +1,7 @@
 import { keyValues, renderReport } from '@espalier/report';
 import type { BackendInfo } from '@espalier/backend';
 import { machineFacts } from '../machine.js';
-import type { RowResult } from './measure-row.js';
+import type { Perplexities, RowResult } from './measure-row.js';
 import type { Options } from './options.js';
 import {
   accountTable,
@@ -22,12 +22,12 @@ export interface Circumstances {
 /** The ablation as one self-contained HTML page. */
 export function ablationPage(
   results: readonly RowResult[],
-  dense: number,
+  dense: Perplexities,
   { options, subject, backend }: Circumstances,
 ): string {
   return renderReport({
     title: 'GroupReduce, step by step',
-    subtitle: `Embedding and softmax of a language model in less space: ${subject}. Test perplexity of the dense model: ${dense.toFixed(2)}.`,
+    subtitle: `Embedding and softmax of a language model in less space: ${subject}. Test perplexity of the dense model: ${dense.test.toFixed(2)}.`,
     generated: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     sections: [
       {
@@ -43,7 +43,7 @@ export function ablationPage(
       {
         heading: 'Frequent and rare words',
         lead: 'Words in ten groups of the same size by their count in the training text. Errors are of the matrices as compressed, before retraining.',
-        blocks: options.ratios.flatMap((ratio) => decilePlots(results, ratio)),
+        blocks: options.ratios.flatMap((ratio) => decilePlots(results, ratio, dense)),
       },
       {
         heading: 'Bytes and errors',

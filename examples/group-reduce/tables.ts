@@ -1,6 +1,6 @@
 import { forestPlot, linePlot, table } from '@espalier/report';
 import type { ForestPlot, NumberFormat, Table, XyPlot } from '@espalier/report';
-import type { RowResult } from './measure-row.js';
+import type { Perplexities, RowResult } from './measure-row.js';
 
 const PERPLEXITY: NumberFormat = { style: 'fixed', digits: 2 };
 const RATIO: NumberFormat = { style: 'fixed', digits: 1, unit: '×' };
@@ -13,11 +13,11 @@ const BYTES: NumberFormat = { style: 'integer' };
 export function perplexityTable(
   results: readonly RowResult[],
   ratio: number,
-  dense: number,
+  dense: Perplexities,
 ): Table {
   return table({
     title: `Test perplexity at ${ratio}×`,
-    caption: `Dense: ${dense.toFixed(2)}. Each row adds one thing to the row above; the bit rows quantize the retrained row above them, without further training. Matrices: bytes of embedding and softmax before over after, with maps, scales and codebooks.`,
+    caption: `Dense: ${dense.test.toFixed(2)}. Each row adds one thing to the row above; the bit rows quantize the retrained row above them, without further training. Matrices: bytes of embedding and softmax before over after, with maps, scales and codebooks.`,
     columns: [
       { key: 'row', label: 'row' },
       { key: 'matrices', label: 'matrices', format: RATIO },
@@ -34,7 +34,7 @@ export function perplexityTable(
       before: before.test,
       after: retrained ? after.test : undefined,
       validation: after.validation,
-      change: after.test / dense - 1,
+      change: after.test / dense.test - 1,
     })),
   });
 }
@@ -60,7 +60,7 @@ export function accountTable(results: readonly RowResult[], ratio: number): Tabl
 }
 
 /** Results that no other beats in both bytes and validation perplexity, the larger first. */
-export function frontTable(results: readonly RowResult[], dense: number): Table {
+export function frontTable(results: readonly RowResult[], dense: Perplexities): Table {
   const front = results.filter((each) => !results.some((other) => beats(other, each)));
   front.sort((a, b) => b.bytes - a.bytes);
   return table({
@@ -80,7 +80,7 @@ export function frontTable(results: readonly RowResult[], dense: number): Table 
       matrices: denseBytes / bytes,
       validation: after.validation,
       test: after.test,
-      change: after.test / dense - 1,
+      change: after.test / dense.test - 1,
     })),
   });
 }
@@ -95,15 +95,15 @@ function beats(one: RowResult, other: RowResult): boolean {
 export function perplexityPlots(
   results: readonly RowResult[],
   ratio: number,
-  dense: number,
+  dense: Perplexities,
 ): ForestPlot[] {
   const plot = (title: string, shown: readonly RowResult[], when: 'before' | 'after') =>
     forestPlot({
       title: `${title} at ${ratio}×`,
       caption: 'Dashed: the dense model.',
       width: 'half',
-      x: { label: 'test perplexity', scale: 'log', format: PERPLEXITY },
-      reference: dense,
+      x: { label: 'test perplexity', format: PERPLEXITY },
+      reference: dense.test,
       rows: shown.map((result) => ({ label: result.row, mean: result[when].test })),
     });
   const rows = at(results, ratio);
@@ -122,7 +122,11 @@ export function perplexityPlots(
 const SHOWN = ['dense', 'SVD', 'blocks', 'weights', 'better importance', '8-bit', '4-bit'];
 
 /** Loss and errors of one ratio by how frequent the words are. */
-export function decilePlots(results: readonly RowResult[], ratio: number): XyPlot[] {
+export function decilePlots(
+  results: readonly RowResult[],
+  ratio: number,
+  dense: Perplexities,
+): XyPlot[] {
   const rows = at(results, ratio).filter(({ row }) => SHOWN.includes(row));
   const plot = (title: string, label: string, format: NumberFormat, of: DecilesOf) =>
     linePlot({
@@ -135,10 +139,11 @@ export function decilePlots(results: readonly RowResult[], ratio: number): XyPlo
         points: of(result).map((y, decile) => ({ x: decile + 1, y })),
       })),
     });
+  const above = ({ after }: RowResult) => after.deciles.map((nats, i) => nats - dense.deciles[i]!);
   const errors = Object.keys(rows[0]?.errors ?? {}).map((matrix) =>
     plot(`Error of ${matrix}`, 'relative error', ERROR, ({ errors }) => errors[matrix]!),
   );
-  return [plot('Loss', 'nats a word, test', NATS, ({ after }) => after.deciles), ...errors];
+  return [plot('Loss above the dense model', 'nats a word, test', NATS, above), ...errors];
 }
 
 type DecilesOf = (result: RowResult) => readonly number[];

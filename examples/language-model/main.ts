@@ -9,16 +9,16 @@ import { modelFromPytorch } from './pytorch-weights.js';
 import { trainLanguageModel } from './train.js';
 
 const USAGE = `node examples/dist/language-model/main.js [options]
-  --data DIR       folder with ptb/ and ptb-lstm/: measures the model there and trains none
-  --vocabulary N   words that the model knows (2000)
-  --words N        words to train on (200000)
-  --units N        width of embedding and LSTMs (64)
-  --epochs N       times that it reads them (1)
-  --streams N      places of the text that are read side by side (16)
-  --steps N        words of each stream in a step (10)
-  --learning-rate X  of Adam, falling by half a cosine (0.007)
-  --seed N         seed of the initial weights (1)
-  --threads N      threads of the wasm backend (1)`;
+  --data DIR        folder with ptb/ and ptb-lstm/: measures the model there and trains none
+  --vocabulary N    words that the model knows (2000)
+  --words N         words to train on (200000)
+  --units N         width of embedding and LSTMs (64)
+  --epochs N        times that it reads them (1)
+  --streams N       places of the text that are read side by side (16)
+  --steps N         words of each stream in a step (10)
+  --learning-rate X of Adam, falling by half a cosine (0.007)
+  --seed N          seed of the initial weights (1)
+  --threads N       threads of the wasm backend (1)`;
 
 const interrupt = new AbortController();
 process.once('SIGINT', () => interrupt.abort());

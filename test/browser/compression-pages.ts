@@ -41,7 +41,10 @@ export function writeAblation(folder: string): void {
   };
   const backend = { name: 'wasm', line: 'backend wasm' } as BackendInfo;
   const file = join(folder, 'ablation.html');
-  writeFileSync(file, ablationPage(results, 112.75, { options, subject: 'a text', backend }));
+  writeFileSync(
+    file,
+    ablationPage(results, results[0]!.after, { options, subject: 'a text', backend }),
+  );
 }
 
 function result(row: string, i: number, ratio: number): RowResult {
