@@ -4,8 +4,8 @@ import { useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
 import { disposeModel } from '@espalier/core';
 import { toText } from '@espalier/report';
-import { measureRow, perplexities } from './measure-row.js';
-import type { Perplexities, RowResult } from './measure-row.js';
+import { measureRow, onTest } from './measure-row.js';
+import type { OnTest, RowResult } from './measure-row.js';
 import { parseOptions } from './options.js';
 import type { Options } from './options.js';
 import { ablationPage } from './page.js';
@@ -67,9 +67,9 @@ async function subjectOf({ data, seed }: Options, backend: BackendInfo): Promise
   });
 }
 
-async function denseOf(subject: Subject): Promise<Perplexities> {
+async function denseOf(subject: Subject): Promise<OnTest> {
   const model = subject.model();
-  const found = await perplexities(model, subject, interrupt.signal);
+  const found = await onTest(model, subject);
   disposeModel(model);
   return found;
 }

@@ -23,12 +23,16 @@ import { presetOf } from './rows.js';
 import type { Row } from './rows.js';
 import type { Subject } from './subject.js';
 
-/** Perplexity on the texts that choose and that tell. */
-export interface Perplexities {
-  readonly validation: number;
+/** Perplexity on the text that tells. */
+export interface OnTest {
   readonly test: number;
-  /** Mean loss on the test text in nats, by frequency decile of the words, the frequent ones first. */
+  /** Mean loss in nats, by frequency decile of the words, the frequent ones first. */
   readonly deciles: readonly number[];
+}
+
+/** Perplexity on the texts that choose and that tell. */
+export interface Perplexities extends OnTest {
+  readonly validation: number;
 }
 
 /** What one row came to. */
@@ -84,9 +88,7 @@ export async function measureRow(row: Row, ratio: number, measure: Measure): Pro
       await session.transform();
     }
     const errors = await errorsOf(session.model, subject);
-    const read = (when: string) =>
-      perplexities(session.model, subject, signal, (text) => onStage(`${text} perplexity ${when}`));
-    const before = await read('before');
+    const before = await perplexities(session.model, measure, 'before');
     const retrained = row.retraining !== 'never' && retrain.words > 0;
     if (retrained) {
       onStage('retraining');
@@ -94,7 +96,7 @@ export async function measureRow(row: Row, ratio: number, measure: Measure): Pro
       signal.throwIfAborted();
       if (row.retraining === 'aware') await session.transform();
     }
-    const after = retrained ? await read('after') : before;
+    const after = retrained ? await perplexities(session.model, measure, 'after') : before;
     const { edits } = session.inspect();
     const folder = modelFolder(out, row.name, ratio);
     const { total } = await saveArtifact(folder, { model: session.model, edits });
@@ -176,26 +178,27 @@ function excerpt(text: Int32Array, words: number, seed: number): Int32Array {
   return text.subarray(begin, begin + length);
 }
 
-/** Of both texts, and the test text's loss by frequency decile. */
-export async function perplexities(
+async function perplexities(
   model: LayersModel,
-  { corpus }: Subject,
-  signal: AbortSignal,
-  onText: (text: string) => void = () => undefined,
+  { subject, signal, onStage }: Measure,
+  when: string,
 ): Promise<Perplexities> {
-  const on = async (text: 'validation' | 'test') => {
-    onText(text);
-    const loss = await lossByWord(model, corpus[text]);
-    signal.throwIfAborted();
-    return loss;
-  };
-  const [validation, test] = [await on('validation'), await on('test')];
+  onStage(`validation perplexity ${when}`);
+  const validation = Math.exp(meanLoss(await lossByWord(model, subject.corpus.validation)));
+  signal.throwIfAborted();
+  onStage(`test perplexity ${when}`);
+  const told = await onTest(model, subject);
+  signal.throwIfAborted();
+  return { validation, ...told };
+}
+
+/** What the test text tells of a model. */
+export async function onTest(model: LayersModel, { corpus }: Subject): Promise<OnTest> {
+  const loss = await lossByWord(model, corpus.test);
+  const deciles = frequencyDeciles(corpus.vocab.length, corpus.counts);
   return {
-    validation: Math.exp(meanLoss(validation)),
-    test: Math.exp(meanLoss(test)),
-    deciles: frequencyDeciles(corpus.vocab.length, corpus.counts).map((words) =>
-      meanLoss(test, words),
-    ),
+    test: Math.exp(meanLoss(loss)),
+    deciles: deciles.map((words) => meanLoss(loss, words)),
   };
 }
 

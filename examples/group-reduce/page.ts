@@ -1,7 +1,7 @@
 import { keyValues, renderReport } from '@espalier/report';
 import type { BackendInfo } from '@espalier/backend';
 import { machineFacts } from '../machine.js';
-import type { Perplexities, RowResult } from './measure-row.js';
+import type { OnTest, RowResult } from './measure-row.js';
 import type { Options } from './options.js';
 import {
   accountTable,
@@ -22,7 +22,7 @@ export interface Circumstances {
 /** The ablation as one self-contained HTML page. */
 export function ablationPage(
   results: readonly RowResult[],
-  dense: Perplexities,
+  dense: OnTest,
   { options, subject, backend }: Circumstances,
 ): string {
   return renderReport({

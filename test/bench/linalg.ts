@@ -7,7 +7,7 @@ import { useBackend } from '@espalier/backend';
 import { keyedStream } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { ratio, timingOf } from './measure.js';
-import type { Figure } from './measure.js';
+import type { BenchOptions, Figure } from './measure.js';
 
 const SIZES = [
   { rows: 341_479, columns: 100, rank: 20 },
@@ -31,7 +31,7 @@ const script = fromHere('../../bench/linalg.py');
 const pythons = [process.env['PYTHON'], fromHere('../../../.venv/bin/python'), 'python3'];
 
 /** Weighted low rank beside NumPy and scikit-learn, each in processes of its own, in turn. */
-export async function benchLinalg({ quick }: { readonly quick: boolean }) {
+export async function benchLinalg({ quick }: BenchOptions): Promise<readonly Figure[]> {
   const rounds = quick ? 1 : 3;
   const figures: Figure[] = [];
   for (const size of SIZES) {

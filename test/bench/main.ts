@@ -4,13 +4,10 @@ import { benchBackend } from './backend.js';
 import { benchGroupReduce } from './group-reduce.js';
 import { benchLinalg } from './linalg.js';
 import { round } from './measure.js';
-import type { Figure } from './measure.js';
+import type { BenchOptions, Figure } from './measure.js';
 import { benchOverhead } from './overhead.js';
 
-/** `quick`: fewer rounds, for a look in passing; takes effect where a bench is long. */
-type Bench = (options: { readonly quick: boolean }) => Promise<readonly Figure[]>;
-
-const BENCHES: Readonly<Record<string, Bench>> = {
+const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Figure[]>>> = {
   backend: benchBackend,
   overhead: benchOverhead,
   linalg: benchLinalg,

@@ -18,6 +18,12 @@ export interface Figure {
   readonly spread?: string;
 }
 
+/** What is asked of a bench. */
+export interface BenchOptions {
+  /** Fewer rounds, for a look in passing; takes effect where a bench is long. */
+  readonly quick: boolean;
+}
+
 /** Something to time: once per round, after one call that is not counted. */
 export type Contender = () => unknown | Promise<unknown>;
 

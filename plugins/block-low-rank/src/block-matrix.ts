@@ -98,8 +98,10 @@ export class BlockMatrix {
 
   /** Products of `x` `[n, columns]` with every row, by word id: `[n, words]`. */
   scores(x: Tensor2D): Tensor2D {
-    const factors = this.leftFactors(x, this.basis());
-    const all = this.blocks.map(({ rows }, p) => this.scoresIn(factors[p]!, p, 0, rows));
+    const factors = this.#leftFactors(x);
+    const all = this.blocks.map(({ rows }, p) =>
+      tf.matMul<Tensor2D>(factors[p]!, this.rowsOf(p, 0, rows), false, true),
+    );
     const { index } = this.parts;
     return index ? takeColumns(joined(all), index()) : joined(all);
   }
@@ -114,24 +116,15 @@ export class BlockMatrix {
     return this.parts.rows[p]!.slice(begin, size);
   }
 
-  /**
-   * What every block's rows are multiplied with: its part of `x Bᵀ`, `[n, rank]`, or `x` itself for a
-   * dense block.
-   *
-   * @param basis `B`, or `Bᵀ` with `transposed`.
-   */
-  leftFactors(x: Tensor2D, basis: Tensor2D | undefined, transposed = false): readonly Tensor2D[] {
+  /** What each block's rows are multiplied with: its part of `x Bᵀ` `[n, rank]`, `x` for a dense one. */
+  #leftFactors(x: Tensor2D): readonly Tensor2D[] {
+    const basis = this.basis();
     if (!basis) return this.blocks.map(() => x);
     const ranks = this.blocks.flatMap(({ rank }) => rank ?? []);
-    const coefficients = tf.matMul(x, basis, false, !transposed);
+    const coefficients = tf.matMul(x, basis, false, true);
     const split = ranks.length === 1 ? [coefficients] : tf.split(coefficients, ranks, 1);
     const parts = (split as Tensor2D[]).values();
     return this.blocks.map(({ rank }) => (rank === null ? x : parts.next().value!));
-  }
-
-  /** Products of a block's left factor with `size` of its rows, from `begin` on: `[n, size]`. */
-  scoresIn(left: Tensor2D, p: number, begin: number, size: number): Tensor2D {
-    return tf.matMul(left, this.rowsOf(p, begin, size), false, true);
   }
 
   /** A block's rows at positions; zeros where the position lies in another block. */

@@ -147,7 +147,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
         const scores = await (layer.call(input) as tf.Tensor2D).data();
         const best = Math.max(...scores);
         const [found] = await bothWays(layer, input, 1);
-        // The device may round product and sum once, where the search rounds twice.
+        // One of the two may round product and sum together, the other each by itself.
         const slack = 1e-6 * (Math.abs(best - bias) + Math.abs(bias));
         expect(Math.abs(found!.values[0]! - best)).toBeLessThanOrEqual(slack);
         expect(best - scores[found!.indices[0]!]!).toBeLessThanOrEqual(slack);
