@@ -35,7 +35,7 @@ export default tseslint.config(
   },
   {
     files: ['core/*/src/**/*.ts', 'plugins/*/src/**/*.ts', 'presets/*/src/**/*.ts'],
-    ignores: ['core/*/src/node/**', 'core/backend/src/index.ts', 'core/cli/**'],
+    ignores: ['core/*/src/node/**', 'core/backend/src/index.ts', 'core/{cli,config,study}/**'],
     rules: { 'no-restricted-imports': ['error', { patterns: [deepImports, nodeImports] }] },
   },
   {

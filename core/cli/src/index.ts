@@ -1,4 +1,3 @@
-export { defineConfig } from './config.js';
-export type { Config, OptimizerReference, Reference, SourceConfig } from './config.js';
+export { defineConfig, jsonSchema } from '@espalier/config';
+export type { Config, OptimizerReference, Reference, SourceConfig } from '@espalier/config';
 export { main } from './main.js';
-export { jsonSchema } from './schema.js';

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import type { BackendInfo } from '@espalier/backend';
+import type { LoadedConfig } from '@espalier/config';
 import type { Session, TelemetryEvent } from '@espalier/core';
 import { consoleProgress, jsonlSink } from '@espalier/core/node';
-import type { LoadedConfig } from './load-config.js';
 
 const EVENTS: readonly TelemetryEvent[] = [
   'start',

@@ -1,9 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
+import { store } from '@espalier/config';
+import type { LoadedConfig } from '@espalier/config';
 import { EspalierError } from '@espalier/core';
 import type { CheckpointStore, Session } from '@espalier/core';
-import type { LoadedConfig } from './load-config.js';
-import { store } from './session-config.js';
 
 /** Which checkpoint to load, and how. */
 export interface LoadCheckpoint {

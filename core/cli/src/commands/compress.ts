@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path';
 import { artifactBytes, packArtifact } from '@espalier/artifact';
 import { useBackend } from '@espalier/backend';
+import { Modules } from '@espalier/config';
 import { disposeModel, resolvePreset } from '@espalier/core';
 import { artifactPlugins } from '../compress/artifact-plugins.js';
 import { compressed } from '../compress/compressed.js';
@@ -18,7 +19,6 @@ import type { Counts } from '../compress/read-counts.js';
 import { readInput } from '../compress/read-input.js';
 import type { Input } from '../compress/read-input.js';
 import { asJson, asText, commandOf } from '../compress/tell.js';
-import { Modules } from '../modules.js';
 import { backendLine } from '../observe.js';
 
 /** Options of `espalier compress`. */

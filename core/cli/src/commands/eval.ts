@@ -1,10 +1,8 @@
+import { loadConfig, source, withSession } from '@espalier/config';
+import type { Split } from '@espalier/config';
 import { EspalierError } from '@espalier/core';
 import { columns, short } from '../columns.js';
-import { loadConfig } from '../load-config.js';
 import { loadCheckpoint } from '../resume.js';
-import { source } from '../session-config.js';
-import type { Split } from '../session-config.js';
-import { withSession } from '../with-session.js';
 
 /** Options of `espalier eval`. */
 export interface EvalOptions {

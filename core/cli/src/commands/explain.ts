@@ -1,5 +1,4 @@
-import { loadConfig } from '../load-config.js';
-import { withSession } from '../with-session.js';
+import { loadConfig, withSession } from '@espalier/config';
 
 /** Options of `espalier explain`. */
 export interface ExplainOptions {

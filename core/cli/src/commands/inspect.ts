@@ -1,10 +1,9 @@
 import { basename } from 'node:path';
+import { isCode, loadConfig, withSession } from '@espalier/config';
+import type { LoadedConfig } from '@espalier/config';
 import type { Inspection } from '@espalier/core';
 import { columns } from '../columns.js';
-import { isCode, loadConfig } from '../load-config.js';
-import type { LoadedConfig } from '../load-config.js';
 import { backendLine } from '../observe.js';
-import { withSession } from '../with-session.js';
 
 /** Options of `espalier inspect`. */
 export interface InspectOptions {

@@ -1,12 +1,10 @@
+import { loadConfig, store, withSession } from '@espalier/config';
+import type { LoadedConfig } from '@espalier/config';
 import { EspalierError } from '@espalier/core';
 import type { FitResult, Session } from '@espalier/core';
 import { onInterrupt } from '../interrupt.js';
-import { loadConfig } from '../load-config.js';
-import type { LoadedConfig } from '../load-config.js';
 import { observe } from '../observe.js';
 import { loadCheckpoint, refuseEarlierRun } from '../resume.js';
-import { store } from '../session-config.js';
-import { withSession } from '../with-session.js';
 
 /** Options of `espalier train`. */
 export interface TrainOptions {

@@ -1,5 +1,6 @@
 import { artifactBytes, packArtifact } from '@espalier/artifact';
 import type { ArtifactBytes } from '@espalier/artifact';
+import type { Modules } from '@espalier/config';
 import { compressionAccount } from '@espalier/compression';
 import type { AccountLine } from '@espalier/compression';
 import {
@@ -15,7 +16,6 @@ import {
 import type { Inspection, PresetSource, Session } from '@espalier/core';
 import type { BackendInfo } from '@espalier/backend';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import type { Modules } from '../modules.js';
 import { withTarget } from './overrides.js';
 import type { Plan } from './overrides.js';
 import type { Progress } from './progress.js';

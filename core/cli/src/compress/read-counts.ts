@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
+import type { Modules } from '@espalier/config';
 import { EspalierError, loadExport } from '@espalier/core';
-import type { Modules } from '../modules.js';
 
 /** Word counts of a file, in its order, which has to be that of the word ids. */
 export interface Counts {

@@ -70,7 +70,7 @@ async function makeNamed<T>(
 ): Promise<T> {
   if (Object.hasOwn(builtIn, use)) return builtIn[use]!(options as never);
   if (!/[#/.]/.test(use)) {
-    throw new EspalierError('cli/unknown-name', {
+    throw new EspalierError('config/unknown-name', {
       problem: `there is no built-in ${field} '${use}'`,
       fix: `${suggest(use, Object.keys(builtIn))} One of your own: './file.js#export'.`,
     });
@@ -89,7 +89,7 @@ function withSchedules(value: unknown): unknown {
   if (typeof schedule === 'string' && Object.hasOwn(SCHEDULES, schedule)) {
     return SCHEDULES[schedule]!(options as never);
   }
-  throw new EspalierError('cli/unknown-name', {
+  throw new EspalierError('config/unknown-name', {
     problem: `there is no schedule '${String(schedule)}'`,
     fix: suggest(String(schedule), Object.keys(SCHEDULES)),
   });

@@ -51,7 +51,7 @@ export async function source(
       ? await (found as (o: unknown) => unknown)({ ...(batchSize && { batchSize }), ...options })
       : found;
   if (typeof (made as Source | undefined)?.iterate === 'function') return made as Source;
-  throw new EspalierError('cli/source', {
+  throw new EspalierError('config/source', {
     problem: `data.${split} is not a source, nor a function that returns one`,
     received: made,
     fix: 'Return arraySource({ x, y, batchSize }) or another source.',
@@ -62,7 +62,7 @@ export async function source(
 export function store({ folder, settings }: LoadedConfig, dir?: string): CheckpointStore {
   const path = dir ?? (settings.checkpoint && resolve(folder, settings.checkpoint.dir));
   if (path !== undefined) return fileStore(path);
-  throw new EspalierError('cli/no-checkpoint', {
+  throw new EspalierError('config/no-checkpoint', {
     problem: 'the configuration names no folder for checkpoints',
     fix: "Add checkpoint: { dir: 'runs/a' }.",
   });

@@ -22,7 +22,7 @@ export function applySets(config: unknown, sets: readonly string[]): Adjusted {
 function applySet({ config, overrides }: Adjusted, text: string): Adjusted {
   const [, path, written] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
   if (path === undefined || written === undefined) {
-    throw new EspalierError('cli/set', {
+    throw new EspalierError('config/set', {
       problem: '--set takes path=value',
       received: text,
       fix: 'For example --set optimizer.options.learningRate=0.01.',
@@ -69,7 +69,7 @@ function withValue(
     if (!Array.isArray(data)) return { ...data, [key]: inner };
     return Object.assign([...(data as unknown[])], { [key]: inner });
   }
-  throw new EspalierError('cli/set', {
+  throw new EspalierError('config/set', {
     problem: `--set ${text} goes through something that is not plain data, at '${key}'`,
     received: data,
     fix: 'Set the whole field, or change the configuration.',

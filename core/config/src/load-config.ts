@@ -41,12 +41,16 @@ export async function loadConfig(
 async function read(file: string, modules: Modules): Promise<unknown> {
   await access(file).catch((cause: unknown) => {
     const fix = 'Give the path of a .ts, .js or .json file.';
-    throw new EspalierError('cli/no-config', { problem: `there is no file ${file}`, fix, cause });
+    throw new EspalierError('config/no-config', {
+      problem: `there is no file ${file}`,
+      fix,
+      cause,
+    });
   });
   const config =
     extname(file) === '.json' ? await readJson(file) : await importDefault(file, modules);
   if (isPlain(config)) return config;
-  throw new EspalierError('cli/config', {
+  throw new EspalierError('config/config', {
     problem: `${basename(file)} holds no configuration object`,
     received: config,
     fix: 'Write export default defineConfig({ … }).',
@@ -60,7 +64,10 @@ async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new EspalierError('cli/config', { problem: notJson(file, text, cause as Error), cause });
+    throw new EspalierError('config/config', {
+      problem: notJson(file, text, cause as Error),
+      cause,
+    });
   }
 }
 
@@ -97,7 +104,7 @@ async function importDefault(file: string, modules: Modules): Promise<unknown> {
     throw unreadable(file, cause);
   });
   if ('default' in module) return module['default'];
-  throw new EspalierError('cli/config', {
+  throw new EspalierError('config/config', {
     problem: `${basename(file)} has no default export`,
     fix: `${suggest('default', Object.keys(module))} Write export default defineConfig({ … }).`,
   });
@@ -106,7 +113,7 @@ async function importDefault(file: string, modules: Modules): Promise<unknown> {
 function unreadable(file: string, cause: unknown): EspalierError {
   const message = cause instanceof Error ? cause.message : String(cause);
   const problem = `${basename(file)} cannot be read: ${message}`;
-  return new EspalierError('cli/config', { problem, cause });
+  return new EspalierError('config/config', { problem, cause });
 }
 
 const REFERENCES = ['model', 'preset', 'loss', 'optimizer'];

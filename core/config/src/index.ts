@@ -1,0 +1,10 @@
+export { defineConfig } from './config.js';
+export type { Config, OptimizerReference, Reference, SourceConfig } from './config.js';
+export { isCode, loadConfig } from './load-config.js';
+export type { LoadedConfig } from './load-config.js';
+export { Modules } from './modules.js';
+export { jsonSchema } from './schema.js';
+export type { Settings } from './schema.js';
+export { sessionConfig, source, store } from './session-config.js';
+export type { Split } from './session-config.js';
+export { withSession } from './with-session.js';
