@@ -7,6 +7,7 @@ import { HOOKS } from './hooks.js';
 import type { HookName, HookRow } from './hooks.js';
 import type { BaseContext, Plugin, PluginContext, StateContract } from './plugin.js';
 import { keyedStream } from '@espalier/data';
+import type { Loss } from '@espalier/losses';
 import type { Run } from './run.js';
 import type { Services } from './container.js';
 import type { Structure } from '@espalier/model/structure';
@@ -23,6 +24,8 @@ export interface ContextParts {
   readonly telemetry: Telemetry;
   readonly states: Map<string, StateContract>;
   readonly teardowns: { readonly id: string; undo(): void | Promise<void> }[];
+  /** By output of the user's model; filled before any plugin applies. */
+  losses: Readonly<Record<string, Loss>>;
   /** The phase in which structure may be edited now, if any. */
   phase: 'setup' | 'transform' | undefined;
   run: Run | undefined;
@@ -31,7 +34,7 @@ export interface ContextParts {
 /** The narrow view of the run that one plugin gets. */
 export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
   const { id, effects } = plugin;
-  const { structure, services, telemetry, clock, seed } = parts;
+  const { structure, losses, services, telemetry, clock, seed } = parts;
   const run = (): Run => {
     if (parts.run) return parts.run;
     throw new EspalierError('plugin/too-early', {
@@ -54,6 +57,7 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     get model() {
       return structure.view;
     },
+    losses,
     random: (purpose: string) =>
       keyedStream(seed, id, purpose, ...(parts.run?.objective.draws ?? [clock.step])),
     requestFeatures: atSetup('requestFeatures', (layers) => structure.requestFeatures(layers)),

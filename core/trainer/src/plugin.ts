@@ -6,6 +6,7 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
 import { EspalierError } from '@espalier/errors';
 import type { HookName, HOOKS, TapPoint } from './hooks.js';
+import type { Loss } from '@espalier/losses';
 import type { ModelEdit, ModelView } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
 import { parseOptions } from '@espalier/errors';
@@ -82,6 +83,8 @@ export interface BaseContext<E extends Effects> {
   readonly hooks: TapsFor<E>;
   /** Read-only view of the model as edited so far. */
   readonly model: ModelView;
+  /** The losses of the run, by output of the user's model; see `classIds` of each. */
+  readonly losses: Readonly<Record<string, Loss>>;
   /** The live clocks. */
   readonly clock: Clock;
   /**

@@ -51,6 +51,7 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
   const parts = contextParts(config, structure, order);
   const teardown = () => tearDown(parts);
   try {
+    parts.losses = lossesOf(config, structure.ownOutputs);
     resolved.bindings.forEach(({ token, make }) => parts.services.bind(token, make));
     for (const { item } of order) await applyPlugin(item, parts);
     parts.taps.seal(resolved.plugins);
@@ -75,6 +76,7 @@ function contextParts(
     seed,
     clock,
     structure,
+    losses: {},
     services: new Services(),
     telemetry: new Telemetry(),
     states: new Map(),
@@ -124,11 +126,8 @@ async function applyPlugin(plugin: Plugin, parts: ContextParts): Promise<void> {
 
 function makeRun(config: SessionConfig, parts: ContextParts): Run {
   const { structure } = parts;
-  const losses = lossesOf(config, structure.ownOutputs);
-  checkLosses(losses, structure.ownOutputs);
   const run = new Run({
     ...parts,
-    losses,
     optimizer: optimizerOf(config.optimizer, structure),
     accumulate: config.accumulate ?? 1,
     logInterval: config.logInterval ?? 50,
@@ -138,7 +137,16 @@ function makeRun(config: SessionConfig, parts: ContextParts): Run {
   return run;
 }
 
-function lossesOf({ loss }: SessionConfig, outputs: readonly string[]) {
+function lossesOf(config: SessionConfig, outputs: readonly string[]) {
+  const losses = lossPerOutput(config, outputs);
+  checkLosses(losses, outputs);
+  return losses;
+}
+
+function lossPerOutput(
+  { loss }: SessionConfig,
+  outputs: readonly string[],
+): Readonly<Record<string, Loss>> {
   if (typeof loss.perExample !== 'function') return loss as Readonly<Record<string, Loss>>;
   if (outputs.length === 1) return { [outputs[0]!]: loss as Loss };
   throw new EspalierError('session/loss', {
