@@ -1,0 +1,2 @@
+export { labelSmoothing } from './label-smoothing.js';
+export { smoothLabels } from './smooth-labels.js';
