@@ -35,8 +35,8 @@ export interface PairedDifference extends Summary {
  * bootstrap interval of the mean (Efron 1987). The order of the pairs does not matter; exchanging
  * `values` and `base` turns every sign and nothing else.
  *
- * Both intervals rest on the pairs being independent draws. With fewer than ten pairs the bootstrap
- * interval is too narrow (with two, it is the two differences), and t's is the one to report.
+ * Both intervals rest on the pairs being independent draws. With few pairs, and ten are few, the bootstrap
+ * interval is too narrow (with two, it is the two differences): t's is then the one to report.
  *
  * Differences that are equal but for rounding have `sd` 0 and intervals of no width: p is then 1 if
  * they are 0 (t 0), else 0 (t ±∞). This is the limit of the t test, not evidence: runs that do not
