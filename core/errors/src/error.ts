@@ -54,14 +54,17 @@ function messageOf(code: string, parts: ErrorParts, place?: ErrorPlace): string 
 }
 
 function show(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'string') return `'${shortened(value)}'`;
   if (typeof value === 'function') return value.name ? `function ${value.name}` : 'a function';
   if (typeof value !== 'object' || value === null) return String(value);
   const { shape, dtype, isDisposed } = value as Readonly<Record<string, unknown>>;
   if (Array.isArray(shape) && typeof dtype === 'string') {
     return `a ${isDisposed === true ? 'disposed ' : ''}${dtype} tensor of shape [${shape.join(', ')}]`;
   }
-  const text = JSON.stringify(value) ?? String(value);
+  return shortened(JSON.stringify(value) ?? String(value));
+}
+
+function shortened(text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
 

@@ -9,6 +9,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   ENOTDIR: 'A file stands where a folder must be: choose another place.',
   EEXIST: 'A file stands where a folder must be: choose another place.',
   ENOENT: 'There is no such file: check the name.',
+  EISDIR: 'A folder stands where a file must be: check the name.',
+  ERR_FS_FILE_TOO_LARGE:
+    'Files of up to 2 GiB are read: save what is needed alone, or in fewer bits.',
 };
 
 /** What the system said, as an error that says what to do. */
