@@ -1,5 +1,6 @@
 import { EspalierError } from '@espalier/core';
 import { checkCounts } from './check-counts.js';
+import { distinct } from './distinct.js';
 import { parseLines } from './parse-lines.js';
 
 /** Counts as a file holds them: by word where it names words, else in the order of word ids. */
@@ -12,8 +13,8 @@ export interface ParsedCounts {
  * Reads word counts: a JSON array of counts; a JSON object `{ "word": count }`, or `{ "vocab": […],
  * "counts": […] }`; or text, a word and its count a line, in either order, with tabs or blanks
  * between (as `sort | uniq -c` writes it, too), or the counts alone. Where words are numbers
- * themselves, the count comes last. A JSON object keeps no order of keys that are whole numbers, so
- * match its words with {@link countsFor}.
+ * themselves, the count comes last. Words keep the order of a text; an object that was parsed already
+ * lost it where keys are whole numbers, so match its words with {@link countsFor}.
  *
  * @param input Text, or JSON parsed already.
  * @throws EspalierError `vocab-partition/parse`, with the line or the field; `vocab-partition/counts`.
@@ -25,7 +26,7 @@ export function parseCounts(input: unknown): ParsedCounts {
   const text = input.replace(/^\uFEFF/, '');
   if (!/^\s*[[{]/.test(text)) return parseLines(text);
   try {
-    return fromJson(JSON.parse(text));
+    return fromJson(JSON.parse(text), text);
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
     if (beginsWithWord(text)) return parseLines(text);
@@ -42,18 +43,30 @@ function beginsWithWord(text: string): boolean {
   return /^\s*(?![[{]["\d-])\S+[ \t]+[\d.e+-]+[ \t]*(\r?\n|$)/i.test(text);
 }
 
-function fromJson(json: unknown): ParsedCounts {
+function fromJson(json: unknown, text?: string): ParsedCounts {
   if (Array.isArray(json)) return { counts: numbers(json, (i) => `[${i}]`) };
   if (typeof json !== 'object' || json === null) throw unknownForm(json);
   const { vocab, counts } = json as { vocab?: unknown; counts?: unknown };
   if (!Array.isArray(counts)) {
     const words = Object.keys(json);
-    return { words, counts: numbers(Object.values(json), (i) => JSON.stringify(words[i])) };
+    const parsed = numbers(Object.values(json), (i) => JSON.stringify(words[i]));
+    if (text === undefined) return { words, counts: parsed };
+    return inOrderOf(text, json as Readonly<Record<string, number>>);
   }
   const parsed = numbers(counts, (i) => `counts[${i}]`);
   return vocab === undefined
     ? { counts: parsed }
     : { words: words(vocab, parsed.length), counts: parsed };
+}
+
+/** JSON.parse puts keys that are whole numbers first, and keeps the last of equal ones only. */
+function inOrderOf(text: string, counts: Readonly<Record<string, number>>): ParsedCounts {
+  const keys = text.match(/"(?:[^"\\]|\\.)*"/g) ?? []; // all values are numbers
+  const words = distinct(
+    keys.map((key) => JSON.parse(key) as string),
+    (i) => `entry ${i + 1}`,
+  );
+  return { words, counts: Float64Array.from(words, (word) => counts[word]!) };
 }
 
 function numbers(values: readonly unknown[], place: (i: number) => string): Float64Array {
@@ -62,15 +75,17 @@ function numbers(values: readonly unknown[], place: (i: number) => string): Floa
   throw new EspalierError('vocab-partition/parse', {
     problem: `${place(bad)} must be a count, a number of 0 or more`,
     received: values[bad],
+    fix: 'Count how often each word occurs; 0 for words that never do.',
   });
 }
 
 function words(vocab: unknown, length: number): readonly string[] {
   const sound = Array.isArray(vocab) && vocab.every((word) => typeof word === 'string');
-  if (sound && vocab.length === length) return vocab;
+  if (sound && vocab.length === length) return distinct(vocab, (i) => `vocab[${i}]`);
   throw new EspalierError('vocab-partition/parse', {
     problem: `'vocab' must hold ${length} words, one for each of 'counts'`,
     received: sound ? `${vocab.length} words` : vocab,
+    fix: 'Give the word of each count, in the same order.',
   });
 }
 
@@ -78,5 +93,6 @@ function unknownForm(json: unknown): EspalierError {
   return new EspalierError('vocab-partition/parse', {
     problem: 'counts must be an array, an object of counts by word, or text',
     received: json,
+    fix: 'Give a word and its count a line.',
   });
 }

@@ -1,5 +1,6 @@
 import { EspalierError } from '@espalier/core';
 import { checkCounts } from './check-counts.js';
+import { distinct } from './distinct.js';
 import type { ParsedCounts } from './parse-counts.js';
 
 /** A line that is not blank; `number` from 1. */
@@ -13,7 +14,7 @@ type Form = (text: string) => { readonly word?: string; readonly count: number }
 
 const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?`;
 function form(pattern: string): Form {
-  const expression = new RegExp(pattern);
+  const expression = new RegExp(pattern, 's'); // words may hold a line separator of Unicode
   return (text) => {
     const found = expression.exec(text)?.groups;
     if (!found) return undefined;
@@ -38,11 +39,12 @@ export function parseLines(text: string): ParsedCounts {
   parsed.forEach(({ line, count }) => (count < 0 || count === Infinity) && refuse(line));
   const counts = checkCounts(parsed.map(({ count }) => count));
   if (parsed[0]!.word === undefined) return { counts };
-  return { words: distinct(parsed as { line: Line; word: string }[]), counts };
+  const words = parsed.map(({ word }) => word!);
+  return { words: distinct(words, (i) => `line ${parsed[i]!.line.number}`), counts };
 }
 
 function linesOf(text: string): Line[] {
-  const lines = text.split(/\r?\n/).map((line, i) => ({ number: i + 1, text: line }));
+  const lines = text.split(/\r\n|\r|\n/).map((line, i) => ({ number: i + 1, text: line }));
   const filled = lines.filter(({ text }) => text.trim() !== '');
   if (filled.length > 0) return filled;
   throw new EspalierError('vocab-partition/parse', {
@@ -66,22 +68,6 @@ function refuse({ number, text }: Line): never {
   throw new EspalierError('vocab-partition/parse', {
     problem: `line ${number} must be a word and how often it occurs, like the lines around it`,
     received: text,
-    fix: 'Counts are numbers of 0 or more, without separators of thousands.',
+    fix: 'Counts are numbers of 0 or more, without separators of thousands; the text is UTF-8.',
   });
-}
-
-function distinct(parsed: readonly { readonly line: Line; readonly word: string }[]): string[] {
-  const seen = new Map<string, number>();
-  for (const { line, word } of parsed) {
-    const first = seen.get(word);
-    if (first !== undefined) {
-      throw new EspalierError('vocab-partition/parse', {
-        problem: `the word of line ${line.number} stands in line ${first} already`,
-        received: word,
-        fix: 'Count each word once.',
-      });
-    }
-    seen.set(word, line.number);
-  }
-  return [...seen.keys()];
 }

@@ -20,6 +20,16 @@ test.each<[string, unknown, unknown]>([
     animals,
   ],
   ['a JSON object', '{"cat": 12, "dog": 3.5}', animals],
+  [
+    'a JSON object in its order, whole numbers and all',
+    '{"the": 9, "7": 2, "a \\"b\\"": 5, "1984": 4, "__proto__": 3}',
+    { words: ['the', '7', 'a "b"', '1984', '__proto__'], counts: [9, 2, 5, 4, 3] },
+  ],
+  [
+    'line ends of old, and of Unicode in a word',
+    'a\u2028b 12\rc 3',
+    { words: ['a\u2028b', 'c'], counts: [12, 3] },
+  ],
   ['a JSON object, parsed', { cat: 12, dog: 3.5 }, animals],
   ['a vocabulary beside counts', '{"vocab": ["cat", "dog"], "counts": [12, 3.5]}', animals],
   ['a JSON array', ' [12, 3.5] ', { counts: [12, 3.5] }],
@@ -66,6 +76,16 @@ test.each<[string, unknown, RegExp]>([
   ['a separator of thousands', 'the 1,200\nof 900\nto 800', /line 1 .*'the 1,200'.*thousands/],
   ['a count too large for a number', 'cat 12\ndog 1e999', /line 2 /],
   ['one word twice', 'cat 12\ndog 3\ncat 1', /line 3 stands in line 1 already.*'cat'/],
+  [
+    'one word twice in a JSON object',
+    '{"a": 1, "b": 2, "a": 3}',
+    /entry 3 stands in entry 1 .*'a'/,
+  ],
+  [
+    'one word twice in a vocabulary',
+    { vocab: ['a', 'b', 'a'], counts: [1, 2, 3] },
+    /vocab\[2\] stands in vocab\[0\] already.*'a'/,
+  ],
   ['zeros only', 'cat 0\ndog 0', /all word counts are zero.*vocab-partition\/counts/],
   ['broken JSON', '{"cat": 12,', /begin as JSON and are none.*vocab-partition\/parse/],
   ['a JSON object cut short', '{"cat": 12', /begin as JSON and are none/],
