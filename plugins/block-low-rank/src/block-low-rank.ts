@@ -26,7 +26,7 @@ const effects = { structure: 'transform' } as const;
  * how errors are weighted and how ranks are shared out is asked of `VOCAB_PARTITIONER`,
  * `IMPORTANCE` and `RANK_ALLOCATOR`; without providers: one block, all alike, error-greedy.
  *
- * @throws EspalierError (in `transform`) `block-low-rank/…`: `nothing`, `layer`, `not-finite`,
+ * @throws EspalierError (in `transform`) `block-low-rank/…`: `nothing`, `layer`, `wide`, `not-finite`,
  * `budget`, `rank`, `tied`.
  * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950.
  * @example

@@ -64,10 +64,13 @@ function named(name: string, entries: readonly LayerEntry[]): Place {
   });
 }
 
+/** Directions of longer rows take hours to find, and gigabytes. */
+const MOST_COLUMNS = 8192;
+
 /**
  * A layer's matrix, one row per word or unit.
  *
- * @throws EspalierError `block-low-rank/not-finite`.
+ * @throws EspalierError `block-low-rank/wide`, `block-low-rank/not-finite`.
  */
 export async function matrixAt(graph: ModelGraph, place: Place): Promise<Matrix> {
   const [{ layer, matrix }] = matrixPlaces(graph, place.entry) as [MatrixPlace];
@@ -76,6 +79,13 @@ export async function matrixAt(graph: ModelGraph, place: Place): Promise<Matrix>
   const [rows, columns] = byRow.shape;
   const data = (await byRow.data()) as Float32Array;
   byRow.dispose();
+  if (columns > MOST_COLUMNS) {
+    throw new EspalierError('block-low-rank/wide', {
+      problem: `layer '${place.entry.name}' has ${rows} rows of ${columns} numbers; rows may have ${MOST_COLUMNS}`,
+      received: [rows, columns],
+      fix: 'Words are rows: transpose the matrix if they are its columns; else leave the layer out.',
+    });
+  }
   const bad = data.findIndex((value) => !Number.isFinite(value));
   if (bad < 0) return { data, rows, columns };
   throw new EspalierError('block-low-rank/not-finite', {

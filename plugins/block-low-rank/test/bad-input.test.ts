@@ -6,7 +6,7 @@ import type { BlockLowRankOptions } from '@espalier/plugin-block-low-rank';
 import { vocabPartition } from '@espalier/plugin-vocab-partition';
 import { liveTensors, onBackend, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
-import type * as tfl from '@tensorflow/tfjs-layers';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { COLUMNS, openTiny, tinyLanguageModel, WORDS, zipf } from './models.js';
 
@@ -71,6 +71,23 @@ describe('layers', () => {
     ['none large enough', {}, /no embedding, and no dense layer.*50000.*lower minimum/],
   ])('%s', async (_, options, message) => {
     expect((await refusal([blockLowRank(options)])).message).toMatch(message);
+  });
+
+  test('a matrix that lies on its side', async () => {
+    const sideways = () => {
+      const embedding = tfl.layers.embedding({
+        inputDim: 3,
+        outputDim: 8193,
+        inputShape: [2],
+        name: 'sideways',
+        embeddingsInitializer: 'zeros',
+      });
+      const pool = tfl.layers.globalAveragePooling1d({});
+      const logits = tfl.layers.dense({ units: 2, kernelInitializer: 'zeros' });
+      return tfl.sequential({ layers: [embedding, pool, logits] });
+    };
+    const { message } = await refusal([blockLowRank({ layers: ['sideways'] })], sideways);
+    expect(message).toMatch(/'sideways' has 3 rows of 8193 numbers.*transpose.*low-rank\/wide/);
   });
 
   test('in low rank already', async () => {
