@@ -18,6 +18,7 @@ const ARRAYS = {
   BOOL: Uint8Array,
 } as const;
 
+const KNOWN = Object.keys(ARRAYS).join(', ');
 const MAX_HEADER = 100_000_000; // bytes; the reference implementation's limit
 const RESERVED = ['__metadata__', '__proto__'];
 
@@ -166,7 +167,9 @@ function locate(name: string, value: unknown): Located {
     throw refuse('is not described by dtype, shape and data_offsets');
   }
   const { dtype, shape, data_offsets: offsets } = value;
-  if (!isDtype(dtype)) throw refuse('has an unknown dtype');
+  if (!isDtype(dtype)) {
+    throw refuse(`has an unknown dtype (${String(dtype).slice(0, 80)}); known: ${KNOWN}`);
+  }
   if (!isCounts(shape)) throw refuse('has a shape that is not a list of counts');
   if (!isCounts(offsets) || offsets.length !== 2) throw refuse('has no two data offsets');
   const [begin, end] = offsets as [number, number];
@@ -221,7 +224,7 @@ function viewOf(bytes: Uint8Array, dtype: SafetensorsDtype, from: number, to: nu
 function invalid(problem: string, cause?: unknown): EspalierError {
   return new EspalierError('safetensors/invalid', {
     problem: `this is not a sound safetensors file: ${problem}`,
-    fix: 'Take another copy of the file.',
+    fix: 'Take another copy of the file, or write it again.',
     cause,
   });
 }
