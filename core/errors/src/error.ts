@@ -41,6 +41,12 @@ export class EspalierError extends Error {
   at(place: ErrorPlace): EspalierError {
     return this.place ? this : new EspalierError(this.code, this.parts, place);
   }
+
+  /** The same error, said of something: a file. */
+  of(what: string): EspalierError {
+    const parts = { ...this.parts, problem: `${what}: ${this.parts.problem}` };
+    return new EspalierError(this.code, parts, this.place);
+  }
 }
 
 function messageOf(code: string, parts: ErrorParts, place?: ErrorPlace): string {

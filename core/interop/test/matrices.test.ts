@@ -47,6 +47,13 @@ describe('refuses', () => {
     });
   });
 
+  test.each([
+    ['cut.safetensors', golden('linear.safetensors').subarray(0, 100)],
+    ['cut.npy', npy.subarray(0, 100)],
+  ])('%s, by its name', async (name, bytes) => {
+    await expect(read(name, bytes)).rejects.toThrow(join(dir, name));
+  });
+
   test('a file that is not there', async () => {
     await expect(readMatrices(join(dir, 'none'))).rejects.toMatchObject({ code: 'matrices/file' });
   });

@@ -141,18 +141,28 @@ describe('modules', () => {
       'fc.weight': [2, 4],
       'odd.weight': [2, 4],
       'odd.bias': [3],
+      'none.weight': [0, 4],
       scale: [],
     });
     const { modules, rest } = pytorchModules(state);
     expect(modules.map(({ name }) => name)).toEqual(['fc']);
     expect(rest).toEqual(
-      ['norm.weight', 'norm.bias', 'conv.weight', 'odd.weight', 'odd.bias', 'scale'], // prettier-ignore
+      ['norm.weight', 'norm.bias', 'conv.weight', 'odd.weight', 'odd.bias', 'none.weight', 'scale'], // prettier-ignore
     );
     expect(pytorchModules(goldenState('elman'))).toMatchObject({
       modules: [],
       rest: expect.arrayContaining(['weight_ih_l0', 'weight_hh_l0']),
     });
   });
+});
+
+test('layers of modules whose names TensorFlow.js does not take', async () => {
+  await onBackend('cpu');
+  const state = dict({ 'my words é.weight': [80, 4], '_head.weight': [80, 4] });
+  const layers = pytorchLayers(state, ['my words é', '_head']);
+  expect(layers.map(({ name }) => name)).toEqual(['my_words__', 'linear_head']);
+  expect(() => tfl.sequential({ layers })).not.toThrow();
+  layers.forEach((layer) => layer.dispose());
 });
 
 describe('refuses', () => {

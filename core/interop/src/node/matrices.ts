@@ -33,8 +33,11 @@ export async function readMatrices(path: string): Promise<ReadonlyMap<string, Ho
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw fileError('matrices/file', `cannot read ${path}`, cause);
   });
-  if (isNpy(bytes)) return new Map([[basename(path, extname(path)), decodeNpy(bytes)]]);
-  if (bytes[8] === 0x7b) return decodeSafetensors(bytes).tensors; // '{' behind the header's length
+  if (isNpy(bytes)) {
+    return named(path, () => new Map([[basename(path, extname(path)), decodeNpy(bytes)]]));
+  }
+  const isSafetensors = bytes[8] === 0x7b; // '{' behind the header's length
+  if (isSafetensors) return named(path, () => decodeSafetensors(bytes).tensors);
   const start = bytes.toString('latin1', 0, 8);
   const [, what, fix] = ADVICE.find(([mark]) => start.startsWith(mark)) ?? [];
   throw new EspalierError('matrices/format', {
@@ -42,4 +45,13 @@ export async function readMatrices(path: string): Promise<ReadonlyMap<string, Ho
     received: start,
     fix: fix ?? 'Give a file that numpy.save or safetensors wrote.',
   });
+}
+
+/** Says of which file an error is. */
+function named<T>(path: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    throw error instanceof EspalierError ? error.of(path) : error;
+  }
 }

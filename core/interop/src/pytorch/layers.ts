@@ -33,7 +33,8 @@ interface Placed {
  * Layers with the weights of PyTorch modules, ready for a model. A state dict does not say in which
  * order a network applies its modules, nor what stands between them: name the modules in order, and
  * put activations where they belong. Layers are called as the modules, those of a recurrent one of
- * several layers `name_l0`, `name_l1`, …; they are batch-first.
+ * several layers `name_l0`, `name_l1`, …; what TensorFlow.js takes in no name becomes `_`. They are
+ * batch-first.
  *
  * @throws EspalierError `pytorch/order` on a name that no module has, or a module that cannot follow
  * the one before; and what {@link pytorchModules} throws.
@@ -64,7 +65,7 @@ function layerOf(
   weights: LayerWeights,
   { isFirst, returnSequences }: Placed,
 ): tfl.layers.Layer {
-  const name = module.name || module.kind;
+  const name = layerName(module);
   if (module.kind === 'embedding') {
     const { rows: inputDim, columns: outputDim } = module;
     return withWeights(tfl.layers.embedding({ name, inputDim, outputDim }), [null, null], weights);
@@ -92,6 +93,12 @@ function layerOf(
       : new ResetAfterGRU(args);
   const inputs = k === 0 ? module.inputSize : module.hiddenSize;
   return withWeights(layer, [null, null, inputs], weights);
+}
+
+/** TensorFlow.js takes letters and digits of ASCII, and `-`, `.`, `_`, `/` behind the first. */
+function layerName({ name, kind }: PyTorchModule): string {
+  const sound = name.replace(/[^-\w./]/g, '_');
+  return /^[a-z\d]/i.test(sound) ? sound : kind + sound;
 }
 
 /** Builds a layer without drawing initial weights. */

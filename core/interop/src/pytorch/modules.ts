@@ -110,7 +110,7 @@ function tableOf(
   const bias = parameters.get('bias');
   if (shape.length !== 2 || parameters.size !== (bias ? 2 : 1)) return undefined;
   const [rows, columns] = shape as [number, number];
-  if (bias && !hasShape(bias, [rows])) return undefined;
+  if (rows * columns === 0 || (bias && !hasShape(bias, [rows]))) return undefined;
   const found = bias ? 'linear' : (kind ?? guessTable(name, rows, columns));
   if (found === 'embedding') return { kind: found, name, rows, columns };
   return { kind: 'linear', name, inputs: columns, outputs: rows, bias: bias !== undefined };
