@@ -37,8 +37,8 @@ export function nothing(why: string, graph: ModelGraph): EspalierError {
   const coded = graph.topology.config.layers.filter(isCoded).map(({ name }) => name);
   const already = coded.length > 0 ? ` Already quantized: ${coded.join(', ')}.` : '';
   return new EspalierError('quantizer/nothing', {
-    problem: `there is nothing to quantize: ${why}`,
-    fix: `Name layers with layers: [ … ], or lower minimumSize.${already}`,
+    problem: `there is nothing to quantize: ${why}.${already}`,
+    fix: 'Name layers with layers: [ … ], or lower minimumSize.',
   });
 }
 
