@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadArtifact } from '@espalier/artifact/node';
@@ -19,7 +19,7 @@ import { onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bin, build } from './espalier.js';
+import { bin, build, fixtures } from './espalier.js';
 import { run } from './in-process.js';
 
 const [WORDS, SIZE] = [1200, 24];
@@ -217,8 +217,50 @@ describe('espalier compress', () => {
     const { told: table } = await told('tied.safetensors', ...LM);
     const softmax = table.bytes.find(({ what }) => what === 'softmax');
     expect(softmax).toMatchObject({ after: 4 * WORDS }); // its bias
-    expect(await refused('tied.safetensors', ...LM, '--tied', 'refuse')).toContain('they are tied');
+    expect(await refused('tied.safetensors', ...LM, '--tied', 'refuse')).toMatch(
+      /they are tied.*--tied share/,
+    );
   });
+});
+
+/** Runs what a compression says loads its result, in a process of its own. */
+function classesLoaded({ stdout }: { readonly stdout: string }): string {
+  const program = stdout.slice(stdout.indexOf('import {'));
+  const print = 'console.log(model.layers.map((layer) => layer.getClassName()).join());';
+  const args = ['--input-type=module', '-e', `${program}\n${print}`];
+  const { stdout: printed, stderr } = spawnSync(process.execPath, args, {
+    cwd: fixtures,
+    encoding: 'utf8',
+  });
+  return printed.trim().split('\n').at(-1) || stderr;
+}
+
+it('carries along what an artifact as input has, and what has to be imported for it', async () => {
+  const gru = {
+    'rnn.weight_ih_l0': matrix(3 * SIZE, SIZE, 'ih'),
+    'rnn.weight_hh_l0': matrix(3 * SIZE, SIZE, 'hh'),
+    'embedding.weight': matrix(WORDS, SIZE, 'embedding'),
+    'norm.weight': vector(SIZE, 'norm'),
+  };
+  await writeFile(at('gru.safetensors'), state(gru));
+  const flags = ['--preset', 'svd', '--ratio', '3', '--layers', 'embedding', '--quiet'];
+  const [first, second] = [fresh(), fresh()];
+  const one = await run('compress', at('gru.safetensors'), '--out', first, ...flags);
+  expect(classesLoaded(one)).toMatch(/ResetAfterGRU.*BlockLowRankEmbedding/);
+
+  const manifest = join(first, 'manifest.json');
+  const codes = ['--preset', 'quantize-only', '--quiet'];
+  const two = await run('compress', manifest, '--out', second, ...codes);
+  expect(two).toMatchObject({ code: 0 });
+  expect(classesLoaded(two)).toMatch(/ResetAfterGRU.*BlockLowRankEmbedding/);
+  const rest = decodeSafetensors(await readFile(join(second, 'rest.safetensors')));
+  expect(rest.tensors.get('norm.weight')?.data).toEqual(gru['norm.weight'].data);
+});
+
+it('names layers as TensorFlow.js takes it, and codes factors of any size where asked to', async () => {
+  await writeFile(at('my words.npy'), encodeNpy(matrix(60, 20, 'few')));
+  const { told: table } = await told('my words.npy', '--layers', 'my_words', '--ratio', '5');
+  expect(table.fidelity.map(({ layer }) => layer)).toEqual(['my_words']);
 });
 
 // The limit on the size of files stands for a disk that is full before the weights are written.
@@ -259,8 +301,9 @@ describe('bad input of espalier compress', () => {
 
   it('counts that are not there, or blocks without any', async () => {
     const missing = await refused('words.npy', '--counts', at('none.json'));
-    expect(missing).toMatch(/cannot read the counts: ENOENT/);
+    expect(missing).toMatch(/cannot read the counts in .*none\.json: ENOENT/);
     expect(await refused('words.npy', ...NPY, '--blocks', '3')).toContain('Add --counts FILE');
+    expect(await refused('words.npy', '--counts', folder)).toMatch(/EISDIR.*A folder stands/);
   });
 
   it('a budget below the smallest possible: says the smallest, which then is kept', async () => {
@@ -292,12 +335,23 @@ describe('bad input of espalier compress', () => {
     [['--preset', 'group-reduse'], /Did you mean 'group-reduce'/],
     [['--preset', '@espalier/preset-group-reduce#svdd'], /Did you mean 'svd'/],
     [['--budget', 'much'], /must be a size.*10MB/],
+    [[], /no embedding.*of 50000 numbers or more\. Name the layers: --layers a,b/],
+    [
+      ['--preset', 'prune'],
+      /no embedding.*of 50000 numbers or more\. Name the layers: --layers a,b/,
+    ],
+    [['--preset', 'prune', '--max-error', '0.1'], /--max-error sets an option of block-low-rank/],
+    [
+      ['--preset', 'prune', '--layers', 'softmax', '--bits', '4'],
+      /nothing to quantize.*--layers a,b.*--bits none/,
+    ],
   ])('%j', async (flags, message) => {
     expect(await refused('lm.safetensors', ...flags)).toMatch(message);
   });
 
   it.each([
     [['--ratio', '1'], 'above 1'],
+    [['--ratio', 'Infinity'], 'above 1'],
     [['--ratio', '4', '--budget', '1MB'], 'cannot be used with'],
     [['--bits', '5'], '8, 4, 3, 2 or none'],
     [['--max-error', '1'], 'between 0 and 1'],
@@ -325,6 +379,8 @@ describe('bad input of espalier compress', () => {
     expect(await refused('cut.safetensors')).toMatch(/safetensors\/invalid/);
     expect(await refused('vector.npy')).toMatch(/no embedding.*vector \[9\]/);
     expect(await refused('norms.safetensors')).toMatch(/not one matrix/);
+    await writeFile(at('none.npy'), encodeNpy({ ...matrix(0, 8, 'none') }));
+    expect(await refused('none.npy')).toMatch(/not one matrix.*none \[0, 8\]/);
     expect(await refused('empty')).toMatch(/neither model\.json nor the manifest\.json/);
     expect(await refused('nowhere')).toMatch(/there is no .*nowhere/);
     expect(await refused('counts.json')).toMatch(/neither a \.npy nor a safetensors file/);
@@ -337,8 +393,11 @@ describe('bad input of espalier compress', () => {
     expect(other).toMatchObject({ code: 1, stdout: '' });
     expect(other.stderr).toMatch(/holds something else.*diary\.txt.*untouched/);
     expect(await readdir(at('mine'))).toEqual(['diary.txt']);
-    const same = await run('compress', at('mine'), '--out', at('mine'));
-    expect(same.stderr).toMatch(/take the place of the input/);
+    await symlink(at('mine'), at('link'));
+    for (const input of ['mine', 'link', 'mine/diary.txt']) {
+      const same = await run('compress', at(input), '--out', at('mine'));
+      expect(same.stderr).toMatch(/take the place of the input/);
+    }
     const file = await run('compress', at('words.npy'), '--out', at('counts.json'));
     expect(file.stderr).toMatch(/cannot write to .*counts\.json/);
   });

@@ -3,7 +3,7 @@ import { artifactBytes, packArtifact } from '@espalier/artifact';
 import { useBackend } from '@espalier/backend';
 import { Modules } from '@espalier/config';
 import { disposeModel, resolvePreset } from '@espalier/core';
-import { artifactPlugins } from '../compress/artifact-plugins.js';
+import { artifactPlugins, modulesOf } from '../compress/artifact-plugins.js';
 import { compressed } from '../compress/compressed.js';
 import type { Compressed, Compression } from '../compress/compressed.js';
 import { presetReference } from '../compress/flags.js';
@@ -89,7 +89,7 @@ async function write(input: Input, result: Compressed, told: Told): Promise<Outc
   const content = {
     model,
     edits: inspection.edits,
-    plugins: artifactPlugins(result),
+    plugins: artifactPlugins(result, input.plugins),
     provenance: { command, input: basename(path), preset: inspection.manifest.hash },
   };
   const before = artifactBytes(await packArtifact({ model: input.model }));
@@ -105,6 +105,7 @@ async function write(input: Input, result: Compressed, told: Told): Promise<Outc
     after,
     rest: { tensors: [...input.rest.keys()], bytes: restBytes.length },
     compressed: result,
+    modules: modulesOf(result, input.plugins),
   };
   await writeReport(options.out, compressPage(outcome));
   return outcome;

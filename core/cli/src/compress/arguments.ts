@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander';
 
 /** `--ratio`. */
 export function ratio(text: string): number {
-  return within(text, Number(text), (n) => n > 1, 'It must be a number above 1.');
+  return within(text, Number(text), (n) => n > 1 && n < Infinity, 'It must be a number above 1.');
 }
 
 /** `--max-error`. */

@@ -1,13 +1,48 @@
+import { createRequire } from 'node:module';
 import type { ArtifactPlugin } from '@espalier/artifact';
+import { ResetAfterGRU, ResetAfterGRUCell } from '@espalier/interop';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Compressed } from './compressed.js';
 
-/** The plugins of a run, as an artifact keeps them: with the layer classes that each brought. */
-export function artifactPlugins({ inspection, account, model }: Compressed): ArtifactPlugin[] {
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+/** What registers the layers of a state dict that are not those of TensorFlow.js. */
+export function importedPlugins(model: LayersModel): ArtifactPlugin[] {
+  const classes = [ResetAfterGRU, ResetAfterGRUCell].map(({ className }) => className);
+  if (!model.layers.some((layer) => classes.includes(layer.getClassName()))) return [];
+  return [{ id: 'interop', version, use: '@espalier/interop#ResetAfterGRU', layers: classes }];
+}
+
+/**
+ * The plugins of an artifact: those of the input, then those of the run, with the layer classes that
+ * each brought.
+ */
+export function artifactPlugins(
+  result: Compressed,
+  before: readonly ArtifactPlugin[],
+): ArtifactPlugin[] {
+  const known = before.flatMap(({ layers = [] }) => layers);
+  return [...before, ...ownPlugins(result, known)];
+}
+
+/** Modules that have to be imported before a result is loaded. */
+export function modulesOf(result: Compressed, before: readonly ArtifactPlugin[]): string[] {
+  const changing = new Set(result.account.map(({ plugin }) => plugin));
+  const own = ownPlugins(result, []).filter(({ id }) => changing.has(id));
+  const uses = [...before, ...own].flatMap(({ use }) => use ?? []);
+  return [...new Set(uses.map((use) => use.split('#')[0]!))];
+}
+
+function ownPlugins(
+  { inspection, account, model }: Compressed,
+  known: readonly string[],
+): ArtifactPlugin[] {
   const classOf = new Map(model.layers.map((layer) => [layer.name, layer.getClassName()]));
   const first = new Map([...account].reverse().map(({ layer, plugin }) => [layer, plugin]));
   return Object.entries(inspection.manifest.plugins).map(([id, { version, use, options }]) => {
     const own = [...first].filter(([, plugin]) => plugin === id);
-    const layers = [...new Set(own.map(([layer]) => classOf.get(layer)!))];
+    const classes = new Set(own.map(([layer]) => classOf.get(layer)!));
+    const layers = [...classes].filter((className) => !known.includes(className));
     return {
       id,
       version,

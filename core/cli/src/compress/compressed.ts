@@ -18,6 +18,7 @@ import type { BackendInfo } from '@espalier/backend';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { withTarget } from './overrides.js';
 import type { Plan } from './overrides.js';
+import { inOwnTerms } from './own-terms.js';
 import type { Progress } from './progress.js';
 
 /** A model after its transforms. */
@@ -104,23 +105,6 @@ async function transform(session: Session, plan: Plan, tightness: number): Promi
   } catch (error) {
     throw inOwnTerms(error, plan, tightness);
   }
-}
-
-/** Says the limits of targets as `--ratio` and `--budget` take them: codes included. */
-function inOwnTerms(error: unknown, { bits, shrinker }: Plan, tightness: number): unknown {
-  if (!(error instanceof Error) || shrinker !== 'block-low-rank') return error;
-  const { code, parts, place } = error as EspalierError;
-  if (code === 'vocab-partition/words') {
-    const fix = `${parts.fix} Or name the layers whose rows are these words: --layers a,b.`;
-    return new EspalierError(code, { ...parts, fix }, place);
-  }
-  if (code !== 'block-low-rank/budget') return error;
-  const smaller = (bits / 32) * tightness;
-  const problem = parts.problem
-    .replace(/(?<=ratio is )[\d.]+/, (n) => `${Math.floor((100 * Number(n)) / smaller) / 100}`)
-    .replace(/(?<=budget is |takes )\d+/g, (n) => `${Math.ceil(Number(n) * smaller)}`);
-  const { fix, cause } = parts;
-  return new EspalierError(code, { problem, ...(fix !== undefined && { fix }), cause }, place);
 }
 
 async function missOf(result: Compressed, { plan, errorOf }: Compression): Promise<number> {

@@ -1,12 +1,13 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { readdir, readFile, realpath } from 'node:fs/promises';
+import { join, resolve, sep } from 'node:path';
 import { saveArtifact } from '@espalier/artifact/node';
 import type { ArtifactBytes, ArtifactContent } from '@espalier/artifact';
 import { encodeSafetensors, EspalierError, fileError } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
 import type { StateDict } from '@espalier/interop';
 
-const REST = 'rest.safetensors';
+/** What is carried along, beside an artifact. */
+export const REST = 'rest.safetensors';
 const REPORT = 'report.html';
 
 /**
@@ -15,7 +16,8 @@ const REPORT = 'report.html';
  * @throws EspalierError `cli/out`.
  */
 export async function checkOut(out: string, input: string): Promise<void> {
-  if (resolve(out) === resolve(input)) {
+  const [target, source] = await Promise.all([realPath(out), realPath(input)]);
+  if (source === target || source.startsWith(target + sep)) {
     throw new EspalierError('cli/out', {
       problem: 'the result would take the place of the input',
       received: out,
@@ -35,6 +37,11 @@ export async function checkOut(out: string, input: string): Promise<void> {
     received: names.slice(0, 5),
     fix: 'Choose an empty or new folder for --out. What is there is untouched.',
   });
+}
+
+/** Links followed, as far as there is something. */
+function realPath(path: string): Promise<string> {
+  return realpath(path).catch(() => resolve(path));
 }
 
 async function isArtifact(out: string, names: readonly string[]): Promise<boolean> {

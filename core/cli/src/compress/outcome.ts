@@ -19,6 +19,8 @@ export interface Outcome {
   /** Of what was carried along unchanged, tensors and bytes. */
   readonly rest: { readonly tensors: readonly string[]; readonly bytes: number };
   readonly compressed: Compressed;
+  /** What has to be imported before the result is loaded. */
+  readonly modules: readonly string[];
   readonly fidelity: readonly LayerFidelity[];
   /** Whether deciles are by counts, or by the order of rows. */
   readonly counted: boolean;

@@ -41,7 +41,8 @@ export function planOf(
   const shrinker = SHRINKERS.find(has);
   const bits = flags.bits ?? (optionsOf(plugins, 'quantizer')['bits'] as number | undefined);
   const target = targetOf(flags);
-  if (target && !shrinker) throw lacking(`--${target.kind}`, SHRINKERS, plugins);
+  const takers = target?.kind === 'max-error' ? ['block-low-rank'] : SHRINKERS;
+  if (target && !takers.some(has)) throw lacking(`--${target.kind}`, takers, plugins);
   if (flags.tied && !has('block-low-rank')) throw lacking('--tied', ['block-low-rank'], plugins);
   const byFrequency = frequencyEntries(plugins, flags, counts);
   const left = Object.keys(byFrequency).filter((id) => byFrequency[id] === false);
@@ -114,7 +115,7 @@ function quantizerEntry(
   const options = {
     ...(bits !== undefined && { bits }),
     // Where layers were made smaller first, one of them may share another's matrix and have none.
-    ...(layers && (afterShrinker ? { matrices: only(layers) } : { layers })),
+    ...(layers && (afterShrinker ? { matrices: only(layers), minimumSize: 0 } : { layers })),
   };
   return { quantizer: { ...(!has && { use: QUANTIZER }), options } };
 }

@@ -32,7 +32,7 @@ export function compressPage(outcome: Outcome): string {
         blocks: [
           code({
             summary: 'Load the result',
-            text: loadingCode(outcome.compressed, basename(outcome.out)),
+            text: loadingCode(outcome.modules, basename(outcome.out)),
             open: true,
           }),
         ],

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Modules } from '@espalier/config';
-import { EspalierError, loadExport } from '@espalier/core';
+import { EspalierError, fileError, loadExport } from '@espalier/core';
 
 /** Word counts of a file, in its order, which has to be that of the word ids. */
 export interface Counts {
@@ -15,8 +15,11 @@ const PARSER = '@espalier/plugin-vocab-partition#parseCounts';
 export async function readCounts(path: string, { load }: Modules): Promise<Counts> {
   const parse = (await loadExport(PARSER, { load })) as (text: string) => Counts;
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new EspalierError('cli/counts', { problem: `cannot read the counts: ${message}`, cause });
+    throw fileError('cli/counts', `cannot read the counts in ${path}`, cause);
   });
-  return parse(text);
+  try {
+    return parse(text);
+  } catch (error) {
+    throw error instanceof EspalierError ? error.of(path) : error;
+  }
 }

@@ -1,10 +1,13 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import type { ArtifactPlugin } from '@espalier/artifact';
 import { loadArtifact } from '@espalier/artifact/node';
 import { EspalierError } from '@espalier/core';
 import type { StateDict } from '@espalier/interop';
 import { readMatrices, readModelFolder } from '@espalier/interop/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { importedPlugins } from './artifact-plugins.js';
+import { REST } from './out-folder.js';
 import { stateDictModel } from './state-dict-model.js';
 
 /** What is compressed. */
@@ -14,11 +17,15 @@ export interface Input {
   readonly model: LayersModel;
   /** Tensors that the model has no layer for; they are carried along unchanged. */
   readonly rest: StateDict;
+  /** What has to be imported for the model as it is. */
+  readonly plugins: readonly ArtifactPlugin[];
   /** Bytes on disk. */
   readonly bytes: number;
 }
 
 const NOTHING: StateDict = new Map();
+const MODEL = 'model.json';
+const MANIFEST = 'manifest.json';
 
 /**
  * Reads a safetensors or `.npy` file, the folder of a LayersModel, or an artifact, told apart by
@@ -31,24 +38,18 @@ export async function readInput(path: string): Promise<Input> {
     throw new EspalierError('cli/input', { problem: `there is no ${path}`, cause });
   });
   if (found.isDirectory()) return readFolder(path);
-  if (basename(path) === 'model.json') return readFolder(dirname(path));
+  if (basename(path) === MODEL) return readModel(dirname(path));
+  if (basename(path) === MANIFEST) return readArtifact(dirname(path));
   const state = await readMatrices(path);
   const kind = state.size === 1 ? 'matrix' : 'state dict';
-  return { kind, ...stateDictModel(state), bytes: found.size };
+  const { model, rest } = stateDictModel(state);
+  return { kind, model, rest, plugins: importedPlugins(model), bytes: found.size };
 }
 
 async function readFolder(path: string): Promise<Input> {
   const names = await readdir(path);
-  if (names.includes('manifest.json')) {
-    const { model, manifest } = await loadArtifact(path);
-    const files = ['manifest.json', manifest.weights.file];
-    return { kind: 'artifact', model, rest: NOTHING, bytes: await sizeOf(path, files) };
-  }
-  if (names.includes('model.json')) {
-    const files = ['model.json', ...(await shardsOf(path))];
-    const model = await readModelFolder(path);
-    return { kind: 'LayersModel', model, rest: NOTHING, bytes: await sizeOf(path, files) };
-  }
+  if (names.includes(MANIFEST)) return readArtifact(path);
+  if (names.includes(MODEL)) return readModel(path);
   throw new EspalierError('cli/input', {
     problem: `${path} holds neither model.json nor the manifest.json of an artifact`,
     received: names.slice(0, 5),
@@ -56,10 +57,33 @@ async function readFolder(path: string): Promise<Input> {
   });
 }
 
+async function readModel(path: string): Promise<Input> {
+  const files = [MODEL, ...(await shardsOf(path))];
+  const model = await readModelFolder(path);
+  const bytes = await sizeOf(path, files);
+  return { kind: 'LayersModel', model, rest: NOTHING, plugins: [], bytes };
+}
+
+async function readArtifact(path: string): Promise<Input> {
+  const carries = (await readdir(path)).includes(REST);
+  const rest = carries ? await readMatrices(join(path, REST)) : NOTHING;
+  const { model, manifest } = await loadArtifact(path);
+  const files = [MANIFEST, manifest.weights.file, ...(carries ? [REST] : [])];
+  const { edits, plugins } = manifest;
+  const changing = new Set(edits.map(({ plugin }) => plugin));
+  return {
+    kind: 'artifact',
+    model,
+    rest,
+    plugins: plugins.filter(({ id, layers }) => layers !== undefined || changing.has(id)),
+    bytes: await sizeOf(path, files),
+  };
+}
+
 /** Files of weights; none where `model.json` is not sound, which reading the model will say. */
 async function shardsOf(path: string): Promise<readonly string[]> {
   try {
-    const text = await readFile(join(path, 'model.json'), 'utf8');
+    const text = await readFile(join(path, MODEL), 'utf8');
     const { weightsManifest } = JSON.parse(text) as { weightsManifest: { paths: string[] }[] };
     return weightsManifest.flatMap(({ paths }) => paths);
   } catch {

@@ -1,8 +1,6 @@
 import { EspalierError } from '@espalier/core';
-import type { HostTensor } from '@espalier/core';
-import { pytorchLayers, pytorchModules, toFloat32 } from '@espalier/interop';
+import { pytorchLayers, pytorchModules } from '@espalier/interop';
 import type { PyTorchModule, StateDict } from '@espalier/interop';
-import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 
 type Shape = (number | null)[];
@@ -26,8 +24,12 @@ export function stateDictModel(state: StateDict): StateDictModel {
     return { model: modelOf(modules.map((module) => branchOf(state, module))), rest: kept };
   }
   const [[name, tensor] = ['', undefined]] = state;
-  if (state.size !== 1 || tensor?.shape.length !== 2) throw noMatrix(state);
-  return { model: modelOf([branch(name, [null], [embedding(name, tensor)])]), rest: new Map() };
+  if (state.size !== 1 || tensor?.shape.length !== 2 || tensor.shape.includes(0))
+    throw noMatrix(state);
+  const layers = pytorchLayers(new Map([[`${name}.weight`, tensor]]), [name], {
+    kinds: { [name]: 'embedding' },
+  });
+  return { model: modelOf([branch([null], layers)]), rest: new Map() };
 }
 
 interface Branch {
@@ -37,7 +39,7 @@ interface Branch {
 
 function branchOf(state: StateDict, module: PyTorchModule): Branch {
   const layers = pytorchLayers(state, [module.name]);
-  return branch(module.name || module.kind, inputShape(module), layers);
+  return branch(inputShape(module), layers);
 }
 
 function inputShape(module: PyTorchModule): Shape {
@@ -45,8 +47,8 @@ function inputShape(module: PyTorchModule): Shape {
   return module.kind === 'linear' ? [module.inputs] : [null, module.inputSize];
 }
 
-function branch(name: string, shape: Shape, layers: readonly tfl.layers.Layer[]): Branch {
-  const input = tfl.input({ shape, name: `${name}_inputs` });
+function branch(shape: Shape, layers: readonly tfl.layers.Layer[]): Branch {
+  const input = tfl.input({ shape, name: `${layers[0]!.name}_inputs` });
   const output = layers.reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input);
   return { input, output };
 }
@@ -56,15 +58,6 @@ function modelOf(branches: readonly Branch[]): tfl.LayersModel {
     inputs: branches.map(({ input }) => input),
     outputs: branches.map(({ output }) => output),
   });
-}
-
-function embedding(name: string, tensor: HostTensor): tfl.layers.Layer {
-  const [inputDim, outputDim] = tensor.shape as [number, number];
-  const layer = tfl.layers.embedding({ name, inputDim, outputDim });
-  layer.setFastWeightInitDuringBuild(true);
-  layer.build([null, null]);
-  tf.tidy(() => layer.setWeights([tf.tensor2d(toFloat32(tensor), [inputDim, outputDim])]));
-  return layer;
 }
 
 function noMatrix(state: StateDict): EspalierError {

@@ -17,7 +17,7 @@ export function asText(outcome: Outcome): string {
     titled(bytesTable(outcome)),
     ...(deciles ? [titled(deciles)] : []),
     `Matrices ${times(matrices)} smaller, everything ${times(whole)}. On disk: ${inputBytes} bytes (${kind}) → ${whole.after}.`,
-    `${out} holds the result, ${join(out, 'report.html')} tells more. To load it:\n\n${loadingCode(outcome.compressed, out)}`,
+    `${out} holds the result, ${join(out, 'report.html')} tells more. To load it:\n\n${loadingCode(outcome.modules, out)}`,
   ].join('\n\n');
 }
 
