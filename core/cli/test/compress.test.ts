@@ -206,6 +206,17 @@ describe('espalier compress', () => {
     );
   });
 
+  it('reads a LayersModel with layers that nobody named, one model in another', async () => {
+    tfl.layers.dense({ units: 1 }); // automatic names count on
+    const words = tfl.layers.embedding({ inputDim: WORDS, outputDim: SIZE, inputLength: 3 });
+    const inner = tfl.sequential({ layers: [words, tfl.layers.flatten()] });
+    const model = tfl.sequential({ layers: [inner, tfl.layers.dense({ units: 4 })] });
+    await writeModelFolder(model, at('unnamed'));
+    disposeModel(model);
+    const { told: table } = await told('unnamed', '--preset', 'quantize-only', '--layers', 'emb*');
+    expect(table.fidelity.map(({ layer }) => layer)).toEqual(['embedding_1']);
+  });
+
   it('shares the factors of tied matrices, or refuses to', async () => {
     const one = language['embedding.weight'];
     const tied = {

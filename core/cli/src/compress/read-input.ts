@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { ArtifactPlugin } from '@espalier/artifact';
 import { loadArtifact } from '@espalier/artifact/node';
-import { EspalierError } from '@espalier/core';
+import { buildModel, disposeModel, EspalierError, graphOf } from '@espalier/core';
 import type { StateDict } from '@espalier/interop';
 import { readMatrices, readModelFolder } from '@espalier/interop/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -59,9 +59,18 @@ async function readFolder(path: string): Promise<Input> {
 
 async function readModel(path: string): Promise<Input> {
   const files = [MODEL, ...(await shardsOf(path))];
-  const model = await readModelFolder(path);
+  const model = rebuilt(await readModelFolder(path));
   const bytes = await sizeOf(path, files);
   return { kind: 'LayersModel', model, rest: NOTHING, plugins: [], bytes };
+}
+
+/** The model with its layers named as in a session, and what is nested first laid open. */
+function rebuilt(read: LayersModel): LayersModel {
+  try {
+    return buildModel(graphOf(read));
+  } finally {
+    disposeModel(read);
+  }
 }
 
 async function readArtifact(path: string): Promise<Input> {
