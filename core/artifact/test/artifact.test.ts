@@ -115,7 +115,10 @@ describe('integers are as narrow as their values', () => {
     ['I8', [-128, 127]],
     ['U16', [0, 65535]],
     ['I16', [-32768, 255]],
-    ['I32', [-1, 65535]],
+    ['U16', [0, 256]],
+    ['I16', [-1, 128]],
+    ['I32', [-1, 32768]],
+    ['I32', [0, 65536]],
     ['I32', [-2147483648, 2147483647]],
   ])('%s for %j', async (dtype, values) => {
     const data = Int32Array.from(values);

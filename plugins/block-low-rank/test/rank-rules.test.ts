@@ -119,6 +119,15 @@ test('greedy never leaves more error than the other rules', () => {
   );
 });
 
+test('greedy takes what another rule finds, where the best byte first leads astray', () => {
+  const blocks = [
+    spectrum({ rows: 3, columns: 2, meanCount: 1, energies: [7, 5] }),
+    spectrum({ rows: 4, columns: 2, meanCount: 2, energies: [8, 6] }),
+  ];
+  // The first block is the better bargain, and then there is no room for the second.
+  expect(greedyRanks.allocate(blocks, 55)).toEqual([1, null]);
+});
+
 test('proportional gives the ranks of five equal blocks of Penn Treebank counts at a quarter', () => {
   const means = [403.9765, 30.9015, 14.9555, 9.027, 5.934];
   const shape = { rows: 2000, columns: 200, energies: new Array<number>(200).fill(1) };
