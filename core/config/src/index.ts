@@ -1,7 +1,7 @@
 export { defineConfig } from './config.js';
 export type { Config, OptimizerReference, Reference, SourceConfig } from './config.js';
-export { isCode, loadConfig } from './load-config.js';
-export type { LoadedConfig } from './load-config.js';
+export { configFrom, isCode, loadConfig, readObject } from './load-config.js';
+export type { ConfigPlace, LoadedConfig } from './load-config.js';
 export { Modules } from './modules.js';
 export { jsonSchema } from './schema.js';
 export type { Settings } from './schema.js';

@@ -33,12 +33,41 @@ export async function loadConfig(
 ): Promise<LoadedConfig> {
   const file = resolve(path);
   const modules = new Modules(file);
-  const { config, overrides } = applySets(await read(file, modules), sets);
+  return configFrom(await readObject(file, modules), { file, modules, sets });
+}
+
+/** Where a configuration stands that is part of something else. */
+export interface ConfigPlace {
+  /** Names it in errors; what its relative paths are relative to. */
+  readonly file: string;
+  readonly modules?: Modules;
+  /** `path=value`, as from the command line. */
+  readonly sets?: readonly string[];
+}
+
+/**
+ * Validates a configuration that is at hand.
+ *
+ * @throws EspalierError `config/set`, `options/invalid`.
+ */
+export function configFrom(
+  written: unknown,
+  { file, modules = new Modules(file), sets = [] }: ConfigPlace,
+): LoadedConfig {
+  const { config, overrides } = applySets(written, sets);
   const settings = parseOptions(basename(file), schema, asData(config));
   return { file, folder: dirname(file), written: config as Config, settings, overrides, modules };
 }
 
-async function read(file: string, modules: Modules): Promise<unknown> {
+/**
+ * The object that a JSON file holds, or a module has as its default export.
+ *
+ * @throws EspalierError `config/no-config`, `config/config`.
+ */
+export async function readObject(
+  file: string,
+  modules: Modules,
+): Promise<Readonly<Record<string, unknown>>> {
   await access(file).catch((cause: unknown) => {
     const fix = 'Give the path of a .ts, .js or .json file.';
     throw new EspalierError('config/no-config', {
@@ -53,7 +82,7 @@ async function read(file: string, modules: Modules): Promise<unknown> {
   throw new EspalierError('config/config', {
     problem: `${basename(file)} holds no configuration object`,
     received: config,
-    fix: 'Write export default defineConfig({ … }).',
+    fix: 'Write export default { … }.',
   });
 }
 
@@ -106,7 +135,7 @@ async function importDefault(file: string, modules: Modules): Promise<unknown> {
   if ('default' in module) return module['default'];
   throw new EspalierError('config/config', {
     problem: `${basename(file)} has no default export`,
-    fix: `${suggest('default', Object.keys(module))} Write export default defineConfig({ … }).`,
+    fix: `${suggest('default', Object.keys(module))} Write export default { … }.`,
   });
 }
 

@@ -12,9 +12,17 @@ export class Modules {
     this.#jiti = createJiti(pathToFileURL(configFile).href);
   }
 
-  /** @param specifier A package, or a path relative to the configuration. */
+  /**
+   * The URL of a module.
+   *
+   * @param specifier A package, or a path relative to the configuration or to the module `from`.
+   */
+  readonly resolve = (specifier: string, from?: string): string =>
+    this.#jiti.esmResolve(specifier, from);
+
+  /** @param specifier As for `resolve`. */
   readonly load = async (specifier: string): Promise<Module> => {
-    const url = this.#jiti.esmResolve(specifier);
+    const url = this.resolve(specifier);
     // Node's own import for JavaScript: one copy of every package, whoever imports it.
     if (!/\.[cm]?tsx?$/.test(url)) return (await import(url)) as Module;
     return this.#jiti.import<Module>(url);

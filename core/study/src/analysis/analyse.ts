@@ -1,0 +1,178 @@
+import type { ReportedMetric } from '../definition/load-study.js';
+import { trialsOf } from '../plan/planner.js';
+import type { Planner } from '../plan/planner.js';
+import type { PlannedRow } from '../plan/planned-row.js';
+import { equalComputeRow, rowsAfterTuning, tuningOf } from '../plan/stages.js';
+import { holm } from '../statistics/holm.js';
+import { pairedDifference } from '../statistics/paired-difference.js';
+import { summary } from '../statistics/summary.js';
+import { hasResult } from '../store/records.js';
+import type { Metrics, TrialCost, TrialRecord } from '../store/records.js';
+import type { StudyStore } from '../store/store.js';
+import type {
+  BySeed,
+  Comparison,
+  CostFinding,
+  Findings,
+  MetricFinding,
+  RowFindings,
+  Split,
+} from './findings.js';
+import { incomparable } from './incomparable.js';
+
+const COSTS: readonly (keyof TrialCost)[] = ['seconds', 'peakMemory', 'modelBytes', 'macs'];
+
+/**
+ * What a study has found. Rows are compared with the base seed by seed, and only once every trial has
+ * ended: looking at tests on the way and stopping at a good one is how noise becomes a result.
+ */
+export async function analyse(
+  planner: Planner,
+  planned: readonly PlannedRow[],
+  store: StudyStore | undefined,
+  split: Split = 'validation',
+): Promise<Findings> {
+  const { study, backend } = planner;
+  const lookup = (id: string) => store?.trial(id);
+  const tuning = await tuningOf(planner, planned);
+  const tuned = await rowsAfterTuning(planner, planned, tuning, lookup);
+  const rows = [...(tuned ?? planned)];
+  const longer =
+    tuned && study.settings.equalCompute
+      ? await equalComputeRow(planner, tuned, lookup)
+      : undefined;
+  if (longer) rows.push(longer);
+  const tests = new Map(store?.tests().map(({ id, metrics }) => [id, metrics]));
+  const trials = await Promise.all(rows.map((row) => trialsBySeed(row, study.seeds, lookup)));
+  const complete = trials.every((bySeed) => [...bySeed.values()].every(Boolean));
+  const metricsOf = (trial: TrialRecord | undefined): Metrics | undefined => {
+    if (!trial || !hasResult(trial)) return undefined;
+    return split === 'test' ? tests.get(trial.id) : trial.result.metrics;
+  };
+  const measured = rows.map((row, i) => ({ row, trials: trials[i]!, metricsOf }));
+  const byMetric = study.metrics.map((metric) => metricFindings(metric, measured, complete));
+  return {
+    name: study.name,
+    backend,
+    seeds: study.seeds,
+    split,
+    complete,
+    tries: study.settings.tune?.trials ?? 0,
+    readings: store?.readings() ?? [],
+    rows: measured.map((each, i) => ({
+      row: each.row,
+      trials: each.trials,
+      metrics: byMetric.map((rowsOfMetric) => rowsOfMetric[i]!),
+      costs: costFindings(each.trials, trials[0]!, byMetric[0]![i]!),
+    })),
+  };
+}
+
+type Trials = RowFindings['trials'];
+
+interface Measured {
+  readonly row: PlannedRow;
+  readonly trials: Trials;
+  readonly metricsOf: (trial: TrialRecord | undefined) => Metrics | undefined;
+}
+
+async function trialsBySeed(
+  row: PlannedRow,
+  seeds: readonly number[],
+  lookup: (id: string) => TrialRecord | undefined,
+): Promise<Trials> {
+  const trials = new Map<number, TrialRecord | undefined>();
+  for await (const { seed, id } of trialsOf(row, seeds)) trials.set(seed, lookup(id));
+  return trials;
+}
+
+function metricFindings(
+  metric: ReportedMetric,
+  rows: readonly Measured[],
+  complete: boolean,
+): readonly MetricFinding[] {
+  const values = rows.map(({ trials, metricsOf }) => valuesOf(metric, trials, metricsOf));
+  const compared = rows.map((row, i): Comparison => {
+    if (i === 0) return { kind: 'base' };
+    const reasons = [
+      ...incomparable(rows[0]!.row, row.row),
+      ...missing(rows[0]!, values[0]!, complete),
+      ...missing(row, values[i]!, complete),
+    ];
+    if (reasons.length > 0) return { kind: 'refused', reasons };
+    const difference = pairedDifference(
+      [...values[i]!.values()] as number[],
+      [...values[0]!.values()] as number[],
+    );
+    const better = metric.direction === 'max' ? 'higher' : 'lower';
+    return { kind: 'paired', difference, corrected: null, better };
+  });
+  const corrected = correct(compared);
+  return rows.map((_, i) => ({
+    metric,
+    values: values[i]!,
+    summary: summaryOf(values[i]!),
+    comparison: corrected[i]!,
+  }));
+}
+
+function valuesOf(
+  { name }: ReportedMetric,
+  trials: Trials,
+  metricsOf: Measured['metricsOf'],
+): BySeed {
+  return new Map([...trials].map(([seed, trial]) => [seed, metricsOf(trial)?.[name] ?? null]));
+}
+
+/** Seeds without a value, and why: leaving them out would choose the seeds that went well. */
+function missing({ row, trials }: Measured, values: BySeed, complete: boolean): readonly string[] {
+  if (!complete) return ['the study is not finished'];
+  return [...values]
+    .filter(([, value]) => value === null)
+    .map(([seed]) => {
+      const trial = trials.get(seed);
+      const why = trial && 'failure' in trial ? ` (${trial.failure.code})` : '';
+      return `'${row.name}' has no value for seed ${seed}${why}`;
+    });
+}
+
+function summaryOf(values: BySeed) {
+  const known = [...values.values()].filter((value) => value !== null);
+  return known.length === 0 ? null : summary(known);
+}
+
+function correct(comparisons: readonly Comparison[]): readonly Comparison[] {
+  const tested = comparisons.flatMap((each) =>
+    each.kind === 'paired' && each.difference.p !== null ? [each.difference.p] : [],
+  );
+  const adjusted = [...holm(tested)];
+  return comparisons.map((each) => {
+    if (each.kind !== 'paired' || each.difference.p === null) return each;
+    return { ...each, corrected: adjusted.shift()! };
+  });
+}
+
+function costFindings(
+  trials: Trials,
+  base: Trials,
+  { comparison }: MetricFinding,
+): readonly CostFinding[] {
+  return COSTS.map((cost) => {
+    const [own, against] = [meanCost(trials, cost), meanCost(base, cost)];
+    const added = own !== null && against !== null ? own - against : 0;
+    return {
+      cost,
+      mean: own,
+      ratio: own === null || !against ? null : own / against,
+      effect: comparison.kind === 'paired' && added > 0 ? comparison.difference.mean / added : null,
+    };
+  });
+}
+
+function meanCost(trials: Trials, cost: keyof TrialCost): number | null {
+  const values = [...trials.values()].flatMap((trial) => {
+    const value = trial && hasResult(trial) ? trial.result.cost[cost] : null;
+    return value === null ? [] : [value];
+  });
+  return values.length === 0 ? null : values.reduce((sum, each) => sum + each, 0) / values.length;
+}

@@ -1,0 +1,69 @@
+import type { ReportedMetric } from '../definition/load-study.js';
+import type { PlannedBackend, PlannedRow } from '../plan/planned-row.js';
+import type { PairedDifference } from '../statistics/paired-difference.js';
+import type { Summary } from '../statistics/summary.js';
+import type { TestReading, TrialCost, TrialRecord } from '../store/records.js';
+
+/** Which data figures are of. */
+export type Split = 'validation' | 'test';
+
+/** A row's values of one metric by seed; null where a trial has none. */
+export type BySeed = ReadonlyMap<number, number | null>;
+
+/** A metric in a row. */
+export interface MetricFinding {
+  readonly metric: ReportedMetric;
+  readonly values: BySeed;
+  /** Null if no trial has a value. */
+  readonly summary: Summary | null;
+  readonly comparison: Comparison;
+}
+
+/** What a row's metric is against the base's. */
+export type Comparison =
+  | { readonly kind: 'base' }
+  /** Not compared: it would mislead. */
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] }
+  | {
+      readonly kind: 'paired';
+      /** Row − base, seed by seed. */
+      readonly difference: PairedDifference;
+      /** p after Holm's correction over the compared rows of this metric; null for one pair. */
+      readonly corrected: number | null;
+      /** Whether a positive difference is an improvement. */
+      readonly better: 'higher' | 'lower';
+    };
+
+/** A cost in a row: means over its trials, and against the base's. */
+export interface CostFinding {
+  readonly cost: keyof TrialCost;
+  readonly mean: number | null;
+  /** Mean over the base's mean; null without one of them. */
+  readonly ratio: number | null;
+  /** Difference of the primary metric per unit of added cost; null where none is added. */
+  readonly effect: number | null;
+}
+
+/** A row and what was found of it. */
+export interface RowFindings {
+  readonly row: PlannedRow;
+  readonly trials: ReadonlyMap<number, TrialRecord | undefined>;
+  /** The primary one first. */
+  readonly metrics: readonly MetricFinding[];
+  readonly costs: readonly CostFinding[];
+}
+
+/** All that a study has found so far. */
+export interface Findings {
+  readonly name: string;
+  readonly backend: PlannedBackend;
+  readonly seeds: readonly number[];
+  readonly split: Split;
+  readonly rows: readonly RowFindings[];
+  /** Whether every trial has ended, and rows may be compared. */
+  readonly complete: boolean;
+  /** Tuning tries of each row; 0 without tuning. */
+  readonly tries: number;
+  /** Times that the test split was read; the honest number is 1. */
+  readonly readings: readonly TestReading[];
+}

@@ -1,0 +1,73 @@
+import { EspalierError, parseOptions } from '@espalier/core';
+import { change } from './schema.js';
+import type { CheckedChange, CheckedStudy } from './schema.js';
+
+/** One of the things that a factor may be. */
+export interface Level {
+  readonly factor: string;
+  /** Of a factor with one level, its own name. */
+  readonly name: string;
+  readonly change: CheckedChange;
+  /** What it changes: `preset`, `plugins.<id>`, `bind.<token>`, a path of the configuration. */
+  readonly resources: readonly string[];
+}
+
+const KINDS = Object.keys(change.shape);
+
+/** The levels of all factors; no two factors may change the same thing. */
+export function levelsOf({ factors }: CheckedStudy, label: string): readonly Level[] {
+  const levels = Object.entries(factors).flatMap(([factor, written]) => {
+    const single = Object.keys(written).some((key) => KINDS.includes(key));
+    const named = single ? { [factor]: written } : written;
+    return Object.entries(named).map(([name, text]) => {
+      const owner = `${label}, factor '${factor}'${single ? '' : `, '${name}'`}`;
+      const checked = parseOptions(owner, change, text);
+      const resources = resourcesOf(checked);
+      if (resources.length === 0) throw changesNothing(owner);
+      return { factor, name, change: checked, resources };
+    });
+  });
+  refuseShared(levels, label);
+  return levels;
+}
+
+function resourcesOf({ drop = [], swap = {}, set = {}, preset }: CheckedChange): string[] {
+  return [
+    ...(preset === undefined ? [] : ['preset']),
+    ...drop.map((id) => `plugins.${id}`),
+    ...Object.keys(swap).map((key) => `plugins.${key}`),
+    ...Object.keys(set),
+  ];
+}
+
+function refuseShared(levels: readonly Level[], label: string): void {
+  for (const [i, a] of levels.entries()) {
+    for (const b of levels.slice(i + 1)) {
+      const shared = a.factor !== b.factor && sharedBy(a, b);
+      if (!shared) continue;
+      throw new EspalierError('study/shared', {
+        problem: `${label}: factors '${a.factor}' and '${b.factor}' both change ${shared}`,
+        fix: `Make them levels of one factor: { '${a.factor}': { '${a.name}': { … }, '${b.name}': { … } } }.`,
+      });
+    }
+  }
+}
+
+/** The first thing that both change: equal, or one inside the other. */
+function sharedBy(a: Level, b: Level): string | undefined {
+  const within = (inner: string, outer: string) => `${inner}.`.startsWith(`${outer}.`);
+  for (const one of a.resources) {
+    for (const other of b.resources) {
+      if (within(one, other)) return one;
+      if (within(other, one)) return other;
+    }
+  }
+  return undefined;
+}
+
+function changesNothing(owner: string): EspalierError {
+  return new EspalierError('study/no-change', {
+    problem: `${owner} changes nothing`,
+    fix: `Give it one of ${KINDS.join(', ')}; the base is a row already.`,
+  });
+}

@@ -1,0 +1,113 @@
+import { basename, dirname, extname, resolve } from 'node:path';
+import { configFrom, Modules, readObject } from '@espalier/config';
+import type { LoadedConfig } from '@espalier/config';
+import { EspalierError, parseOptions } from '@espalier/core';
+import { inlineFields } from './inline-fields.js';
+import { levelsOf } from './levels.js';
+import type { Level } from './levels.js';
+import { study as schema } from './schema.js';
+import type { CheckedStudy } from './schema.js';
+
+/** A metric that a study reports. */
+export interface ReportedMetric {
+  readonly name: string;
+  readonly direction: 'max' | 'min';
+}
+
+/** A study that was read and validated. */
+export interface LoadedStudy {
+  readonly file: string;
+  readonly name: string;
+  /** Folder of the results. */
+  readonly dir: string;
+  readonly settings: CheckedStudy;
+  readonly seeds: readonly number[];
+  /** The base: every reference is data, so that it can be hashed and sent to other processes. */
+  readonly base: LoadedConfig;
+  readonly levels: readonly Level[];
+  /** The primary one first. */
+  readonly metrics: readonly ReportedMetric[];
+}
+
+/**
+ * Reads a study in TypeScript, JavaScript or JSON.
+ *
+ * @throws EspalierError `study/inline`, `study/no-validation`, `study/epochs`, `config/…`, `options/invalid`.
+ * @example
+ * const study = await loadStudy('study.ts');
+ */
+export async function loadStudy(path: string): Promise<LoadedStudy> {
+  const file = resolve(path);
+  return studyFrom(await readObject(file, new Modules(file)), file);
+}
+
+/**
+ * Validates a study that is at hand.
+ *
+ * @param file Names it in errors; what its relative paths are relative to.
+ * @throws EspalierError as `loadStudy`.
+ */
+export async function studyFrom(written: unknown, file: string): Promise<LoadedStudy> {
+  refuseInline(written, basename(file));
+  const settings = parseOptions(basename(file), schema, written);
+  const name = settings.name ?? basename(file, extname(file));
+  const base = await baseOf(settings, file);
+  checkBase(base);
+  return {
+    file,
+    name,
+    dir: resolve(dirname(file), settings.dir ?? `runs/${name}`),
+    settings,
+    seeds: seedsOf(settings),
+    base,
+    levels: levelsOf(settings, basename(file)),
+    metrics: metricsOf(settings),
+  };
+}
+
+async function baseOf({ base }: CheckedStudy, file: string): Promise<LoadedConfig> {
+  if (typeof base !== 'string') return configFrom(base, { file });
+  const config = resolve(dirname(file), base);
+  const modules = new Modules(config);
+  const written = await readObject(config, modules);
+  refuseInline(written, basename(config));
+  return configFrom(written, { file: config, modules });
+}
+
+/** What a function does cannot be hashed: a trial made with another one would pass for the same. */
+function refuseInline(written: unknown, label: string): void {
+  const [field] = inlineFields(written);
+  if (field === undefined) return;
+  throw new EspalierError('study/inline', {
+    problem: `${label}: '${field}' holds code, which cannot be hashed nor sent to another process`,
+    fix: `Export it from a module and name it, as in ${field}: './parts.ts#make'; options go beside it: { use: './parts.ts#make', options: { … } }.`,
+  });
+}
+
+function checkBase({ settings: { data, epochs }, file }: LoadedConfig): void {
+  const label = basename(file);
+  const missing = (['train', 'validation'] as const).find((split) => data[split] === undefined);
+  if (missing) {
+    throw new EspalierError('study/no-validation', {
+      problem: `${label} has no data.${missing}`,
+      fix: 'A study trains on one split and compares on another; the test split is for its final report.',
+    });
+  }
+  if (epochs !== undefined) return;
+  throw new EspalierError('study/epochs', {
+    problem: `${label} does not say for how long to train`,
+    fix: 'Add epochs: 10 to the base.',
+  });
+}
+
+function seedsOf({ seeds }: CheckedStudy): readonly number[] {
+  return typeof seeds === 'number' ? Array.from({ length: seeds }, (_, i) => i + 1) : seeds;
+}
+
+function metricsOf({ primary, metrics }: CheckedStudy): readonly ReportedMetric[] {
+  const others = metrics.filter(({ name }) => name !== primary.name);
+  return [primary, ...others].map(({ name, direction }) => ({
+    name,
+    direction: direction ?? (/(loss|error|perplexity)$/i.test(name) ? 'min' : 'max'),
+  }));
+}

@@ -1,0 +1,87 @@
+import { EspalierError, suggest } from '@espalier/core';
+import type { Level } from './levels.js';
+import type { LoadedStudy } from './load-study.js';
+
+/** A row of a study: the base with the levels that it takes of some factors. */
+export interface RowDesign {
+  readonly name: string;
+  readonly levels: readonly Level[];
+}
+
+export const BASE = 'base';
+
+/** The rows in order, the base first. 10 000 rows of a grid are made as they are asked for. */
+export function* rowsOf(study: LoadedStudy): Generator<RowDesign> {
+  yield { name: BASE, levels: [] };
+  const { design } = study.settings;
+  if (design === 'one-at-a-time') {
+    yield* study.levels.map((level) => ({ name: nameOf([level], study), levels: [level] }));
+  } else if (design === 'grid') yield* grid(study);
+  else yield* explicit(study, design);
+}
+
+function* grid(study: LoadedStudy): Generator<RowDesign> {
+  const factors = [...new Set(study.levels.map(({ factor }) => factor))];
+  const choices = factors.map((factor) => [
+    undefined,
+    ...study.levels.filter((level) => level.factor === factor),
+  ]);
+  const total = choices.reduce((product, levels) => product * levels.length, 1);
+  for (let index = 1; index < total; index += 1) {
+    let rest = index;
+    const levels = choices.flatMap((options) => {
+      const chosen = options[rest % options.length];
+      rest = Math.floor(rest / options.length);
+      return chosen ? [chosen] : [];
+    });
+    yield { name: nameOf(levels, study), levels };
+  }
+}
+
+function* explicit(
+  study: LoadedStudy,
+  design: Readonly<Record<string, Readonly<Record<string, string | true>>>>,
+): Generator<RowDesign> {
+  for (const [name, chosen] of Object.entries(design)) {
+    if (name === BASE) throw designError(`row '${BASE}' is the base`, 'Give the row another name.');
+    const levels = Object.entries(chosen).map(([factor, level]) =>
+      levelOf(study, { row: name, factor, level }),
+    );
+    yield { name, levels };
+  }
+}
+
+function levelOf(
+  { levels }: LoadedStudy,
+  { row, factor, level }: { row: string; factor: string; level: string | true },
+): Level {
+  const known = levels.filter((each) => each.factor === factor);
+  if (known.length === 0) {
+    const fix = suggest(factor, [...new Set(levels.map((each) => each.factor))]);
+    throw designError(`row '${row}': there is no factor '${factor}'`, fix);
+  }
+  const found = level === true ? known[0] : known.find(({ name }) => name === level);
+  if (found && (level !== true || known.length === 1)) return found;
+  const names = known.map(({ name }) => name);
+  if (level === true) {
+    const problem = `row '${row}': factor '${factor}' has ${known.length} levels`;
+    throw designError(problem, `Name one: ${names.join(', ')}.`);
+  }
+  throw designError(
+    `row '${row}': factor '${factor}' has no level '${level}'`,
+    suggest(level, names),
+  );
+}
+
+/** `level`, or `factor: level` where the level's name is another factor's level's too. */
+function nameOf(levels: readonly Level[], study: LoadedStudy): string {
+  const parts = levels.map(({ factor, name }) => {
+    const alike = study.levels.filter((other) => other.name === name);
+    return alike.length > 1 ? `${factor}: ${name}` : name;
+  });
+  return parts.join(' + ');
+}
+
+function designError(problem: string, fix: string): EspalierError {
+  return new EspalierError('study/design', { problem, fix });
+}

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+
+const name = z.string().min(1);
+const direction = z.enum(['max', 'min']).optional();
+const metric = z.union([
+  name.transform((text): { name: string; direction?: 'max' | 'min' } => ({ name: text })),
+  z.strictObject({ name, direction }),
+]);
+const range = z.union([
+  z
+    .strictObject({
+      low: z.number(),
+      high: z.number(),
+      scale: z.enum(['linear', 'log']).default('linear'),
+    })
+    .refine(({ low, high }) => low < high, 'low must be below high')
+    .refine(({ low, scale }) => scale === 'linear' || low > 0, 'a log scale starts above 0'),
+  z.strictObject({ choices: z.array(z.unknown()).min(2) }),
+]);
+
+export const change = z.strictObject({
+  drop: z.union([name.transform((id) => [id]), z.array(name).min(1)]).optional(),
+  swap: z
+    .record(z.string(), z.union([name.transform((use) => ({ use })), z.looseObject({})]))
+    .optional(),
+  set: z.record(z.string(), z.unknown()).optional(),
+  preset: z.union([name, z.looseObject({})]).optional(),
+});
+
+export const study = z.strictObject({
+  name: name.optional(),
+  base: z.union([name, z.looseObject({})]),
+  factors: z.record(z.string(), z.looseObject({})).default({}),
+  design: z
+    .union([
+      z.enum(['one-at-a-time', 'grid']),
+      z.record(z.string(), z.record(z.string(), z.union([name, z.literal(true)]))),
+    ])
+    .default('one-at-a-time'),
+  seeds: z.union([
+    z.int().positive(),
+    z
+      .array(z.int().nonnegative())
+      .min(1)
+      .refine((seeds) => new Set(seeds).size === seeds.length, 'a seed stands there twice'),
+  ]),
+  primary: metric,
+  metrics: z.array(metric).default([]),
+  tune: z
+    .strictObject({
+      trials: z.int().positive(),
+      space: z.record(z.string(), range).refine((r) => Object.keys(r).length > 0, 'is empty'),
+      seed: z.int().nonnegative().optional(),
+    })
+    .optional(),
+  equalCompute: z.boolean().default(false),
+  limits: z
+    .strictObject({
+      seconds: z.number().positive().optional(),
+      megabytes: z.number().positive().optional(),
+    })
+    .default({}),
+  dir: name.optional(),
+});
+
+/** A change, its short forms written out. */
+export type CheckedChange = z.output<typeof change>;
+/** A study, its defaults filled in. */
+export type CheckedStudy = z.output<typeof study>;
+/** A range of tuning, its defaults filled in. */
+export type CheckedRange = z.output<typeof range>;

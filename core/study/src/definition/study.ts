@@ -1,0 +1,100 @@
+import type { Config, Reference } from '@espalier/config';
+import type { PluginEntry, PresetSource } from '@espalier/core';
+
+/** What one row changes about the base. Everything in it is data: code is named, as `'./file.ts#export'`. */
+export interface Change {
+  /** Plugins of the base to leave out, by id. */
+  readonly drop?: string | readonly string[];
+  /**
+   * By plugin id: another factory, or another entry. By token: another component.
+   *
+   * @example { swap: { 'soft-targets': { use: './teacher.ts#deepest' } } }
+   */
+  readonly swap?: Readonly<Record<string, string | PluginEntry | Reference>>;
+  /** By dotted path of the configuration: `{ 'plugins.kd.options.temperature': 3, epochs: 20 }`. */
+  readonly set?: Readonly<Record<string, unknown>>;
+  /** Another preset in place of the base's. */
+  readonly preset?: PresetSource;
+}
+
+/** One change, or several to choose from, by name. */
+export type Factor = Change | Readonly<Record<string, Change>>;
+
+/** What a metric is and which way it gets better. */
+export interface Metric {
+  /** As the validation data's metrics name it: `accuracy`, `loss`, `exit1/accuracy`. */
+  readonly name: string;
+  /** Default: `min` where the name ends in `loss`, `error` or `perplexity`; else `max`. */
+  readonly direction?: 'max' | 'min';
+}
+
+/** A range to draw a value of the configuration from. */
+export type Range =
+  | { readonly low: number; readonly high: number; readonly scale?: 'linear' | 'log' }
+  | { readonly choices: readonly unknown[] };
+
+/** Random search on the validation data, the same number of trials for every row. */
+export interface Tuning {
+  /** Trials of each row. */
+  readonly trials: number;
+  /** By dotted path of the configuration. */
+  readonly space: Readonly<Record<string, Range>>;
+  /** Seed of these trials, which no seed of the study may be; default: the first that is none. */
+  readonly seed?: number;
+}
+
+/** What a trial may use; one that uses more is stopped and is a failed row. */
+export interface Limits {
+  readonly seconds?: number;
+  /** Resident memory of its process, in MB (10⁶ bytes). */
+  readonly megabytes?: number;
+}
+
+/** An ablation: a base, what rows change about it, seeds, and how the result is told. */
+export interface Study {
+  /** Names it in reports; default: the name of its file. */
+  readonly name?: string;
+  /** Configuration of the base row, or the file that holds it. `data.validation` is mandatory. */
+  readonly base: Config | string;
+  /** What rows change, by name. */
+  readonly factors?: Readonly<Record<string, Factor>>;
+  /**
+   * `one-at-a-time` (the default): the base, then one row for each change. `grid`: every combination.
+   * Or rows by name, each with the level that it takes of some factors (`true` where there is one only).
+   */
+  readonly design?:
+    'one-at-a-time' | 'grid' | Readonly<Record<string, Readonly<Record<string, string | true>>>>;
+  /** How many, counted from 1, or which. Every row runs with each: pairs are told by seed. */
+  readonly seeds: number | readonly number[];
+  /** What is compared, and tuned for: chosen beforehand. */
+  readonly primary: string | Metric;
+  /** Further metrics to report. */
+  readonly metrics?: readonly (string | Metric)[];
+  readonly tune?: Tuning;
+  /** A row more: the base, trained for as many epochs as take the seconds of the costliest row. */
+  readonly equalCompute?: boolean;
+  readonly limits?: Limits;
+  /** Folder of the results, relative to the study's file; default: `runs/<name>`. */
+  readonly dir?: string;
+}
+
+/**
+ * Types a study; gives it back as it is.
+ *
+ * @example
+ * // study.ts
+ * export default defineStudy({
+ *   base: './espalier.config.json',
+ *   factors: {
+ *     method: {
+ *       'deeply supervised': { preset: '@espalier/preset-deeply-supervised#deeplySupervised' },
+ *       BYOT: { preset: '@espalier/preset-byot#byot' },
+ *     },
+ *   },
+ *   seeds: 10,
+ *   primary: 'accuracy',
+ * });
+ */
+export function defineStudy(study: Study): Study {
+  return study;
+}

@@ -1,0 +1,255 @@
+import { createRequire } from 'node:module';
+import { configFrom, sessionConfig, source } from '@espalier/config';
+import type { LoadedConfig } from '@espalier/config';
+import {
+  canonicalJson,
+  createSession,
+  diffManifests,
+  EspalierError,
+  resolvePreset,
+  sha256Hex,
+} from '@espalier/core';
+import type { Inspection, Manifest } from '@espalier/core';
+import { rowsOf } from '../definition/rows.js';
+import type { RowDesign } from '../definition/rows.js';
+import type { LoadedStudy } from '../definition/load-study.js';
+import { CodeFingerprints } from './code-fingerprint.js';
+import type { PlannedBackend, PlannedRow, PlannedTrial } from './planned-row.js';
+import { plainSets, swapSets } from './row-sets.js';
+
+const { version: tfjs } = createRequire(import.meta.url)('@tensorflow/tfjs-core/package.json') as {
+  version: string;
+};
+
+/** Trials of one id must be the same run: whatever changes what a trial does changes this. */
+const FORMAT = 1;
+
+/**
+ * Resolves the rows of a study: plugins, options, data, code. It trains nothing.
+ *
+ * @example
+ * const planner = await Planner.create(await loadStudy('study.ts'));
+ * for await (const { name, diff } of planner.rows()) console.log(name, diff);
+ */
+export class Planner {
+  readonly #code: CodeFingerprints;
+  readonly #fingerprints = new Map<string, Promise<string>>();
+  #base: PlannedRow | undefined;
+
+  private constructor(
+    readonly study: LoadedStudy,
+    readonly backend: PlannedBackend,
+    private readonly services: Inspection['services'],
+  ) {
+    this.#code = new CodeFingerprints(study.base.modules, study.base.folder);
+  }
+
+  /**
+   * Sets the base up once: what is wrong with it is found before anything runs.
+   *
+   * @throws EspalierError of whatever the base gets wrong.
+   */
+  static async create(study: LoadedStudy): Promise<Planner> {
+    const { settings } = study.base;
+    const threads = settings.backend.threads ?? 1;
+    const session = await createSession({
+      ...(await sessionConfig(study.base)),
+      checkpoint: undefined,
+      backend: { ...settings.backend, threads },
+    });
+    try {
+      const { name, package: from, version, simd, threads: taken, device, line } = session.backend;
+      const backend = {
+        name,
+        package: from,
+        version,
+        simd,
+        threads: taken,
+        device: device ?? null,
+      };
+      return new Planner(study, { ...backend, line }, session.inspect().services);
+    } finally {
+      await session.dispose();
+      session.backend.dispose();
+    }
+  }
+
+  /**
+   * The rows, the base first, one after the other.
+   *
+   * @throws EspalierError `study/duplicate` for two rows that are the same run; what a row gets wrong.
+   */
+  async *rows(): AsyncGenerator<PlannedRow> {
+    const seen = new Map<string, string>();
+    for (const design of rowsOf(this.study)) {
+      const row = await this.#plan(design);
+      const same = seen.get(row.hash);
+      if (same !== undefined) throw duplicate(row.name, same);
+      seen.set(row.hash, row.name);
+      yield row;
+    }
+  }
+
+  /** A row with further settings, under a name of its own if it is another row. */
+  async vary(
+    row: PlannedRow,
+    sets: readonly string[],
+    as: Partial<Pick<PlannedRow, 'name' | 'kind'>> = {},
+  ): Promise<PlannedRow> {
+    const name = as.name ?? row.name;
+    return this.#resolve({ name, kind: as.kind ?? row.kind, sets: [...row.sets, ...sets] });
+  }
+
+  /** Where a token may be bound: at the plugin that provides it, or wherever the preset binds it. */
+  #tokens(manifest: Manifest): Record<string, string> {
+    const provided = Object.entries(this.services).filter(([, owner]) => owner in manifest.plugins);
+    const bound = Object.entries(manifest.plugins).flatMap(([id, { bind }]) =>
+      Object.keys(bind).map((token) => [token, id]),
+    );
+    return Object.fromEntries([...provided, ...bound]) as Record<string, string>;
+  }
+
+  async #plan({ name, levels }: RowDesign): Promise<PlannedRow> {
+    const kind = levels.length === 0 ? 'base' : 'row';
+    const sets = plainSets(name, levels);
+    const { manifest } = await this.#manifest(name, sets);
+    const tokens = () => Promise.resolve(this.#tokens(manifest));
+    const swaps = await swapSets(name, levels, { manifest, tokens });
+    const row = await this.#resolve({ name, kind, sets: [...sets, ...swaps] });
+    if (kind === 'base') this.#base = row;
+    return row;
+  }
+
+  async #manifest(name: string, sets: readonly string[]) {
+    const { written, file, modules } = this.study.base;
+    try {
+      const config = configFrom(written, { file, modules, sets });
+      const { manifest } = await resolvePreset(
+        {
+          ...(config.written.preset !== undefined && { extends: config.written.preset }),
+          plugins: config.written.plugins ?? {},
+        },
+        { overrides: config.overrides, load: modules.load },
+      );
+      return { config, manifest };
+    } catch (error) {
+      throw ofRow(name, error);
+    }
+  }
+
+  async #resolve(given: Pick<PlannedRow, 'name' | 'kind' | 'sets'>): Promise<PlannedRow> {
+    const { config, manifest } = await this.#manifest(given.name, given.sets);
+    const { epochs = 0, batchSize = null, accumulate = 1 } = config.settings;
+    const [train, validation] = [
+      await this.#data(config, 'train'),
+      await this.#data(config, 'validation'),
+    ];
+    const base = this.#base;
+    const row = {
+      ...given,
+      config,
+      manifest,
+      budget: { epochs, batchSize, accumulate },
+      data: { train, validation },
+      diff: base ? differences(base, { config, manifest }) : [],
+    };
+    return { ...row, hash: await this.#hash(row) };
+  }
+
+  #data(config: LoadedConfig, split: 'train' | 'validation'): Promise<string> {
+    const key = canonicalJson([config.settings.data[split], config.settings.batchSize]);
+    const known =
+      this.#fingerprints.get(key) ?? source(config, split).then((found) => found!.fingerprint());
+    this.#fingerprints.set(key, known);
+    return known;
+  }
+
+  async #hash({ config, manifest, data }: Omit<PlannedRow, 'hash'>): Promise<string> {
+    const { name, package: from, version, simd, threads, device } = this.backend;
+    const code: Record<string, string> = {};
+    for (const specifier of specifiersOf(config, manifest)) {
+      code[specifier] = await this.#code.of(specifier);
+    }
+    const content = {
+      format: FORMAT,
+      training: trainingOf(config),
+      manifest: manifest.hash,
+      data,
+      code,
+      backend: { name, package: from, version, simd, threads, device },
+      versions: { tfjs, node: process.versions.node.split('.')[0] },
+    };
+    return sha256Hex(new TextEncoder().encode(canonicalJson(content)));
+  }
+}
+
+/** The trials of a row, one for each seed. */
+export async function* trialsOf(
+  { name, hash, sets }: PlannedRow,
+  seeds: Iterable<number>,
+): AsyncGenerator<PlannedTrial> {
+  for (const seed of seeds) {
+    const id = await sha256Hex(new TextEncoder().encode(`${hash}/${seed}`));
+    yield { id: id.slice(0, 32), row: name, seed, sets };
+  }
+}
+
+/** A configuration's settings that its manifest of plugins does not tell. */
+function trainingOf({ settings }: LoadedConfig) {
+  const { model, data, batchSize, loss, optimizer, epochs, accumulate = 1 } = settings;
+  const { train, validation } = data;
+  return { model, data: { train, validation }, batchSize, loss, optimizer, epochs, accumulate };
+}
+
+/** The modules that a configuration names, core among them. */
+function specifiersOf(config: LoadedConfig, { plugins }: Manifest): readonly string[] {
+  const { model, loss, optimizer, data } = config.settings;
+  const named = [model, loss, optimizer, data.train!, data.validation!].map(({ use }) => use);
+  const components = Object.values(plugins).flatMap(({ use, bind }) => [
+    use,
+    ...Object.values(bind).map((each) => (each as { use: string }).use),
+  ]);
+  const modules = [...named, ...components]
+    .filter((use) => /[#/.]/.test(use))
+    .map((use) => use.split('#', 1)[0]!);
+  return [...new Set(['@espalier/core', ...modules])].sort();
+}
+
+function differences(
+  base: Pick<PlannedRow, 'config' | 'manifest'>,
+  row: Pick<PlannedRow, 'config' | 'manifest'>,
+): readonly string[] {
+  const [was, is] = [base, row].map(({ config }) => fieldsOf(trainingOf(config)));
+  const fields = [...new Set([...Object.keys(was!), ...Object.keys(is!)])].sort();
+  const changed = fields.filter((field) => was![field] !== is![field]);
+  return [
+    ...changed.map(
+      (field) => `${field} was ${was![field] ?? 'absent'}, is ${is![field] ?? 'absent'}`,
+    ),
+    ...diffManifests(base.manifest, row.manifest).map(({ text }) => text),
+  ];
+}
+
+/** Dotted path → JSON of every value that is no object. */
+function fieldsOf(value: unknown, path = ''): Record<string, string> {
+  if (typeof value !== 'object' || value === null) {
+    return value === undefined ? {} : { [path]: JSON.stringify(value) };
+  }
+  const inner = Object.entries(value).map(([key, each]) =>
+    fieldsOf(each, path === '' ? key : `${path}.${key}`),
+  );
+  return Object.assign({}, ...inner) as Record<string, string>;
+}
+
+function ofRow(name: string, error: unknown): unknown {
+  if (!(error instanceof EspalierError)) return error;
+  const { code, parts, place } = error;
+  return new EspalierError(code, { ...parts, problem: `row '${name}': ${parts.problem}` }, place);
+}
+
+function duplicate(row: string, same: string): EspalierError {
+  return new EspalierError('study/duplicate', {
+    problem: `rows '${row}' and '${same}' are the same run`,
+    fix: 'Remove one, or check what it was meant to change.',
+  });
+}

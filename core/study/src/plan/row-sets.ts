@@ -1,0 +1,74 @@
+import { EspalierError, suggest } from '@espalier/core';
+import type { Manifest } from '@espalier/core';
+import type { Level } from '../definition/levels.js';
+
+/** What a row's changes are laid over. */
+export interface SwapTarget {
+  readonly manifest: Manifest;
+  /** Token → the plugin whose entry may bind it. */
+  readonly tokens: () => Promise<Readonly<Record<string, string>>>;
+}
+
+/** Fields that belong to the study, or that would make rows incomparable. */
+const RESERVED: Readonly<Record<string, string>> = {
+  seed: 'seeds of a study are its own: seeds: 10',
+  backend: 'all rows run on one backend: set it in the base',
+  checkpoint: 'a study keeps checkpoints itself',
+  log: 'a study logs itself',
+};
+
+/** A row's changes but for what it swaps, as `--set` of the command line takes them. */
+export function plainSets(row: string, levels: readonly Level[]): string[] {
+  return levels.flatMap(({ change: { preset, drop = [], set = {} } }) => [
+    ...(preset === undefined ? [] : [setting('preset', preset)]),
+    ...drop.map((id) => setting(`plugins.${id}`, false)),
+    ...Object.entries(set).map(([path, value]) => {
+      refuseReserved(row, path);
+      return setting(path, value);
+    }),
+  ]);
+}
+
+/**
+ * What a row swaps, likewise.
+ *
+ * @throws EspalierError `study/unknown` with the nearest plugin or token.
+ */
+export async function swapSets(
+  row: string,
+  levels: readonly Level[],
+  { manifest, tokens }: SwapTarget,
+): Promise<string[]> {
+  const swaps = levels.flatMap(({ change: { swap = {} } }) => Object.entries(swap));
+  const sets: string[] = [];
+  for (const [key, entry] of swaps) {
+    if (Object.hasOwn(manifest.plugins, key)) {
+      sets.push(setting(`plugins.${key}`, entry));
+      continue;
+    }
+    const owners = await tokens();
+    const owner = owners[key];
+    if (owner === undefined) {
+      const known = [...Object.keys(manifest.plugins), ...Object.keys(owners)];
+      throw new EspalierError('study/unknown', {
+        problem: `row '${row}': there is no plugin or token '${key}' to swap`,
+        fix: suggest(key, known),
+      });
+    }
+    sets.push(setting(`plugins.${owner}.bind.${key}`, entry));
+  }
+  return sets;
+}
+
+function setting(path: string, value: unknown): string {
+  return `${path}=${JSON.stringify(value)}`;
+}
+
+function refuseReserved(row: string, path: string): void {
+  const field = path.split('.', 1)[0]!;
+  if (!Object.hasOwn(RESERVED, field)) return;
+  throw new EspalierError('study/reserved', {
+    problem: `row '${row}' sets '${path}'`,
+    fix: `Leave it out: ${RESERVED[field]}.`,
+  });
+}

@@ -1,0 +1,144 @@
+import { EspalierError, keyedStream } from '@espalier/core';
+import type { Stream } from '@espalier/core';
+import type { CheckedRange } from '../definition/schema.js';
+import { hasResult } from '../store/records.js';
+import type { TrialRecord } from '../store/records.js';
+import { trialsOf } from './planner.js';
+import type { Planner } from './planner.js';
+import type { PlannedRow, PlannedTrial } from './planned-row.js';
+
+/** How a trial ended, as a store tells; `undefined` if it has not. */
+export type Lookup = (id: string) => TrialRecord | undefined;
+
+/** One try of a row's tuning. */
+export interface Candidate {
+  readonly sets: readonly string[];
+  readonly trial: PlannedTrial;
+}
+
+/** A row as it is tried out. */
+export interface TunedRow {
+  readonly row: PlannedRow;
+  readonly candidates: readonly Candidate[];
+}
+
+/** Seed of the tuning trials: none of the study's, so that no row is chosen on what it is judged by. */
+export function tuningSeed({ study }: Planner): number {
+  const given = study.settings.tune?.seed;
+  if (given !== undefined && study.seeds.includes(given)) {
+    throw new EspalierError('study/tuning-seed', {
+      problem: `tune.seed ${given} is a seed of the study`,
+      fix: 'Choose another: rows must not be judged on the runs that chose their settings.',
+    });
+  }
+  return given ?? Math.max(...study.seeds) + 1;
+}
+
+/** Every row with the same number of tries, and the same draws; none without `tune`. */
+export async function tuningOf(
+  planner: Planner,
+  rows: readonly PlannedRow[],
+): Promise<readonly TunedRow[]> {
+  const { tune } = planner.study.settings;
+  if (!tune) return [];
+  const seed = tuningSeed(planner);
+  const draws = Array.from({ length: tune.trials }, (_, i) =>
+    Object.entries(tune.space).map(([path, range]) => {
+      const value = draw(range, keyedStream(seed, 'study', 'tune', path, i));
+      return `${path}=${JSON.stringify(value)}`;
+    }),
+  );
+  const tuned: TunedRow[] = [];
+  for (const row of rows) {
+    const candidates: Candidate[] = [];
+    for (const sets of draws) {
+      for await (const trial of trialsOf(await planner.vary(row, sets), [seed])) {
+        candidates.push({ sets, trial });
+      }
+    }
+    tuned.push({ row, candidates });
+  }
+  return tuned;
+}
+
+/**
+ * The rows with the settings that were best on the validation data; `undefined` while trials of the
+ * tuning are missing.
+ *
+ * @throws EspalierError `study/tuning` where no try of a row has a result.
+ */
+export async function rowsAfterTuning(
+  planner: Planner,
+  rows: readonly PlannedRow[],
+  tuned: readonly TunedRow[],
+  lookup: Lookup,
+): Promise<readonly PlannedRow[] | undefined> {
+  if (tuned.length === 0) return rows;
+  const chosen: PlannedRow[] = [];
+  for (const { row, candidates } of tuned) {
+    const ends = candidates.map(({ trial }) => lookup(trial.id));
+    if (ends.some((end) => end === undefined)) return undefined;
+    const best = bestOf(planner, ends as readonly TrialRecord[]);
+    if (best < 0) throw noTry(row.name, ends as readonly TrialRecord[]);
+    chosen.push(await planner.vary(row, candidates[best]!.sets));
+  }
+  return chosen;
+}
+
+/**
+ * The base for as many epochs as take the seconds of the costliest row; `undefined` if that is the
+ * base, or while trials are missing.
+ */
+export async function equalComputeRow(
+  planner: Planner,
+  rows: readonly PlannedRow[],
+  lookup: Lookup,
+): Promise<PlannedRow | undefined> {
+  const { seeds } = planner.study;
+  const seconds: number[] = [];
+  for (const row of rows) {
+    const each: number[] = [];
+    for await (const { id } of trialsOf(row, seeds)) {
+      const end = lookup(id);
+      if (end === undefined) return undefined;
+      if (hasResult(end)) each.push(end.result.cost.seconds);
+    }
+    seconds.push(each.reduce((sum, value) => sum + value, 0) / each.length);
+  }
+  const most = Math.max(...seconds.filter(Number.isFinite));
+  const [base] = rows;
+  const epochs = Math.ceil((base!.budget.epochs * most) / seconds[0]!);
+  if (!(epochs > base!.budget.epochs)) return undefined;
+  const costliest = rows[seconds.indexOf(most)]!.name;
+  const as = { name: `base, as long as ${costliest}`, kind: 'equal-compute' } as const;
+  return planner.vary(base!, [`epochs=${epochs}`], as);
+}
+
+function draw(range: CheckedRange, stream: Stream): unknown {
+  if ('choices' in range) {
+    return range.choices[Math.floor(stream() * range.choices.length)];
+  }
+  const { low, high, scale } = range;
+  const between = (a: number, b: number) => a + (b - a) * stream();
+  return scale === 'log' ? Math.exp(between(Math.log(low), Math.log(high))) : between(low, high);
+}
+
+/** Index of the best by the primary metric; −1 if none has one. */
+function bestOf({ study }: Planner, ends: readonly TrialRecord[]): number {
+  const [primary] = study.metrics;
+  const sign = primary!.direction === 'max' ? 1 : -1;
+  const scores = ends.map((end) => {
+    const value = hasResult(end) ? end.result.metrics[primary!.name] : undefined;
+    return value === null || value === undefined ? -Infinity : sign * value;
+  });
+  const best = Math.max(...scores);
+  return best === -Infinity ? -1 : scores.indexOf(best);
+}
+
+function noTry(row: string, ends: readonly TrialRecord[]): EspalierError {
+  const [failed] = ends.filter((end) => 'failure' in end);
+  return new EspalierError('study/tuning', {
+    problem: `no try of row '${row}' came to a result${failed && 'failure' in failed ? `; the first: ${failed.failure.message}` : ''}`,
+    fix: 'Narrow tune.space, or leave the row out.',
+  });
+}

@@ -1,0 +1,128 @@
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import pidusage from 'pidusage';
+import type { Limits } from '../definition/study.js';
+import type { Executor, TrialEnd, TrialJob, TrialProgress } from './job.js';
+import { writeJob } from './trial-folder.js';
+
+const PROCESS = fileURLToPath(new URL('trial-process.js', import.meta.url));
+
+/** How long a trial may take to save and end when it is told to stop. */
+const GRACE_MS = 20_000;
+
+/** How often memory is looked at. */
+const WATCH_MS = 500;
+
+/** How the local executor runs trials. */
+export interface LocalExecutorOptions {
+  /** Trials at a time; default: one for each core. */
+  readonly concurrency?: number;
+  /** Of one trial. */
+  readonly limits?: Limits;
+}
+
+/** Runs each trial in a process of its own on this machine. */
+export function localExecutor({ concurrency, limits = {} }: LocalExecutorOptions = {}): Executor {
+  return {
+    slots: concurrency ?? availableParallelism(),
+    async run(job, { signal, onProgress }) {
+      const jobFile = await writeJob(job.dir, job);
+      const child = fork(PROCESS, [jobFile], {
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+        execArgv: [],
+      });
+      return new Trial(child, job, limits).end(signal, onProgress);
+    },
+  };
+}
+
+/** A process and what it says. */
+class Trial {
+  #said: TrialEnd | undefined;
+  #stopping = false;
+  #stderr = '';
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(
+    private readonly child: ChildProcess,
+    private readonly job: TrialJob,
+    private readonly limits: Limits,
+  ) {}
+
+  async end(signal: AbortSignal, onProgress: (progress: TrialProgress) => void): Promise<TrialEnd> {
+    const { child } = this;
+    child.on('message', (message: { end?: TrialEnd; progress?: TrialProgress }) => {
+      if (message.progress) onProgress(message.progress);
+      // What was said first counts: a limit that was passed, or how the trial ended.
+      if (message.end) this.#said ??= message.end;
+    });
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-4000);
+    });
+    this.#watch();
+    const stop = () => this.#stop();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      const how = await ended(child);
+      if (this.#said) return this.#said;
+      return this.#stopping ? { status: 'stopped' } : this.#crashed(how);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      this.#timers.forEach((timer) => clearInterval(timer));
+    }
+  }
+
+  /** A trial saves at its next step and ends; one that does not is killed. */
+  #stop(): void {
+    this.#stopping = true;
+    this.child.send('stop', () => undefined);
+    this.#timers.push(setTimeout(() => this.child.kill('SIGKILL'), GRACE_MS));
+  }
+
+  #watch(): void {
+    const { seconds, megabytes } = this.limits;
+    if (seconds !== undefined) {
+      const over = () =>
+        this.#over('study/time-limit', `it took more than limits.seconds: ${seconds}`);
+      this.#timers.push(setTimeout(over, seconds * 1000));
+    }
+    if (megabytes !== undefined) {
+      this.#timers.push(setInterval(() => void this.#checkMemory(megabytes), WATCH_MS));
+    }
+  }
+
+  async #checkMemory(most: number): Promise<void> {
+    const usage = await pidusage(this.child.pid!).catch(() => undefined); // it has just ended
+    if (usage === undefined || usage.memory <= most * 1e6) return;
+    const taken = Math.round(usage.memory / 1e6);
+    this.#over('study/memory-limit', `it took ${taken} MB, limits.megabytes is ${most}`);
+  }
+
+  #over(code: string, message: string): void {
+    this.#said ??= { status: 'over', code, message };
+    this.child.kill('SIGKILL');
+  }
+
+  #crashed(how: string): TrialEnd {
+    const last = this.#stderr.trim().split('\n').slice(-5).join('\n');
+    const message = last === '' ? how : `${how}; it said last:\n${last}`;
+    return {
+      status: 'crashed',
+      message: `row '${this.job.row}', seed ${this.job.seed}: ${message}`,
+    };
+  }
+}
+
+function ended(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.on('error', (error) => resolve(`its process could not be started: ${error.message}`));
+    child.on('close', (code, signal) =>
+      resolve(
+        signal ? `its process was killed by ${signal}` : `its process ended with code ${code}`,
+      ),
+    );
+  });
+}

@@ -1,0 +1,262 @@
+import { EspalierError, suggest } from '@espalier/core';
+import type { LoadedStudy } from '../definition/load-study.js';
+import { Planner, trialsOf } from '../plan/planner.js';
+import type { PlannedRow, PlannedTrial } from '../plan/planned-row.js';
+import { equalComputeRow, rowsAfterTuning, tuningOf } from '../plan/stages.js';
+import type { TrialKind, TrialRecord, TrialResult } from '../store/records.js';
+import { StudyStore } from '../store/store.js';
+import type { Executor, TrialEnd, TrialJob, TrialProgress } from './job.js';
+import { localExecutor } from './local-executor.js';
+import { progressOf, readResult, trialFolder } from './trial-folder.js';
+
+/** What happens while a study runs. */
+export type StudyEvent =
+  | {
+      readonly type: 'stage';
+      readonly stage: Stage;
+      /** Trials of the stage, and those that had ended before. */
+      readonly total: number;
+      readonly done: number;
+    }
+  | { readonly type: 'start'; readonly trial: PlannedTrial }
+  | { readonly type: 'progress'; readonly trial: PlannedTrial; readonly progress: TrialProgress }
+  /** A trial crashed and is tried again. */
+  | { readonly type: 'retry'; readonly trial: PlannedTrial; readonly message: string }
+  | { readonly type: 'end'; readonly trial: PlannedTrial; readonly record: TrialRecord };
+
+export type Stage = 'tuning' | 'rows' | 'equal compute';
+
+/** How to run a study. */
+export interface RunStudyOptions {
+  /** Default: processes on this machine, one for each core. */
+  readonly executor?: Executor;
+  /** Stops it: trials save at their next step and end. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: StudyEvent) => void;
+  /** Whether trials that failed before run again. */
+  readonly retryFailed?: boolean;
+  /** Crashes in a row, without progress between them, until a trial is given up; default 3. */
+  readonly crashes?: number;
+}
+
+/** What a run of a study came to. */
+export interface StudyRun {
+  readonly status: 'completed' | 'stopped';
+  /** Trials that ended in this run. */
+  readonly ran: number;
+  /** Trials without a result, of all. */
+  readonly failed: readonly TrialRecord[];
+}
+
+/**
+ * Runs what is left of a study: tuning, where it is asked for, then every row with every seed, then
+ * the row of equal compute. What has ended is kept as it ends; run it again to go on.
+ *
+ * @throws EspalierError `study/metric` after the first trial if no metric has the primary's name;
+ * `study/running`, `study/store`; whatever a row gets wrong, before anything runs.
+ * @example
+ * await runStudy(await loadStudy('study.ts'), { onEvent: (event) => console.log(event) });
+ */
+export async function runStudy(
+  study: LoadedStudy,
+  options: RunStudyOptions = {},
+): Promise<StudyRun> {
+  const planner = await Planner.create(study);
+  const rows = await all(planner.rows());
+  const store = StudyStore.open(study.dir);
+  try {
+    return await new Runner(planner, store, options).run(rows);
+  } finally {
+    store.close();
+  }
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+interface Work {
+  readonly trial: PlannedTrial;
+  readonly row: PlannedRow;
+  readonly kind: TrialKind;
+}
+
+class Runner {
+  readonly #executor: Executor;
+  readonly #failed: TrialRecord[] = [];
+  readonly #controller = new AbortController();
+  #ran = 0;
+
+  constructor(
+    private readonly planner: Planner,
+    private readonly store: StudyStore,
+    private readonly options: RunStudyOptions,
+  ) {
+    const { limits } = planner.study.settings;
+    this.#executor = options.executor ?? localExecutor({ limits });
+    options.signal?.addEventListener('abort', () => this.#controller.abort());
+    if (options.signal?.aborted) this.#controller.abort();
+  }
+
+  async run(planned: readonly PlannedRow[]): Promise<StudyRun> {
+    const { planner } = this;
+    const lookup = (id: string) => this.store.trial(id);
+    const tuning = await tuningOf(planner, planned);
+    const tries = tuning.flatMap(({ row, candidates }) =>
+      candidates.map(({ trial }) => ({ trial, row, kind: 'tuning' as const })),
+    );
+    if (!(await this.#stage('tuning', tries))) return this.#outcome('stopped');
+    const rows = (await rowsAfterTuning(planner, planned, tuning, lookup))!;
+    if (!(await this.#stage('rows', await this.#work(rows)))) return this.#outcome('stopped');
+    if (!planner.study.settings.equalCompute) return this.#outcome('completed');
+    const longer = await equalComputeRow(planner, rows, lookup);
+    const work = longer ? await this.#work([longer]) : [];
+    const done = await this.#stage('equal compute', work);
+    return this.#outcome(done ? 'completed' : 'stopped');
+  }
+
+  #outcome(status: StudyRun['status']): StudyRun {
+    return { status, ran: this.#ran, failed: this.#failed };
+  }
+
+  /** Seed by seed, so that the first rows to be complete are all of them. */
+  async #work(rows: readonly PlannedRow[]): Promise<readonly Work[]> {
+    const each: Work[] = [];
+    for (const seed of this.planner.study.seeds) {
+      for (const row of rows) {
+        for await (const trial of trialsOf(row, [seed])) each.push({ trial, row, kind: 'main' });
+      }
+    }
+    return each;
+  }
+
+  /** Runs what has not ended yet; `false` if it was stopped. */
+  async #stage(stage: Stage, work: readonly Work[]): Promise<boolean> {
+    if (work.length === 0) return true;
+    const waiting: Work[] = [];
+    for (const each of work) if (!(await this.#ended(each))) waiting.push(each);
+    const done = work.length - waiting.length;
+    this.options.onEvent?.({ type: 'stage', stage, total: work.length, done });
+    const workers = Array.from({ length: Math.min(this.#executor.slots, waiting.length) }, () =>
+      this.#worker(waiting),
+    );
+    const ends = await Promise.allSettled(workers);
+    const broken = ends.find((end) => end.status === 'rejected');
+    if (broken) throw broken.reason;
+    return !this.#controller.signal.aborted;
+  }
+
+  async #worker(waiting: Work[]): Promise<void> {
+    const { signal } = this.#controller;
+    try {
+      for (let work = waiting.shift(); work && !signal.aborted; work = waiting.shift()) {
+        await this.#trial(work);
+      }
+    } catch (error) {
+      this.#controller.abort(); // the other trials save and end
+      throw error;
+    }
+  }
+
+  /** Whether it needs no run; a result that was left by a run that was killed is taken over. */
+  async #ended(work: Work): Promise<boolean> {
+    const record = this.store.trial(work.trial.id);
+    if (record && !('failure' in record)) return true;
+    if (record && !this.options.retryFailed) {
+      this.#failed.push(record);
+      return true;
+    }
+    const result = record ? undefined : await readResult(this.#dir(work.trial));
+    if (result) this.#keep(work, result);
+    return result !== undefined;
+  }
+
+  async #trial(work: Work): Promise<void> {
+    const { trial } = work;
+    const { onEvent, crashes = 3 } = this.options;
+    for (let attempt = 1; ; attempt += 1) {
+      onEvent?.({ type: 'start', trial });
+      const end = await this.#executor.run(this.#job(trial), {
+        signal: this.#controller.signal,
+        onProgress: (progress) => onEvent?.({ type: 'progress', trial, progress }),
+      });
+      if (end.status === 'stopped' || end.status === 'tested') return;
+      if (end.status === 'done') return this.#keep(work, end.result, attempt);
+      if (end.status !== 'crashed') return this.#give(work, end, attempt);
+      if (this.#controller.signal.aborted) return;
+      const count = this.store.crash(trial.id, await progressOf(this.#dir(trial)));
+      if (count >= crashes) {
+        const message = `it crashed ${count} times in a row without progress. ${end.message}`;
+        return this.#give(work, { status: 'over', code: 'study/crashed', message }, attempt);
+      }
+      onEvent?.({ type: 'retry', trial, message: end.message });
+    }
+  }
+
+  #keep(work: Work, result: TrialResult, attempts = 1): void {
+    const [primary] = this.planner.study.metrics;
+    const found = result.metrics[primary!.name];
+    if (found === null) {
+      const message = `metric '${primary!.name}' is not finite after the last epoch`;
+      return this.#give(
+        work,
+        { status: 'over', code: 'study/not-finite-metric', message },
+        attempts,
+      );
+    }
+    this.#record(work, { result }, attempts);
+    if (found !== undefined) return;
+    const names = Object.keys(result.metrics);
+    throw new EspalierError('study/metric', {
+      problem: `no metric of the validation data is named '${primary!.name}': ${names.join(', ')}`,
+      fix: suggest(primary!.name, names),
+    });
+  }
+
+  #give(
+    work: Work,
+    { code, message }: Extract<TrialEnd, { status: 'failed' | 'over' }>,
+    attempts: number,
+  ): void {
+    this.#failed.push(this.#record(work, { failure: { code, message } }, attempts));
+  }
+
+  #record(
+    { trial, row, kind }: Work,
+    outcome:
+      | Pick<Extract<TrialRecord, { result: unknown }>, 'result'>
+      | { failure: { code: string; message: string } },
+    attempts: number,
+  ): TrialRecord {
+    const { budget, data } = row;
+    const ended = new Date().toISOString();
+    const { backend } = this.planner;
+    const record = { ...trial, kind, budget, data, backend, attempts, ended, ...outcome };
+    this.store.end(record);
+    this.#ran += 1;
+    this.options.onEvent?.({ type: 'end', trial, record });
+    return record;
+  }
+
+  #dir({ id }: PlannedTrial): string {
+    return trialFolder(this.planner.study.dir, id);
+  }
+
+  #job({ id, row, seed, sets }: PlannedTrial): TrialJob {
+    const { base } = this.planner.study;
+    const { name, threads } = this.planner.backend;
+    return {
+      id,
+      row,
+      seed,
+      base: base.written,
+      file: base.file,
+      sets,
+      backend: { name, threads },
+      dir: this.#dir({ id, row, seed, sets }),
+      task: 'train',
+    };
+  }
+}

@@ -1,0 +1,107 @@
+import { EspalierError } from '@espalier/core';
+import type { Findings } from '../analysis/findings.js';
+import type { Planner } from '../plan/planner.js';
+import { hasResult } from '../store/records.js';
+import type { TrialRecord } from '../store/records.js';
+import { StudyStore } from '../store/store.js';
+import type { Executor } from './job.js';
+import { localExecutor } from './local-executor.js';
+import { trialFolder } from './trial-folder.js';
+
+/** How to read the test split. */
+export interface TestStudyOptions {
+  readonly executor?: Executor;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Reads it though it was read before and the study has changed since. */
+  readonly again?: boolean;
+}
+
+/**
+ * Reads the test split: every trial of a finished study, at its last epoch. Once: what it says must
+ * choose nothing any more. A reading that was interrupted goes on.
+ *
+ * @throws EspalierError `study/no-test`, `study/unfinished`, `study/test-read`, `study/test-failed`.
+ */
+export async function testStudy(
+  planner: Planner,
+  { rows, complete }: Findings,
+  { executor = localExecutor(), signal, onProgress, again = false }: TestStudyOptions = {},
+): Promise<void> {
+  const { study } = planner;
+  if (!study.base.settings.data.test) throw noTest();
+  if (!complete) throw unfinished();
+  const store = StudyStore.open(study.dir);
+  try {
+    const trials = rows.flatMap((row) => [...row.trials.values()].filter(isMeasured));
+    const known = new Set(store.tests().map(({ id }) => id));
+    const waiting = trials.filter(({ id }) => !known.has(id));
+    if (waiting.length === 0) return;
+    const readings = store.readings();
+    const goesOn = readings.at(-1)?.trials === trials.length;
+    if (readings.length > 0 && !goesOn && !again) throw readBefore(readings[0]!.at);
+    if (!goesOn) store.keepReading({ at: new Date().toISOString(), trials: trials.length });
+    const total = waiting.length;
+    const worker = async () => {
+      for (let trial = waiting.shift(); trial && !signal?.aborted; trial = waiting.shift()) {
+        await test(planner, store, { trial, executor, signal });
+        onProgress?.(total - waiting.length, total);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(executor.slots, total) }, worker));
+  } finally {
+    store.close();
+  }
+}
+
+type Measured = Extract<TrialRecord, { result: unknown }>;
+
+function isMeasured(trial: TrialRecord | undefined): trial is Measured {
+  return trial !== undefined && hasResult(trial);
+}
+
+interface Test {
+  readonly trial: Measured;
+  readonly executor: Executor;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function test(
+  { study, backend: { name, threads } }: Planner,
+  store: StudyStore,
+  { trial: { id, row, seed, sets }, executor, signal }: Test,
+): Promise<void> {
+  const { file, written } = study.base;
+  const job = { id, row, seed, sets, file, base: written, backend: { name, threads } };
+  const end = await executor.run(
+    { ...job, dir: trialFolder(study.dir, id), task: 'test' },
+    { signal: signal ?? new AbortController().signal, onProgress: () => undefined },
+  );
+  if (end.status === 'tested') return store.keepTest({ id, metrics: end.metrics });
+  if (end.status === 'stopped') return;
+  throw new EspalierError('study/test-failed', {
+    problem: `row '${row}', seed ${seed} could not be tested: ${'message' in end ? end.message : end.status}`,
+    fix: 'Run the report again: what was tested is kept.',
+  });
+}
+
+function noTest(): EspalierError {
+  return new EspalierError('study/no-test', {
+    problem: 'the base has no data.test',
+    fix: "Add it: data: { test: './data.ts#test' }.",
+  });
+}
+
+function unfinished(): EspalierError {
+  return new EspalierError('study/unfinished', {
+    problem: 'the study is not finished, and the test split is read once',
+    fix: 'Run it first: espalier study run.',
+  });
+}
+
+function readBefore(at: string): EspalierError {
+  return new EspalierError('study/test-read', {
+    problem: `the test split was read at ${at}, and the study has changed since`,
+    fix: 'Report on validation data; or pass --test-again, which the report will say.',
+  });
+}

@@ -1,0 +1,106 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { configFrom, sessionConfig, source } from '@espalier/config';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { createSession, EspalierError, macsOf } from '@espalier/core';
+import type { Session } from '@espalier/core';
+import { fileStore, jsonlSink } from '@espalier/core/node';
+import type { TrialEnd, TrialJob } from './job.js';
+import type { Metrics, TrialResult } from '../store/records.js';
+import { Stopwatch } from './stopwatch.js';
+import { writeResult } from './trial-folder.js';
+
+/** How core marks the metrics of the validation data. */
+const VALIDATION = 'val/';
+
+const controller = new AbortController();
+process.on('message', (message) => {
+  if (message === 'stop') controller.abort();
+});
+// Without the process that runs the study there is nobody to report to.
+process.on('disconnect', () => process.exit(1));
+process.on('SIGINT', () => undefined); // Ctrl-C reaches the whole group; the study says when to stop
+
+await main(JSON.parse(await readFile(process.argv[2]!, 'utf8')) as TrialJob);
+
+async function main(job: TrialJob): Promise<void> {
+  const end = await run(job).catch((error: unknown): TrialEnd => {
+    const { message, code } = error as Partial<EspalierError>;
+    const known = error instanceof EspalierError ? code! : 'study/threw';
+    return { status: 'failed', code: known, message: message ?? String(error) };
+  });
+  process.send!({ end }, () => process.exit(0));
+}
+
+async function run(job: TrialJob): Promise<TrialEnd> {
+  await mkdir(job.dir, { recursive: true });
+  const loaded = configFrom(job.base, { file: job.file, sets: job.sets });
+  const { name, threads } = job.backend;
+  const session = await createSession({
+    ...(await sessionConfig(loaded)),
+    seed: job.seed,
+    backend: { prefer: name as never, threads },
+    checkpoint: { store: fileStore(resolve(job.dir, 'checkpoints')), keep: 1 },
+  });
+  const { epochs = 0 } = loaded.settings;
+  if (job.task === 'train') return train(session, job, epochs);
+  await session.load();
+  const test = await source(loaded, 'test');
+  return { status: 'tested', metrics: finite(await session.evaluate(test)) };
+}
+
+async function train(session: Session, job: TrialJob, epochs: number): Promise<TrialEnd> {
+  await session.load();
+  const watch = await Stopwatch.open(job.dir, session.clock.step);
+  const sink = jsonlSink(resolve(job.dir, 'events.jsonl'));
+  for (const event of ['start', 'step', 'epoch', 'checkpoint', 'warning', 'finish'] as const) {
+    session.telemetry.on(event, (data: unknown) => sink.write(event, data as never));
+  }
+  session.telemetry.on('checkpoint', ({ step }) => watch.note(step));
+  session.telemetry.on('epoch', ({ epoch }) => process.send!({ progress: { epoch, epochs } }));
+  const { status, history } = await session.fit({ epochs, signal: controller.signal });
+  await sink.close();
+  if (status === 'aborted') return { status: 'stopped' };
+  const epochsDone = history.map(({ clock, metrics }) => ({
+    epoch: clock.epoch + 1,
+    metrics: finite(metrics),
+  }));
+  const result: TrialResult = {
+    metrics: validationOf(epochsDone.at(-1)?.metrics ?? {}),
+    history: epochsDone,
+    cost: { ...costOf(session), seconds: watch.seconds },
+  };
+  await writeResult(job.dir, result);
+  return { status: 'done', result };
+}
+
+/** JSON has neither NaN nor infinities. */
+function finite(metrics: Readonly<Record<string, number>>): Metrics {
+  const entries = Object.entries(metrics);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, Number.isFinite(value) ? value : null]),
+  );
+}
+
+/** Those of the validation data, by the names that the test data's have. */
+function validationOf(metrics: Metrics): Metrics {
+  const own = Object.entries(metrics).filter(([name]) => name.startsWith(VALIDATION));
+  return Object.fromEntries(own.map(([name, value]) => [name.slice(VALIDATION.length), value]));
+}
+
+function costOf(session: Session) {
+  const model = session.export();
+  const modelBytes = model.weights.reduce((sum, { shape }) => {
+    return sum + 4 * shape.reduce<number>((size, n) => size * (n ?? 1), 1);
+  }, 0);
+  const peakMemory = process.resourceUsage().maxRSS * 1024;
+  return { peakMemory, modelBytes, macs: countMacs(model) };
+}
+
+function countMacs(model: LayersModel): number | null {
+  try {
+    return macsOf(model, [], []);
+  } catch {
+    return null; // a layer that cannot be counted is no reason to lose the trial
+  }
+}

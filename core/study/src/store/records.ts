@@ -1,0 +1,75 @@
+import type { DataFingerprints, PlannedBackend, Budget } from '../plan/planned-row.js';
+
+/** Metrics by name; null stands for NaN and infinities. */
+export type Metrics = Readonly<Record<string, number | null>>;
+
+/** What training gave at the end of an epoch; metrics of the validation data begin with `val/`. */
+export interface EpochRecord {
+  readonly epoch: number;
+  readonly metrics: Metrics;
+}
+
+/** What a finished trial reports. */
+export interface TrialResult {
+  /** Metrics of the validation data after the last epoch. */
+  readonly metrics: Metrics;
+  readonly history: readonly EpochRecord[];
+  readonly cost: TrialCost;
+}
+
+/** What a trial cost. */
+export interface TrialCost {
+  /** Of training and validation, all attempts together. */
+  readonly seconds: number;
+  /** Largest resident memory of its process, in bytes. */
+  readonly peakMemory: number;
+  /** Of the exported model's parameters. */
+  readonly modelBytes: number;
+  /** Multiply-accumulates of the exported model per example; null where a layer cannot be counted. */
+  readonly macs: number | null;
+}
+
+/** What a trial is for. */
+export type TrialKind = 'main' | 'tuning';
+
+/** A trial that has ended. */
+export type TrialRecord = {
+  readonly id: string;
+  readonly row: string;
+  readonly seed: number;
+  readonly kind: TrialKind;
+  readonly sets: readonly string[];
+  readonly budget: Budget;
+  readonly data: DataFingerprints;
+  readonly backend: PlannedBackend;
+  readonly attempts: number;
+  /** ISO 8601. */
+  readonly ended: string;
+} & ({ readonly result: TrialResult } | { readonly failure: TrialFailure });
+
+/** Why a trial has no result. */
+export interface TrialFailure {
+  /** `study/crashed`, `study/time-limit`, …, or the code of what the trial threw. */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The test split's metrics of a trial. */
+export interface TestRecord {
+  readonly id: string;
+  readonly metrics: Metrics;
+}
+
+/** When the test split was read. */
+export interface TestReading {
+  /** ISO 8601. */
+  readonly at: string;
+  /** How many trials it was read for. */
+  readonly trials: number;
+}
+
+export function hasResult(
+  record: TrialRecord,
+): record is TrialRecord & { readonly result: TrialResult } {
+  return 'result' in record;
+}

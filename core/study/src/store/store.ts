@@ -1,0 +1,214 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { EspalierError, fileError } from '@espalier/core';
+import Database from 'libsql';
+import type { TestReading, TestRecord, TrialRecord } from './records.js';
+
+/** Format of the database. */
+const FORMAT = 1;
+
+const TABLES = `
+  CREATE TABLE IF NOT EXISTS trials (
+    id TEXT PRIMARY KEY, row TEXT NOT NULL, seed INTEGER NOT NULL, kind TEXT NOT NULL,
+    failed INTEGER NOT NULL, record TEXT NOT NULL
+  );
+  CREATE TABLE IF NOT EXISTS crashes (id TEXT PRIMARY KEY, count INTEGER NOT NULL, progress TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS test_results (id TEXT PRIMARY KEY, record TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS test_readings (at TEXT NOT NULL, trials INTEGER NOT NULL);
+  PRAGMA user_version = ${FORMAT};
+`;
+
+/**
+ * What a study has found, in one SQLite file. One process writes; any number may read meanwhile.
+ *
+ * @throws EspalierError (each method) `study/store` that says what is wrong with the file: locked,
+ * read-only, damaged, of a later release, disk full.
+ */
+export class StudyStore {
+  readonly #db: Database.Database;
+
+  private constructor(
+    readonly file: string,
+    db: Database.Database,
+    private readonly lock: Database.Database | undefined,
+  ) {
+    this.#db = db;
+  }
+
+  /**
+   * Opens the store of a study for writing, made if there is none.
+   *
+   * @throws EspalierError also `study/running` where another process runs the study.
+   */
+  static open(dir: string): StudyStore {
+    const file = join(dir, 'study.db');
+    try {
+      mkdirSync(dir, { recursive: true });
+    } catch (cause) {
+      throw fileError('study/store', `cannot make ${dir}`, cause);
+    }
+    const lock = takeLock(dir);
+    try {
+      return guarded(file, () => {
+        const db = new Database(file);
+        checkFormat(db, file);
+        db.pragma('journal_mode = WAL');
+        db.exec(TABLES);
+        return new StudyStore(file, db, lock);
+      });
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
+  }
+
+  /** Opens it to read; `undefined` if there is none. */
+  static read(dir: string): StudyStore | undefined {
+    const file = join(dir, 'study.db');
+    if (!existsSync(file)) return undefined;
+    return guarded(file, () => {
+      const db = new Database(file);
+      checkFormat(db, file);
+      return new StudyStore(file, db, undefined);
+    });
+  }
+
+  close(): void {
+    this.#db.close();
+    this.lock?.close();
+  }
+
+  trial(id: string): TrialRecord | undefined {
+    return this.#get<TrialRecord>('SELECT record FROM trials WHERE id = ?', id);
+  }
+
+  trials(): readonly TrialRecord[] {
+    return this.#all<TrialRecord>('SELECT record FROM trials ORDER BY rowid');
+  }
+
+  /** Keeps how a trial ended; the first end of an id counts, unless that was a failure. */
+  end(record: TrialRecord): void {
+    const { id, row, seed, kind } = record;
+    const failed = 'failure' in record ? 1 : 0;
+    this.#run(
+      `INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
+       SET failed = excluded.failed, record = excluded.record WHERE trials.failed = 1`,
+      [id, row, seed, kind, failed, JSON.stringify(record)],
+    );
+    this.#run('DELETE FROM crashes WHERE id = ?', [id]);
+  }
+
+  /**
+   * Counts a crash, and gives back how many there were without progress between them.
+   *
+   * @param progress What the trial had saved: another text than the last time starts the count anew.
+   */
+  crash(id: string, progress: string): number {
+    this.#run(
+      `INSERT INTO crashes VALUES (?, 1, ?) ON CONFLICT (id) DO UPDATE SET
+       count = CASE WHEN progress = excluded.progress THEN count + 1 ELSE 1 END,
+       progress = excluded.progress`,
+      [id, progress],
+    );
+    const row = guarded(this.file, () =>
+      this.#db.prepare('SELECT count FROM crashes WHERE id = ?').get([id]),
+    ) as { count: number };
+    return row.count;
+  }
+
+  tests(): readonly TestRecord[] {
+    return this.#all<TestRecord>('SELECT record FROM test_results ORDER BY rowid');
+  }
+
+  readings(): readonly TestReading[] {
+    const sql = 'SELECT at, trials FROM test_readings ORDER BY rowid';
+    const rows = guarded(this.file, () => this.#db.prepare(sql).all()) as TestReading[];
+    return rows.map(({ at, trials }) => ({ at, trials }));
+  }
+
+  keepTest(record: TestRecord): void {
+    this.#run('INSERT OR IGNORE INTO test_results VALUES (?, ?)', [
+      record.id,
+      JSON.stringify(record),
+    ]);
+  }
+
+  keepReading({ at, trials }: TestReading): void {
+    this.#run('INSERT INTO test_readings VALUES (?, ?)', [at, trials]);
+  }
+
+  #run(sql: string, values: readonly unknown[]): void {
+    guarded(this.file, () => this.#db.prepare(sql).run(values));
+  }
+
+  #get<T>(sql: string, ...values: readonly unknown[]): T | undefined {
+    const row = guarded(this.file, () => this.#db.prepare(sql).get(values));
+    return row === undefined ? undefined : parsed<T>(row);
+  }
+
+  #all<T>(sql: string): T[] {
+    return guarded(this.file, () => this.#db.prepare(sql).all()).map((row) => parsed<T>(row));
+  }
+}
+
+function parsed<T>(row: unknown): T {
+  return JSON.parse((row as { record: string }).record) as T;
+}
+
+/** Held by the process that runs the study; the system gives it back when that is killed. */
+function takeLock(dir: string): Database.Database {
+  const file = join(dir, 'running.lock');
+  let lock: Database.Database | undefined;
+  try {
+    return guarded(file, () => {
+      lock = new Database(file, { timeout: 0 });
+      lock.exec('BEGIN EXCLUSIVE');
+      return lock;
+    });
+  } catch (error) {
+    lock?.close();
+    if (!isBusy((error as Error).cause)) throw error;
+    throw new EspalierError('study/running', {
+      problem: `another process runs the study in ${dir}`,
+      fix: 'Wait for it, stop it, or look on: espalier study status.',
+    });
+  }
+}
+
+function checkFormat(db: Database.Database, file: string): void {
+  const [row] = db.pragma('user_version') as { user_version: number }[];
+  const format = row?.user_version ?? 0;
+  if (format <= FORMAT) return;
+  throw new EspalierError('study/store', {
+    problem: `${file} was written by a later release: format ${format}, this one knows ${FORMAT}`,
+    fix: 'Update @espalier/study, or use another dir.',
+  });
+}
+
+function guarded<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof EspalierError) throw cause;
+    const { code = '', message = String(cause) } = cause as { code?: string; message?: string };
+    throw new EspalierError('study/store', {
+      problem: `cannot use ${file}: ${message}`,
+      fix: `${adviceFor(`${code} ${message}`)} Results of trials stand in trials/ too.`,
+      cause,
+    });
+  }
+}
+
+function isBusy(cause: unknown): boolean {
+  return /SQLITE_BUSY|locked/.test(`${(cause as { code?: string }).code} ${String(cause)}`);
+}
+
+function adviceFor(said: string): string {
+  if (/BUSY|LOCKED|locked/.test(said)) return 'Another program has it open: close that.';
+  if (/READONLY|readonly|PERM/.test(said)) return 'Give this user write access to its folder.';
+  if (/FULL|full/.test(said)) return 'The disk is full: free some space.';
+  if (/NOTADB|CORRUPT|malformed|not a database/.test(said)) {
+    return 'It is damaged: move it away and run again; what trials finished is read from their folders.';
+  }
+  return 'Check the disk, or choose another dir.';
+}
