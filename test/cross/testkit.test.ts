@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { definePlugin, keyedStream } from '@espalier/core';
-import type { Batch, Effects, PluginContext } from '@espalier/core';
-import { CHECKS, ConformanceError, onBackend, testPlugin } from '@espalier/testkit';
-import type { AnyFactory, Subject } from '@espalier/testkit';
+import { createToken, definePlugin, keyedStream } from '@espalier/core';
+import type { Batch, Effects, PluginContext, Preset } from '@espalier/core';
+import { CHECKS, ConformanceError, onBackend, PRESET_CHECKS, testPlugin } from '@espalier/testkit';
+import type { AnyFactory, PluginSubject, PresetSubject } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 
@@ -26,7 +26,7 @@ const factory = (sketch: Sketch = {}): AnyFactory =>
     ...sketch,
   } as never);
 
-const subject = (sketch: Sketch): Subject => ({ name: 'case', factory: factory(sketch) });
+const subject = (sketch: Sketch): PluginSubject => ({ name: 'case', factory: factory(sketch) });
 
 /** Plugins that keep every promise. */
 testPlugin(factory());
@@ -288,6 +288,67 @@ describe.each(Object.keys(CHECKS))('the check of %s', (check) => {
   });
 
   test('passes a plugin that does nothing', () => CHECKS[check]!(subject({})));
+});
+
+/** A preset of plugins by id, each given the options of the preset. */
+const presetOf = (sketches: Record<string, Sketch>, bind = {}): PresetSubject => ({
+  name: 'case',
+  preset: (options: Record<string, unknown> = {}): Preset => ({
+    plugins: Object.fromEntries(
+      Object.entries(sketches).map(([id, each]) => [id, { use: factory(each), options, bind }]),
+    ),
+  }),
+});
+
+const OF_PLUGINS = Object.keys(PRESET_CHECKS).filter((check) => check !== 'options');
+
+describe.each(OF_PLUGINS)('of a preset, the check of %s', (check) => {
+  test.each(Object.keys(BROKEN[check]!))('finds that %s', async (fault) => {
+    const { call } = tfl.layers.Layer.prototype;
+    const run = PRESET_CHECKS[check]!(presetOf({ sound: {}, broken: BROKEN[check]![fault]! }));
+    await expect(run).rejects.toBeInstanceOf(ConformanceError);
+    tfl.layers.Layer.prototype.call = call;
+  });
+});
+
+describe('of a preset, the check of options', () => {
+  const check = (preset: PresetSubject) => PRESET_CHECKS['options']!(preset);
+  const modules = { mine: { plugin: factory({ options: z.strictObject({ n: z.any() }) }) } };
+  const written = (options: object): PresetSubject => ({
+    name: 'case',
+    preset: (more: object = {}) => ({
+      extends: { plugins: { subject: { use: 'mine#plugin', options: { n: 1 } } } },
+      plugins: { subject: { options: { ...options, ...more } } },
+    }),
+    session: { modules },
+  });
+
+  test('passes sound presets, of functions and of names', async () => {
+    await check(presetOf({ subject: {} }));
+    await check(written({ n: 2 }));
+  });
+
+  test('finds that unknown options are swallowed', () =>
+    expect(check(presetOf({ subject: { options: z.object({}) } }))).rejects.toThrow(
+      /^options: an/,
+    ));
+
+  test('finds that JSON changes what the preset means', () =>
+    expect(check(written({ n: undefined }))).rejects.toThrow(/^options: .* through JSON/));
+});
+
+test('a watched preset keeps what it binds, and the fault is laid to its plugin', async () => {
+  const step = createToken<number>('step');
+  const needs: Sketch = {
+    apply(ctx) {
+      ctx.needs(step);
+      ctx.hooks.beforeStep.tap(() => void (ctx.get(step) === 1 && Math.random()));
+    },
+  };
+  const preset = presetOf({ needs }, { step: { use: () => 1 } });
+  await expect(PRESET_CHECKS['declared effects']!(preset)).rejects.toThrow(
+    "the beforeStep tap of 'needs' draws from Math.random",
+  );
 });
 
 const problemOf = (check: string, sketch: Sketch) =>

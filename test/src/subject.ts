@@ -1,18 +1,18 @@
 import { useBackend } from '@espalier/backend';
-import { createSession, crossEntropy, sgd } from '@espalier/core';
-import type { Plugin, Session, SessionConfig, Source } from '@espalier/core';
+import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core';
+import type { Plugin, Preset, Session, SessionConfig, Source } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { ZodType } from 'zod';
 import { backendsUnderTest } from './backends.js';
 import { inputShapeOf, tinyNoisyMlp, tinySource } from './fixtures.js';
 
-/** A plugin under test and the run to test it in. */
+/** Options of what is under test, and the run to test it in. */
 export interface Case {
   readonly name: string;
-  /** Options of the plugin; default `{}`. */
+  /** Options of the plugin or preset; default `{}`. */
   readonly options?: unknown;
-  /** Plugins that it needs beside it. */
+  /** Plugins that it needs beside it, under ids that a preset does not use. */
   readonly companions?: () => readonly Plugin[];
   /** Default {@link tinyNoisyMlp}; its first input and its logits decide the data. */
   readonly model?: () => LayersModel;
@@ -20,10 +20,18 @@ export interface Case {
   readonly session?: Partial<SessionConfig>;
 }
 
-/** What every check is given. */
-export interface Subject extends Case {
+/** A plugin to check. */
+export interface PluginSubject extends Case {
   readonly factory: AnyFactory;
 }
+
+/** A preset to check. */
+export interface PresetSubject extends Case {
+  readonly preset: AnyPreset;
+}
+
+/** What checks are given. */
+export type Subject = PluginSubject | PresetSubject;
 
 /** What `definePlugin` returns, whatever the options and effects: cases hold options as data. */
 export interface AnyFactory {
@@ -31,19 +39,22 @@ export interface AnyFactory {
   readonly definition: { readonly id: string; readonly options: ZodType };
 }
 
+/** A function that makes a preset, whatever its options. */
+export type AnyPreset = (options?: never) => Preset;
+
 /**
  * Makes the plugin under test.
  *
  * @throws EspalierError `options/invalid`.
  */
 export function pluginOf(
-  { factory, options }: Subject,
+  { factory, options }: PluginSubject,
   instance?: { readonly id?: string },
 ): Plugin {
   return factory(options as never, instance);
 }
 
-/** Makes the plugin under test, wrapped if a check wants to watch it. */
+/** Wraps a plugin under test, where a check wants to watch it. */
 export type Wrap = (plugin: Plugin) => Plugin;
 
 /**
@@ -52,9 +63,9 @@ export type Wrap = (plugin: Plugin) => Plugin;
  */
 export async function openSession(
   subject: Subject,
-  { wrap = (plugin) => plugin, more = {} }: { wrap?: Wrap; more?: Partial<SessionConfig> } = {},
+  { wrap, more = {} }: { wrap?: Wrap; more?: Partial<SessionConfig> } = {},
 ): Promise<Session> {
-  const { companions, model = tinyNoisyMlp, session } = subject;
+  const { model = tinyNoisyMlp, session } = subject;
   if (!tf.getBackend()) await useBackend({ prefer: backendsUnderTest() });
   return createSession({
     model,
@@ -66,8 +77,39 @@ export async function openSession(
     seed: 7,
     ...session,
     ...more,
-    plugins: [wrap(pluginOf(subject)), ...(companions?.() ?? [])],
+    ...(await composed(subject, wrap)),
   });
+}
+
+type Composed = Pick<SessionConfig, 'plugins' | 'preset' | 'overrides'>;
+
+/** What is under test, its companions beside it. */
+async function composed(subject: Subject, wrap?: Wrap): Promise<Composed> {
+  const companions = subject.companions?.() ?? [];
+  if ('factory' in subject) {
+    const plugin = pluginOf(subject);
+    return { plugins: [wrap ? wrap(plugin) : plugin, ...companions] };
+  }
+  const { preset, options, session } = subject;
+  const made = preset(options as never);
+  const watched = wrap ? await standIns(made, subject, wrap) : {};
+  const beside = Object.fromEntries(companions.map((each) => [each.id, standIn(each)]));
+  return { preset: made, overrides: { ...session?.overrides, ...watched, ...beside } };
+}
+
+/** Entries that put wrapped plugins in the place of a preset's own. */
+async function standIns(preset: Preset, { session }: PresetSubject, wrap: Wrap) {
+  const { plugins, bindings } = await resolvePreset(preset, session);
+  // Another `use` inherits no bindings, and each token is bound once, by whichever entry.
+  const bind = Object.fromEntries(bindings.map(({ token, make }) => [token, { use: make }]));
+  const entries = plugins.map((plugin, i) => {
+    return [plugin.id, { ...standIn(wrap(plugin)), ...(i === 0 && { bind }) }];
+  });
+  return Object.fromEntries(entries) as NonNullable<SessionConfig['overrides']>;
+}
+
+function standIn(plugin: Plugin) {
+  return { use: Object.assign(() => plugin, { definition: { id: plugin.id } }) };
 }
 
 /** What the run of a subject trains on. */

@@ -1,5 +1,3 @@
-import type { BackendName } from '@espalier/backend';
-import { beforeAll, describe, test } from 'vitest';
 import { checkTrainsAlone } from './checks/alone.js';
 import { checkAttribution } from './checks/attribution.js';
 import { checkDeterminism } from './checks/determinism.js';
@@ -11,13 +9,12 @@ import { checkRandom } from './checks/random.js';
 import { checkReplay } from './checks/replay.js';
 import { checkResume } from './checks/resume.js';
 import { checkTransform } from './checks/transform.js';
-import { backendsUnderTest, onBackend } from './backends.js';
-import type { AnyFactory, Case, Subject } from './subject.js';
+import { ALONE, declareChecks } from './declare-checks.js';
+import type { Checks, DeclareOptions } from './declare-checks.js';
+import type { AnyFactory, Case, PluginSubject } from './subject.js';
 
-const ALONE = 'trains alone';
-
-/** Every conformance check by name; each can be run alone on a {@link Subject}. */
-export const CHECKS: Readonly<Record<string, (subject: Subject) => Promise<void>>> = {
+/** Every conformance check of a plugin by name; each can be run alone. */
+export const CHECKS: Checks<PluginSubject> = {
   [ALONE]: checkTrainsAlone,
   options: checkOptions,
   'declared effects': checkEffectsDeclared,
@@ -32,10 +29,7 @@ export const CHECKS: Readonly<Record<string, (subject: Subject) => Promise<void>
 };
 
 /** How to test. */
-export interface TestPluginOptions {
-  /** Default {@link backendsUnderTest}. */
-  readonly backends?: readonly BackendName[];
-}
+export type TestPluginOptions = DeclareOptions;
 
 /**
  * Declares vitest tests of everything that a plugin promises: one test per check, case and backend.
@@ -47,22 +41,8 @@ export interface TestPluginOptions {
 export function testPlugin(
   factory: AnyFactory,
   cases: readonly Case[] = [{ name: 'defaults' }],
-  { backends = backendsUnderTest() }: TestPluginOptions = {},
+  options: TestPluginOptions = {},
 ): void {
-  describe.each([...backends])(`plugin ${factory.definition.id} on %s`, (backend) => {
-    beforeAll(() => onBackend(backend));
-    describe.each([...cases])('$name', (each) => {
-      const subject = { ...each, factory };
-      let fails = false;
-      test(ALONE, ({ onTestFailed }) => {
-        fails = false;
-        onTestFailed(() => void (fails = true));
-        return checkTrainsAlone(subject);
-      });
-      test.for(Object.keys(CHECKS).filter((check) => check !== ALONE))('%s', (check, { skip }) => {
-        skip(fails, `the plugin fails alone: see '${ALONE}'`);
-        return CHECKS[check]!(subject);
-      });
-    });
-  });
+  const subjects = cases.map((each) => ({ ...each, factory }));
+  declareChecks('plugin', factory.definition.id, CHECKS, subjects, options);
 }

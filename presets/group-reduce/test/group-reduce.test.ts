@@ -1,24 +1,12 @@
 import { compressionAccount } from '@espalier/compression';
-import {
-  arraySource,
-  createSession,
-  crossEntropy,
-  keyedStream,
-  resolvePreset,
-  sgd,
-} from '@espalier/core';
+import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core';
 import type { Preset, Session } from '@espalier/core';
 import { groupReduce, quantizeOnly, svd, weightedSvd } from '@espalier/preset-group-reduce';
 import type { GroupReduceOptions } from '@espalier/preset-group-reduce';
 import { backendsUnderTest, liveTensors, onBackend, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
-
-const WORDS = 60;
-const COLUMNS = 8;
-const counts = Array.from({ length: WORDS }, (_, i) => Math.floor(180 / (i + 1)));
-const LAYERS = ['words', 'softmax'];
+import { counts, languageModel, LAYERS, text } from './models.js';
 
 const STAGES = {
   partition: 'vocab-partition',
@@ -28,28 +16,6 @@ const STAGES = {
   quantizer: 'quantizer',
 } as const;
 const ALL = Object.values(STAGES);
-
-function languageModel(): tfl.LayersModel {
-  const { embedding, globalAveragePooling1d, dense } = tfl.layers;
-  return tfl.sequential({
-    layers: [
-      embedding({ name: 'words', inputDim: WORDS, outputDim: COLUMNS, inputLength: 4 }),
-      globalAveragePooling1d({}),
-      dense({ name: 'softmax', units: WORDS }),
-    ],
-  });
-}
-
-function text() {
-  const draw = keyedStream(1, 'text');
-  const x = Int32Array.from({ length: 24 * 4 }, () => Math.floor(draw() ** 2 * WORDS));
-  const y = Int32Array.from({ length: 24 }, (_, i) => x[4 * i]!);
-  return arraySource({
-    x: { data: x, shape: [24, 4] },
-    y: { data: y, shape: [24] },
-    batchSize: 8,
-  });
-}
 
 /** A session with a preset that went through JSON. */
 const open = (preset: Preset): Promise<Session> =>

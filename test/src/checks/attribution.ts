@@ -3,7 +3,7 @@ import type { HookName, Plugin } from '@espalier/core';
 import { withSession } from '../compare.js';
 import { demand } from '../fail.js';
 import { openSession, pluginOf } from '../subject.js';
-import type { Subject } from '../subject.js';
+import type { PluginSubject } from '../subject.js';
 import { watch } from '../watch.js';
 import type { Watched } from '../watch.js';
 
@@ -11,7 +11,7 @@ import type { Watched } from '../watch.js';
  * Attribution: a fault inside a tap comes out of the run and names the plugin and the hook; a plugin
  * that catches everything hides faults.
  */
-export async function checkAttribution(subject: Subject): Promise<void> {
+export async function checkAttribution(subject: PluginSubject): Promise<void> {
   const fired = await hooksFired(subject);
   for (const hook of fired) {
     const error = await errorWith(subject, hook);
@@ -24,7 +24,7 @@ export async function checkAttribution(subject: Subject): Promise<void> {
   }
 }
 
-async function hooksFired(subject: Subject): Promise<readonly HookName[]> {
+async function hooksFired(subject: PluginSubject): Promise<readonly HookName[]> {
   const fired = new Set<HookName>();
   await run(subject, (tap) => {
     fired.add(tap.hook);
@@ -33,7 +33,7 @@ async function hooksFired(subject: Subject): Promise<readonly HookName[]> {
   return [...fired];
 }
 
-async function errorWith(subject: Subject, hook: HookName): Promise<unknown> {
+async function errorWith(subject: PluginSubject, hook: HookName): Promise<unknown> {
   try {
     await run(subject, (tap) => (tap.hook === hook ? faulty(tap) : tap.run()));
     return undefined;
@@ -42,7 +42,7 @@ async function errorWith(subject: Subject, hook: HookName): Promise<unknown> {
   }
 }
 
-function run(subject: Subject, around: Parameters<typeof watch>[1]): Promise<unknown> {
+function run(subject: PluginSubject, around: Parameters<typeof watch>[1]): Promise<unknown> {
   const wrap = (plugin: Plugin) => watch(plugin, around);
   return withSession(openSession(subject, { wrap }), (session) => session.fit({ epochs: 1 }));
 }

@@ -1,5 +1,5 @@
 import { allows } from '@espalier/core';
-import type { NamedTensors, Plugin, PluginContext } from '@espalier/core';
+import type { NamedTensors, Plugin } from '@espalier/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { firstDifference, valuesOf, withSession } from '../compare.js';
 import type { Values } from '../compare.js';
@@ -31,33 +31,33 @@ export async function checkEffectsDeclared(subject: Subject): Promise<void> {
   }
 }
 
-function look({ hook, argument, context }: Watched, before: Values, effects: object): void {
-  const changed = firstDifference(before, parametersNow(context, hook));
+function look(tap: Watched, before: Values, effects: object): void {
+  const changed = firstDifference(before, parametersNow(tap));
   const declared =
     changed !== undefined &&
     allows(effects as never, `weights:${changed}`, ['transform', 'own', 'add']);
   demand(
-    changed === undefined || declared || hook === 'transform',
+    changed === undefined || declared || tap.hook === 'transform',
     'declared effects',
-    `its ${hook} tap changed '${changed}' but declares no effect 'weights:${changed}'`,
+    `${nameOf(tap)} changed '${changed}' but declares no effect 'weights:${changed}'`,
   );
-  for (const [name, tensor] of shown(argument)) {
+  for (const [name, tensor] of shown(tap.argument)) {
     demand(
       !tensor.isDisposed,
       'declared effects',
-      `its ${hook} tap disposed '${name}', which it does not own`,
+      `${nameOf(tap)} disposed '${name}', which it does not own`,
     );
   }
 }
 
-function parametersNow(context: PluginContext, hook: string): Values {
-  const live = context.parameters();
+function nameOf({ hook, context }: Watched): string {
+  return `the ${hook} tap of '${context.id}'`;
+}
+
+function parametersNow(tap: Watched): Values {
+  const live = tap.context.parameters();
   const gone = Object.keys(live).find((path) => live[path]!.isDisposed);
-  demand(
-    gone === undefined,
-    'declared effects',
-    `its ${hook} tap disposed the parameter '${gone}'`,
-  );
+  demand(gone === undefined, 'declared effects', `${nameOf(tap)} disposed the parameter '${gone}'`);
   return valuesOf(live);
 }
 
@@ -73,7 +73,7 @@ function shown(argument: unknown): [string, Tensor][] {
 function withoutMathRandom(tap: Watched): unknown {
   const original = Math.random;
   Math.random = () => {
-    demand(false, 'declared effects', `its ${tap.hook} tap draws from Math.random; use ctx.random`);
+    demand(false, 'declared effects', `${nameOf(tap)} draws from Math.random; use ctx.random`);
     return 0;
   };
   try {

@@ -3,14 +3,14 @@ import type { Plugin } from '@espalier/core';
 import { withSession } from '../compare.js';
 import { demand } from '../fail.js';
 import { openSession, pluginOf } from '../subject.js';
-import type { Subject } from '../subject.js';
+import type { PluginSubject } from '../subject.js';
 import { checkTrainsAlone } from './alone.js';
 
 /**
  * Pairing: beside a second instance of itself the plugin either trains, or is refused at setup as
  * a conflict of effects; and whoever owns a resource that it owns or transforms is refused too.
  */
-export async function checkPairing(subject: Subject): Promise<void> {
+export async function checkPairing(subject: PluginSubject): Promise<void> {
   const { id, effects } = pluginOf(subject);
   await pair(subject, [pluginOf(subject, { id: `${id}-twin` })], 'its twin');
   for (const [resource, mode] of Object.entries(effects)) {
@@ -25,7 +25,7 @@ export async function checkPairing(subject: Subject): Promise<void> {
 }
 
 async function pair(
-  subject: Subject,
+  subject: PluginSubject,
   others: readonly Plugin[],
   what: string,
 ): Promise<'trained' | 'refused'> {
