@@ -19,6 +19,7 @@ export function levelsOf({ factors }: CheckedStudy, label: string): readonly Lev
   const levels = Object.entries(factors).flatMap(([factor, written]) => {
     const single = Object.keys(written).some((key) => KINDS.includes(key));
     const named = single ? { [factor]: written } : written;
+    if (Object.keys(named).length === 0) throw changesNothing(`${label}, factor '${factor}'`);
     return Object.entries(named).map(([name, text]) => {
       const owner = `${label}, factor '${factor}'${single ? '' : `, '${name}'`}`;
       const checked = parseOptions(owner, change, text);
@@ -55,14 +56,16 @@ function refuseShared(levels: readonly Level[], label: string): void {
 
 /** The first thing that both change: equal, or one inside the other. */
 function sharedBy(a: Level, b: Level): string | undefined {
-  const within = (inner: string, outer: string) => `${inner}.`.startsWith(`${outer}.`);
   for (const one of a.resources) {
-    for (const other of b.resources) {
-      if (within(one, other)) return one;
-      if (within(other, one)) return other;
-    }
+    const other = b.resources.find((each) => overlap(one, each));
+    if (other !== undefined) return one.length > other.length ? one : other;
   }
   return undefined;
+}
+
+/** Whether two dotted paths are equal, or one is inside the other. */
+export function overlap(one: string, other: string): boolean {
+  return `${one}.`.startsWith(`${other}.`) || `${other}.`.startsWith(`${one}.`);
 }
 
 function changesNothing(owner: string): EspalierError {

@@ -2,7 +2,7 @@ import { basename, dirname, extname, resolve } from 'node:path';
 import { configFrom, Modules, readObject } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import { EspalierError, parseOptions } from '@espalier/core';
-import { inlineFields } from './inline-fields.js';
+import { notData } from './not-data.js';
 import { levelsOf } from './levels.js';
 import type { Level } from './levels.js';
 import { study as schema } from './schema.js';
@@ -76,11 +76,15 @@ async function baseOf({ base }: CheckedStudy, file: string): Promise<LoadedConfi
 
 /** What a function does cannot be hashed: a trial made with another one would pass for the same. */
 function refuseInline(written: unknown, label: string): void {
-  const [field] = inlineFields(written);
-  if (field === undefined) return;
+  const found = notData(written);
+  if (!found) return;
+  const { path, value } = found;
+  const isCode = typeof value === 'function' || typeof value === 'object';
   throw new EspalierError('study/inline', {
-    problem: `${label}: '${field}' holds code, which cannot be hashed nor sent to another process`,
-    fix: `Export it from a module and name it, as in ${field}: './parts.ts#make'; options go beside it: { use: './parts.ts#make', options: { … } }.`,
+    problem: `${label}: '${path}' holds ${isCode ? 'code' : String(value)}, which cannot be hashed nor sent to another process`,
+    fix: isCode
+      ? `Export it from a module and name it, as in ${path}: './parts.ts#make'; options go beside it: { use: './parts.ts#make', options: { … } }.`
+      : 'Use what JSON can hold.',
   });
 }
 

@@ -13,11 +13,17 @@ export const BASE = 'base';
 /** The rows in order, the base first. 10 000 rows of a grid are made as they are asked for. */
 export function* rowsOf(study: LoadedStudy): Generator<RowDesign> {
   yield { name: BASE, levels: [] };
+  for (const row of designed(study)) {
+    if (row.name === BASE) throw designError(`row '${BASE}' is the base`, 'Give it another name.');
+    yield row;
+  }
+}
+
+function designed(study: LoadedStudy): Iterable<RowDesign> {
   const { design } = study.settings;
-  if (design === 'one-at-a-time') {
-    yield* study.levels.map((level) => ({ name: nameOf([level], study), levels: [level] }));
-  } else if (design === 'grid') yield* grid(study);
-  else yield* explicit(study, design);
+  if (design === 'grid') return grid(study);
+  if (design !== 'one-at-a-time') return explicit(study, design);
+  return study.levels.map((level) => ({ name: nameOf([level], study), levels: [level] }));
 }
 
 function* grid(study: LoadedStudy): Generator<RowDesign> {
@@ -43,7 +49,6 @@ function* explicit(
   design: Readonly<Record<string, Readonly<Record<string, string | true>>>>,
 ): Generator<RowDesign> {
   for (const [name, chosen] of Object.entries(design)) {
-    if (name === BASE) throw designError(`row '${BASE}' is the base`, 'Give the row another name.');
     const levels = Object.entries(chosen).map(([factor, level]) =>
       levelOf(study, { row: name, factor, level }),
     );

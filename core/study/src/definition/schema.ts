@@ -23,7 +23,12 @@ export const change = z.strictObject({
   swap: z
     .record(z.string(), z.union([name.transform((use) => ({ use })), z.looseObject({})]))
     .optional(),
-  set: z.record(z.string(), z.unknown()).optional(),
+  set: z
+    .record(
+      z.string(),
+      z.unknown().refine((value) => value !== undefined, 'has no value'),
+    )
+    .optional(),
   preset: z.union([name, z.looseObject({})]).optional(),
 });
 

@@ -4,7 +4,8 @@ import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Modules } from '@espalier/config';
 import { canonicalJson, EspalierError, sha256Hex } from '@espalier/core';
-import { parseSync } from 'oxc-parser';
+import { parseSync, Visitor } from 'oxc-parser';
+import type { Program } from 'oxc-parser';
 
 /**
  * What the modules of a configuration are made of: installed packages by name and version, files of
@@ -77,20 +78,35 @@ function readModule(file: string, resolve: (specifier: string) => string) {
   return { part: text, imports: own };
 }
 
-/** Specifiers of static imports and re-exports, and of dynamic imports that name one. */
+/** Specifiers of static imports and re-exports, and of dynamic imports and `require` that name one. */
 function importsOf(file: string, text: string): string[] {
-  const { module } = parseSync(file, text);
+  const parsed = parseSync(file, text);
+  const { module } = parsed;
   const dynamic = module.dynamicImports.flatMap(({ moduleRequest: { start, end } }) => {
     const written = text.slice(start, end);
     return /^(['"])[^'"`]+\1$/.test(written) ? [written.slice(1, -1)] : [];
   });
   const reExported = module.staticExports.flatMap(({ entries }) =>
-    entries.flatMap(({ moduleRequest }) => (moduleRequest ? [moduleRequest.value] : [])),
+    entries.flatMap(({ moduleRequest, isType }) =>
+      moduleRequest && !isType ? [moduleRequest.value] : [],
+    ),
   );
   const imported = module.staticImports
     .filter(({ entries }) => entries.length === 0 || entries.some(({ isType }) => !isType))
     .map(({ moduleRequest }) => moduleRequest.value);
-  return [...new Set([...imported, ...reExported, ...dynamic])];
+  const required = text.includes('require(') ? requiresOf(parsed.program) : [];
+  return [...new Set([...imported, ...reExported, ...dynamic, ...required])];
+}
+
+function requiresOf(program: Program): string[] {
+  const found: string[] = [];
+  new Visitor({
+    CallExpression({ callee, arguments: [named] }) {
+      if (callee.type !== 'Identifier' || callee.name !== 'require') return;
+      if (named?.type === 'Literal' && typeof named.value === 'string') found.push(named.value);
+    },
+  }).visit(program);
+  return found;
 }
 
 /** `name@version` of the package that holds a file. */

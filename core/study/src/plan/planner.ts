@@ -34,6 +34,7 @@ const FORMAT = 1;
 export class Planner {
   readonly #code: CodeFingerprints;
   readonly #fingerprints = new Map<string, Promise<string>>();
+  readonly #components = new Map<string, Promise<unknown>>();
   #base: PlannedRow | undefined;
 
   private constructor(
@@ -131,10 +132,21 @@ export class Planner {
         },
         { overrides: config.overrides, load: modules.load },
       );
+      refuseUnnamed(manifest);
+      await this.#tryComponents(config);
       return { config, manifest };
     } catch (error) {
       throw ofRow(name, error);
     }
+  }
+
+  /** Makes loss and optimizer, which are what refuses a wrong option of theirs. */
+  #tryComponents(config: LoadedConfig): Promise<unknown> {
+    const { model, loss, optimizer } = config.settings;
+    const key = canonicalJson([model.use, loss, optimizer]);
+    const known = this.#components.get(key) ?? sessionConfig(withoutData(config));
+    this.#components.set(key, known);
+    return known;
   }
 
   async #resolve(given: Pick<PlannedRow, 'name' | 'kind' | 'sets'>): Promise<PlannedRow> {
@@ -245,6 +257,19 @@ function ofRow(name: string, error: unknown): unknown {
   if (!(error instanceof EspalierError)) return error;
   const { code, parts, place } = error;
   return new EspalierError(code, { ...parts, problem: `row '${name}': ${parts.problem}` }, place);
+}
+
+function withoutData(config: LoadedConfig): LoadedConfig {
+  return { ...config, written: { ...config.written, data: {} } };
+}
+
+/** A preset may hand over what only code can name: a plugin's factory, a function as an option. */
+function refuseUnnamed({ inline: [field] }: Manifest): void {
+  if (field === undefined) return;
+  throw new EspalierError('study/inline', {
+    problem: `the preset's ${field} is code, which cannot be hashed`,
+    fix: "Name plugins and components: { use: './parts.ts#scaler' }; give options as data.",
+  });
 }
 
 function duplicate(row: string, same: string): EspalierError {

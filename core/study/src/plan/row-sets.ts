@@ -1,5 +1,6 @@
 import { EspalierError, suggest } from '@espalier/core';
 import type { Manifest } from '@espalier/core';
+import { overlap } from '../definition/levels.js';
 import type { Level } from '../definition/levels.js';
 
 /** What a row's changes are laid over. */
@@ -13,6 +14,7 @@ export interface SwapTarget {
 const RESERVED: Readonly<Record<string, string>> = {
   seed: 'seeds of a study are its own: seeds: 10',
   backend: 'all rows run on one backend: set it in the base',
+  'data.test': 'all rows are tested on the same data; set data.train or data.validation by itself',
   checkpoint: 'a study keeps checkpoints itself',
   log: 'a study logs itself',
 };
@@ -23,7 +25,7 @@ export function plainSets(row: string, levels: readonly Level[]): string[] {
     ...(preset === undefined ? [] : [setting('preset', preset)]),
     ...drop.map((id) => setting(`plugins.${id}`, false)),
     ...Object.entries(set).map(([path, value]) => {
-      refuseReserved(row, path);
+      refuseReserved(`row '${row}'`, path);
       return setting(path, value);
     }),
   ]);
@@ -64,11 +66,12 @@ function setting(path: string, value: unknown): string {
   return `${path}=${JSON.stringify(value)}`;
 }
 
-function refuseReserved(row: string, path: string): void {
-  const field = path.split('.', 1)[0]!;
-  if (!Object.hasOwn(RESERVED, field)) return;
+/** @throws EspalierError `study/reserved` for a path of the configuration that no row may set. */
+export function refuseReserved(owner: string, path: string): void {
+  const field = Object.keys(RESERVED).find((each) => overlap(each, path));
+  if (field === undefined) return;
   throw new EspalierError('study/reserved', {
-    problem: `row '${row}' sets '${path}'`,
+    problem: `${owner} sets '${path}'`,
     fix: `Leave it out: ${RESERVED[field]}.`,
   });
 }

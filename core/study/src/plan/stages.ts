@@ -1,4 +1,4 @@
-import { EspalierError, keyedStream } from '@espalier/core';
+import { EspalierError, keyedStream, suggest } from '@espalier/core';
 import type { Stream } from '@espalier/core';
 import type { CheckedRange } from '../definition/schema.js';
 import { hasResult } from '../store/records.js';
@@ -6,6 +6,7 @@ import type { TrialRecord } from '../store/records.js';
 import { trialsOf } from './planner.js';
 import type { Planner } from './planner.js';
 import type { PlannedRow, PlannedTrial } from './planned-row.js';
+import { refuseReserved } from './row-sets.js';
 
 /** How a trial ended, as a store tells; `undefined` if it has not. */
 export type Lookup = (id: string) => TrialRecord | undefined;
@@ -34,31 +35,68 @@ export function tuningSeed({ study }: Planner): number {
   return given ?? Math.max(...study.seeds) + 1;
 }
 
-/** Every row with the same number of tries, and the same draws; none without `tune`. */
+/**
+ * Every row with the same number of tries, and the same draws; none without `tune`. What is drawn for a
+ * plugin goes to the rows that have it.
+ *
+ * @throws EspalierError `study/reserved`, `study/unknown`, `study/duplicate` where it makes two rows one.
+ */
 export async function tuningOf(
   planner: Planner,
   rows: readonly PlannedRow[],
 ): Promise<readonly TunedRow[]> {
   const { tune } = planner.study.settings;
   if (!tune) return [];
+  checkSpace(Object.keys(tune.space), rows);
   const seed = tuningSeed(planner);
   const draws = Array.from({ length: tune.trials }, (_, i) =>
-    Object.entries(tune.space).map(([path, range]) => {
-      const value = draw(range, keyedStream(seed, 'study', 'tune', path, i));
-      return `${path}=${JSON.stringify(value)}`;
-    }),
+    Object.entries(tune.space).map(([path, range]) => ({
+      path,
+      value: draw(range, keyedStream(seed, 'study', 'tune', path, i)),
+    })),
   );
   const tuned: TunedRow[] = [];
+  const owners = new Map<string, string>();
   for (const row of rows) {
     const candidates: Candidate[] = [];
-    for (const sets of draws) {
+    for (const drawn of draws) {
+      const own = drawn.filter(({ path }) => hasPluginOf(path, row));
+      const sets = own.map(({ path, value }) => `${path}=${JSON.stringify(value)}`);
       for await (const trial of trialsOf(await planner.vary(row, sets), [seed])) {
+        const owner = owners.get(trial.id) ?? row.name;
+        if (owner !== row.name) throw sameOnceTuned(row.name, owner);
+        owners.set(trial.id, owner);
         candidates.push({ sets, trial });
       }
     }
     tuned.push({ row, candidates });
   }
   return tuned;
+}
+
+function checkSpace(paths: readonly string[], rows: readonly PlannedRow[]): void {
+  const ids = [...new Set(rows.flatMap(({ manifest }) => Object.keys(manifest.plugins)))];
+  for (const path of paths) {
+    refuseReserved('tune.space', path);
+    if (rows.some((row) => hasPluginOf(path, row))) continue;
+    throw new EspalierError('study/unknown', {
+      problem: `tune.space: no row has the plugin of '${path}'`,
+      fix: suggest(path.split('.')[1]!, ids),
+    });
+  }
+}
+
+/** Whether a path is about no plugin, or about one that the row has. */
+function hasPluginOf(path: string, { manifest }: PlannedRow): boolean {
+  const [field, id] = path.split('.');
+  return field !== 'plugins' || id === undefined || Object.hasOwn(manifest.plugins, id);
+}
+
+function sameOnceTuned(row: string, owner: string): EspalierError {
+  return new EspalierError('study/duplicate', {
+    problem: `rows '${row}' and '${owner}' are the same run with what tune.space draws`,
+    fix: 'Leave out of tune.space what a row changes.',
+  });
 }
 
 /**

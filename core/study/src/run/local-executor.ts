@@ -7,7 +7,8 @@ import type { Limits } from '../definition/study.js';
 import type { Executor, TrialEnd, TrialJob, TrialProgress } from './job.js';
 import { writeJob } from './trial-folder.js';
 
-const PROCESS = fileURLToPath(new URL('trial-process.js', import.meta.url));
+/** Built, also where this file is read as source. */
+const PROCESS = fileURLToPath(new URL('../../dist/run/trial-process.js', import.meta.url));
 
 /** How long a trial may take to save and end when it is told to stop. */
 const GRACE_MS = 20_000;

@@ -3,10 +3,12 @@ import type { LoadedStudy } from '../definition/load-study.js';
 import { Planner, trialsOf } from '../plan/planner.js';
 import type { PlannedRow, PlannedTrial } from '../plan/planned-row.js';
 import { equalComputeRow, rowsAfterTuning, tuningOf } from '../plan/stages.js';
+import { hasResult } from '../store/records.js';
 import type { TrialKind, TrialRecord, TrialResult } from '../store/records.js';
 import { StudyStore } from '../store/store.js';
 import type { Executor, TrialEnd, TrialJob, TrialProgress } from './job.js';
 import { localExecutor } from './local-executor.js';
+import { abortedWith, pool } from './pool.js';
 import { progressOf, readResult, trialFolder } from './trial-folder.js';
 
 /** What happens while a study runs. */
@@ -52,8 +54,8 @@ export interface StudyRun {
  * Runs what is left of a study: tuning, where it is asked for, then every row with every seed, then
  * the row of equal compute. What has ended is kept as it ends; run it again to go on.
  *
- * @throws EspalierError `study/metric` after the first trial if no metric has the primary's name;
- * `study/running`, `study/store`; whatever a row gets wrong, before anything runs.
+ * @throws EspalierError `study/metric` after the first trial if no metric has the primary's name, after
+ * the first of every row if one has no trial that reports it; `study/running`, `study/store`; whatever a row gets wrong, before anything runs.
  * @example
  * await runStudy(await loadStudy('study.ts'), { onEvent: (event) => console.log(event) });
  */
@@ -86,7 +88,11 @@ interface Work {
 class Runner {
   readonly #executor: Executor;
   readonly #failed: TrialRecord[] = [];
-  readonly #controller = new AbortController();
+  /** Aborted, trials save and end. */
+  readonly #controller: AbortController;
+  /** Row → the names of the metrics that a trial of it has. */
+  readonly #reported = new Map<string, readonly string[]>();
+  #rows = 0;
   #ran = 0;
 
   constructor(
@@ -96,13 +102,13 @@ class Runner {
   ) {
     const { limits } = planner.study.settings;
     this.#executor = options.executor ?? localExecutor({ limits });
-    options.signal?.addEventListener('abort', () => this.#controller.abort());
-    if (options.signal?.aborted) this.#controller.abort();
+    this.#controller = abortedWith(options.signal);
   }
 
   async run(planned: readonly PlannedRow[]): Promise<StudyRun> {
     const { planner } = this;
     const lookup = (id: string) => this.store.trial(id);
+    this.#rows = planned.length;
     const tuning = await tuningOf(planner, planned);
     const tries = tuning.flatMap(({ row, candidates }) =>
       candidates.map(({ trial }) => ({ trial, row, kind: 'tuning' as const })),
@@ -136,34 +142,23 @@ class Runner {
   async #stage(stage: Stage, work: readonly Work[]): Promise<boolean> {
     if (work.length === 0) return true;
     const waiting: Work[] = [];
-    for (const each of work) if (!(await this.#ended(each))) waiting.push(each);
-    const done = work.length - waiting.length;
-    this.options.onEvent?.({ type: 'stage', stage, total: work.length, done });
-    const workers = Array.from({ length: Math.min(this.#executor.slots, waiting.length) }, () =>
-      this.#worker(waiting),
-    );
-    const ends = await Promise.allSettled(workers);
-    const broken = ends.find((end) => end.status === 'rejected');
-    if (broken) throw broken.reason;
+    // Tries that drew the same are one trial.
+    const trials = [...new Map(work.map((each) => [each.trial.id, each])).values()];
+    for (const each of trials) if (!(await this.#ended(each))) waiting.push(each);
+    const done = trials.length - waiting.length;
+    this.options.onEvent?.({ type: 'stage', stage, total: trials.length, done });
+    const { slots } = this.#executor;
+    await pool(waiting, { slots, controller: this.#controller }, (each) => this.#trial(each));
     return !this.#controller.signal.aborted;
-  }
-
-  async #worker(waiting: Work[]): Promise<void> {
-    const { signal } = this.#controller;
-    try {
-      for (let work = waiting.shift(); work && !signal.aborted; work = waiting.shift()) {
-        await this.#trial(work);
-      }
-    } catch (error) {
-      this.#controller.abort(); // the other trials save and end
-      throw error;
-    }
   }
 
   /** Whether it needs no run; a result that was left by a run that was killed is taken over. */
   async #ended(work: Work): Promise<boolean> {
     const record = this.store.trial(work.trial.id);
-    if (record && !('failure' in record)) return true;
+    if (record && hasResult(record)) {
+      this.#checkMetrics(work, record.result);
+      return true;
+    }
     if (record && !this.options.retryFailed) {
       this.#failed.push(record);
       return true;
@@ -182,9 +177,11 @@ class Runner {
         signal: this.#controller.signal,
         onProgress: (progress) => onEvent?.({ type: 'progress', trial, progress }),
       });
-      if (end.status === 'stopped' || end.status === 'tested') return;
+      if (end.status === 'stopped' || end.status === 'tested') return this.#controller.abort();
       if (end.status === 'done') return this.#keep(work, end.result, attempt);
       if (end.status !== 'crashed') return this.#give(work, end, attempt);
+      const left = await readResult(this.#dir(trial));
+      if (left) return this.#keep(work, left, attempt);
       if (this.#controller.signal.aborted) return;
       const count = this.store.crash(trial.id, await progressOf(this.#dir(trial)));
       if (count >= crashes) {
@@ -207,12 +204,19 @@ class Runner {
       );
     }
     this.#record(work, { result }, attempts);
-    if (found !== undefined) return;
-    const names = Object.keys(result.metrics);
-    throw new EspalierError('study/metric', {
-      problem: `no metric of the validation data is named '${primary!.name}': ${names.join(', ')}`,
-      fix: suggest(primary!.name, names),
-    });
+    this.#checkMetrics(work, result);
+  }
+
+  /** The primary metric is every row's; another may be some rows' only, but not none's. */
+  #checkMetrics({ row }: Work, { metrics }: TrialResult): void {
+    const [primary, ...others] = this.planner.study.metrics;
+    const own = Object.keys(metrics);
+    if (!own.includes(primary!.name)) throw noMetric(primary!.name, own);
+    this.#reported.set(row.name, own);
+    if (this.#reported.size < this.#rows) return;
+    const all = [...new Set([...this.#reported.values()].flat())];
+    const missing = others.find(({ name }) => !all.includes(name));
+    if (missing) throw noMetric(missing.name, all);
   }
 
   #give(
@@ -259,4 +263,11 @@ class Runner {
       task: 'train',
     };
   }
+}
+
+function noMetric(name: string, known: readonly string[]): EspalierError {
+  return new EspalierError('study/metric', {
+    problem: `no metric of the validation data is named '${name}': ${known.join(', ')}`,
+    fix: suggest(name, known),
+  });
 }

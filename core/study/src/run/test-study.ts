@@ -1,11 +1,13 @@
-import { EspalierError } from '@espalier/core';
+import { source as testSource } from '@espalier/config';
+import { canonicalJson, EspalierError, sha256Hex } from '@espalier/core';
 import type { Findings } from '../analysis/findings.js';
 import type { Planner } from '../plan/planner.js';
 import { hasResult } from '../store/records.js';
-import type { TrialRecord } from '../store/records.js';
+import type { Metrics, TrialRecord } from '../store/records.js';
 import { StudyStore } from '../store/store.js';
 import type { Executor } from './job.js';
 import { localExecutor } from './local-executor.js';
+import { abortedWith, pool } from './pool.js';
 import { trialFolder } from './trial-folder.js';
 
 /** How to read the test split. */
@@ -29,26 +31,31 @@ export async function testStudy(
   { executor = localExecutor(), signal, onProgress, again = false }: TestStudyOptions = {},
 ): Promise<void> {
   const { study } = planner;
-  if (!study.base.settings.data.test) throw noTest();
+  const source = await testSource(study.base, 'test');
+  if (!source) throw noTest();
   if (!complete) throw unfinished();
+  const data = await source.fingerprint();
   const store = StudyStore.open(study.dir);
   try {
     const trials = rows.flatMap((row) => [...row.trials.values()].filter(isMeasured));
-    const known = new Set(store.tests().map(({ id }) => id));
+    const same = store.tests().filter((each) => each.data === data);
+    const known = new Set(same.map(({ id }) => id));
     const waiting = trials.filter(({ id }) => !known.has(id));
     if (waiting.length === 0) return;
     const readings = store.readings();
-    const goesOn = readings.at(-1)?.trials === trials.length;
+    const of = await hashOf([data, ...trials.map(({ id }) => id).sort()]);
+    const goesOn = readings.at(-1)?.of === of;
     if (readings.length > 0 && !goesOn && !again) throw readBefore(readings[0]!.at);
-    if (!goesOn) store.keepReading({ at: new Date().toISOString(), trials: trials.length });
-    const total = waiting.length;
-    const worker = async () => {
-      for (let trial = waiting.shift(); trial && !signal?.aborted; trial = waiting.shift()) {
-        await test(planner, store, { trial, executor, signal });
-        onProgress?.(total - waiting.length, total);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(executor.slots, total) }, worker));
+    if (!goesOn) store.keepReading({ at: new Date().toISOString(), trials: trials.length, of });
+    const controller = abortedWith(signal);
+    let done = 0;
+    await pool(waiting, { slots: executor.slots, controller }, async (trial) => {
+      const metrics = await test(planner, { trial, executor, signal: controller.signal });
+      if (!metrics) return;
+      store.keepTest({ id: trial.id, data, metrics });
+      done += 1;
+      onProgress?.(done, waiting.length);
+    });
   } finally {
     store.close();
   }
@@ -63,26 +70,29 @@ function isMeasured(trial: TrialRecord | undefined): trial is Measured {
 interface Test {
   readonly trial: Measured;
   readonly executor: Executor;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
 }
 
 async function test(
   { study, backend: { name, threads } }: Planner,
-  store: StudyStore,
   { trial: { id, row, seed, sets }, executor, signal }: Test,
-): Promise<void> {
+): Promise<Metrics | undefined> {
   const { file, written } = study.base;
   const job = { id, row, seed, sets, file, base: written, backend: { name, threads } };
   const end = await executor.run(
     { ...job, dir: trialFolder(study.dir, id), task: 'test' },
-    { signal: signal ?? new AbortController().signal, onProgress: () => undefined },
+    { signal, onProgress: () => undefined },
   );
-  if (end.status === 'tested') return store.keepTest({ id, metrics: end.metrics });
-  if (end.status === 'stopped') return;
+  if (end.status === 'tested') return end.metrics;
+  if (end.status === 'stopped') return undefined;
   throw new EspalierError('study/test-failed', {
     problem: `row '${row}', seed ${seed} could not be tested: ${'message' in end ? end.message : end.status}`,
     fix: 'Run the report again: what was tested is kept.',
   });
+}
+
+function hashOf(content: readonly string[]): Promise<string> {
+  return sha256Hex(new TextEncoder().encode(canonicalJson(content)));
 }
 
 function noTest(): EspalierError {

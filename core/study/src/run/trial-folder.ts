@@ -9,10 +9,14 @@ export function trialFolder(studyDir: string, id: string): string {
   return join(studyDir, 'trials', id);
 }
 
-/** The result that a trial left, if it came to its end. */
+/** The result that a trial left, if it came to its end. One that cannot be read is made anew. */
 export async function readResult(dir: string): Promise<TrialResult | undefined> {
-  const text = await readFile(join(dir, 'result.json'), 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as TrialResult);
+  const text = await readFile(join(dir, 'result.json'), 'utf8').catch(() => '');
+  try {
+    return JSON.parse(text) as TrialResult;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

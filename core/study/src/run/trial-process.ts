@@ -1,5 +1,5 @@
 import { mkdir, readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join } from 'node:path';
 import { configFrom, sessionConfig, source } from '@espalier/config';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { createSession, EspalierError, macsOf } from '@espalier/core';
@@ -7,8 +7,12 @@ import type { Session } from '@espalier/core';
 import { fileStore, jsonlSink } from '@espalier/core/node';
 import type { TrialEnd, TrialJob } from './job.js';
 import type { Metrics, TrialResult } from '../store/records.js';
+import { takeLock } from '../store/lock.js';
 import { Stopwatch } from './stopwatch.js';
 import { writeResult } from './trial-folder.js';
+
+/** How long to wait for the process that a killed run left: it ends after its step. */
+const PATIENCE_MS = 600_000;
 
 /** How core marks the metrics of the validation data. */
 const VALIDATION = 'val/';
@@ -19,6 +23,7 @@ process.on('message', (message) => {
 });
 // Without the process that runs the study there is nobody to report to.
 process.on('disconnect', () => process.exit(1));
+if (!process.connected) process.exit(1);
 process.on('SIGINT', () => undefined); // Ctrl-C reaches the whole group; the study says when to stop
 
 await main(JSON.parse(await readFile(process.argv[2]!, 'utf8')) as TrialJob);
@@ -34,17 +39,27 @@ async function main(job: TrialJob): Promise<void> {
 
 async function run(job: TrialJob): Promise<TrialEnd> {
   await mkdir(job.dir, { recursive: true });
+  const lock = takeLock(join(job.dir, 'running.lock'), PATIENCE_MS);
+  if (!lock) throw runsAlready(job);
+  try {
+    return await compute(job);
+  } finally {
+    lock.close();
+  }
+}
+
+async function compute(job: TrialJob): Promise<TrialEnd> {
   const loaded = configFrom(job.base, { file: job.file, sets: job.sets });
   const { name, threads } = job.backend;
   const session = await createSession({
     ...(await sessionConfig(loaded)),
     seed: job.seed,
     backend: { prefer: name as never, threads },
-    checkpoint: { store: fileStore(resolve(job.dir, 'checkpoints')), keep: 1 },
+    checkpoint: { store: fileStore(join(job.dir, 'checkpoints')), keep: 1 },
   });
   const { epochs = 0 } = loaded.settings;
   if (job.task === 'train') return train(session, job, epochs);
-  await session.load();
+  if (!(await session.load())) throw noCheckpoint(job);
   const test = await source(loaded, 'test');
   return { status: 'tested', metrics: finite(await session.evaluate(test)) };
 }
@@ -52,7 +67,7 @@ async function run(job: TrialJob): Promise<TrialEnd> {
 async function train(session: Session, job: TrialJob, epochs: number): Promise<TrialEnd> {
   await session.load();
   const watch = await Stopwatch.open(job.dir, session.clock.step);
-  const sink = jsonlSink(resolve(job.dir, 'events.jsonl'));
+  const sink = jsonlSink(join(job.dir, 'events.jsonl'));
   for (const event of ['start', 'step', 'epoch', 'checkpoint', 'warning', 'finish'] as const) {
     session.telemetry.on(event, (data: unknown) => sink.write(event, data as never));
   }
@@ -72,6 +87,20 @@ async function train(session: Session, job: TrialJob, epochs: number): Promise<T
   };
   await writeResult(job.dir, result);
   return { status: 'done', result };
+}
+
+function runsAlready({ dir }: TrialJob): EspalierError {
+  return new EspalierError('study/trial-running', {
+    problem: `another process writes to ${dir}`,
+    fix: 'End it; then run the study again, with the failed trials.',
+  });
+}
+
+function noCheckpoint({ dir }: TrialJob): EspalierError {
+  return new EspalierError('study/no-checkpoint', {
+    problem: `there is no checkpoint of the trained model in ${dir}`,
+    fix: 'Put it back, or run the study in another dir.',
+  });
 }
 
 /** JSON has neither NaN nor infinities. */

@@ -57,6 +57,8 @@ export interface TrialFailure {
 /** The test split's metrics of a trial. */
 export interface TestRecord {
   readonly id: string;
+  /** Fingerprint of the test data. */
+  readonly data: string;
   readonly metrics: Metrics;
 }
 
@@ -66,6 +68,8 @@ export interface TestReading {
   readonly at: string;
   /** How many trials it was read for. */
   readonly trials: number;
+  /** Hash of which trials and which data: the same again is no second reading. */
+  readonly of: string;
 }
 
 export function hasResult(

@@ -2,7 +2,12 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EspalierError, fileError } from '@espalier/core';
 import Database from 'libsql';
+import { guarded } from './guarded.js';
+import { takeLock } from './lock.js';
 import type { TestReading, TestRecord, TrialRecord } from './records.js';
+
+/** How long to wait for another connection that is about to close, or a backup program. */
+const PATIENCE_MS = 5000;
 
 /** Format of the database. */
 const FORMAT = 1;
@@ -14,7 +19,7 @@ const TABLES = `
   );
   CREATE TABLE IF NOT EXISTS crashes (id TEXT PRIMARY KEY, count INTEGER NOT NULL, progress TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS test_results (id TEXT PRIMARY KEY, record TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS test_readings (at TEXT NOT NULL, trials INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS test_readings (at TEXT NOT NULL, trials INTEGER NOT NULL, of TEXT NOT NULL);
   PRAGMA user_version = ${FORMAT};
 `;
 
@@ -47,11 +52,10 @@ export class StudyStore {
     } catch (cause) {
       throw fileError('study/store', `cannot make ${dir}`, cause);
     }
-    const lock = takeLock(dir);
+    const lock = takeStudy(dir);
     try {
       return guarded(file, () => {
-        const db = new Database(file);
-        checkFormat(db, file);
+        const db = connect(file);
         db.pragma('journal_mode = WAL');
         db.exec(TABLES);
         return new StudyStore(file, db, lock);
@@ -67,9 +71,10 @@ export class StudyStore {
     const file = join(dir, 'study.db');
     if (!existsSync(file)) return undefined;
     return guarded(file, () => {
-      const db = new Database(file);
-      checkFormat(db, file);
-      return new StudyStore(file, db, undefined);
+      const db = connect(file);
+      if (formatOf(db) > 0) return new StudyStore(file, db, undefined);
+      db.close(); // whoever made it was killed before there was anything in it
+      return undefined;
     });
   }
 
@@ -121,20 +126,20 @@ export class StudyStore {
   }
 
   readings(): readonly TestReading[] {
-    const sql = 'SELECT at, trials FROM test_readings ORDER BY rowid';
+    const sql = 'SELECT at, trials, of FROM test_readings ORDER BY rowid';
     const rows = guarded(this.file, () => this.#db.prepare(sql).all()) as TestReading[];
-    return rows.map(({ at, trials }) => ({ at, trials }));
+    return rows.map(({ at, trials, of }) => ({ at, trials, of }));
   }
 
   keepTest(record: TestRecord): void {
-    this.#run('INSERT OR IGNORE INTO test_results VALUES (?, ?)', [
+    this.#run('INSERT OR REPLACE INTO test_results VALUES (?, ?)', [
       record.id,
       JSON.stringify(record),
     ]);
   }
 
-  keepReading({ at, trials }: TestReading): void {
-    this.#run('INSERT INTO test_readings VALUES (?, ?)', [at, trials]);
+  keepReading({ at, trials, of }: TestReading): void {
+    this.#run('INSERT INTO test_readings VALUES (?, ?, ?)', [at, trials, of]);
   }
 
   #run(sql: string, values: readonly unknown[]): void {
@@ -155,60 +160,37 @@ function parsed<T>(row: unknown): T {
   return JSON.parse((row as { record: string }).record) as T;
 }
 
-/** Held by the process that runs the study; the system gives it back when that is killed. */
-function takeLock(dir: string): Database.Database {
-  const file = join(dir, 'running.lock');
-  let lock: Database.Database | undefined;
+/** Held by the process that runs the study. */
+function takeStudy(dir: string): Database.Database {
+  const lock = takeLock(join(dir, 'running.lock'));
+  if (lock) return lock;
+  throw new EspalierError('study/running', {
+    problem: `another process runs the study in ${dir}`,
+    fix: 'Wait for it, stop it, or look on: espalier study status.',
+  });
+}
+
+function connect(file: string): Database.Database {
+  const db = new Database(file, { timeout: PATIENCE_MS });
   try {
-    return guarded(file, () => {
-      lock = new Database(file, { timeout: 0 });
-      lock.exec('BEGIN EXCLUSIVE');
-      return lock;
-    });
+    checkFormat(db, file);
+    return db;
   } catch (error) {
-    lock?.close();
-    if (!isBusy((error as Error).cause)) throw error;
-    throw new EspalierError('study/running', {
-      problem: `another process runs the study in ${dir}`,
-      fix: 'Wait for it, stop it, or look on: espalier study status.',
-    });
+    db.close();
+    throw error;
   }
 }
 
-function checkFormat(db: Database.Database, file: string): void {
+function formatOf(db: Database.Database): number {
   const [row] = db.pragma('user_version') as { user_version: number }[];
-  const format = row?.user_version ?? 0;
+  return row?.user_version ?? 0;
+}
+
+function checkFormat(db: Database.Database, file: string): void {
+  const format = formatOf(db);
   if (format <= FORMAT) return;
   throw new EspalierError('study/store', {
     problem: `${file} was written by a later release: format ${format}, this one knows ${FORMAT}`,
     fix: 'Update @espalier/study, or use another dir.',
   });
-}
-
-function guarded<T>(file: string, work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    if (cause instanceof EspalierError) throw cause;
-    const { code = '', message = String(cause) } = cause as { code?: string; message?: string };
-    throw new EspalierError('study/store', {
-      problem: `cannot use ${file}: ${message}`,
-      fix: `${adviceFor(`${code} ${message}`)} Results of trials stand in trials/ too.`,
-      cause,
-    });
-  }
-}
-
-function isBusy(cause: unknown): boolean {
-  return /SQLITE_BUSY|locked/.test(`${(cause as { code?: string }).code} ${String(cause)}`);
-}
-
-function adviceFor(said: string): string {
-  if (/BUSY|LOCKED|locked/.test(said)) return 'Another program has it open: close that.';
-  if (/READONLY|readonly|PERM/.test(said)) return 'Give this user write access to its folder.';
-  if (/FULL|full/.test(said)) return 'The disk is full: free some space.';
-  if (/NOTADB|CORRUPT|malformed|not a database/.test(said)) {
-    return 'It is damaged: move it away and run again; what trials finished is read from their folders.';
-  }
-  return 'Check the disk, or choose another dir.';
 }

@@ -1,0 +1,25 @@
+/** What has no form as data, and where. */
+export interface NotData {
+  /** Dotted. */
+  readonly path: string;
+  readonly value: unknown;
+}
+
+/** The first thing in a value that JSON cannot hold: a function, an object of a class, NaN. */
+export function notData(value: unknown, path = ''): NotData | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'object') {
+    const isData = ['string', 'boolean'].includes(typeof value) || Number.isFinite(value);
+    return isData ? undefined : { path, value };
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // A module loader may hand over objects of another realm or without a prototype.
+  const plain =
+    Array.isArray(value) || prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (!plain) return { path, value };
+  for (const [key, inner] of Object.entries(value)) {
+    const found = notData(inner, path === '' ? key : `${path}.${key}`);
+    if (found) return found;
+  }
+  return undefined;
+}

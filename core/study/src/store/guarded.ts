@@ -1,0 +1,35 @@
+import { EspalierError } from '@espalier/core';
+
+/**
+ * Says of an error of a database what is wrong with the file.
+ *
+ * @throws EspalierError `study/store`.
+ */
+export function guarded<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof EspalierError) throw cause;
+    const { code = '', message = String(cause) } = cause as { code?: string; message?: string };
+    throw new EspalierError('study/store', {
+      problem: `cannot use ${file}: ${message}`,
+      fix: `${adviceFor(`${code} ${message}`)} Results of trials stand in trials/ too.`,
+      cause,
+    });
+  }
+}
+
+/** Whether another connection holds the lock. */
+export function isBusy(cause: unknown): boolean {
+  return /SQLITE_BUSY|locked/.test(`${(cause as { code?: string }).code} ${String(cause)}`);
+}
+
+function adviceFor(said: string): string {
+  if (/BUSY|LOCKED|locked/.test(said)) return 'Another program has it open: close that.';
+  if (/READONLY|readonly|PERM/.test(said)) return 'Give this user write access to its folder.';
+  if (/FULL|full/.test(said)) return 'The disk is full: free some space.';
+  if (/NOTADB|CORRUPT|malformed|not a database/.test(said)) {
+    return 'It is damaged: move it away and run again; what trials finished is read from their folders.';
+  }
+  return 'Check the disk, or choose another dir.';
+}

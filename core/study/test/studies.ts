@@ -1,0 +1,71 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Planner, studyFrom } from '@espalier/study';
+import type {
+  Executor,
+  LoadedStudy,
+  Metrics,
+  PlannedRow,
+  Study,
+  TrialEnd,
+  TrialJob,
+  TrialResult,
+} from '@espalier/study';
+import { afterAll } from 'vitest';
+
+export const fixtures = fileURLToPath(new URL('fixtures', import.meta.url));
+type Base = Record<string, unknown>;
+
+/** The configuration of the fixtures, a small network on three clouds, with other fields. */
+export function base(fields: Base = {}): never {
+  const text = readFileSync(join(fixtures, 'base.json'), 'utf8');
+  return { ...(JSON.parse(text) as Base), epochs: 2, ...fields } as never;
+}
+
+const folders: string[] = [];
+afterAll(() => folders.forEach((dir) => rmSync(dir, { recursive: true, force: true })));
+
+/** A folder that goes when the tests of the file have ended. */
+export function temporary(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'espalier-study-'));
+  folders.push(dir);
+  return dir;
+}
+
+/** A study of the fixtures, with a folder of its own. */
+export function study(fields: Partial<Study> = {}, folder = fixtures): Promise<LoadedStudy> {
+  const whole = { base: base(), seeds: 2, primary: 'accuracy', dir: temporary(), ...fields };
+  return studyFrom(whole, join(folder, 'study.json'));
+}
+
+/** The rows of a study, resolved. */
+export async function planOf(loaded: LoadedStudy) {
+  const planner = await Planner.create(loaded);
+  const rows: PlannedRow[] = [];
+  for await (const row of planner.rows()) rows.push(row);
+  return { planner, rows };
+}
+
+export const rowsOf = async (fields: Partial<Study>) => (await planOf(await study(fields))).rows;
+
+/** How a trial ends that gives these metrics. */
+export function done(metrics: Metrics, { seconds = 1 } = {}): TrialEnd {
+  const cost = { seconds, peakMemory: 1e6, modelBytes: 1000, macs: 100 };
+  const result: TrialResult = { metrics, history: [{ epoch: 1, metrics }], cost };
+  return { status: 'done', result };
+}
+
+/** Runs nothing: says how each trial ends, and remembers which it was asked to run. */
+export function pretend(end: (job: TrialJob) => TrialEnd, slots = 1) {
+  const jobs: TrialJob[] = [];
+  const executor: Executor = {
+    slots,
+    run: (job) => {
+      jobs.push(job);
+      return Promise.resolve(end(job));
+    },
+  };
+  return { executor, jobs };
+}
