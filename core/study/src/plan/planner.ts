@@ -169,7 +169,8 @@ export class Planner {
   }
 
   #data(config: LoadedConfig, split: 'train' | 'validation'): Promise<string> {
-    const key = canonicalJson([config.settings.data[split], config.settings.batchSize]);
+    const { data, batchSize } = config.settings;
+    const key = canonicalJson({ data: data[split], batchSize });
     const known =
       this.#fingerprints.get(key) ?? source(config, split).then((found) => found!.fingerprint());
     this.#fingerprints.set(key, known);

@@ -7,7 +7,7 @@ import { takeLock } from './lock.js';
 import type { TestReading, TestRecord, TrialRecord } from './records.js';
 
 /** How long to wait for another connection that is about to close, or a backup program. */
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 2000;
 
 /** Format of the database. */
 const FORMAT = 1;
