@@ -70,7 +70,8 @@ function choose(size: number, count: number): EigenMethod {
   return count <= size / 4 ? 'subspace' : 'dense';
 }
 
-function fixSign(vector: Float64Array): void {
+/** Turns a vector so that its entry of largest magnitude is positive. */
+export function fixSign(vector: Float64Array): void {
   let largest = 0;
   for (const value of vector) if (Math.abs(value) > Math.abs(largest)) largest = value;
   if (largest < 0) vector.forEach((value, i) => (vector[i] = -value));
@@ -95,7 +96,8 @@ export function checkSymmetric(symmetric: Float64Array, size: number): void {
   }
 }
 
-function checkCount(count: number, size: number): void {
+/** @throws EspalierError `linalg/count`. */
+export function checkCount(count: number, size: number): void {
   if (Number.isInteger(count) && count >= 1 && count <= size) return;
   throw new EspalierError('linalg/count', {
     problem: `count must be a whole number from 1 to the size, ${size}`,

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { chunks, defaultChunkRows } from './chunks.js';
-import { allFinite, notFinite, relativeWeights, selectedRows } from './matrix.js';
+import { largestDiagonal } from './host-products.js';
+import { allFinite, notFinite, relativeWeights, scaleOf, selectedRows } from './matrix.js';
 import type { Matrix, WeightedSelection } from './matrix.js';
 import { uploadRows } from './project.js';
 
@@ -19,7 +20,7 @@ export interface GramOptions extends WeightedSelection {
  * one chunk of rows is on the backend at a time, and only one triangle is computed.
  *
  * @throws EspalierError `linalg/size`, `linalg/select`, `linalg/weights`; `linalg/not-finite` with row
- * and column; `linalg/overflow` if squares leave float32.
+ * and column; `linalg/overflow` if weighted squares leave float64.
  * @example
  * const covariance = await gram({ data, rows: 1000, columns: 64 }, { weights: counts }); // [64, 64]
  */
@@ -29,14 +30,30 @@ export async function gram(
 ): Promise<Float64Array> {
   const rows = selectedRows(a, select);
   const { relative, largest } = relativeWeights(a, rows, weights);
-  const sum = new Float64Array(a.columns ** 2);
-  const add = precision === 'single' ? singleSum(a, sum) : doubleSum(a, sum);
-  for await (const chunk of chunks(rows, chunkRows ?? defaultChunkRows(a.columns))) {
-    await add(chunk.rows, relative?.subarray(chunk.from));
+  const summed = async (scale: number) => {
+    const sum = new Float64Array(a.columns ** 2);
+    const add = precision === 'single' ? singleSum(a, sum, scale) : doubleSum(a, sum);
+    for await (const chunk of chunks(rows, chunkRows ?? defaultChunkRows(a.columns))) {
+      await add(chunk.rows, relative?.subarray(chunk.from));
+    }
+    return sum;
+  };
+  let [scale, sum] = [1, await summed(1)];
+  if (precision === 'single' && !isWithinFloat32(sum, a.columns)) {
+    scale = scaleOf(a, rows, relative?.map(Math.sqrt));
+    sum = await summed(scale);
   }
-  mirror(sum, a.columns, largest);
+  mirror(sum, a.columns, largest / scale ** 2);
   if (!allFinite(sum)) throw notFinite(a, rows);
   return sum;
+}
+
+/** Squares above it are summed in float32 with all that counts beside them. */
+const LEAST_SQUARE = 1e-20;
+
+/** Whether nothing overflowed, and nothing that counts came near to underflow. */
+function isWithinFloat32(sum: Float64Array, size: number): boolean {
+  return largestDiagonal(sum, size) >= LEAST_SQUARE && allFinite(sum);
 }
 
 /** Adds the products of one chunk's rows to the lower triangle of a sum. */
@@ -55,10 +72,10 @@ function doubleSum({ data, columns }: Matrix, sum: Float64Array): Add {
   };
 }
 
-function singleSum(a: Matrix, sum: Float64Array): Add {
+function singleSum(a: Matrix, sum: Float64Array, scale: number): Add {
   const blocks = columnBlocks(a.columns);
   return async (rows, weights) => {
-    const products = tf.tidy(() => blockProducts(scaledRows(a, rows, weights), blocks));
+    const products = tf.tidy(() => blockProducts(scaledRows(a, rows, scale, weights), blocks));
     for (const { i, j, product } of products) {
       addBlock(sum, a.columns, blocks[i]!, blocks[j]!, await product.data<'float32'>());
       product.dispose();
@@ -66,12 +83,17 @@ function singleSum(a: Matrix, sum: Float64Array): Add {
   };
 }
 
-/** [rows, columns], each row times the root of its weight. */
-function scaledRows(a: Matrix, rows: Int32Array, weights?: Float64Array): tf.Tensor2D {
+/** [rows, columns], each row times the scale and the root of its weight. */
+function scaledRows(
+  a: Matrix,
+  rows: Int32Array,
+  scale: number,
+  weights?: Float64Array,
+): tf.Tensor2D {
   const x = uploadRows(a, rows);
-  if (!weights) return x;
-  const roots = Float32Array.from(weights.subarray(0, rows.length), Math.sqrt);
-  return tf.mul(x, tf.tensor2d(roots, [rows.length, 1]));
+  if (!weights) return scale === 1 ? x : tf.mul(x, scale);
+  const factors = weights.subarray(0, rows.length).map((weight) => scale * Math.sqrt(weight));
+  return tf.mul(x, tf.tensor2d(Float32Array.from(factors), [rows.length, 1]));
 }
 
 /** Products of column blocks, those of the lower triangle. */

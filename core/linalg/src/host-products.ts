@@ -34,12 +34,20 @@ export function trace(matrix: Float64Array, size: number): number {
   return sum;
 }
 
-/** One row of a float32 matrix in float64, scaled. */
-export function scaledRow({ data, columns }: Matrix, row: number, scale: number): Float64Array {
-  return Float64Array.from(
-    data.subarray(row * columns, (row + 1) * columns),
-    (value) => scale * value,
-  );
+/** The largest entry of the diagonal: of a semidefinite matrix, the largest of all. */
+export function largestDiagonal(matrix: Float64Array, size: number): number {
+  let largest = 0;
+  for (let i = 0; i < size; i++) largest = Math.max(largest, matrix[i * size + i]!);
+  return largest;
+}
+
+/** The selected rows of a matrix as the columns of another, to the bit. */
+export function turned({ data, columns }: Matrix, select: Int32Array): Matrix {
+  const result = new Float32Array(columns * select.length);
+  select.forEach((row, i) => {
+    for (let j = 0; j < columns; j++) result[j * select.length + i] = data[row * columns + j]!;
+  });
+  return { data: result, rows: columns, columns: select.length };
 }
 
 /** Vectors as the columns of a float32 matrix. */

@@ -1,7 +1,8 @@
 import { keyedStream } from '@espalier/data';
-import { leadingPairs } from './eigenpairs.js';
+import type { Pairs } from './dense.js';
+import { fixSign, leadingPairs } from './eigenpairs.js';
 import { gram } from './gram.js';
-import { apply, dot, multiply, scaledRow, trace } from './host-products.js';
+import { multiply, trace, turned } from './host-products.js';
 import { allFinite, notFinite, relativeWeights } from './matrix.js';
 import type { Matrix } from './matrix.js';
 import { orthonormalize } from './orthonormalize.js';
@@ -17,9 +18,8 @@ export interface Problem {
   readonly root?: Float64Array;
 }
 
-/** The columns of V', what they leave out, and how the sums were made. */
-export interface LeadingBasis {
-  readonly vectors: readonly Float64Array[];
+/** The columns of V' with their eigenvalues, what they leave out, and how the sums were made. */
+export interface LeadingBasis extends Pairs {
   readonly error: number;
   readonly total: number;
   readonly precision: 'single' | 'double';
@@ -39,62 +39,97 @@ const EXCESS = 1e-5;
  * all if float32 turns out not to resolve what is left out.
  */
 export async function leadingBasis(problem: Problem): Promise<LeadingBasis> {
-  const { a, rows } = problem;
-  const side = Math.min(rows.length, a.columns);
-  if (rows.length * a.columns * side <= HOST_WORK) {
-    return rows.length < a.columns ? fromRows(problem) : fromColumns(problem, 'double');
-  }
-  const quick = await fromColumns(problem, 'single');
-  return quick.error < UNRESOLVED * quick.total ? fromColumns(problem, 'double') : quick;
+  const quick = await quickBasis(problem);
+  const resolved = quick.precision === 'double' || quick.error >= UNRESOLVED * quick.total;
+  return resolved ? quick : basisIn(problem, 'double');
 }
+
+/** In float64 where that is quick, else in float32 on the backend. */
+export function quickBasis(problem: Problem): Promise<LeadingBasis> {
+  const { a, rows } = problem;
+  const side = bySide(problem) === fromRows ? rows.length : a.columns;
+  const work = rows.length * a.columns * side;
+  return basisIn(problem, work <= HOST_WORK ? 'double' : 'single');
+}
+
+async function basisIn(
+  problem: Problem,
+  precision: LeadingBasis['precision'],
+): Promise<LeadingBasis> {
+  const { total, ...pairs } = await bySide(problem)(problem, precision);
+  return { ...pairs, error: total - sum(pairs.values), total, precision };
+}
+
+/** By the smaller side; whoever has a root has paid for the columns' eigenproblem already. */
+function bySide({ a, rows, root }: Problem) {
+  return rows.length < a.columns && !root ? fromRows : fromColumns;
+}
+
+type Found = Pairs & { readonly total: number };
 
 /** From the Gram matrix of the columns. */
 async function fromColumns(
   { a, rows, weights, rank, root }: Problem,
-  precision: 'single' | 'double',
-): Promise<LeadingBasis> {
+  precision: LeadingBasis['precision'],
+): Promise<Found> {
   const size = a.columns;
   const plain = await gram(a, { select: rows, weights, precision });
   const whitened = root ? multiply(root, multiply(plain, root, size), size) : plain;
-  const total = trace(whitened, size);
+  return pairsOf(whitened, size, rank, precision);
+}
+
+/** From the Gram matrix of the rows: V' is Aᵀ times its eigenvectors, made orthonormal. */
+async function fromRows(
+  { a, rows, weights, rank }: Problem,
+  precision: LeadingBasis['precision'],
+): Promise<Found> {
+  const { relative, largest } = relativeWeights(a, rows, weights);
+  const across = turned(a, rows);
+  if (!allFinite(across.data)) throw notFinite(a, rows);
+  const size = rows.length;
+  const roots = Float64Array.from(rows, (_, i) => Math.sqrt(largest * (relative?.[i] ?? 1)));
+  const products = (await gram(across, { precision })).map((product, at) => {
+    return product * roots[Math.floor(at / size)]! * roots[at % size]!;
+  });
+  if (!allFinite(products)) throw notFinite(a, rows);
+  const { values, vectors, total } = await pairsOf(products, size, rank, precision);
+  const spread = vectors.map((vector) =>
+    combined(
+      a,
+      rows,
+      vector.map((x, i) => x * roots[i]!),
+    ),
+  );
+  orthonormalize(spread, keyedStream('linalg', 'rows'));
+  spread.forEach(fixSign);
+  return { values, vectors: spread, total };
+}
+
+async function pairsOf(
+  symmetric: Float64Array,
+  size: number,
+  rank: number,
+  precision: LeadingBasis['precision'],
+): Promise<Found> {
+  const total = trace(symmetric, size);
   const settled = ({ values, residuals, edge }: Progress) => {
     const left = total - sum(values);
     return left < UNRESOLVED * total || shortfall(values, residuals, edge) < EXCESS * left;
   };
   const method = precision === 'double' ? 'dense' : 'auto';
-  const { values, vectors } = await leadingPairs(whitened, size, rank, method, settled);
-  return { vectors, error: total - sum(values), total, precision };
+  return { ...(await leadingPairs(symmetric, size, rank, method, settled)), total };
 }
 
-/** From the Gram matrix of the rows, where they are fewer: V' is made of those that count. */
-async function fromRows({ a, rows, weights, rank, root }: Problem): Promise<LeadingBasis> {
-  const { relative, largest } = relativeWeights(a, rows, weights);
-  const scaled = Array.from(rows, (row, i) => {
-    const values = scaledRow(a, row, relative ? Math.sqrt(relative[i]!) : 1);
-    return root ? apply(root, values) : values;
-  });
-  const size = rows.length;
-  const products = Float64Array.from({ length: size * size }, (_, at) =>
-    dot(scaled[Math.floor(at / size)]!, scaled[at % size]!),
-  );
-  if (!allFinite(products)) throw notFinite(a, rows);
-  const { values, vectors } = await leadingPairs(products, size, rank, 'dense', () => true);
-  const spread = vectors.map((vector) => combine(scaled, vector));
-  orthonormalize(spread, keyedStream('linalg', 'rows'));
-  const total = trace(products, size);
-  return {
-    vectors: spread,
-    error: largest * (total - sum(values)),
-    total: largest * total,
-    precision: 'double',
-  };
-}
-
-/** Σ_i factors_i vectors_i. */
-function combine(vectors: readonly Float64Array[], factors: Float64Array): Float64Array {
-  const result = new Float64Array(vectors[0]!.length);
-  vectors.forEach((vector, i) => {
-    for (let j = 0; j < result.length; j++) result[j]! += factors[i]! * vector[j]!;
+/** Σ_i factors_i a_i over the rows. */
+function combined(
+  { data, columns }: Matrix,
+  rows: Int32Array,
+  factors: Float64Array,
+): Float64Array {
+  const result = new Float64Array(columns);
+  rows.forEach((row, i) => {
+    const factor = factors[i]!;
+    for (let j = 0; j < columns; j++) result[j]! += factor * data[row * columns + j]!;
   });
   return result;
 }

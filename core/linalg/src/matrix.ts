@@ -77,6 +77,32 @@ export function relativeWeights(
   return { relative, largest };
 }
 
+/** Powers of two that float32 holds to all digits. */
+const LARGEST_POWER = 126;
+
+/**
+ * The power of two that brings the largest entry of the selected rows, each times its factor, to between
+ * 1 and 2: multiplied with it, squares neither overflow nor underflow float32. Entries that are not
+ * finite count as 0.
+ */
+export function scaleOf(
+  { data, columns }: Matrix,
+  rows: Int32Array,
+  factors?: ArrayLike<number>,
+): number {
+  let largest = 0;
+  rows.forEach((row, i) => {
+    let most = 0;
+    for (let at = row * columns, end = at + columns; at < end; at++) {
+      const size = Math.abs(data[at]!);
+      if (size > most && size < Infinity) most = size;
+    }
+    largest = Math.max(largest, most * (factors?.[i] ?? 1));
+  });
+  const power = largest > 0 ? -Math.floor(Math.log2(largest)) : 0;
+  return 2 ** Math.max(-LARGEST_POWER, Math.min(LARGEST_POWER, power));
+}
+
 function weightsError(problem: string, received: number): EspalierError {
   const fix = 'Counts work; floor those of unseen rows at 1.';
   return new EspalierError('linalg/weights', { problem, received, fix });
@@ -106,7 +132,7 @@ export function notFinite(a: Matrix, rows: Int32Array): EspalierError {
     }
   }
   return new EspalierError('linalg/overflow', {
-    problem: 'products of the entries overflow float32',
-    fix: 'Divide the matrix by its largest entry, and multiply u by it afterwards.',
+    problem: 'products of entries, weights and factors overflow',
+    fix: 'Divide the weights by the largest, or the matrix by its largest entry, and multiply afterwards.',
   });
 }

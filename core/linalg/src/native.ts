@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Pairs } from './dense.js';
+import { largestDiagonal } from './host-products.js';
 
 /** The part of the backend of tfjs-node that runs any operation of TensorFlow. */
 interface TensorFlow {
@@ -28,6 +29,8 @@ export async function nativeEigenpairs(
   count: number,
 ): Promise<Pairs> {
   const backend = tf.backend() as unknown as TensorFlow;
+  const scale = largestDiagonal(symmetric, size) || 1;
+  const scaled = Float32Array.from(symmetric, (value) => value / scale);
   const [values, vectors] = tf.tidy(() =>
     backend.executeMultipleOutputs(
       'SelfAdjointEigV2',
@@ -35,7 +38,7 @@ export async function nativeEigenpairs(
         { name: 'compute_v', type: BOOL!, value: true },
         { name: 'T', type: TYPE!, value: FLOAT },
       ],
-      [tf.tensor2d(Float32Array.from(symmetric), [size, size])],
+      [tf.tensor2d(scaled, [size, size])],
       2,
     ),
   ) as [tf.Tensor, tf.Tensor];
@@ -46,7 +49,7 @@ export async function nativeEigenpairs(
   tf.dispose([values, vectors]);
   const leading = Array.from({ length: count }, (_, k) => size - 1 - k);
   return {
-    values: Float64Array.from(leading, (k) => ascending[k]!),
+    values: Float64Array.from(leading, (k) => scale * ascending[k]!),
     vectors: leading.map((k) =>
       Float64Array.from({ length: size }, (_, i) => columns[i * size + k]!),
     ),

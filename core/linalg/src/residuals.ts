@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { chunks, defaultChunkRows } from './chunks.js';
-import { allFinite, notFinite, selectedRows } from './matrix.js';
+import { allFinite, notFinite, scaleOf, selectedRows } from './matrix.js';
 import type { Matrix, Selection } from './matrix.js';
 import { checkBasis, uploadRows } from './project.js';
 
@@ -10,7 +10,7 @@ import { checkBasis, uploadRows } from './project.js';
  * digits.
  *
  * @throws EspalierError `linalg/size`, `linalg/select`; `linalg/not-finite` with row and column;
- * `linalg/overflow` if squares leave float32.
+ * `linalg/overflow` if squares leave float32 where V is not orthonormal.
  */
 export async function residuals(
   a: Matrix,
@@ -30,6 +30,7 @@ export async function rowErrors(
   root?: Float64Array,
 ): Promise<Float64Array> {
   const result = new Float64Array(rows.length);
+  const scale = scaleOf(a, rows);
   const [left, right, m] = tf.tidy(() => [
     tf.tensor2d(p.data, [p.rows, p.columns]),
     tf.transpose(tf.tensor2d(q.data, [q.rows, q.columns])),
@@ -40,9 +41,11 @@ export async function rowErrors(
       const errors = tf.tidy(() => {
         const x = uploadRows(a, chunk.rows);
         const difference = tf.sub(m ? tf.matMul(x, m) : x, tf.matMul(tf.matMul(x, left), right));
-        return tf.sum(tf.square(difference), 1);
+        return tf.sum(tf.square(tf.mul(difference, scale)), 1);
       });
-      result.set(await errors.data<'float32'>(), chunk.from);
+      (await errors.data<'float32'>()).forEach((error, i) => {
+        result[chunk.from + i] = error / scale ** 2;
+      });
       errors.dispose();
     }
   } finally {

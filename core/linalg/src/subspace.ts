@@ -2,6 +2,7 @@ import { keyedStream } from '@espalier/data';
 import * as tf from '@tensorflow/tfjs-core';
 import { denseEigenpairs } from './dense.js';
 import type { Pairs } from './dense.js';
+import { largestDiagonal } from './host-products.js';
 import { orthonormalize } from './orthonormalize.js';
 
 /** What is known of the leading pairs after a round. */
@@ -128,10 +129,4 @@ function symmetrized(data: Float32Array, size: number): Float64Array {
     const mirrored = (at % size) * size + Math.floor(at / size);
     return (value + data[mirrored]!) / 2;
   });
-}
-
-function largestDiagonal(matrix: Float64Array, size: number): number {
-  let largest = 0;
-  for (let i = 0; i < size; i++) largest = Math.max(largest, matrix[i * size + i]!);
-  return largest;
 }

@@ -3,6 +3,7 @@ import {
   gram,
   project,
   residuals,
+  spectrum,
   squareRoot,
   weightedLowRank,
 } from '@espalier/linalg';
@@ -74,7 +75,22 @@ describe.each(backendsUnderTest())('bad input on %s', (backend) => {
         ),
       /row 5, column 0/,
     ],
-    ['squares that overflow', () => gram(changed(0, 0, 1e30)), /overflow.*linalg\/overflow/],
+    [
+      'weighted squares that overflow',
+      () => gram(changed(0, 0, 1e30), { weights: new Float64Array(6).fill(1e300) }),
+      /overflow.*linalg\/overflow/,
+    ],
+    [
+      'NaN in many columns',
+      () => spectrum(matrix(140, 4000, (i, j) => (i === 7 && j === 3999 ? NaN : i + j))),
+      /row 7, column 3999.*NaN.*linalg\/not-finite/,
+    ],
+    ['count above the rows', () => spectrum(good, { count: 5 }), /from 1 to.*4.*linalg\/count/],
+    [
+      'count above the selected rows',
+      () => spectrum(good, { count: 3, select: Int32Array.of(1, 2) }),
+      /from 1 to.*2.*linalg\/count/,
+    ],
     ['5 weights', () => weightedLowRank(good, weights(1, 1, 1, 1, 1)), /6 in all.*Received: 5/],
     ['−1', () => weightedLowRank(good, weights(1, -1, 1, 1, 1, 1)), /row 1.*-1.*linalg\/weights/],
     ['NaN weight', () => weightedLowRank(good, weights(1, 1, NaN, 1, 1, 1)), /row 2.*NaN/],

@@ -4,8 +4,9 @@ import { eigenpairs, gram, project, residuals, weightedLowRank } from '@espalier
 import type { Matrix } from '@espalier/linalg';
 import { backendsUnderTest, onBackend, tensorsLeakedBy } from '@espalier/testkit';
 import fc from 'fast-check';
+import { EigenvalueDecomposition } from 'ml-matrix';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { departureFromOrthonormal, errorByDefinition, matrix } from './reference.js';
+import { departureFromOrthonormal, errorByDefinition, matrix, row } from './reference.js';
 
 /** One matrix and what NumPy reaches in float64: see golden/make.py. */
 interface Golden {
@@ -115,6 +116,27 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
     expect(errorByDefinition(a, u, v) / exact.error).toBeCloseTo(1, 4);
   });
 
+  test('few rows of many columns: by the rows, as good as in float64', async () => {
+    const a = transposed(tall(3600, 140, (k) => (k + 1) ** -0.7));
+    const draw = keyedStream('weights of few');
+    const weights = Float64Array.from({ length: a.rows }, () => 10 ** (4 * draw()));
+    const { u, v, error, total } = await weightedLowRank(a, { rank: 20, weights });
+    const exact = bestByRows(a, 20, weights);
+    const reached = errorByDefinition(a, u, v, { weights });
+    expect(Math.abs(reached - exact.error)).toBeLessThanOrEqual(1e-4 * exact.error);
+    expect(Math.abs(error - exact.error)).toBeLessThanOrEqual(1e-4 * exact.error);
+    expect(Math.abs(total - exact.total)).toBeLessThanOrEqual(1e-6 * total);
+    expect(departureFromOrthonormal(v)).toBeLessThan(1e-5);
+  });
+
+  test('the same where float32 sums resolve nothing', async () => {
+    const a = transposed(tall(3600, 140, (k) => (k < 6 ? 1 : 1e-4)));
+    const { u, v, error } = await weightedLowRank(a, { rank: 60 });
+    const exact = bestByRows(a, 60);
+    expect(error / exact.error).toBeCloseTo(1, 4);
+    expect(errorByDefinition(a, u, v) / exact.error).toBeCloseTo(1, 4);
+  });
+
   test('selected rows alone count, in their order', async () => {
     const draw = keyedStream('select');
     const a = matrix(30, 7, () => draw() - 0.5);
@@ -182,6 +204,19 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
     expect(await run()).toEqual(first);
   });
 
+  test.each([1e-30, 1e30])(
+    'numbers of %f summed in float32 keep their relative error',
+    async (size) => {
+      const a = tall(900, 140, (k) => (k + 1) ** -0.7);
+      const scaled = { ...a, data: a.data.map((value) => value * size) };
+      const { error } = await weightedLowRank(a, { rank: 20 });
+      const result = await weightedLowRank(scaled, { rank: 20 });
+      expect(result.error / size ** 2 / error).toBeCloseTo(1, 4);
+      const lost = (await residuals(scaled, result.v)).reduce((sum, each) => sum + each, 0);
+      expect(lost / size ** 2 / error).toBeCloseTo(1, 4);
+    },
+  );
+
   test('large and small numbers keep their relative error', async () => {
     const draw = keyedStream('scale');
     const a = matrix(30, 6, () => draw() - 0.5);
@@ -194,6 +229,20 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
     }
   });
 });
+
+/** {@link best} from the products of the rows, straight from the definition. */
+function bestByRows(a: Matrix, rank: number, weights?: ArrayLike<number>) {
+  const rows = Array.from({ length: a.rows }, (_, i) => {
+    return row(a, i).map((value) => value * Math.sqrt(weights?.[i] ?? 1));
+  });
+  const products = rows.map((x) =>
+    rows.map((y) => x.reduce((sum, each, j) => sum + each * y[j]!, 0)),
+  );
+  const values = new EigenvalueDecomposition(products, { assumeSymmetric: true }).realEigenvalues;
+  const add = (part: readonly number[]) => part.reduce((all, value) => all + value, 0);
+  const falling = [...values].sort((x, y) => y - x);
+  return { error: add(falling.slice(rank)), total: add(falling) };
+}
 
 /** Least error and total by the dense solver on float64 sums. */
 async function best(a: Matrix, rank: number, weights?: ArrayLike<number>) {

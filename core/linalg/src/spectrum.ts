@@ -1,0 +1,35 @@
+import { checkCount } from './eigenpairs.js';
+import { columnMatrix } from './host-products.js';
+import { quickBasis } from './leading-basis.js';
+import { selectedRows } from './matrix.js';
+import type { Matrix, WeightedSelection } from './matrix.js';
+
+export interface SpectrumOptions extends WeightedSelection {
+  /** How many directions, from the heaviest on; default the smaller number of rows and columns. */
+  readonly count?: number;
+  /** R [columns, columns], symmetric, row-major: rows are multiplied with it first; default: none. */
+  readonly root?: Float64Array;
+}
+
+/**
+ * The heaviest directions of weighted rows: leading eigenpairs of R (Σ_i w_i a_i a_iᵀ) R, found by way
+ * of the smaller side, Gram matrix of the columns or of the rows; with a root, always of the columns.
+ *
+ * @returns `values` [count], descending; `vectors` [columns, count], orthonormal: column k belongs to
+ * value k, and its entry of largest magnitude is positive. What is left of a rank that the rows do not
+ * have are values of 0, or nearly, and any vectors.
+ * @throws EspalierError `linalg/count`, and those of `gram`.
+ * @example
+ * const { values, vectors } = await spectrum(head, { weights: counts, count: 8 });
+ */
+export async function spectrum(
+  a: Matrix,
+  { count, weights, select, root }: SpectrumOptions = {},
+): Promise<{ readonly values: Float64Array; readonly vectors: Matrix }> {
+  const rows = selectedRows(a, select);
+  const most = Math.min(rows.length, a.columns);
+  const rank = count ?? most;
+  checkCount(rank, most);
+  const { values, vectors } = await quickBasis({ a, rows, weights, rank, root });
+  return { values, vectors: columnMatrix(vectors) };
+}
