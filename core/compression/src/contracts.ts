@@ -86,7 +86,10 @@ export interface BlockSpectrum {
   readonly columns: number;
   /** Mean word count of its rows, of `flooredCounts`. */
   readonly meanCount: number;
-  /** What each further rank takes off the block's weighted error: eigenvalues, falling, `[columns]`. */
+  /**
+   * What each further rank takes off the block's weighted error: eigenvalues, falling,
+   * `[min(rows, columns)]`.
+   */
   readonly energies: Float64Array;
   /** Bytes at a rank; `null`: dense. Never falls as the rank grows. */
   bytes(rank: number | null): number;

@@ -7,7 +7,7 @@ import { approximationOf } from './approximation.js';
 import type { Approximation } from './approximation.js';
 import { checkBudget, targetOf, totalOf } from './budget.js';
 import { blockLowRankOptions } from './options.js';
-import { matrixAt, placesIn } from './places.js';
+import { checkSides, matrixAt, placesIn } from './places.js';
 import type { Place } from './places.js';
 import { partitionsOf, planBlocks } from './plan.js';
 import type { PlanRequest, Target } from './plan.js';
@@ -79,6 +79,7 @@ async function requestFor(
 ): Promise<PlanRequest> {
   const counts = countsFor(services, place, matrix);
   const importance = await importanceFor(services, place, matrix, counts);
+  checkSides(place, matrix, importance);
   const partitioner = services.has(VOCAB_PARTITIONER) ? services.get(VOCAB_PARTITIONER) : undefined;
   return {
     place,

@@ -29,7 +29,7 @@ export async function factorize(
       weights[`w${p}`] = rowsOf(matrix, select);
       continue;
     }
-    const leading = leadingColumns(directions, columns, rank);
+    const leading = leadingColumns(directions, rank);
     const into = whitening ? product(whitening.root, leading, columns, rank) : leading;
     const back = whitening ? product(whitening.inverse, leading, columns, rank) : leading;
     weights[`u${p}`] = await project(
@@ -52,10 +52,10 @@ function rowsOf({ data, columns }: Matrix, select: Int32Array): Matrix {
   return { data: out, rows: select.length, columns };
 }
 
-function leadingColumns(square: Float32Array, n: number, count: number): Float32Array {
-  const out = new Float32Array(n * count);
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k < count; k++) out[i * count + k] = square[i * n + k]!;
+function leadingColumns({ data, rows, columns }: Matrix, count: number): Float32Array {
+  const out = new Float32Array(rows * count);
+  for (let i = 0; i < rows; i++) {
+    out.set(data.subarray(i * columns, i * columns + count), i * count);
   }
   return out;
 }

@@ -1,5 +1,5 @@
 import { isWordMatrix, matrixPlaces } from '@espalier/compression';
-import type { Matrix, MatrixPlace } from '@espalier/compression';
+import type { ImportanceWeights, Matrix, MatrixPlace } from '@espalier/compression';
 import { EspalierError, suggest } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
@@ -64,13 +64,10 @@ function named(name: string, entries: readonly LayerEntry[]): Place {
   });
 }
 
-/** Directions of longer rows take hours to find, and gigabytes. */
-const MOST_COLUMNS = 8192;
-
 /**
  * A layer's matrix, one row per word or unit.
  *
- * @throws EspalierError `block-low-rank/wide`, `block-low-rank/not-finite`.
+ * @throws EspalierError `block-low-rank/not-finite`.
  */
 export async function matrixAt(graph: ModelGraph, place: Place): Promise<Matrix> {
   const [{ layer, matrix }] = matrixPlaces(graph, place.entry) as [MatrixPlace];
@@ -79,18 +76,36 @@ export async function matrixAt(graph: ModelGraph, place: Place): Promise<Matrix>
   const [rows, columns] = byRow.shape;
   const data = (await byRow.data()) as Float32Array;
   byRow.dispose();
-  if (columns > MOST_COLUMNS) {
-    throw new EspalierError('block-low-rank/wide', {
-      problem: `layer '${place.entry.name}' has ${rows} rows of ${columns} numbers; rows may have ${MOST_COLUMNS}`,
-      received: [rows, columns],
-      fix: 'Words are rows: transpose the matrix if they are its columns; else leave the layer out.',
-    });
-  }
   const bad = data.findIndex((value) => !Number.isFinite(value));
   if (bad < 0) return { data, rows, columns };
   throw new EspalierError('block-low-rank/not-finite', {
     problem: `the matrix of layer '${place.entry.name}' is not finite at row ${Math.floor(bad / columns)}, column ${bad % columns}`,
     received: data[bad],
     fix: 'Train again with a lower learning rate, or repair the weights.',
+  });
+}
+
+/** Sides whose eigenpairs take hours to find, and gigabytes, are longer. */
+const LONGEST_SIDE = 8192;
+
+/**
+ * Refuses what takes hours: both sides are long, or the columns are and there is a metric of them.
+ *
+ * @throws EspalierError `block-low-rank/wide`.
+ */
+export function checkSides(
+  { entry }: Place,
+  { rows, columns }: Matrix,
+  { metric }: ImportanceWeights,
+): void {
+  if ((metric ? columns : Math.min(rows, columns)) <= LONGEST_SIDE) return;
+  throw new EspalierError('block-low-rank/wide', {
+    problem: metric
+      ? `a metric of the ${columns} columns of layer '${entry.name}' has too many; it may have ${LONGEST_SIDE}`
+      : `both sides of the matrix of layer '${entry.name}' are longer than ${LONGEST_SIDE}`,
+    received: [rows, columns],
+    fix: metric
+      ? "Measure errors by wordImportance({ metric: 'euclidean' }), or leave the layer out: blockLowRank({ layers: [ … ] })."
+      : 'Leave the layer out: blockLowRank({ layers: [ … ] }).',
   });
 }

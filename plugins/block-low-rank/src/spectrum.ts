@@ -5,15 +5,15 @@ import type {
   Matrix,
   VocabPartition,
 } from '@espalier/compression';
-import { eigenpairs, gram, multiply, squareRoot } from '@espalier/linalg';
+import { spectrum, squareRoot } from '@espalier/linalg';
 import { numbersAt } from './blocks.js';
 
 /** One block's rows and the directions in which they lie, heaviest first. */
 export interface AnalysedBlock extends BlockSpectrum {
   /** Row numbers of the matrix. */
   readonly select: Int32Array;
-  /** `[columns, columns]`, column k the direction of `energies[k]`: in the metric, if there is one. */
-  readonly directions: Float32Array;
+  /** `[columns, energies]`, column k the direction of `energies[k]`: in the metric, if there is one. */
+  readonly directions: Matrix;
 }
 
 /** A symmetric root of the metric and its inverse; none: the plain distance. */
@@ -60,9 +60,8 @@ async function analyseBlock(
   { counts, whitening }: Parameters<typeof analyse>[3],
 ): Promise<AnalysedBlock> {
   const { columns } = matrix;
-  const plain = await gram(matrix, { weights, select });
-  const measured = whitening ? inMetric(plain, whitening, columns) : plain;
-  const { values, vectors } = await eigenpairs(measured, columns);
+  const { root } = whitening ?? {};
+  const { values, vectors } = await spectrum(matrix, { weights, select, ...(root && { root }) });
   return {
     select,
     rows: select.length,
@@ -77,9 +76,4 @@ async function analyseBlock(
 function meanOf(select: Int32Array, counts: Float64Array | undefined): number {
   if (!counts) return 1;
   return select.reduce((sum, row) => sum + counts[row]!, 0) / select.length;
-}
-
-/** `S G S`, where `S` is the metric's root. */
-function inMetric(g: Float64Array, { root }: Whitening, size: number): Float64Array {
-  return multiply(multiply(root, g, size), root, size);
 }

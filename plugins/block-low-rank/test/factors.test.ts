@@ -1,32 +1,28 @@
-import { compressionAccount, IMPORTANCE } from '@espalier/compression';
+import { compressionAccount } from '@espalier/compression';
 import type { ImportanceWeights } from '@espalier/compression';
-import { definePlugin, keyedStream } from '@espalier/core';
-import type { Plugin, Session } from '@espalier/core';
+import { keyedStream } from '@espalier/core';
+import type { Session } from '@espalier/core';
 import { blockLowRank } from '@espalier/plugin-block-low-rank';
 import type { BlockLowRankDense } from '@espalier/plugin-block-low-rank';
 import { vocabPartition } from '@espalier/plugin-vocab-partition';
 import { backendsUnderTest, onBackend, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import { COLUMNS, openTiny, randomMatrix, tinyLanguageModel, WORDS, zipf } from './models.js';
+import {
+  COLUMNS,
+  openTiny,
+  randomMatrix,
+  tinyLanguageModel,
+  weighing,
+  wideHead,
+  WORDS,
+  zipf,
+} from './models.js';
 import { leastError, product, rowsOf, weightedError } from './reference.js';
 import type { Rows } from './reference.js';
 
 const RANK = 3;
 const WEIGHTS = zipf().map((count) => Math.max(1, count));
-
-/** Provides these weights for every matrix. */
-function weighing(weights: ImportanceWeights): Plugin {
-  const make = definePlugin({
-    id: 'weights-of-the-test',
-    version: '1.0.0',
-    options: z.strictObject({}),
-    stateless: true,
-    apply: (ctx) => ctx.provide(IMPORTANCE, () => ({ name: 'given', of: () => weights })),
-  });
-  return make();
-}
 
 /** A positive definite matrix whose directions differ widely. */
 function metricOfTest(): number[][] {
@@ -132,6 +128,41 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
         expect(reached / leastError(rows, weights, rank)).toBeCloseTo(1, 4);
       });
     });
+  });
+
+  test('ten units on 9216 inputs: the least error that the rank allows', async () => {
+    const rank = 4;
+    const plugins = [blockLowRank({ layers: ['head'], rank })];
+    await withSession(openTiny(plugins, wideHead), async (session) => {
+      const kernel = session.model.getLayer('head').getWeights()[0]!;
+      const before = rowsOf(await kernel.data(), 10); // [inputs, units]: the same error, turned
+      await session.transform();
+      const alike = before.map(() => 1);
+      const nothing = before.map((row) => row.map(() => 0));
+      const share = leastError(before, alike, rank) / weightedError(before, nothing, alike);
+      const [line] = compressionAccount(session.inspect().edits);
+      expect(line!.relativeError ** 2 / share).toBeCloseTo(1, 4);
+      expect(line!.bytesAfter).toBe(4 * rank * (9216 + 10));
+    });
+  });
+
+  test.each([1e-30, 1e30])('numbers of %f lose the same share as any others', async (size) => {
+    const shareAt = (scale: number) => {
+      const model = () => {
+        const made = tinyLanguageModel();
+        const kernel = randomMatrix(COLUMNS, WORDS).map((value) => scale * value);
+        const weights = [tf.tensor2d(kernel, [COLUMNS, WORDS]), tf.zeros([WORDS])];
+        made.getLayer('softmax').setWeights(weights);
+        tf.dispose(weights);
+        return made;
+      };
+      const plugin = blockLowRank({ layers: ['softmax'], rank: RANK });
+      return withSession(openTiny([plugin], model), async (session) => {
+        await session.transform();
+        return compressionAccount(session.inspect().edits)[0]!.relativeError;
+      });
+    };
+    expect((await shareAt(size)) / (await shareAt(1))).toBeCloseTo(1, 4);
   });
 
   test.each([

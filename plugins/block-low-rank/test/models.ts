@@ -1,10 +1,13 @@
-import { createSession, crossEntropy, sgd } from '@espalier/core';
+import { IMPORTANCE } from '@espalier/compression';
+import type { ImportanceWeights } from '@espalier/compression';
+import { createSession, crossEntropy, definePlugin, sgd } from '@espalier/core';
 import type { Plugin, Session } from '@espalier/core';
 import { arraySource, keyedStream } from '@espalier/core';
 import type { Source } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { z } from 'zod';
 
 export const WORDS = 60;
 export const COLUMNS = 8;
@@ -25,6 +28,25 @@ export function tinyLanguageModel({ words = WORDS, columns = COLUMNS } = {}): La
       tfl.layers.dense({ name: 'softmax', units: words }),
     ],
   });
+}
+
+/** Ten units, the layer `head`, on 9216 inputs. */
+export function wideHead(): LayersModel {
+  return tfl.sequential({
+    layers: [tfl.layers.dense({ name: 'head', units: 10, inputShape: [9216] })],
+  });
+}
+
+/** Provides these weights for every matrix. */
+export function weighing(weights: ImportanceWeights): Plugin {
+  const make = definePlugin({
+    id: 'weights-of-the-test',
+    version: '1.0.0',
+    options: z.strictObject({}),
+    stateless: true,
+    apply: (ctx) => ctx.provide(IMPORTANCE, () => ({ name: 'given', of: () => weights })),
+  });
+  return make();
 }
 
 /** Counts that fall like 1/rank. */

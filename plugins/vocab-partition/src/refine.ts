@@ -1,6 +1,6 @@
 import type { RefineRequest, VocabPartition } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
-import { eigenpairs, gram, residuals } from '@espalier/linalg';
+import { residuals, spectrum } from '@espalier/linalg';
 import { chooseMoves, numbersOf, weightedError } from './moves.js';
 import type { Placement } from './moves.js';
 
@@ -85,9 +85,12 @@ async function fitted(
     if (typeof rank !== 'number') continue;
     const select = Int32Array.from(wordsIn(placement.block, p));
     const weighted = select.some((word) => weights[word]! > 0);
-    const moments = await gram(matrix, { select, ...(weighted && { weights }) });
-    const { vectors } = await eigenpairs(moments, matrix.columns, { count: rank });
-    errors[p] = await residuals(matrix, { data: vectors, rows: matrix.columns, columns: rank });
+    const { vectors } = await spectrum(matrix, {
+      select,
+      count: rank,
+      ...(weighted && { weights }),
+    });
+    errors[p] = await residuals(matrix, vectors);
   }
   return { ...placement, errors };
 }
