@@ -13,6 +13,8 @@ export const numberFormatSchema = z.strictObject({
   style: z.enum(['fixed', 'percent', 'significant', 'integer', 'compact']),
   /** Digits after the point (`fixed`, `percent`) or significant ones; not used by `integer`. */
   digits: z.int().min(0).max(20).optional(),
+  /** Whether a number above zero has a plus, as differences should. */
+  plus: z.boolean().optional(),
   /** Written after the number, such as `ms`. */
   unit: z.string().optional(),
 });
@@ -51,9 +53,10 @@ function plainNumber(value: number): string {
 }
 
 function bareFormatter(format?: NumberFormat): (value: number) => string {
+  const signDisplay = format?.plus ? 'exceptZero' : 'negative';
   const write = format
     ? // A fixed locale, so that the same report is the same text on every machine.
-      new Intl.NumberFormat('en-US', { signDisplay: 'negative', ...intlOptions(format) }).format
+      new Intl.NumberFormat('en-US', { signDisplay, ...intlOptions(format) }).format
     : plainNumber;
   return (value) => write(value).replace(/^-/, '\u2212');
 }

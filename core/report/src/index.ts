@@ -16,7 +16,7 @@ export type { Report, Section } from './render-report.js';
 export { renderReport } from './render-report.js';
 export type { Column, Table } from './table.js';
 export { table } from './table.js';
-export { toCsv, toMarkdown, toText } from './table-text.js';
+export { markdownText, toCsv, toMarkdown, toText } from './table-text.js';
 export type { Code, Json, KeyValues, Note, TextBlock } from './text-blocks.js';
 export { code, json, keyValues, note, text } from './text-blocks.js';
 export { ReportError } from './validate.js';

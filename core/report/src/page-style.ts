@@ -52,9 +52,11 @@ th:first-child,td:first-child{padding-left:.25rem}
 th:last-child,td:last-child{padding-right:.25rem}
 thead th{font-weight:600;border-bottom:1px solid var(--ink);vertical-align:bottom;white-space:normal;text-wrap:balance;min-width:6.5rem}
 thead .short{white-space:nowrap;min-width:0}
-td.left{white-space:normal}
+td.left{white-space:pre-line}
+td.left.long{min-width:7rem}
 th:first-child{position:sticky;left:0;z-index:1;background:var(--page)}
 tbody th{font-weight:400;min-width:6rem;max-width:min(22rem,45vw);white-space:normal}
+tbody th.long{min-width:min(10rem,40vw)}
 tbody tr+tr>*{border-top:1px solid var(--rule)}
 .right{text-align:right}
 .center{text-align:center}
@@ -83,6 +85,9 @@ dd{margin:0;font-variant-numeric:tabular-nums}
 .full>.compact{display:block}
 th,td{padding-inline:.6rem}
 }
+@media screen and (min-width:720px){
+td.left.long{min-width:14rem}
+}
 @media (min-width:900px){
 .blocks{grid-template-columns:repeat(2,minmax(0,1fr));column-gap:2.5rem}
 .full{grid-column:1/-1}
@@ -97,6 +102,9 @@ figure,.note,tr{break-inside:avoid}
 h1,h2,h3{break-after:avoid}
 .scroll,pre{overflow:visible;max-height:none}
 th,td,pre{white-space:normal}
+th,td{padding-inline:.3rem}
+thead th,tbody th.long{min-width:0}
+table{font-size:8.5pt}
 pre{white-space:pre-wrap}
 th:first-child,details.data thead th{position:static}
 .scroll{background:none}

@@ -6,12 +6,19 @@ import { isEstimate, isFiniteNumber } from './values.js';
 
 const oneLine = (text: string): string => text.replace(/\s*[\r\n]+\s*/g, ' ');
 
-/** Backslash first: a text that ends in one would otherwise escape the cell's own bar. */
-const markdownText = (text: string): string =>
-  oneLine(text)
+/**
+ * Text as Markdown that shows it as it is, on one line: in a paragraph or a cell.
+ *
+ * @example
+ * markdownText('a_b | <c>'); // 'a\\_b \\| &lt;c>'
+ */
+export function markdownText(text: string): string {
+  // Backslash first: a text that ends in one would otherwise escape the cell's own bar.
+  return oneLine(text)
     .replace(/[\\|`*_[\]]/g, '\\$&')
     .replace(/&/g, '&amp;')
     .replace(/</g, '&lt;');
+}
 
 const rules: Readonly<Record<Align, string>> = { left: ':--', right: '--:', center: ':-:' };
 

@@ -366,11 +366,40 @@ describe('the axes of a plot', () => {
     expect(new Set(ticks).size).toBe(ticks.length);
   });
 
+  it('write no digit that is zero in all ticks', () => {
+    const format = { style: 'fixed', digits: 2 } as const;
+    const ticks = (ys: readonly number[]) =>
+      texts(line([1, 2], ys, axis, { ...axis, format }), 'y-axis tick label');
+    expect(ticks([0.5, 2.5])).toEqual(['0.5', '1.0', '1.5', '2.0', '2.5']);
+    expect(ticks([0.5, 9.5])).toEqual(['0', '2', '4', '6', '8', '10']);
+    expect(ticks([0.5, 0.7])).toContain('0.55');
+  });
+
   it('end a label that is too long with an ellipsis', () => {
     const label = 'expected calibration error of the ensemble of all exits, in percentage points';
     const [x] = texts(line(epochs, epochs, { label }), 'x-axis label');
     expect(x).toMatch(/^expected calibration error.*… →$/);
   });
+});
+
+it('labels of a forest leave room for the values on their line', () => {
+  const label = 'self-distillation from the deepest exit to every other one';
+  const format = { style: 'fixed', digits: 2, plus: true } as const;
+  const rows = [{ label, mean: 2.7, low: 2.42, high: 2.97 }];
+  const forest = forestPlot({ title: 't', width: 'half', x: { label: 'x', format }, rows });
+  const texts = [...parse(page(forest)).querySelectorAll('.compact [aria-label="text"] text')];
+  const [written] = texts.filter(({ textContent }) => textContent?.startsWith('+'));
+  const [shown] = texts.filter(({ textContent }) => textContent?.startsWith('self'));
+  expect(shown?.textContent).toMatch(/…$/);
+  expect(`${shown?.textContent} ${written?.textContent}`.length).toBeLessThan(400 / 12 / 0.6);
+});
+
+it('a cell of several lines keeps them', () => {
+  const columns = ['row', 'changes'].map((key) => ({ key, label: key }));
+  const rows = [{ row: 'a', changes: 'one\ntwo' }];
+  const document = parse(page(table({ columns, rows })));
+  expect(document.querySelector('td')?.textContent).toBe('one\ntwo');
+  expect(document.querySelector('style')?.textContent).toContain('td.left{white-space:pre-line}');
 });
 
 describe('wrong input', () => {

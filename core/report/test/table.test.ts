@@ -1,4 +1,4 @@
-import { table, toCsv, toMarkdown, toText } from '@espalier/report';
+import { markdownText, numberFormatter, table, toCsv, toMarkdown, toText } from '@espalier/report';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -42,6 +42,19 @@ describe('toMarkdown', () => {
         expect(bars).toHaveLength(3);
       }),
     );
+  });
+});
+
+describe('markdownText', () => {
+  it('shows a text as it is, on one line', () => {
+    expect(markdownText('a_b | *c*\n<d> & [e]')).toBe(String.raw`a\_b \| \*c\* &lt;d> &amp; \[e\]`);
+  });
+});
+
+describe('a format with a plus', () => {
+  it('writes the sign of whatever is not zero', () => {
+    const write = numberFormatter({ style: 'fixed', digits: 1, plus: true });
+    expect([1.25, -1, 0, 0.04, NaN].map(write)).toEqual(['+1.3', '\u22121.0', '0.0', '0.0', '—']);
   });
 });
 

@@ -98,6 +98,17 @@ function withDigitsFor(span: number, format: NumberFormat): NumberFormat {
 }
 
 /**
+ * Drops digits that are zero in all ticks. Ticks about `step` apart stand at multiples of 1, 2, 5 or 10
+ * times its power of ten, of 10 where the step is nearer to it than to 5 as a ratio.
+ */
+function ticksFormat(step: number, format: NumberFormat): NumberFormat {
+  const { style, digits = defaultDigits } = format;
+  if (style !== 'fixed' && style !== 'percent') return format;
+  const needed = -Math.floor(Math.log10(step * Math.SQRT2)) - (style === 'percent' ? 2 : 0);
+  return { ...format, digits: Math.min(digits, Math.max(0, needed)) };
+}
+
+/**
  * The scale options of an axis over the values it must show, or `undefined` if none can be placed.
  * Ticks of whole numbers are whole: nobody trains for 1.5 epochs.
  */
@@ -115,11 +126,14 @@ export function axisScale(
   const format = axis.format && (isWhole ? axis.format : withDigitsFor(span, axis.format));
   const wholeStep = isWhole && format?.style !== 'percent' ? 1 : 0;
   const step = Math.max(wholeStep, format ? smallestStep(format) : 0);
+  const spacing = type === 'log' ? tickSpacing : Math.max(tickSpacing, (length * step) / span);
+  const ofTicks =
+    format && type !== 'log' ? ticksFormat((span * spacing) / length, format) : format;
   return {
     domain,
     type,
     label: fitText(axis.label, width / fontSize - 3),
-    tickSpacing: type === 'log' ? tickSpacing : Math.max(tickSpacing, (length * step) / span),
-    ...(format && { tickFormat: numberFormatter(format) }),
+    tickSpacing: spacing,
+    ...(ofTicks && { tickFormat: numberFormatter(ofTicks) }),
   };
 }

@@ -26,6 +26,8 @@ export interface RowLayout {
   /** Labels stand above their rows, where beside them they would leave no room for the marks. */
   readonly stacked: boolean;
   readonly bandHeight: number;
+  /** What the values written on the labels' lines take of them. */
+  readonly valueWidth: number;
 }
 
 /** How a kind of plot draws its rows. */
@@ -56,6 +58,7 @@ function layOut(rows: readonly Row[], values: RowMarks['values'], frame: Frame):
     marginRight: stacked && values === 'column' ? 2 * fontSize : right,
     stacked,
     bandHeight: fontSize * 1.85,
+    valueWidth: values === 'column' ? widest(written, fontSize) : 0,
   };
 }
 
@@ -71,6 +74,7 @@ function toBands(rows: readonly Row[], stacked: boolean): KeyedRow[] {
 function rowTexts(rows: readonly KeyedRow[], layout: RowLayout, frame: Frame): Markish[] {
   const { marginLeft, stacked } = layout;
   const wholeLine = frame.width / frame.fontSize - 2;
+  const besideValue = wholeLine - layout.valueWidth / frame.fontSize;
   const above = { textAnchor: 'start', dx: 4 - marginLeft } as const;
   const beside = { textAnchor: 'end', dx: -gap } as const;
   const label = (ems: number) => (row: Row) => fitText(row.label, ems);
@@ -83,7 +87,7 @@ function rowTexts(rows: readonly KeyedRow[], layout: RowLayout, frame: Frame): M
       rows.filter(({ value }) => value),
       {
         y: stacked ? ({ key }: KeyedRow) => key - 1 : 'key',
-        text: label(stacked ? wholeLine : (marginLeft - gap) / frame.fontSize),
+        text: label(stacked ? besideValue : (marginLeft - gap) / frame.fontSize),
         frameAnchor: 'left',
         ...(stacked ? above : beside),
         dy: stacked ? 5 : 0,
