@@ -11,6 +11,7 @@ import { compressVectors, writeAblation } from './compression-pages.js';
 import { lowContrast } from './contrast.js';
 import { launchChromium } from './launch.js';
 import { sampleReport } from './sample-report.js';
+import { writeStudies } from './study-pages.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'espalier-report-'));
 const file = join(folder, 'report.html');
@@ -18,6 +19,8 @@ const url = pathToFileURL(file).href;
 const digits = pathToFileURL(join(folder, 'index.html')).href;
 const compressed = pathToFileURL(join(folder, 'small', 'report.html')).href;
 const ablated = pathToFileURL(join(folder, 'ablation.html')).href;
+const studied = pathToFileURL(join(folder, 'study.html')).href;
+const faults = pathToFileURL(join(folder, 'faults.html')).href;
 const main = fileURLToPath(new URL('../../examples/dist/digits/main.js', import.meta.url));
 let browser: Browser;
 let seen: string[] = [];
@@ -28,6 +31,7 @@ beforeAll(async () => {
   execFileSync(process.execPath, [main, ...short], { stdio: 'ignore' });
   compressVectors(folder);
   writeAblation(folder);
+  writeStudies(folder);
   browser = await launchChromium();
 });
 
@@ -63,6 +67,8 @@ describe.each([
   ['what npm start writes', digits],
   ['what espalier compress writes', compressed],
   ['the ablation of GroupReduce', ablated],
+  ['a study', studied],
+  ['a study of few seeds with failed trials', faults],
 ])('the page, %s,', (_, address) => {
   it.each([320, 375, 719, 720, 1280])('fits a page of %i px', async (width) => {
     const page = await open(at(width), address);

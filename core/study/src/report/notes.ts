@@ -1,0 +1,77 @@
+import type { Findings } from '../analysis/findings.js';
+import { counted, listed } from './number-text.js';
+import { failedTrials, hasNoSpread, paired, progress } from './row-findings.js';
+
+/** With fewer, an interval of Student's t is several times the spread of the seeds. */
+const FEW_SEEDS = 5;
+
+/** What keeps the figures from being what they seem; none for a study without blemish. */
+export function warnings(findings: Findings): readonly string[] {
+  return [
+    ...unfinished(findings),
+    ...failed(findings),
+    ...fewSeeds(findings),
+    ...equalDifferences(findings),
+    ...disagreement(findings),
+    ...readAgain(findings),
+  ];
+}
+
+function unfinished(findings: Findings): readonly string[] {
+  if (findings.complete) return [];
+  const { ended, all } = progress(findings);
+  return [
+    `The study is not finished: ${ended} of ${all} trials have ended. Rows are not compared before all have: to look at tests on the way and stop at a good one is how noise becomes a result.`,
+  ];
+}
+
+function failed(findings: Findings): readonly string[] {
+  const trials = failedTrials(findings);
+  if (trials.length === 0) return [];
+  const rows = [...new Set(trials.map(({ row }) => `'${row}'`))];
+  return [
+    `${counted(trials.length, 'trial')} failed, of ${listed(rows)}. A row that lacks a seed is not compared: to leave the seed out would choose those that went well.`,
+  ];
+}
+
+function fewSeeds({ seeds }: Findings): readonly string[] {
+  if (seeds.length >= FEW_SEEDS) return [];
+  return [
+    seeds.length === 1
+      ? 'One seed is no evidence: there is no spread to judge a difference by.'
+      : `${seeds.length} seeds are few: intervals are wide, and they hold only if differences are spread like a normal distribution, which so few cannot show.`,
+  ];
+}
+
+function equalDifferences({ rows }: Findings): readonly string[] {
+  const equal = rows.flatMap(({ row, metrics }) => {
+    const comparison = paired(metrics[0]!);
+    return comparison && hasNoSpread(comparison) ? [`'${row.name}'`] : [];
+  });
+  if (equal.length === 0) return [];
+  return [
+    `${listed(equal)}: the difference to the base is the same for every seed. An interval of no width and p = 0 are then no evidence: runs that do not vary with their seed say nothing about other seeds.`,
+  ];
+}
+
+/** Where Student's t and the bootstrap disagree on whether there is a difference. */
+function disagreement({ rows }: Findings): readonly string[] {
+  const names = rows.flatMap(({ row, metrics }) => {
+    const difference = paired(metrics[0]!)?.difference;
+    if (!difference?.bootstrap || difference.low === null) return [];
+    const holdsZero = ({ low, high }: { low: number; high: number }) => low <= 0 && high >= 0;
+    const t = { low: difference.low, high: difference.high! };
+    return holdsZero(t) === holdsZero(difference.bootstrap) ? [] : [`'${row.name}'`];
+  });
+  if (names.length === 0) return [];
+  return [
+    `${listed(names)}: the intervals of Student's t and of the bootstrap disagree on whether the difference may be zero. With few seeds the bootstrap's is too narrow; take the one of t, or more seeds.`,
+  ];
+}
+
+function readAgain({ readings }: Findings): readonly string[] {
+  if (readings.length < 2) return [];
+  return [
+    `The test split was read ${readings.length} times. Only the first reading was of data that could not have influenced what was tried.`,
+  ];
+}

@@ -1,0 +1,158 @@
+import { dotPlot, forestPlot, linePlot } from '@espalier/report';
+import type { Block, ForestPlot, Point, Series, XyPlot } from '@espalier/report';
+import type { Findings, MetricFinding, RowFindings } from '../analysis/findings.js';
+import { hasResult } from '../store/records.js';
+import { estimate, isKnown, metricFormat, scaled } from './metric-format.js';
+import type { MetricFormat } from './metric-format.js';
+import { costOf, paired } from './row-findings.js';
+
+/** As many series as there are colours to tell apart. */
+const MOST_SERIES = 8;
+/** Rows beyond these have no curves and dots of their own: nobody looks at a hundred plots. */
+const MOST_PLOTS = 6;
+
+/** Paired differences of the primary metric, with Student's t intervals. */
+export function effectsPlot(findings: Findings): ForestPlot {
+  const shown = metricFormat(findings, 0);
+  const [base, ...others] = findings.rows;
+  const { direction, name } = base!.metrics[0]!.metric;
+  const side = direction === 'max' ? 'right' : 'left';
+  return forestPlot({
+    title: `${name}: row − base`,
+    x: { label: `row − base, ${shown.unit}; better is to the ${side}`, format: shown.signed },
+    reference: 0,
+    rows: others.map(({ row, metrics }) => {
+      const comparison = paired(metrics[0]!);
+      const { value, low, high } = comparison
+        ? estimate(comparison.difference, shown)
+        : { value: null, low: null, high: null };
+      return { label: row.name, mean: value, low, high };
+    }),
+    caption: `Better is to the ${side} of the dashed line. Bars are 95\u00a0% intervals of Student's t, each for itself: of twenty rows without any effect one is expected to miss the line. The p values that Holm's correction gives account for the number of rows.`,
+  });
+}
+
+/** Plots of at most {@link MOST_SERIES} rows each, the base in all of them. */
+function plotsOf(
+  { rows }: Findings,
+  plot: (rows: readonly RowFindings[], suffix: string) => readonly XyPlot[],
+): readonly XyPlot[] {
+  const [base, ...others] = rows;
+  if (rows.length <= MOST_SERIES) return plot(rows, '');
+  const size = MOST_SERIES - 1;
+  const groups = Math.min(MOST_PLOTS, Math.ceil(others.length / size));
+  return Array.from({ length: groups }, (_, i) => {
+    const group = others.slice(i * size, (i + 1) * size);
+    return plot([base!, ...group], `, rows ${i * size + 1} to ${i * size + group.length}`);
+  }).flat();
+}
+
+/** How many rows have no series in plots. */
+export const leftOut = ({ rows }: Findings): number =>
+  Math.max(0, rows.length - 1 - MOST_PLOTS * (MOST_SERIES - 1));
+
+/** Values and paired differences of the primary metric, seed by seed. */
+export function seedPlots(findings: Findings): readonly Block[] {
+  const shown = metricFormat(findings, 0);
+  const { seeds } = findings;
+  const isCount = seeds.every((seed, i) => seed === i + 1);
+  const x = { label: isCount ? 'seed' : 'seed, in the order of the study' };
+  const base = findings.rows[0]!.metrics[0]!;
+  const series = (value: (finding: MetricFinding, seed: number) => number | null) => {
+    return ({ row, metrics }: RowFindings): Series => ({
+      name: row.name,
+      points: seeds.map((seed, i) => ({
+        x: i + 1,
+        y: scaled(value(metrics[0]!, seed), shown.factor),
+      })),
+    });
+  };
+  const ofSeed = (finding: MetricFinding, seed: number) => finding.values.get(seed) ?? null;
+  const difference = (finding: MetricFinding, seed: number) => {
+    const [own, against] = [ofSeed(finding, seed), ofSeed(base, seed)];
+    if (finding.comparison.kind === 'refused' || own === null || against === null) return null;
+    return own - against;
+  };
+  return plotsOf(findings, (rows, suffix) => [
+    dotPlot({
+      title: `Values${suffix}`,
+      width: 'half',
+      x,
+      y: { label: shown.label, format: shown.format },
+      series: rows.map(series(ofSeed)),
+    }),
+    ...(findings.complete
+      ? [
+          dotPlot({
+            title: `Paired differences${suffix}`,
+            width: 'half',
+            x,
+            y: { label: `row − base, ${shown.unit}`, format: shown.signed },
+            series: rows.map(series(difference)),
+          }),
+        ]
+      : []),
+  ]);
+}
+
+/** The primary metric of the validation split over epochs; none if no trial recorded it. */
+export function learningPlots(findings: Findings): readonly Block[] {
+  const shown = metricFormat(findings, 0);
+  const { name } = findings.rows[0]!.metrics[0]!.metric;
+  const curves = new Map(findings.rows.map((row) => [row, curveOf(row, `val/${name}`, shown)]));
+  if ([...curves.values()].every(({ length }) => length === 0)) return [];
+  return plotsOf(findings, (rows, suffix) => [
+    linePlot({
+      title: `${name} on the validation split by epoch${suffix}`,
+      x: { label: 'epoch' },
+      y: { label: shown.label.replace(/^test /, 'validation '), format: shown.format },
+      series: rows.map((row) => ({ name: row.row.name, points: curves.get(row)! })),
+      caption:
+        'Means over the seeds that came to an end; bands reach from the lowest to the highest.',
+    }),
+  ]);
+}
+
+function curveOf({ trials }: RowFindings, metric: string, { factor }: MetricFormat): Point[] {
+  const byEpoch = new Map<number, number[]>();
+  for (const trial of trials.values()) {
+    if (!trial || !hasResult(trial)) continue;
+    for (const { epoch, metrics } of trial.result.history) {
+      const value = scaled(metrics[metric], factor);
+      if (value === null) continue;
+      byEpoch.set(epoch, [...(byEpoch.get(epoch) ?? []), value]);
+    }
+  }
+  return [...byEpoch]
+    .sort(([a], [b]) => a - b)
+    .map(([x, values]) => ({
+      x,
+      y: values.reduce((sum, value) => sum + value, 0) / values.length,
+      low: Math.min(...values),
+      high: Math.max(...values),
+    }));
+}
+
+/** What rows reach, over what they take. */
+export function costPlots(findings: Findings): readonly Block[] {
+  const shown = metricFormat(findings, 0);
+  const point = (row: RowFindings): Point => {
+    const { summary } = row.metrics[0]!;
+    const { value, low, high } = summary
+      ? estimate(summary, shown)
+      : { value: null, low: null, high: null };
+    return { x: costOf(row, 'seconds')?.mean ?? null, y: value, low, high };
+  };
+  return plotsOf(findings, (rows, suffix) => [
+    dotPlot({
+      title: `Quality over time${suffix}`,
+      x: { label: 'seconds per trial', format: { style: 'fixed', digits: 2 } },
+      y: { label: shown.label, format: shown.format },
+      series: rows.map((row) => ({ name: row.row.name, points: [point(row)] })),
+      caption: "Means over seeds, with 95\u00a0% intervals of Student's t of the metric.",
+    }),
+  ]);
+}
+
+export const hasCosts = ({ rows }: Findings): boolean =>
+  rows.some((row) => isKnown(costOf(row, 'seconds')?.mean));

@@ -1,0 +1,54 @@
+import { markdownText, table, toCsv, toMarkdown } from '@espalier/report';
+import type { Cell } from '@espalier/report';
+import type { Findings, RowFindings } from '../analysis/findings.js';
+import { hasResult } from '../store/records.js';
+import { howItWasDone, whatWasCompared } from './lead.js';
+import { warnings } from './notes.js';
+import { studyTable } from './summary-table.js';
+
+/**
+ * A study's table as Markdown, with what was compared and how above it, and warnings below.
+ *
+ * @example
+ * writeFileSync('study.md', studyMarkdown(await analyse(planner, rows, store)));
+ */
+export function studyMarkdown(findings: Findings): string {
+  const summary = studyTable(findings);
+  const lead = [whatWasCompared(findings), ...howItWasDone(findings)].join(' ');
+  const notes = warnings(findings).map((each) => `**Warning.** ${markdownText(each)}`);
+  const paragraphs = [markdownText(lead), toMarkdown(summary), markdownText(summary.caption ?? '')];
+  return [...paragraphs, ...notes].map((each) => `${each.trimEnd()}\n`).join('\n');
+}
+
+/**
+ * All of a study's numbers as CSV, at full precision: one line for each row, seed and metric, with the
+ * costs of the trial. A trial without a value has an empty one, and why in `failure`.
+ *
+ * @example
+ * writeFileSync('study.csv', studyCsv(await analyse(planner, rows, store)));
+ */
+export function studyCsv(findings: Findings): string {
+  const names = ['row', 'seed', 'metric', 'split', 'value', ...COSTS, 'failure'];
+  return toCsv(
+    table({
+      columns: names.map((name) => ({ key: name, label: name })),
+      rows: findings.rows.flatMap((row) => lines(row, findings)),
+    }),
+  );
+}
+
+const COSTS = ['seconds', 'peakMemory', 'modelBytes', 'macs'] as const;
+
+function lines({ row, trials, metrics }: RowFindings, { split }: Findings) {
+  return [...trials].flatMap(([seed, trial]) =>
+    metrics.map(({ metric, values }): Record<string, Cell> => ({
+      row: row.name,
+      seed,
+      metric: metric.name,
+      split,
+      value: values.get(seed),
+      ...(trial && hasResult(trial) ? trial.result.cost : {}),
+      failure: trial && 'failure' in trial ? trial.failure.code : undefined,
+    })),
+  );
+}

@@ -1,0 +1,127 @@
+import { table } from '@espalier/report';
+import type { Cell, Column, Table } from '@espalier/report';
+import type { Findings, RowFindings } from '../analysis/findings.js';
+import { estimate, isKnown, metricFormat } from './metric-format.js';
+import type { MetricFormat } from './metric-format.js';
+import { bytesText, columnFormats, counted, countText } from './number-text.js';
+import { costOf, hasNoSpread, NO_SPREAD, paired, remarks } from './row-findings.js';
+
+/**
+ * The rows of a study with their primary metric, its paired difference to the base, and their costs.
+ * Accuracies are in per cent and differences of them in points; rows that are not compared say why.
+ *
+ * @example
+ * toMarkdown(studyTable(await analyse(planner, rows, store)));
+ */
+export function studyTable(findings: Findings): Table {
+  const { rows } = findings;
+  const columns: Column[] = [
+    ...metricColumns(findings, 0),
+    { key: 'seconds', label: 'Time', format: columnFormats.seconds },
+    { key: 'ratio', label: 'Time / base', format: columnFormats.ratio },
+    { key: 'memory', label: 'Memory', format: columnFormats.bytes },
+    ...(exportAlike(rows) ? [] : EXPORT),
+    ...remarksColumn(findings, 0),
+  ];
+  const costs = (row: RowFindings) => ({
+    seconds: costOf(row, 'seconds')?.mean,
+    ratio: costOf(row, 'seconds')?.ratio,
+    memory: costOf(row, 'peakMemory')?.mean,
+    bytes: costOf(row, 'modelBytes')?.mean,
+    macs: costOf(row, 'macs')?.mean,
+  });
+  return table({
+    columns,
+    rows: rows.map((row) => ({ ...metricCells(findings, row, 0), ...costs(row) })),
+    caption:
+      `${howToRead(findings, 0)} Costs are means over trials: time of training and validation, largest resident memory of the process. ${aboutExport(rows)}`.trimEnd(),
+  });
+}
+
+const EXPORT: readonly Column[] = [
+  { key: 'bytes', label: 'Model', format: columnFormats.bytes },
+  { key: 'macs', label: 'MACs', format: columnFormats.count },
+];
+
+/** Whether rows export models of the same cost, as most that differ in training only do. */
+const exportAlike = (rows: readonly RowFindings[]): boolean =>
+  (['modelBytes', 'macs'] as const).every((cost) => {
+    const means = rows.map((row) => costOf(row, cost)?.mean ?? null).filter(isKnown);
+    return new Set(means).size <= 1;
+  });
+
+function aboutExport(rows: readonly RowFindings[]): string {
+  const what =
+    'Model is the bytes of the exported parameters, MACs its multiply-accumulates per example.';
+  if (!exportAlike(rows)) return what;
+  const [bytes, macs] = (['modelBytes', 'macs'] as const).map((cost) =>
+    rows.map((row) => costOf(row, cost)?.mean).find(isKnown),
+  );
+  if (bytes === undefined) return '';
+  const operations =
+    macs === undefined ? '' : ` and ${countText(macs)} multiply-accumulates per example`;
+  return `Every row exports a model of ${bytesText(bytes)}${operations}.`;
+}
+
+/** The rows with another metric than the primary one. */
+export function metricTable(findings: Findings, i: number): Table {
+  const { name, direction } = findings.rows[0]!.metrics[i]!.metric;
+  return table({
+    title: `${name} (${direction === 'max' ? 'higher' : 'lower'} is better)`,
+    columns: [...metricColumns(findings, i), ...remarksColumn(findings, i)],
+    rows: findings.rows.map((row) => metricCells(findings, row, i)),
+    caption: howToRead(findings, i),
+  });
+}
+
+function metricColumns(findings: Findings, i: number): Column[] {
+  const shown = metricFormat(findings, i);
+  const compared = comparedRows(findings, i).length > 0;
+  const difference = [
+    { key: 'difference', label: `Difference, ${shown.unit}`, format: shown.signed },
+    { key: 'p', label: 'p (Holm)', format: columnFormats.p },
+  ];
+  return [
+    { key: 'row', label: 'Row' },
+    { key: 'mean', label: shown.label, format: shown.format },
+    ...(compared ? difference : []),
+  ];
+}
+
+function metricCells(findings: Findings, row: RowFindings, i: number): Record<string, Cell> {
+  const shown = metricFormat(findings, i);
+  const finding = row.metrics[i]!;
+  return {
+    row: row.row.name,
+    mean: finding.summary && estimate(finding.summary, shown),
+    ...differenceCells(row, i, shown),
+    remarks: remarks(finding, findings.complete),
+  };
+}
+
+function differenceCells({ metrics }: RowFindings, i: number, shown: MetricFormat) {
+  const comparison = paired(metrics[i]!);
+  if (!comparison) return {};
+  return {
+    difference: estimate(comparison.difference, shown),
+    p: hasNoSpread(comparison) ? NO_SPREAD : comparison.corrected,
+  };
+}
+
+function remarksColumn({ rows, complete }: Findings, i: number): Column[] {
+  const none = rows.every(({ metrics }) => remarks(metrics[i]!, complete) === '');
+  return none ? [] : [{ key: 'remarks', label: 'Remarks' }];
+}
+
+export const comparedRows = ({ rows }: Findings, i: number): readonly RowFindings[] =>
+  rows.filter(({ metrics }) => paired(metrics[i]!));
+
+function howToRead(findings: Findings, i: number): string {
+  const means =
+    findings.seeds.length > 1
+      ? "Means over seeds, with 95\u00a0% intervals of Student's t."
+      : 'Values of one seed.';
+  const compared = comparedRows(findings, i).length;
+  if (compared === 0) return means;
+  return `${means} Differences are row − base, paired by seed; p is of the paired t test, after Holm's correction over ${counted(compared, 'row')}.`;
+}
