@@ -6,12 +6,14 @@ import { benchLinalg } from './linalg.js';
 import { round } from './measure.js';
 import type { BenchOptions, Figure } from './measure.js';
 import { benchOverhead } from './overhead.js';
+import { benchStudy } from './study.js';
 
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Figure[]>>> = {
   backend: benchBackend,
   overhead: benchOverhead,
   linalg: benchLinalg,
   'group-reduce': benchGroupReduce,
+  study: benchStudy,
 };
 
 const { positionals, values } = parseArgs({

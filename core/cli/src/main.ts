@@ -5,6 +5,7 @@ import type { CompressOptions } from './commands/compress.js';
 import type { EvalOptions } from './commands/eval.js';
 import type { ExplainOptions } from './commands/explain.js';
 import type { InspectOptions } from './commands/inspect.js';
+import type { StudyReportOptions, StudyRunOptions } from './commands/study.js';
 import type { TrainOptions } from './commands/train.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -18,6 +19,7 @@ Examples:
   $ espalier eval run.json --on test --json
   $ espalier inspect run.json
   $ espalier explain run.json loss
+  $ espalier study run study.ts
   $ espalier compress model.safetensors --counts counts.tsv --ratio 8 --out small
 `;
 
@@ -83,6 +85,7 @@ function makeProgram(setExitCode: (code: number) => void): Command {
       const { explain } = await import('./commands/explain.js');
       await explain(config, hook, options);
     });
+  studyCommands(program, setExitCode);
   compressCommand(program);
   return program;
 }
@@ -99,6 +102,53 @@ function command(program: Command, name: string, description: string): Command {
     .argument('<config>', 'a .ts, .js or .json file')
     .option('--set <path=value>', 'change the configuration; may be repeated', each, [])
     .option('--verbose', 'say more: loss terms, why this backend, the stack of errors');
+}
+
+function studyCommands(program: Command, setExitCode: (code: number) => void): void {
+  const study = program
+    .command('study')
+    .description('ablations: rows that differ in one thing, compared seed by seed');
+  const sub = (name: string, description: string) =>
+    study
+      .command(name)
+      .description(description)
+      .argument('<study>', 'a .ts, .js or .json file')
+      .option('--verbose', 'say more: the stack of errors');
+  const concurrency = () =>
+    new Option('--concurrency <n>', 'trials at a time (default: one for each core)').argParser(
+      positive,
+    );
+  sub('plan', 'print rows, what they change, and the time that is left')
+    .addOption(concurrency())
+    .action(async (path: string, options: StudyRunOptions) => {
+      const { planStudy } = await import('./commands/study.js');
+      await planStudy(path, options);
+    });
+  sub('run', 'run what is left; Ctrl-C saves, the same command goes on')
+    .addOption(concurrency())
+    .option('--retry-failed', 'run trials again that failed')
+    .option('--quiet', 'no progress')
+    .action(async (path: string, options: StudyRunOptions) => {
+      const { run } = await import('./commands/study.js');
+      setExitCode(await run(path, options));
+    });
+  sub('status', 'print what has ended, and why trials failed').action(async (path: string) => {
+    const { status } = await import('./commands/study.js');
+    await status(path);
+  });
+  sub('report', 'print the table; write report.html, report.md and results.csv')
+    .option('--test', 'report on the test data: read once, when the study is finished')
+    .option('--test-again', 'read it again, though the study has changed since')
+    .addOption(concurrency())
+    .action(async (path: string, options: StudyReportOptions) => {
+      const { report } = await import('./commands/study.js');
+      await report(path, options);
+    });
+}
+
+function positive(text: string): number {
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number above 0.');
 }
 
 function compressCommand(program: Command): void {

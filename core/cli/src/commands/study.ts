@@ -1,0 +1,174 @@
+import { availableParallelism } from 'node:os';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EspalierError } from '@espalier/core';
+import { toText } from '@espalier/report';
+import {
+  analyse,
+  loadStudy,
+  localExecutor,
+  Planner,
+  runStudy,
+  studyCsv,
+  studyMarkdown,
+  studyPage,
+  StudyStore,
+  studyTable,
+  testStudy,
+  trialsOf,
+} from '@espalier/study';
+import type { LoadedStudy, PlannedRow, TrialRecord } from '@espalier/study';
+import { columns } from '../columns.js';
+import { onInterrupt } from '../interrupt.js';
+import { studyProgress } from '../study/progress.js';
+import { remaining } from '../study/remaining.js';
+
+/** Options of `espalier study run`. */
+export interface StudyRunOptions {
+  readonly concurrency?: number;
+  readonly retryFailed?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Options of `espalier study report`. */
+export interface StudyReportOptions {
+  /** Reads the test split, once. */
+  readonly test?: boolean;
+  /** Reads it again, though the study has changed since. */
+  readonly testAgain?: boolean;
+  readonly concurrency?: number;
+}
+
+/** Prints rows, what they change, and how far they are; trains nothing. */
+export async function planStudy(path: string, { concurrency }: StudyRunOptions): Promise<void> {
+  const study = await loadStudy(path);
+  const planner = await Planner.create(study);
+  const store = StudyStore.read(study.dir);
+  try {
+    process.stdout.write(`${headOf(study)}\n${planner.backend.line}\n\n`);
+    const left = remaining(concurrency ?? availableParallelism());
+    for await (const row of planner.rows()) {
+      const ends = await endsOf(row, study, store);
+      left.add(ends);
+      process.stdout.write(`${rowText(row, ends)}\n`);
+    }
+    process.stdout.write(`\n${left.text()}\n`);
+  } finally {
+    store?.close();
+  }
+}
+
+/** Runs what is left; gives back the exit code. */
+export async function run(path: string, options: StudyRunOptions): Promise<number> {
+  const study = await loadStudy(path);
+  const { limits } = study.settings;
+  const show = studyProgress(study.metrics[0]!.name, options.quiet ?? false);
+  const interrupt = onInterrupt(show.say);
+  try {
+    const { status, ran, failed } = await runStudy(study, {
+      executor: localExecutor({ concurrency: options.concurrency, limits }),
+      signal: interrupt.signal,
+      retryFailed: options.retryFailed,
+      onEvent: show.follow,
+    });
+    show.stop();
+    const results = `${ran} trials ended in this run${failed.length > 0 ? `; ${failed.length} have failed: espalier study status ${path}` : ''}.`;
+    const next =
+      status === 'completed'
+        ? `Report: espalier study report ${path}`
+        : `Stopped. Go on with the same command: espalier study run ${path}`;
+    show.say(`${results} ${next}`);
+    if (status === 'stopped') return interrupt.exitCode;
+    return failed.length > 0 ? 1 : 0;
+  } finally {
+    show.stop();
+    interrupt.stop();
+  }
+}
+
+/** Prints how far a study is, while it runs too, and why trials failed. */
+export async function status(path: string): Promise<void> {
+  const study = await loadStudy(path);
+  const store = StudyStore.read(study.dir);
+  try {
+    process.stdout.write(`${headOf(study)}\n\n`);
+    const trials = store?.trials() ?? [];
+    const rows = [...new Set(trials.map(({ row }) => row))];
+    const lines = rows.map((row) => {
+      const own = trials.filter((trial) => trial.row === row);
+      const failed = own.filter((trial) => 'failure' in trial).length;
+      return [row, `${own.length} ended`, failed > 0 ? `${failed} failed` : ''];
+    });
+    process.stdout.write(lines.length > 0 ? `${columns(lines)}\n` : '  no trial has ended yet\n');
+    for (const trial of trials) {
+      if (!('failure' in trial)) continue;
+      process.stdout.write(`\n${trial.row}, seed ${trial.seed}: ${trial.failure.message}\n`);
+    }
+  } finally {
+    store?.close();
+  }
+}
+
+/** Prints the table and writes `report.html`, `report.md` and `results.csv` beside the results. */
+export async function report(path: string, options: StudyReportOptions): Promise<void> {
+  const study = await loadStudy(path);
+  const planner = await Planner.create(study);
+  const rows: PlannedRow[] = [];
+  for await (const row of planner.rows()) rows.push(row);
+  const read = async (split: 'validation' | 'test') => {
+    const store = StudyStore.read(study.dir);
+    try {
+      if (!store) throw nothingYet(path);
+      return await analyse(planner, rows, store, split);
+    } finally {
+      store?.close();
+    }
+  };
+  const tests = options.test ?? options.testAgain ?? false;
+  if (tests) {
+    await testStudy(planner, await read('validation'), {
+      executor: localExecutor({ concurrency: options.concurrency }),
+      again: options.testAgain,
+      onProgress: (done, total) => process.stderr.write(`test data: ${done}/${total} trials\n`),
+    });
+  }
+  const findings = await read(tests ? 'test' : 'validation');
+  const generated = new Date().toISOString();
+  const files = {
+    'report.html': studyPage(findings, { generated }),
+    'report.md': studyMarkdown(findings),
+    'results.csv': studyCsv(findings),
+  };
+  for (const [name, text] of Object.entries(files)) await writeFile(join(study.dir, name), text);
+  process.stdout.write(`${toText(studyTable(findings))}\n\n`);
+  process.stdout.write(`${Object.keys(files).join(', ')} in ${study.dir}\n`);
+}
+
+function headOf({ name, seeds, metrics, settings }: LoadedStudy): string {
+  const [primary] = metrics;
+  const tune = settings.tune ? `, ${settings.tune.trials} tuning tries a row` : '';
+  return `${name}: ${primary!.name} of the validation data (${primary!.direction === 'max' ? 'higher' : 'lower'} is better), seeds ${seeds.join(', ')}${tune}`;
+}
+
+async function endsOf(
+  row: PlannedRow,
+  { seeds }: LoadedStudy,
+  store: StudyStore | undefined,
+): Promise<readonly (TrialRecord | undefined)[]> {
+  const ends: (TrialRecord | undefined)[] = [];
+  for await (const { id } of trialsOf(row, seeds)) ends.push(store?.trial(id));
+  return ends;
+}
+
+function rowText(row: PlannedRow, ends: readonly (TrialRecord | undefined)[]): string {
+  const done = ends.filter(Boolean).length;
+  const changes = row.diff.map((line) => `\n    ${line}`).join('');
+  return `${row.name}  ${done}/${ends.length}${changes}`;
+}
+
+function nothingYet(path: string): EspalierError {
+  return new EspalierError('cli/no-results', {
+    problem: 'no trial has ended yet',
+    fix: `Run the study first: espalier study run ${path}.`,
+  });
+}
