@@ -7,7 +7,7 @@ export type { Matrix, Selection, WeightedSelection } from './matrix.js';
 export { project } from './project.js';
 export { residuals } from './residuals.js';
 export { spectrum } from './spectrum.js';
-export type { SpectrumOptions } from './spectrum.js';
+export type { Spectrum, SpectrumOptions } from './spectrum.js';
 export { squareRoot } from './square-root.js';
 export type { SquareRootOptions } from './square-root.js';
 export { weightedLowRank } from './weighted-low-rank.js';

@@ -18,10 +18,17 @@ export interface Problem {
   readonly root?: Float64Array;
 }
 
-/** The columns of V' with their eigenvalues, what they leave out, and how the sums were made. */
-export interface LeadingBasis extends Pairs {
-  readonly error: number;
+/** Eigenvalues of a problem's rank, and the vectors that belong to them. */
+interface Found {
+  readonly values: Float64Array;
+  /** The first `count` columns of V'. */
+  vectors(count: number): readonly Float64Array[];
   readonly total: number;
+}
+
+/** What is found, what it leaves out, and how the sums were made. */
+export interface LeadingBasis extends Found {
+  readonly error: number;
   readonly precision: 'single' | 'double';
 }
 
@@ -56,16 +63,14 @@ async function basisIn(
   problem: Problem,
   precision: LeadingBasis['precision'],
 ): Promise<LeadingBasis> {
-  const { total, ...pairs } = await bySide(problem)(problem, precision);
-  return { ...pairs, error: total - sum(pairs.values), total, precision };
+  const found = await bySide(problem)(problem, precision);
+  return { ...found, error: found.total - sum(found.values), precision };
 }
 
 /** By the smaller side; whoever has a root has paid for the columns' eigenproblem already. */
 function bySide({ a, rows, root }: Problem) {
   return rows.length < a.columns && !root ? fromRows : fromColumns;
 }
-
-type Found = Pairs & { readonly total: number };
 
 /** From the Gram matrix of the columns. */
 async function fromColumns(
@@ -75,7 +80,8 @@ async function fromColumns(
   const size = a.columns;
   const plain = await gram(a, { select: rows, weights, precision });
   const whitened = root ? multiply(root, multiply(plain, root, size), size) : plain;
-  return pairsOf(whitened, size, rank, precision);
+  const { vectors, ...found } = await pairsOf(whitened, size, rank, precision);
+  return { ...found, vectors: (count) => vectors.slice(0, count) };
 }
 
 /** From the Gram matrix of the rows: V' is Aᵀ times its eigenvectors, made orthonormal. */
@@ -92,17 +98,17 @@ async function fromRows(
     return product * roots[Math.floor(at / size)]! * roots[at % size]!;
   });
   if (!allFinite(products)) throw notFinite(a, rows);
-  const { values, vectors, total } = await pairsOf(products, size, rank, precision);
-  const spread = vectors.map((vector) =>
-    combined(
-      a,
-      rows,
-      vector.map((x, i) => x * roots[i]!),
-    ),
-  );
-  orthonormalize(spread, keyedStream('linalg', 'rows'));
-  spread.forEach(fixSign);
-  return { values, vectors: spread, total };
+  const { vectors, ...found } = await pairsOf(products, size, rank, precision);
+  const spread = (count: number) => {
+    const made = vectors.slice(0, count).map((vector) => {
+      const factors = vector.map((x, i) => x * roots[i]!);
+      return combined(a, rows, factors);
+    });
+    orthonormalize(made, keyedStream('linalg', 'rows'));
+    made.forEach(fixSign);
+    return made;
+  };
+  return { ...found, vectors: spread };
 }
 
 async function pairsOf(
@@ -110,7 +116,7 @@ async function pairsOf(
   size: number,
   rank: number,
   precision: LeadingBasis['precision'],
-): Promise<Found> {
+): Promise<Pairs & Pick<Found, 'total'>> {
   const total = trace(symmetric, size);
   const settled = ({ values, residuals, edge }: Progress) => {
     const left = total - sum(values);

@@ -58,8 +58,9 @@ export async function weightedLowRank(
   const whitening = metric && (await squareRoot(metric, a.columns, { ridge }));
   const { root } = whitening ?? {};
   const basis = await leadingBasis({ a, rows, weights, rank, root });
+  const vectors = basis.vectors(rank);
   const times = (matrix?: Float64Array) =>
-    columnMatrix(matrix ? basis.vectors.map((each) => apply(matrix, each)) : basis.vectors);
+    columnMatrix(matrix ? vectors.map((each) => apply(matrix, each)) : vectors);
   const encode = times(root);
   const u = await project(a, encode, { select: rows });
   const error =

@@ -29,7 +29,7 @@ export async function factorize(
       weights[`w${p}`] = rowsOf(matrix, select);
       continue;
     }
-    const leading = leadingColumns(directions, rank);
+    const leading = directions(rank).data;
     const into = whitening ? product(whitening.root, leading, columns, rank) : leading;
     const back = whitening ? product(whitening.inverse, leading, columns, rank) : leading;
     weights[`u${p}`] = await project(
@@ -50,14 +50,6 @@ function rowsOf({ data, columns }: Matrix, select: Int32Array): Matrix {
     out.set(data.subarray(row * columns, (row + 1) * columns), i * columns),
   );
   return { data: out, rows: select.length, columns };
-}
-
-function leadingColumns({ data, rows, columns }: Matrix, count: number): Float32Array {
-  const out = new Float32Array(rows * count);
-  for (let i = 0; i < rows; i++) {
-    out.set(data.subarray(i * columns, i * columns + count), i * count);
-  }
-  return out;
 }
 
 function product(square: Float64Array, b: Float32Array, n: number, count: number): Float32Array {

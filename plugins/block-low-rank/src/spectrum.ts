@@ -12,8 +12,8 @@ import { numbersAt } from './blocks.js';
 export interface AnalysedBlock extends BlockSpectrum {
   /** Row numbers of the matrix. */
   readonly select: Int32Array;
-  /** `[columns, energies]`, column k the direction of `energies[k]`: in the metric, if there is one. */
-  readonly directions: Matrix;
+  /** `[columns, rank]`, column k the direction of `energies[k]`: in the metric, if there is one. */
+  directions(rank: number): Matrix;
 }
 
 /** A symmetric root of the metric and its inverse; none: the plain distance. */

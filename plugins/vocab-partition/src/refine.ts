@@ -90,7 +90,7 @@ async function fitted(
       count: rank,
       ...(weighted && { weights }),
     });
-    errors[p] = await residuals(matrix, vectors);
+    errors[p] = await residuals(matrix, vectors(rank));
   }
   return { ...placement, errors };
 }
