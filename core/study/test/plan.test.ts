@@ -13,8 +13,7 @@ async function idOf(
 ) {
   const { rows } = await planOf(await study(fields, folder));
   const found = rows.find(({ name }) => name === row)!;
-  for await (const { id } of trialsOf(found, [seed])) return id;
-  return undefined;
+  return trialsOf(found, [seed])[0]!.id;
 }
 
 /** A folder with a copy of the fixtures' modules that may be edited. */

@@ -48,7 +48,7 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
     process.stdout.write(`${headOf(study)}\n${planner.backend.line}\n\n`);
     const left = remaining(concurrency ?? availableParallelism());
     for await (const row of planner.rows()) {
-      const ends = await endsOf(row, study, store);
+      const ends = trialsOf(row, study.seeds).map(({ id }) => store?.trial(id));
       left.add(ends);
       process.stdout.write(`${rowText(row, ends)}\n`);
     }
@@ -148,16 +148,6 @@ function headOf({ name, seeds, metrics, settings }: LoadedStudy): string {
   const [primary] = metrics;
   const tune = settings.tune ? `, ${settings.tune.trials} tuning tries a row` : '';
   return `${name}: ${primary!.name} of the validation data (${primary!.direction === 'max' ? 'higher' : 'lower'} is better), seeds ${seeds.join(', ')}${tune}`;
-}
-
-async function endsOf(
-  row: PlannedRow,
-  { seeds }: LoadedStudy,
-  store: StudyStore | undefined,
-): Promise<readonly (TrialRecord | undefined)[]> {
-  const ends: (TrialRecord | undefined)[] = [];
-  for await (const { id } of trialsOf(row, seeds)) ends.push(store?.trial(id));
-  return ends;
 }
 
 function rowText(row: PlannedRow, ends: readonly (TrialRecord | undefined)[]): string {

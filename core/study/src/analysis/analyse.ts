@@ -43,7 +43,7 @@ export async function analyse(
       : undefined;
   if (longer) rows.push(longer);
   const tests = new Map(store?.tests().map(({ id, metrics }) => [id, metrics]));
-  const trials = await Promise.all(rows.map((row) => trialsBySeed(row, study.seeds, lookup)));
+  const trials = rows.map((row) => trialsBySeed(row, study.seeds, lookup));
   const complete = trials.every((bySeed) => [...bySeed.values()].every(Boolean));
   const metricsOf = (trial: TrialRecord | undefined): Metrics | undefined => {
     if (!trial || !hasResult(trial)) return undefined;
@@ -76,14 +76,12 @@ interface Measured {
   readonly metricsOf: (trial: TrialRecord | undefined) => Metrics | undefined;
 }
 
-async function trialsBySeed(
+function trialsBySeed(
   row: PlannedRow,
   seeds: readonly number[],
   lookup: (id: string) => TrialRecord | undefined,
-): Promise<Trials> {
-  const trials = new Map<number, TrialRecord | undefined>();
-  for await (const { seed, id } of trialsOf(row, seeds)) trials.set(seed, lookup(id));
-  return trials;
+): Trials {
+  return new Map(trialsOf(row, seeds).map(({ seed, id }) => [seed, lookup(id)]));
 }
 
 function metricFindings(

@@ -3,9 +3,10 @@ import { isBuiltin } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Modules } from '@espalier/config';
-import { canonicalJson, EspalierError, sha256Hex } from '@espalier/core';
+import { EspalierError } from '@espalier/core';
 import { parseSync, Visitor } from 'oxc-parser';
 import type { Program } from 'oxc-parser';
+import { hashOf } from './hash.js';
 
 /**
  * What the modules of a configuration are made of: installed packages by name and version, files of
@@ -15,7 +16,7 @@ export class CodeFingerprints {
   readonly #modules: Modules;
   /** File → its own part and what it imports. */
   readonly #files = new Map<string, { readonly part: string; readonly imports: string[] }>();
-  readonly #known = new Map<string, Promise<string>>();
+  readonly #known = new Map<string, string>();
 
   constructor(
     modules: Modules,
@@ -29,13 +30,13 @@ export class CodeFingerprints {
    *
    * @throws EspalierError `study/code` where it cannot be found or read.
    */
-  of(specifier: string): Promise<string> {
+  of(specifier: string): string {
     const known = this.#known.get(specifier) ?? this.#hash(specifier);
     this.#known.set(specifier, known);
     return known;
   }
 
-  #hash(specifier: string): Promise<string> {
+  #hash(specifier: string): string {
     const parts = new Map<string, string>();
     const waiting = [this.#fileOf(specifier)];
     for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
@@ -45,7 +46,7 @@ export class CodeFingerprints {
       parts.set(name, part);
       waiting.push(...imports);
     }
-    return sha256Hex(new TextEncoder().encode(canonicalJson(Object.fromEntries(parts))));
+    return hashOf(Object.fromEntries(parts));
   }
 
   #read(file: string) {
@@ -75,7 +76,7 @@ function readModule(file: string, resolve: (specifier: string) => string) {
   const text = readFileSync(file, 'utf8');
   const imports = /\.[cm]?[jt]sx?$/.test(file) ? importsOf(file, text) : [];
   const own = imports.filter((specifier) => !isBuiltin(specifier)).map(resolve);
-  return { part: text, imports: own };
+  return { part: hashOf(text), imports: own };
 }
 
 /** Specifiers of static imports and re-exports, and of dynamic imports and `require` that name one. */

@@ -7,13 +7,13 @@ import {
   diffManifests,
   EspalierError,
   resolvePreset,
-  sha256Hex,
 } from '@espalier/core';
 import type { Inspection, Manifest } from '@espalier/core';
 import { rowsOf } from '../definition/rows.js';
 import type { RowDesign } from '../definition/rows.js';
 import type { LoadedStudy } from '../definition/load-study.js';
 import { CodeFingerprints } from './code-fingerprint.js';
+import { hashOf } from './hash.js';
 import type { PlannedBackend, PlannedRow, PlannedTrial } from './planned-row.js';
 import { plainSets, swapSets } from './row-sets.js';
 
@@ -165,7 +165,7 @@ export class Planner {
       data: { train, validation },
       diff: base ? differences(base, { config, manifest }) : [],
     };
-    return { ...row, hash: await this.#hash(row) };
+    return { ...row, hash: this.#hash(row) };
   }
 
   #data(config: LoadedConfig, split: 'train' | 'validation'): Promise<string> {
@@ -177,11 +177,11 @@ export class Planner {
     return known;
   }
 
-  async #hash({ config, manifest, data }: Omit<PlannedRow, 'hash'>): Promise<string> {
+  #hash({ config, manifest, data }: Omit<PlannedRow, 'hash'>): string {
     const { name, package: from, version, simd, threads, device } = this.backend;
     const code: Record<string, string> = {};
     for (const specifier of specifiersOf(config, manifest)) {
-      code[specifier] = await this.#code.of(specifier);
+      code[specifier] = this.#code.of(specifier);
     }
     const content = {
       format: FORMAT,
@@ -192,19 +192,18 @@ export class Planner {
       backend: { name, package: from, version, simd, threads, device },
       versions: { tfjs, node: process.versions.node.split('.')[0] },
     };
-    return sha256Hex(new TextEncoder().encode(canonicalJson(content)));
+    return hashOf(content);
   }
 }
 
 /** The trials of a row, one for each seed. */
-export async function* trialsOf(
+export function trialsOf(
   { name, hash, sets }: PlannedRow,
-  seeds: Iterable<number>,
-): AsyncGenerator<PlannedTrial> {
-  for (const seed of seeds) {
-    const id = await sha256Hex(new TextEncoder().encode(`${hash}/${seed}`));
-    yield { id: id.slice(0, 32), row: name, seed, sets };
-  }
+  seeds: readonly number[],
+): readonly PlannedTrial[] {
+  return seeds.map((seed) => {
+    return { id: hashOf([hash, seed]).slice(0, 32), row: name, seed, sets };
+  });
 }
 
 /** A configuration's settings that its manifest of plugins does not tell. */

@@ -62,7 +62,7 @@ export async function tuningOf(
     for (const drawn of draws) {
       const own = drawn.filter(({ path }) => hasPluginOf(path, row));
       const sets = own.map(({ path, value }) => `${path}=${JSON.stringify(value)}`);
-      for await (const trial of trialsOf(await planner.vary(row, sets), [seed])) {
+      for (const trial of trialsOf(await planner.vary(row, sets), [seed])) {
         const owner = owners.get(trial.id) ?? row.name;
         if (owner !== row.name) throw sameOnceTuned(row.name, owner);
         owners.set(trial.id, owner);
@@ -136,7 +136,7 @@ export async function equalComputeRow(
   const seconds: number[] = [];
   for (const row of rows) {
     const each: number[] = [];
-    for await (const { id } of trialsOf(row, seeds)) {
+    for (const { id } of trialsOf(row, seeds)) {
       const end = lookup(id);
       if (end === undefined) return undefined;
       if (hasResult(end)) each.push(end.result.cost.seconds);

@@ -115,10 +115,10 @@ class Runner {
     );
     if (!(await this.#stage('tuning', tries))) return this.#outcome('stopped');
     const rows = (await rowsAfterTuning(planner, planned, tuning, lookup))!;
-    if (!(await this.#stage('rows', await this.#work(rows)))) return this.#outcome('stopped');
+    if (!(await this.#stage('rows', this.#work(rows)))) return this.#outcome('stopped');
     if (!planner.study.settings.equalCompute) return this.#outcome('completed');
     const longer = await equalComputeRow(planner, rows, lookup);
-    const work = longer ? await this.#work([longer]) : [];
+    const work = longer ? this.#work([longer]) : [];
     const done = await this.#stage('equal compute', work);
     return this.#outcome(done ? 'completed' : 'stopped');
   }
@@ -128,11 +128,11 @@ class Runner {
   }
 
   /** Seed by seed, so that the first rows to be complete are all of them. */
-  async #work(rows: readonly PlannedRow[]): Promise<readonly Work[]> {
+  #work(rows: readonly PlannedRow[]): readonly Work[] {
     const each: Work[] = [];
     for (const seed of this.planner.study.seeds) {
       for (const row of rows) {
-        for await (const trial of trialsOf(row, [seed])) each.push({ trial, row, kind: 'main' });
+        each.push({ trial: trialsOf(row, [seed])[0]!, row, kind: 'main' });
       }
     }
     return each;

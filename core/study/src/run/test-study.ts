@@ -1,6 +1,7 @@
 import { source as testSource } from '@espalier/config';
-import { canonicalJson, EspalierError, sha256Hex } from '@espalier/core';
+import { EspalierError } from '@espalier/core';
 import type { Findings } from '../analysis/findings.js';
+import { hashOf } from '../plan/hash.js';
 import type { Planner } from '../plan/planner.js';
 import { hasResult } from '../store/records.js';
 import type { Metrics, TrialRecord } from '../store/records.js';
@@ -43,7 +44,7 @@ export async function testStudy(
     const waiting = trials.filter(({ id }) => !known.has(id));
     if (waiting.length === 0) return;
     const readings = store.readings();
-    const of = await hashOf([data, ...trials.map(({ id }) => id).sort()]);
+    const of = hashOf([data, ...trials.map(({ id }) => id).sort()]);
     const goesOn = readings.at(-1)?.of === of;
     if (readings.length > 0 && !goesOn && !again) throw readBefore(readings[0]!.at);
     if (!goesOn) store.keepReading({ at: new Date().toISOString(), trials: trials.length, of });
@@ -89,10 +90,6 @@ async function test(
     problem: `row '${row}', seed ${seed} could not be tested: ${'message' in end ? end.message : end.status}`,
     fix: 'Run the report again: what was tested is kept.',
   });
-}
-
-function hashOf(content: readonly string[]): Promise<string> {
-  return sha256Hex(new TextEncoder().encode(canonicalJson(content)));
 }
 
 function noTest(): EspalierError {
