@@ -7,22 +7,9 @@ import { expect, test } from 'vitest';
 import { done, planOf, pretend, study, temporary } from './studies.js';
 
 const end = done({ accuracy: 0.5 });
-const record = (id: string, outcome: object = {}): TrialRecord =>
-  ({
-    id,
-    row: 'base',
-    seed: 1,
-    kind: 'main',
-    attempts: 1,
-    ...('result' in end && { result: end.result }),
-    ...outcome,
-  }) as never;
-const failure = { code: 'study/crashed', message: 'gone' };
-const failed = (id: string): TrialRecord => {
-  const { result: _, ...rest } = record(id) as Extract<TrialRecord, { result: unknown }>;
-  return { ...rest, failure };
-};
-
+const record = (id: string, outcome: object = 'result' in end ? { result: end.result } : {}) =>
+  ({ id, row: 'base', seed: 1, kind: 'main', attempts: 1, ...outcome }) as TrialRecord;
+const failed = (id: string) => record(id, { failure: { code: 'study/crashed', message: 'gone' } });
 test('keeps what ended; a result stays, a failure gives way', () => {
   const dir = temporary();
   const store = StudyStore.open(dir);

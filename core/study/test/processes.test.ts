@@ -1,0 +1,131 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { createSession, crossEntropy, sgd } from '@espalier/core';
+import type { SessionConfig } from '@espalier/core';
+import { readJsonl } from '@espalier/core/node';
+import { analyse, localExecutor, runStudy, StudyStore, testStudy } from '@espalier/study';
+import type { LoadedStudy, StudyEvent, TrialRecord } from '@espalier/study';
+import { expect, test, vi } from 'vitest';
+import * as parts from './fixtures/parts.js';
+import { base, planOf, study } from './studies.js';
+
+// Each trial here is a process of its own.
+
+type Finished = Extract<TrialRecord, { result: unknown }>;
+const finished = (loaded: LoadedStudy) => StudyStore.read(loaded.dir)!.trials() as Finished[];
+
+/** What a trial of the fixtures is, made by hand in this process. */
+const sessionOf = (fields: Pick<SessionConfig, 'seed' | 'overrides'>) =>
+  createSession({
+    backend: { prefer: ['cpu'] },
+    model: () => parts.model({ units: 8 }),
+    preset: parts.both,
+    load: () => Promise.resolve({ ...parts }),
+    loss: crossEntropy(),
+    optimizer: sgd({ learningRate: 0.1 }),
+    train: parts.data({ batchSize: 10 }),
+    validation: parts.data({ name: 'validation', batchSize: 10 }),
+    ...fields,
+  });
+
+test('a study gives what sessions in process give, bit for bit, and says what it cost', async () => {
+  const loaded = await study({ factors: { noise: { drop: 'noise' } } });
+  expect(await runStudy(loaded)).toEqual({ status: 'completed', ran: 4, failed: [] });
+  const trials = finished(loaded);
+  expect(trials).toHaveLength(4);
+  for (const { row, seed, result } of trials) {
+    const session = await sessionOf({ overrides: row === 'noise' ? { noise: false } : {}, seed });
+    const { history } = await session.fit({ epochs: 2 });
+    await session.dispose();
+    expect(result.history.map(({ metrics }) => metrics)).toEqual(
+      history.map(({ metrics }) => metrics),
+    );
+    expect(result.metrics['accuracy']).toBe(history[1]!.metrics['val/accuracy']);
+    expect(result.cost).toMatchObject({ modelBytes: 4 * (5 * 8 + 9 * 3), macs: 4 * 8 + 8 * 3 });
+    expect(result.cost.seconds).toBeGreaterThan(0);
+    expect(result.cost.peakMemory).toBeGreaterThan(10e6);
+  }
+  const { events } = await readJsonl(join(loaded.dir, 'trials', trials[0]!.id, 'events.jsonl'));
+  expect(events.filter(({ event }) => event === 'epoch')).toHaveLength(2);
+});
+
+test('a plugin that throws and one that kills its process are told; the others go on', async () => {
+  const adding = (use: string) => ({ set: { [`plugins.${use}.use`]: `./parts.ts#${use}` } });
+  const loaded = await study({
+    seeds: 1,
+    factors: { failing: adding('failing'), deadly: adding('deadly') },
+  });
+  const { status, ran, failed } = await runStudy(loaded);
+  expect({ status, ran }).toEqual({ status: 'completed', ran: 3 });
+  const why = (row: string) => failed.find((record) => record.row === row);
+  expect(why('failing')).toMatchObject({
+    attempts: 1,
+    failure: { message: expect.stringMatching(/plugin failing.*no second epoch today/s) as string },
+  });
+  expect(why('deadly')).toMatchObject({
+    attempts: 3,
+    failure: {
+      code: 'study/crashed',
+      message: expect.stringMatching(/3 times.*'deadly', seed 1.*SIGKILL/s) as string,
+    },
+  });
+});
+
+test.each([
+  ['time', { seconds: 0.5 }, /more than limits\.seconds: 0\.5/],
+  ['memory', { megabytes: 20 }, /took \d+ MB, limits\.megabytes is 20/],
+])('a trial over its limit of %s is killed, and told', async (what, limits, message) => {
+  const plugins = { endless: { use: './parts.ts#endless' } };
+  const loaded = await study({ seeds: 1, base: base({ plugins }), limits });
+  const { failed } = await runStudy(loaded);
+  expect(failed).toMatchObject([{ attempts: 1, failure: { code: `study/${what}-limit` } }]);
+  expect(failed[0]).toMatchObject({
+    failure: { message: expect.stringMatching(message) as string },
+  });
+});
+
+test('a study that is stopped saves, goes on to the same bits, and is tested at its last epoch', async () => {
+  const plugins = { patient: { use: './parts.ts#patient' } };
+  const loaded = await study({ seeds: 1, base: base({ plugins, epochs: 3 }) });
+  const stop = new AbortController();
+  const onEvent = ({ type }: StudyEvent) => type === 'progress' && stop.abort();
+  const executor = localExecutor({ concurrency: 1 });
+  vi.stubEnv('PATIENT', 'yes');
+  const first = await runStudy(loaded, { executor, signal: stop.signal, onEvent });
+  vi.unstubAllEnvs();
+  expect(first).toEqual({ status: 'stopped', ran: 0, failed: [] });
+
+  const epochs: number[] = [];
+  const second = await runStudy(loaded, {
+    executor,
+    onEvent: (event) => event.type === 'progress' && epochs.push(event.progress.epoch),
+  });
+  expect(second).toEqual({ status: 'completed', ran: 1, failed: [] });
+  expect(epochs).toEqual([1, 2]);
+
+  const session = await sessionOf({ seed: 1 });
+  const { history } = await session.fit({ epochs: 3 });
+  const whole = history.map(({ metrics }) => metrics);
+  expect(finished(loaded)[0]!.result.history.map(({ metrics }) => metrics)).toEqual(whole);
+
+  const { planner, rows } = await planOf(loaded);
+  const findings = await analyse(planner, rows, StudyStore.read(loaded.dir));
+  await testStudy(planner, findings, { executor });
+  const expected = await session.evaluate(parts.data({ name: 'test', batchSize: 30 }));
+  await session.dispose();
+  const [tested] = StudyStore.read(loaded.dir)!.tests();
+  expect(tested!.metrics).toEqual(expected);
+});
+
+test('without its checkpoint a trial cannot be tested: an untrained model is no answer', async () => {
+  const loaded = await study({ seeds: 1, base: base({ epochs: 1 }) });
+  await runStudy(loaded);
+  const [{ id }] = finished(loaded) as [Finished];
+  rmSync(join(loaded.dir, 'trials', id, 'checkpoints'), { recursive: true });
+  const { planner, rows } = await planOf(loaded);
+  const findings = await analyse(planner, rows, StudyStore.read(loaded.dir));
+  await expect(testStudy(planner, findings)).rejects.toMatchObject({
+    code: 'study/test-failed',
+    message: expect.stringMatching(/row 'base', seed 1.*no checkpoint/s) as string,
+  });
+});
