@@ -172,10 +172,11 @@ function findingsOf(
     if (i === 0) return { kind: 'base' };
     if (!complete) return { kind: 'refused', reasons: ['the study is not finished'] };
     const missing = [...values[i]!].filter(([, value]) => value === null);
-    const reasons = missing.map(
-      ([seed]) => `'${row.name}' has no value for seed ${seed} (study/crashed)`,
-    );
-    if (reasons.length > 0) return { kind: 'refused', reasons };
+    if (missing.length > 0) {
+      const seeds = missing.map(([seed]) => seed).join(', ');
+      const reason = `'${row.name}' has no value for seeds ${seeds} (study/crashed)`;
+      return { kind: 'refused', reasons: [reason] };
+    }
     const known = [values[i]!, values[0]!].map((each) => [...each.values()] as number[]);
     const difference = pairedDifference(known[0]!, known[1]!);
     return {

@@ -165,11 +165,11 @@ describe('what keeps figures from being evidence', () => {
     const text = shown(html);
     expect(text).toContain("3 trials failed, of 'deeply supervised'.");
     expect(text).toContain('deeply supervised 2 3 study/crashed It ran out of memory.');
-    expect(text).toContain("'deeply supervised' has no value for seed 6 (study/crashed)");
+    expect(text).toContain("'deeply supervised' has no value for seeds 2, 5, 6 (study/crashed)");
     const { difference, remarks } = studyTable(made).rows[2]!;
     expect(difference).toBeUndefined();
     expect(remarks).toBe(
-      "mean of 7 of 10 seeds; not compared: 'deeply supervised' has no value for seed 2 (study/crashed); 'deeply supervised' has no value for seed 5 (study/crashed) and 1 more reason",
+      "mean of 7 of 10 seeds; not compared: 'deeply supervised' has no value for seeds 2, 5, 6 (study/crashed)",
     );
   });
 

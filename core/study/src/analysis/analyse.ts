@@ -125,13 +125,15 @@ function valuesOf(
 /** Seeds without a value, and why: leaving them out would choose the seeds that went well. */
 function missing({ row, trials }: Measured, values: BySeed, complete: boolean): readonly string[] {
   if (!complete) return ['the study is not finished'];
-  return [...values]
-    .filter(([, value]) => value === null)
-    .map(([seed]) => {
-      const trial = trials.get(seed);
-      const why = trial && 'failure' in trial ? ` (${trial.failure.code})` : '';
-      return `'${row.name}' has no value for seed ${seed}${why}`;
-    });
+  const seeds = [...values].filter(([, value]) => value === null).map(([seed]) => seed);
+  if (seeds.length === 0) return [];
+  const codes = seeds.flatMap((seed) => {
+    const trial = trials.get(seed);
+    return trial && 'failure' in trial ? [trial.failure.code] : [];
+  });
+  const why = codes.length > 0 ? ` (${[...new Set(codes)].join(', ')})` : '';
+  const which = seeds.length > 1 ? 'seeds' : 'seed';
+  return [`'${row.name}' has no value for ${which} ${seeds.join(', ')}${why}`];
 }
 
 function summaryOf(values: BySeed) {
