@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
 import { disposeModel } from '@espalier/core';
-import { toText } from '@espalier/report';
+import { toSvg, toText } from '@espalier/report';
 import { measureRow, onTest } from './measure-row.js';
 import type { OnTest, RowResult } from './measure-row.js';
 import { parseOptions } from './options.js';
@@ -14,7 +14,7 @@ import { trialsOf } from './rows.js';
 import type { Row } from './rows.js';
 import { brown, pennTreebank } from './subject.js';
 import type { Subject } from './subject.js';
-import { frontTable, perplexityTable } from './tables.js';
+import { frontTable, perplexityPlots, perplexityTable } from './tables.js';
 
 const interrupt = new AbortController();
 // Once: a second Ctrl-C ends the process at once.
@@ -47,7 +47,11 @@ async function main(options: Options): Promise<void> {
   const page = join(options.out, 'index.html');
   const circumstances = { options, subject: subject.name, backend };
   await writeFile(page, ablationPage(results, dense, circumstances));
-  console.log(`\nPage: ${page}`);
+  for (const ratio of options.ratios) {
+    const plots = perplexityPlots(results, ratio, dense);
+    await writeFile(join(options.out, `perplexity-${ratio}x.svg`), toSvg(plots.at(-1)!));
+  }
+  console.log(`\nPage: ${page}; its plots of perplexity beside it, as SVG`);
   subject.dispose();
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { figureSchema, renderFigure } from './figure.js';
+import type { Figure } from './figure.js';
 import type { Markup } from './html.js';
 import { barFigure, barPlotSchema } from './plots/bar-plot.js';
 import { forestFigure, forestPlotSchema } from './plots/forest-plot.js';
@@ -49,14 +50,25 @@ export function renderBlock(block: Block, id: string): Markup {
       return blocks.renderCode(block);
     case 'json':
       return blocks.renderJson(block);
+    default:
+      return renderFigure(figureOf(block), id);
+  }
+}
+
+/** Any plot. */
+export type Plot = Extract<Block, { readonly draw: unknown } | { readonly kind: `${string}Plot` }>;
+
+/** The drawing that a plot is. */
+export function figureOf(plot: Plot): Figure {
+  switch (plot.kind) {
     case 'linePlot':
     case 'dotPlot':
-      return renderFigure(xyFigure(block), id);
+      return xyFigure(plot);
     case 'barPlot':
-      return renderFigure(barFigure(block), id);
+      return barFigure(plot);
     case 'forestPlot':
-      return renderFigure(forestFigure(block), id);
+      return forestFigure(plot);
     case 'figure':
-      return renderFigure(block, id);
+      return plot;
   }
 }

@@ -16,7 +16,8 @@ export interface Frame {
 }
 
 const compact: Frame = { width: 400, fontSize: 12 };
-const wide: Frame = { width: 860, fontSize: 13 };
+/** On a wide page. */
+export const wide: Frame = { width: 860, fontSize: 13 };
 
 /** The options that every plot has. */
 export const plotFields = {

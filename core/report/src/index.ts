@@ -1,4 +1,4 @@
-export type { Block } from './block.js';
+export type { Block, Plot } from './block.js';
 export type { Figure, Frame } from './figure.js';
 export { figure } from './figure.js';
 export type { NumberFormat } from './format.js';
@@ -15,6 +15,7 @@ export { dotPlot, linePlot } from './plots/xy-plot.js';
 export type { Report, Section } from './render-report.js';
 export { renderReport } from './render-report.js';
 export type { Column, Table } from './table.js';
+export { toSvg } from './standalone-svg.js';
 export { table } from './table.js';
 export { markdownText, toCsv, toMarkdown, toText } from './table-text.js';
 export type { Code, Json, KeyValues, Note, TextBlock } from './text-blocks.js';

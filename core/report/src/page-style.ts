@@ -6,6 +6,9 @@ const light = `--page:#fff;--ink:#1b1f24;--muted:#59616b;--rule:#d9dde2;--panel:
 const dark = `--page:#14171b;--ink:#e4e7eb;--muted:#a2abb6;--rule:#343a42;--panel:#1d2126;
 --shade:#e4e7eb40;--accent:#6cbcec;--warning:#f0b860;--warning-panel:#2b2417;${seriesVariables.dark}`;
 
+/** CSS declarations of all colours, for each colour scheme. */
+export const colorVariables = { light, dark };
+
 /** The style sheet of the page. Dark is for screens only: paper is white. */
 export const pageStyle = `
 :root{color-scheme:light dark;${light}}
