@@ -136,7 +136,7 @@ function studyCommands(program: Command, setExitCode: (code: number) => void): v
     const { status } = await import('./commands/study.js');
     await status(path);
   });
-  sub('report', 'print the table; write report.html, report.md and results.csv')
+  sub('report', 'print the table; write report.html, report.md, results.csv, differences.svg')
     .option('--test', 'report on the test data: read once, when the study is finished')
     .option('--test-again', 'read it again, though the study has changed since')
     .addOption(concurrency())

@@ -21,6 +21,7 @@ export type * from './analysis/findings.js';
 export { incomparable } from './analysis/incomparable.js';
 export { testStudy } from './run/test-study.js';
 export type { TestStudyOptions } from './run/test-study.js';
+export { effectsPlot } from './report/plots.js';
 export { studyPage } from './report/study-page.js';
 export type { StudyPageOptions } from './report/study-page.js';
 export { studyCsv, studyMarkdown } from './report/study-text.js';

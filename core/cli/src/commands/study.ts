@@ -2,9 +2,10 @@ import { availableParallelism } from 'node:os';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EspalierError } from '@espalier/core';
-import { toText } from '@espalier/report';
+import { toSvg, toText } from '@espalier/report';
 import {
   analyse,
+  effectsPlot,
   loadStudy,
   localExecutor,
   Planner,
@@ -109,7 +110,7 @@ export async function status(path: string): Promise<void> {
   }
 }
 
-/** Prints the table and writes `report.html`, `report.md` and `results.csv` beside the results. */
+/** Prints the table; writes page, Markdown, CSV and the plot of differences beside the results. */
 export async function report(path: string, options: StudyReportOptions): Promise<void> {
   const study = await loadStudy(path);
   const planner = await Planner.create(study);
@@ -133,14 +134,16 @@ export async function report(path: string, options: StudyReportOptions): Promise
     });
   }
   const findings = await read(tests ? 'test' : 'validation');
-  const generated = new Date().toISOString();
+  const generated = `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const compared = findings.rows.some(({ metrics }) => metrics[0]!.comparison.kind === 'paired');
   const files = {
+    ...(compared && { 'differences.svg': toSvg(effectsPlot(findings)) }),
     'report.html': studyPage(findings, { generated }),
     'report.md': studyMarkdown(findings),
     'results.csv': studyCsv(findings),
   };
   for (const [name, text] of Object.entries(files)) await writeFile(join(study.dir, name), text);
-  process.stdout.write(`${toText(studyTable(findings))}\n\n`);
+  process.stdout.write(`${toText(studyTable(findings))}\n`);
   process.stdout.write(`${Object.keys(files).join(', ')} in ${study.dir}\n`);
 }
 
