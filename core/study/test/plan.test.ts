@@ -53,7 +53,7 @@ describe('the id of a trial', () => {
     expect(await idOf(fields, { row: 'b' })).toBe(id);
   });
 
-  test.each<[string, object]>([
+  test.each<[string, Record<string, unknown>]>([
     ['an option of the model', { model: { use: './parts.ts#model', options: { units: 9 } } }],
     ['an option of the optimizer', { optimizer: { use: 'sgd', options: { learningRate: 0.2 } } }],
     ['an option of a plugin', { plugins: { noise: { options: { size: 0.3 } } } }],
