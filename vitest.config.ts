@@ -17,7 +17,16 @@ const suite = (name: string, include: string[], isolate = true) => ({
   },
 });
 
-const SHARING = ['artifact', 'compression', 'errors', 'interop', 'linalg', 'losses', 'report'];
+const SHARING = [
+  'artifact',
+  'compression',
+  'errors',
+  'interop',
+  'linalg',
+  'losses',
+  'report',
+  'study',
+];
 const core = (before: string, after: string) =>
   `core/${before}${SHARING.join(before === '{' ? ',' : '|')}${after}/test/**/*.test.ts`;
 
@@ -30,7 +39,7 @@ export default defineConfig({
       // has one of (backends, kernels, prototypes, signals) need one.
       suite('unit', ['{plugins,presets}/*/test/**/*.test.ts', core('{', '}')], false),
       suite('unit-isolated', [core('!(', ')'), 'test/cross/**/*.test.ts']),
-      suite('faults', ['test/faults/**/*.test.ts']),
+      suite('faults', ['test/faults/**/*.test.ts', 'core/*/test/**/*.faults.ts']),
       suite('browser', ['test/browser/**/*.test.ts']),
       suite('python', ['test/python/**/*.test.ts']),
       suite('packages', ['test/packages/**/*.test.ts']),

@@ -17,14 +17,15 @@ afterAll(() => rmSync(root, { recursive: true }));
 const TRIALS = 60;
 const KILLS = 30;
 
-interface Watched {
+interface How {
+  readonly inProcess?: boolean;
   /** Called with the event and the id of its trial. */
   readonly onLine?: (event: string, id: string, process: ChildProcess) => void;
 }
 
 /** Runs the study until it ends or is killed. */
-function run(dir: string, { onLine }: Watched = {}): Promise<NodeJS.Signals | null> {
-  const child = spawn(process.execPath, [runner, dir], {
+function run(dir: string, { onLine, inProcess = false }: How = {}): Promise<NodeJS.Signals | null> {
+  const child = spawn(process.execPath, [runner, dir, inProcess ? 'in-process' : 'processes'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ESPALIER_PIDS: pidsOf(dir) },
   });
@@ -68,7 +69,7 @@ function found({ row, seed, ...outcome }: TrialRecord) {
 let undisturbed: ReturnType<typeof foundBy>;
 beforeAll(async () => {
   const dir = join(root, 'undisturbed');
-  expect(await run(dir)).toBeNull();
+  expect(await run(dir, { inProcess: true })).toBeNull();
   undisturbed = foundBy(dir);
   expect(undisturbed.size).toBe(TRIALS);
 }, 1_200_000);

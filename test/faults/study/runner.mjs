@@ -1,13 +1,16 @@
-// Runs the study beside this file in the folder that is its argument; prints a line per event.
+// Runs the study beside this file in the folder that is its argument, each trial in a process or, with
+// `in-process`, all in this one; prints a line per event.
 import { loadStudy, localExecutor, runStudy } from '@espalier/study';
 import { fileURLToPath } from 'node:url';
+import { inProcess } from './in-process.mjs';
 
+const [dir, where] = process.argv.slice(2);
 const study = await loadStudy(fileURLToPath(new URL('study.mjs', import.meta.url)));
 const print = (line) => process.stdout.write(`${line}\n`);
 const { status, failed } = await runStudy(
-  { ...study, dir: process.argv[2] },
+  { ...study, dir },
   {
-    executor: localExecutor({ concurrency: 3 }),
+    executor: where === 'in-process' ? inProcess : localExecutor({ concurrency: 3 }),
     crashes: 1000, // a trial that is killed over and over is not to be given up here
     onEvent: ({ type, trial, ...rest }) => print(`${type} ${trial?.id ?? rest.stage}`),
   },
