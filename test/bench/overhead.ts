@@ -5,14 +5,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import * as z from 'zod';
 import { pairedDifferences } from './measure.js';
-import type { Figure } from './measure.js';
+import type { BenchOptions, Figure } from './measure.js';
 import { mlp, noise } from './networks.js';
 
 const BATCH = 128;
 const RATE = 0.01;
 
 /** Added time per step over the same step written by hand; tensors over 2 000 steps. */
-export async function benchOverhead(): Promise<readonly Figure[]> {
+export async function benchOverhead({ quick }: BenchOptions): Promise<readonly Figure[]> {
   const backend = await useBackend({ prefer: ['wasm'] });
   const { x, y } = noise([BATCH, 784], 10);
   const byHand = handWritten(mlp(), x, y);
@@ -25,7 +25,7 @@ export async function benchOverhead(): Promise<readonly Figure[]> {
       ['bare', 'byHand'],
       ['ten', 'bare'],
     ],
-    600,
+    quick ? 100 : 600,
   );
   const flat = await growth(step(bare), 2000);
   await bare.dispose();
