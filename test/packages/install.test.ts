@@ -15,7 +15,7 @@ const entries = workspaces
   .filter((entry) => !entry.endsWith('.json'));
 
 /** A command line, and a kit that needs a test runner: no page uses them. */
-const nodeOnly = /^espalier$|^@espalier\/testkit$|\/node$/;
+const nodeOnly = /^espalier$|^@espalier\/(config|study|testkit)$|\/node$/;
 
 const base = mkdtempSync(join(tmpdir(), 'espalier-packages-'));
 let consumer: Consumer;

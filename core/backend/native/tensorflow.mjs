@@ -29,11 +29,16 @@ function makeEnvironment(root, python) {
 
 function installWheel(python, wheel) {
   say(`pip install ${wheel} (some hundred MB)`);
-  run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', wheel], {
-    hint:
-      `There may be no wheel of ${wheel} for ${run(python, ['--version']).trim()} on this machine: ` +
-      'try another Python with --python, or another wheel with --wheel.',
-  });
+  // Nobody runs most of its Python, which would take minutes to compile.
+  run(
+    python,
+    ['-m', 'pip', 'install', '--quiet', '--no-compile', '--disable-pip-version-check', wheel],
+    {
+      hint:
+        `There may be no wheel of ${wheel} for ${run(python, ['--version']).trim()} on this machine: ` +
+        'try another Python with --python, or another wheel with --wheel.',
+    },
+  );
 }
 
 /**
