@@ -19,13 +19,20 @@ const suite = (name: string, include: string[], isolate = true) => ({
 
 const SHARING = [
   'artifact',
+  'checkpoint',
+  'cli',
   'compression',
+  'data',
   'errors',
   'interop',
   'linalg',
   'losses',
+  'model',
+  'optim',
   'report',
   'study',
+  'telemetry',
+  'trainer',
 ];
 const core = (before: string, after: string) =>
   `core/${before}${SHARING.join(before === '{' ? ',' : '|')}${after}/test/**/*.test.ts`;

@@ -17,16 +17,15 @@ afterAll(() => rm(folder, { recursive: true }));
 describe('espalier eval', () => {
   it('evaluates the newest checkpoint on the test data, as text and as JSON', async () => {
     const dir = ['--set', `checkpoint.dir=${folder}`];
-    const early = await espalier(['eval', 'run.json', ...dir]);
+    const config = fixture('run.json');
+    const early = await run('eval', config, ...dir);
     expect(early).toMatchObject({ code: 1, stdout: '' });
     expect(early.stderr).toContain('there is no checkpoint in');
 
-    expect((await espalier(['train', 'run.json', '--quiet', ...dir])).code).toBe(0);
-    const [text, json, validation] = await Promise.all([
-      espalier(['eval', 'run.json', ...dir]),
-      espalier(['eval', 'run.json', '--json', '--checkpoint', folder]),
-      espalier(['eval', 'run.json', '--json', '--on', 'validation', ...dir]),
-    ]);
+    expect((await run('train', config, '--quiet', ...dir)).code).toBe(0);
+    const text = await run('eval', config, ...dir);
+    const json = await run('eval', config, '--json', '--checkpoint', folder);
+    const validation = await run('eval', config, '--json', '--on', 'validation', ...dir);
     expect(text.stdout).toMatch(/^test\n {2}loss +[\d.e-]+\n {2}accuracy +[\d.]+\n$/);
     const { split, metrics } = JSON.parse(json.stdout) as {
       split: string;

@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readJsonl } from '@espalier/core/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { build, espalier } from './espalier.js';
+import { build, espalier, fixtures } from './espalier.js';
 import type { Options } from './espalier.js';
+import { run } from './in-process.js';
+
+const config = join(fixtures, 'run.json');
 
 let folder = '';
 beforeAll(async () => {
@@ -74,10 +77,8 @@ describe('espalier train', () => {
 
   it('tells loss terms, and why this backend, only with --verbose', async () => {
     const prefer = ['--set', 'backend={"prefer":["webgpu","cpu"]}', '--epochs', '1'];
-    const [short, long] = await Promise.all([
-      espalier(['train', 'run.json', ...prefer]),
-      espalier(['train', 'run.json', ...prefer, '--verbose']),
-    ]);
+    const short = await run('train', config, ...prefer);
+    const long = await run('train', config, ...prefer, '--verbose');
     expect(short.stderr).toMatch(/^backend cpu \(.*\); why this one: --verbose$/m);
     expect(short.stderr).not.toMatch(/passed over|penalty/);
     expect(long.stderr).toMatch(/^backend cpu \(.*\); passed over webgpu/m);
@@ -86,34 +87,34 @@ describe('espalier train', () => {
 
   it('resumes from a file, refuses to mix runs, and writes telemetry', async () => {
     const telemetry = join(folder, 'run.jsonl');
-    const first = ['train', 'run.json', '--epochs', '1', ...into('a')];
+    const first = ['train', config, '--epochs', '1', ...into('a')];
     const log = ['--set', `log={"interval":3,"jsonl":"${telemetry}"}`];
-    expect(await espalier([...first, ...log])).toMatchObject({ code: 0, stdout: '' });
+    expect(await run(...first, ...log)).toMatchObject({ code: 0, stdout: '' });
     const { events } = await readJsonl(telemetry);
     expect(events.map(({ event }) => event)).toEqual([
       ...['start', 'epochStart', 'step', 'step', 'epoch', 'checkpoint', 'finish'],
     ]);
 
-    const again = await espalier(first);
+    const again = await run(...first);
     expect(again.code).toBe(1);
     expect(again.stderr).toMatch(
-      /checkpoints of an earlier run.*train run\.json .*epochs=1.* --resume/,
+      /checkpoints of an earlier run.*train \S*run\.json .*epochs=1.* --resume/,
     );
 
     const from = join(folder, 'a', 'step-000000006.safetensors');
-    const other = await espalier(['train', 'run.json', '--resume', from, ...into('b')]);
+    const other = await run('train', config, '--resume', from, ...into('b'));
     expect(other).toMatchObject({ code: 0 });
     expect((await newest('b')).name).toBe('step-000000018.safetensors');
 
-    const seeded = ['train', 'run.json', '--seed', '8', '--resume', ...into('a')];
-    const mismatch = await espalier(seeded);
+    const seeded = ['train', config, '--seed', '8', '--resume', ...into('a')];
+    const mismatch = await run(...seeded);
     expect(mismatch.code).toBe(1);
     expect(mismatch.stderr).toMatch(/its seed was 7, now it is 8.* by name: --waive seed\. /);
-    const waived = await espalier([...seeded, '--waive', 'seed']);
+    const waived = await run(...seeded, '--waive', 'seed');
     expect(waived).toMatchObject({ code: 0 });
     const dir = ['--set', 'seed=9', '--set', `checkpoint.dir=${join(folder, 'a')}`];
-    expect(await espalier(['eval', 'run.json', ...dir])).toMatchObject({ code: 1 });
-    expect(await espalier(['eval', 'run.json', ...dir, '--waive', 'seed'])).toMatchObject({
+    expect(await run('eval', config, ...dir)).toMatchObject({ code: 1 });
+    expect(await run('eval', config, ...dir, '--waive', 'seed')).toMatchObject({
       code: 0,
     });
   });
