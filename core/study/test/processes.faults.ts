@@ -1,5 +1,7 @@
-import { rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createSession, crossEntropy, sgd } from '@espalier/core';
 import type { SessionConfig } from '@espalier/core';
 import { readJsonl } from '@espalier/core/node';
@@ -7,7 +9,7 @@ import { analyse, localExecutor, runStudy, StudyStore, testStudy } from '@espali
 import type { LoadedStudy, StudyEvent, TrialRecord } from '@espalier/study';
 import { expect, test, vi } from 'vitest';
 import * as parts from './fixtures/parts.js';
-import { base, planOf, study } from './studies.js';
+import { base, fixtures, planOf, study, temporary } from './studies.js';
 
 // Each trial here is a process of its own.
 
@@ -128,4 +130,31 @@ test('without its checkpoint a trial cannot be tested: an untrained model is no 
     code: 'study/test-failed',
     message: expect.stringMatching(/row 'base', seed 1.*no checkpoint/s) as string,
   });
+});
+
+test.skipIf(process.platform === 'win32')('a full disk loses no result', async () => {
+  const definition = { seeds: 4, factors: { noise: { drop: 'noise' } }, base: './base.json' };
+  const [loaded, undisturbed] = [await study(definition), await study(definition)];
+  const file = join(temporary(), 'study.json');
+  const fields = { ...definition, base: join(fixtures, 'base.json'), dir: loaded.dir };
+  writeFileSync(file, JSON.stringify({ ...fields, primary: 'accuracy' }));
+  const bin = fileURLToPath(new URL('../../cli/bin/espalier.js', import.meta.url));
+  const args = [bin, 'study', 'run', file, '--quiet', '--concurrency', '1'];
+  const limited = spawnSync(
+    'bash',
+    ['-c', 'ulimit -f 64; exec "$@"', '', process.execPath, ...args],
+    { encoding: 'utf8' },
+  );
+  expect(limited).toMatchObject({ status: 1, stdout: '' });
+  expect(limited.stderr).toMatch(/cannot use .*study\.db.* trials\/ too.*study\/store/s);
+  const kept = readdirSync(join(loaded.dir, 'trials')).length;
+  expect(kept).toBeGreaterThan(1);
+
+  const { ran } = await runStudy(loaded);
+  expect(ran).toBeLessThan(8);
+  await runStudy(undisturbed);
+  const metricsOf = (each: LoadedStudy) =>
+    Object.fromEntries(finished(each).map(({ id, result }) => [id, result.metrics]));
+  expect(Object.keys(metricsOf(loaded))).toHaveLength(8);
+  expect(metricsOf(loaded)).toEqual(metricsOf(undisturbed));
 });
