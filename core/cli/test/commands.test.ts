@@ -2,14 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { build, espalier, fixtures } from './espalier.js';
+import { fixtures } from './espalier.js';
 import { run } from './in-process.js';
 
 const fixture = (name: string) => join(fixtures, name);
 
 let folder = '';
 beforeAll(async () => {
-  build();
   folder = await mkdtemp(join(tmpdir(), 'espalier-commands-'));
 });
 afterAll(() => rm(folder, { recursive: true }));
