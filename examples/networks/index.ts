@@ -1,0 +1,10 @@
+export { densenet } from './densenet.js';
+export type { DensenetOptions } from './densenet.js';
+export { mobilenet } from './mobilenet.js';
+export type { MobilenetOptions } from './mobilenet.js';
+export { resnet } from './resnet.js';
+export type { ResnetOptions } from './resnet.js';
+export { vgg } from './vgg.js';
+export type { VggOptions } from './vgg.js';
+export { wideResnet } from './wide-resnet.js';
+export type { WideResnetOptions } from './wide-resnet.js';
