@@ -1,15 +1,22 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import type { Clock } from './batch.js';
+import type { Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
 import { allows } from './effects.js';
 import { EspalierError } from '@espalier/errors';
 import { HOOKS } from './hooks.js';
 import type { HookName, HookRow } from './hooks.js';
-import type { BaseContext, Plugin, PluginContext, StateContract } from './plugin.js';
+import type {
+  AuxiliaryOptions,
+  BaseContext,
+  Plugin,
+  PluginContext,
+  StateContract,
+} from './plugin.js';
 import { keyedStream } from '@espalier/data';
 import type { Loss } from '@espalier/losses';
 import type { Run } from './run.js';
 import type { Services } from './container.js';
+import type { Network } from '@espalier/model';
 import type { Structure } from '@espalier/model/structure';
 import type { Taps } from './taps.js';
 import type { Telemetry } from '@espalier/telemetry';
@@ -26,6 +33,10 @@ export interface ContextParts {
   readonly teardowns: { readonly id: string; undo(): void | Promise<void> }[];
   /** By output of the user's model; filled before any plugin applies. */
   losses: Readonly<Record<string, Loss>>;
+  /** Plugins' own networks, made when every plugin has applied. */
+  readonly networks: { readonly id: string; add(): void }[];
+  /** Whether a plugin wants to see the next batch. */
+  lookAhead: boolean;
   /** The phase in which structure may be edited now, if any. */
   phase: 'setup' | 'transform' | undefined;
   run: Run | undefined;
@@ -63,12 +74,14 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     requestFeatures: atSetup('requestFeatures', (layers) => structure.requestFeatures(layers)),
     group: atSetup('group', (name, belongs) => structure.group(name, belongs)),
     provide: atSetup('provide', (token, make) => services.provide(token, id, make)),
+    lookAhead: atSetup('lookAhead', () => void (parts.lookAhead = true)),
     needs: atSetup('needs', (token) => services.need(token, id)),
     get: (token) => services.get(token),
     has: (token) => services.has(token),
     objective: (batch, options) => run().objective.evaluate(batch, options),
     gradients: (batch, options) => run().objective.gradients(batch, options),
-    parameters: () => structure.parameters.values(),
+    parameters: ({ trainable = false } = {}) =>
+      structure.parameters.values(trainable ? structure.parameters.trainable : undefined),
     assign: (values) => {
       Object.keys(values).forEach((path) => mustDeclare(effects, `weights:${path}`, 'assign'));
       structure.parameters.assign(values);
@@ -115,8 +128,14 @@ function structureAccess(id: string, parts: ContextParts, run: () => Run, atSetu
     addNetwork: atSetup(
       'addNetwork',
       (make: () => LayersModel, options: { readonly group?: string } = {}) => {
-        const network = parts.structure.addNetwork(make, id, options.group ?? id);
-        return { execute: (inputs: never) => run().objective.runAuxiliary(network, inputs) };
+        const group = options.group ?? id;
+        let network!: Network;
+        const add = () => void (network = parts.structure.addNetwork(make, id, group));
+        parts.networks.push({ id, add });
+        return {
+          execute: (inputs: NamedTensors, how: AuxiliaryOptions = {}) =>
+            run().objective.runAuxiliary({ network, plugin: id }, inputs, how),
+        };
       },
     ),
   };

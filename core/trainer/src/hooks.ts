@@ -24,6 +24,11 @@ export interface LossContext {
 export interface StepContext {
   readonly window: readonly Batch[];
   readonly clock: Clock;
+  /**
+   * The first micro-batch of the next step, before any `batch` tap; only where a plugin called
+   * `ctx.lookAhead()`, and not in the last step of an epoch or in `session.step`.
+   */
+  readonly next?: Batch;
 }
 
 /** Loss terms and their total as numbers, read once per log interval. */

@@ -12,7 +12,7 @@ export { explain } from './inspect.js';
 export type { LedgerView, Term, TermOptions } from './ledger.js';
 export * from '@espalier/losses';
 export * from '@espalier/model';
-export type { Gradients, ObjectiveOptions } from './objective.js';
+export type { Gradients, NetworkCall, ObjectiveOptions } from './objective.js';
 export * from '@espalier/optim';
 export type { Order } from './order.js';
 export * from './plugin.js';

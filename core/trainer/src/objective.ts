@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import { stopGradient } from '@espalier/backend';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import { EspalierError, suggest } from '@espalier/errors';
 import { Ledger } from './ledger.js';
@@ -9,6 +10,7 @@ import type { Loss } from '@espalier/losses';
 import { scoped, valueAndGradients } from '@espalier/model';
 import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
+import type { AuxiliaryOptions } from './plugin.js';
 import { keyedStream } from '@espalier/data';
 import type { Taps } from './taps.js';
 import { sumByName } from './window-sums.js';
@@ -23,6 +25,21 @@ export interface ObjectiveOptions {
   readonly state?: 'keep' | 'update';
   /** Which terms count; default all. */
   readonly terms?: (term: Term) => boolean;
+  /** Stands in for plugins' own networks: gives the outputs of a call, or nothing to run it as ever. */
+  readonly networks?: (call: NetworkCall) => NamedTensors | undefined;
+}
+
+/** One call of a plugin's own network in an evaluation. */
+export interface NetworkCall {
+  /** Whose network it is. */
+  readonly plugin: string;
+  /** What it is called with; tensors of the evaluation. */
+  readonly inputs: NamedTensors;
+  /**
+   * Runs it as the evaluation would (same draws, moving statistics left alone), at other parameters
+   * or on other inputs if wished. It may be kept for after the evaluation.
+   */
+  run(inputs: NamedTensors, params?: NamedTensors): NamedTensors;
 }
 
 /** Loss and gradients of one evaluation. The caller owns every tensor. */
@@ -58,6 +75,7 @@ interface Evaluation {
   readonly random: (layer: string) => Draw;
   /** What keys every draw of this evaluation. */
   readonly draws: readonly [batch: Batch['key'], salt: string];
+  readonly networks?: ObjectiveOptions['networks'];
   /** How many evaluations it runs inside of. */
   readonly depth: number;
 }
@@ -118,9 +136,25 @@ export class Objective {
    * Runs a plugin's own network under the settings of the evaluation under way; outside of one, for
    * inference.
    */
-  runAuxiliary(network: Network, inputs: NamedTensors): NamedTensors {
-    const settings = this.#current ?? { writes: 'discard' as const };
-    return network.execute(inputs, { ...settings, training: this.#current !== undefined }).outputs;
+  runAuxiliary(
+    { network, plugin }: { readonly network: Network; readonly plugin: string },
+    inputs: NamedTensors,
+    { detach = false }: AuxiliaryOptions,
+  ): NamedTensors {
+    const evaluation = this.#current;
+    if (!evaluation) return network.execute(inputs, { training: false }).outputs;
+    const settings = { ...evaluation, training: true };
+    const instead = evaluation.networks?.({
+      plugin,
+      inputs,
+      run: (given, params = {}) => {
+        const substitute = new Map([...evaluation.substitute, ...Object.entries(params)]);
+        return network.execute(given, { ...settings, substitute, writes: 'discard' }).outputs;
+      },
+    });
+    if (instead) return instead;
+    const { outputs } = network.execute(inputs, settings);
+    return detach ? detached(outputs) : outputs;
   }
 
   #pass(batch: Batch, evaluation: Evaluation, wanted: (term: Term) => boolean, route?: string) {
@@ -186,7 +220,7 @@ export class Objective {
     const depth = (this.#current?.depth ?? -1) + 1;
     if (depth > DEEPEST) throw endless();
     const substitute = new Map(Object.entries(options.params ?? {}));
-    return { substitute, writes, random, draws, depth };
+    return { substitute, writes, random, draws, depth, networks: options.networks };
   }
 
   /** Counts from 0 in every step, so that a resumed run draws the same. */
@@ -214,6 +248,12 @@ export class Objective {
 
 function tensorsOf({ total, values, gradients }: Gradients): Tensor[] {
   return [total, ...values, ...Object.values(gradients)];
+}
+
+function detached(outputs: NamedTensors): NamedTensors {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, output]) => [name, stopGradient(output)]),
+  );
 }
 
 const EVERYTHING = 'everything';

@@ -61,7 +61,8 @@ export interface StructureAccess {
   edit(change: ModelEdit, detail?: unknown): void;
   /**
    * Adds a network of the plugin's own that trains along but is no part of the model: it is
-   * checkpointed and resumed, and never exported. Its parameters are `<plugin id>:<layer>/<weight>`,
+   * checkpointed and resumed, and never exported. `make` is called when every plugin has applied, so
+   * it may ask for services and features. Its parameters are `<plugin id>:<layer>/<weight>`,
    * in the group `<plugin id>` unless named otherwise.
    */
   addNetwork(make: () => LayersModel, options?: { readonly group?: string }): AuxiliaryNetwork;
@@ -69,7 +70,16 @@ export interface StructureAccess {
 
 /** A plugin's own network. Inside a `loss` tap it runs at the parameters of that evaluation. */
 export interface AuxiliaryNetwork {
-  execute(inputs: NamedTensors): NamedTensors;
+  execute(inputs: NamedTensors, options?: AuxiliaryOptions): NamedTensors;
+}
+
+/** How to run a plugin's own network. */
+export interface AuxiliaryOptions {
+  /**
+   * Gives outputs through which no gradient flows, so that the loss does not train this network.
+   * An evaluation that puts other outputs in their place (`networks`) may still differentiate by them.
+   */
+  readonly detach?: boolean;
 }
 
 /** All that a plugin gets. What it may touch follows from the effects that it declared. */
@@ -99,6 +109,8 @@ export interface BaseContext<E extends Effects> {
   group(name: string, belongs: (path: string) => boolean): void;
   /** Binds a service to a token; made once, when first asked for. */
   provide<T>(token: Token<T>, make: () => T): void;
+  /** Asks for `next`, the first batch of the next step, in `beforeStep`. */
+  lookAhead(): void;
   /** Says that the run must provide a service: without one, no session is created. */
   needs(token: Token<unknown>): void;
   /** Gets a service; inside taps and services, not during `apply` (others may still provide it). */
@@ -108,8 +120,11 @@ export interface BaseContext<E extends Effects> {
   objective(batch: Batch, options?: ObjectiveOptions): Scalar;
   /** Loss and gradients by path, at any parameters. Synchronous; the caller owns the tensors. */
   gradients(batch: Batch, options?: ObjectiveOptions): Gradients;
-  /** Current values by path. The tensors are the live parameters: never dispose them. */
-  parameters(): NamedTensors;
+  /**
+   * Current values by path, of all parameters or of those that train. The tensors are the live
+   * parameters: never dispose them.
+   */
+  parameters(which?: { readonly trainable?: boolean }): NamedTensors;
   /** Sets parameters by path (`weights:…` effect). Values are copied; the caller keeps its tensors. */
   assign(values: Readonly<Record<string, Tensor>>): void;
   /** Declares the plugin's state; exactly one of this and `stateless: true` is required. */

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
+import { toBatch } from './batches.js';
 import type { BatchSpec } from './batches.js';
 import type { EpochResult, StepLog } from './hooks.js';
 import type { Loss } from '@espalier/losses';
@@ -31,6 +32,8 @@ export interface RunParts {
   readonly losses: Readonly<Record<string, Loss>>;
   readonly optimizer: Transform;
   readonly accumulate: number;
+  /** Whether a plugin wants to see the first batch of the next step. */
+  readonly lookAhead: boolean;
   readonly logInterval: number;
   readonly validation?: Source;
 }
@@ -59,6 +62,7 @@ export class Run {
   declare readonly losses: RunParts['losses'];
   declare readonly optimizer: RunParts['optimizer'];
   declare readonly accumulate: RunParts['accumulate'];
+  declare readonly lookAhead: RunParts['lookAhead'];
   declare readonly logInterval: RunParts['logInterval'];
   declare readonly validation: RunParts['validation'];
 
@@ -79,6 +83,11 @@ export class Run {
   get batchSpec(): BatchSpec {
     const { inputNames, outputShapes } = this.network;
     return { inputNames, losses: this.losses, outputShapes };
+  }
+
+  /** A raw batch checked and named, by how many come before it from this step on. */
+  batch(raw: RawBatch, position: number): Promise<Batch> {
+    return toBatch(raw, this.clock.micro + position, this.batchSpec);
   }
 
   get slots(): Slots {

@@ -56,6 +56,7 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
     for (const { item } of order) await applyPlugin(item, parts);
     parts.taps.seal(resolved.plugins);
     parts.services.open();
+    for (const { id, add } of parts.networks) await attributed(id, add);
     parts.phase = undefined;
     parts.run = makeRun(config, parts);
     return { run: parts.run, parts, resolved, order, backend, teardown };
@@ -77,6 +78,8 @@ function contextParts(
     clock,
     structure,
     losses: {},
+    networks: [],
+    lookAhead: false,
     services: new Services(),
     telemetry: new Telemetry(),
     states: new Map(),
@@ -110,11 +113,7 @@ function adapt<H extends HookName>(
 }
 
 async function applyPlugin(plugin: Plugin, parts: ContextParts): Promise<void> {
-  try {
-    await plugin.apply(contextFor(plugin, parts));
-  } catch (error) {
-    throw attribute(error, { plugin: plugin.id, hook: 'apply' });
-  }
+  await attributed(plugin.id, () => plugin.apply(contextFor(plugin, parts)));
   if (plugin.stateless !== parts.states.has(plugin.id)) return;
   throw new EspalierError('plugin/state', {
     problem: plugin.stateless
@@ -122,6 +121,14 @@ async function applyPlugin(plugin: Plugin, parts: ContextParts): Promise<void> {
       : `plugin '${plugin.id}' neither says stateless: true nor calls ctx.keepState`,
     fix: 'A run can be resumed only when every plugin says what it keeps: do exactly one of the two.',
   });
+}
+
+async function attributed(plugin: string, act: () => void | Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    throw attribute(error, { plugin, hook: 'apply' });
+  }
 }
 
 function makeRun(config: SessionConfig, parts: ContextParts): Run {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
-import { toBatch, weighed } from './batches.js';
+import { weighed } from './batches.js';
 import { breathe } from './breathe.js';
 import { EspalierError } from '@espalier/errors';
 import { evaluate } from './evaluation.js';
@@ -64,9 +64,9 @@ async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<
     await taps.fire('epochStart', { clock });
     telemetry.emit('epochStart', { epoch: clock.epoch });
   }
-  for await (const raw of windows(run, train)) {
+  for await (const { raw, next } of windows(run, train)) {
     try {
-      await trainStep(run, raw, { fromSource: true });
+      await trainStep(run, raw, { fromSource: true, next });
     } finally {
       raw.forEach(disposeRaw);
     }
@@ -104,17 +104,17 @@ async function validate(run: Run): Promise<Record<string, number>> {
 export async function trainStep(
   run: Run,
   raw: readonly RawBatch[],
-  { fromSource = false } = {},
+  { fromSource = false, next }: { fromSource?: boolean; next?: RawBatch } = {},
 ): Promise<StepLog> {
   const { clock, taps } = run;
   const window: Batch[] = [];
-  const step = { window, clock };
+  const step = { window, clock, next: next && (await run.batch(next, raw.length)) };
   const statistics = new Map<string, Tensor>();
   const held: Tensor[] = [];
   if (raw.length === 0) throw emptyStep();
   try {
     for (const [i, one] of raw.entries()) {
-      const batch = await toBatch(one, clock.micro + i, run.batchSpec);
+      const batch = await run.batch(one, i);
       const changed = await taps.fire('batch', batch);
       run.seen.push(changed);
       window.push(await weighed(batch, changed));
