@@ -1,6 +1,7 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
+import { toBatch } from './batches.js';
 import { allows } from './effects.js';
 import { EspalierError } from '@espalier/errors';
 import { HOOKS } from './hooks.js';
@@ -78,6 +79,7 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     needs: atSetup('needs', (token) => services.need(token, id)),
     get: (token) => services.get(token),
     has: (token) => services.has(token),
+    batch: (raw, key) => toBatch(raw, key, run().batchSpec),
     objective: (batch, options) => run().objective.evaluate(batch, options),
     gradients: (batch, options) => run().objective.gradients(batch, options),
     parameters: ({ trainable = false } = {}) =>

@@ -11,7 +11,7 @@ import type { ModelEdit, ModelView } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
 import { parseOptions } from '@espalier/errors';
 import type { Order } from './order.js';
-import type { Stream } from '@espalier/data';
+import type { RawBatch, Stream } from '@espalier/data';
 import type { Token } from './tokens.js';
 
 /** The version of the contract between core and plugins; a plugin for another one is refused. */
@@ -116,6 +116,8 @@ export interface BaseContext<E extends Effects> {
   /** Gets a service; inside taps and services, not during `apply` (others may still provide it). */
   get<T>(token: Token<T>): T;
   has(token: Token<unknown>): boolean;
+  /** Checks and names a batch of the plugin's own data. `key` names its random draws. */
+  batch(raw: RawBatch, key: Batch['key']): Promise<Batch>;
   /** The whole loss of the run at any parameters; see {@link ObjectiveOptions}. Synchronous. */
   objective(batch: Batch, options?: ObjectiveOptions): Scalar;
   /** Loss and gradients by path, at any parameters. Synchronous; the caller owns the tensors. */

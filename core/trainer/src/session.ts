@@ -146,9 +146,10 @@ export class Session {
     return this.#run.objective.gradients(batch, options);
   }
 
-  /** Live parameters by path; never dispose them. */
-  parameters(): NamedTensors {
-    return this.#run.parameters.values();
+  /** Live parameters by path, all or those that train; never dispose them. */
+  parameters({ trainable = false }: { readonly trainable?: boolean } = {}): NamedTensors {
+    const { parameters } = this.#run;
+    return parameters.values(trainable ? parameters.trainable : undefined);
   }
 
   /**

@@ -1,0 +1,159 @@
+import {
+  adam,
+  chain,
+  clipByGlobalNorm,
+  definePlugin,
+  disposeRaw,
+  EspalierError,
+  sgd,
+} from '@espalier/core';
+import type { Batch, Token } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import { bilevelOptions } from './options.js';
+import { OuterData } from './outer-data.js';
+import type { Position } from './outer-data.js';
+import { OuterVariables } from './outer-variables.js';
+import type { Hypergradient } from './problem.js';
+import { runProblem } from './run-problem.js';
+import { BILEVEL, HYPERGRADIENT, INNER_OPTIMIZER, OUTER_DATA, OUTER_OPTIMIZER } from './tokens.js';
+import { ESTIMATORS } from './verify.js';
+
+/** What a checkpoint holds beside the slots. */
+interface Saved {
+  readonly steps: number;
+  readonly skipped: number;
+  readonly inRow: number;
+  readonly data: Position | undefined;
+}
+
+/**
+ * Trains some of the run's parameters φ (`variables`) to lower an outer loss after a virtual step of
+ * the others: before an optimizer step, φ ← φ − β·d outer(θ − η∇_θ L(θ, φ))/dφ, L being the whole loss
+ * of the run on the step's own batch, the outer loss some terms of it on the next batch or on held-out
+ * data. The step itself then follows with the new φ. The run's own optimizer moves φ too where a term
+ * of the loss gives it a gradient.
+ *
+ * Services: `BILEVEL`; takes `HYPERGRADIENT`, `OUTER_DATA`, `INNER_OPTIMIZER` and `OUTER_OPTIMIZER` where
+ * they are bound. Without `OUTER_DATA` the last step of an epoch, and every `session.step`, has no next
+ * batch and leaves φ alone.
+ *
+ * @throws EspalierError in the first outer step: `bilevel/variables`, `bilevel/loss`,
+ * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; `bilevel/not-finite` after
+ * `patience` hypergradients in a row that are not finite.
+ * @example
+ * const plugins = [
+ *   multiExit(), labelGenerator(), exitDistillation(),
+ *   bilevel({ variables: ['label-generator:*'], loss: ['task/*', 'multi-exit/*'], interval: 4 }),
+ * ];
+ */
+export const bilevel = definePlugin({
+  id: 'bilevel',
+  version: '0.1.0',
+  options: bilevelOptions,
+  effects: { weights: 'transform' },
+  apply(ctx, options) {
+    const { variables, loss, interval, warmup, clip, patience } = options;
+    const seed = Math.floor(ctx.random('outer-data')() * 2 ** 31);
+    const outer = new OuterVariables();
+    const progress = { steps: 0, skipped: 0, inRow: 0, outer: NaN };
+    let data: OuterData | undefined;
+
+    ctx.lookAhead();
+    ctx.provide(BILEVEL, () => progress);
+    const given = <T>(token: Token<T>, otherwise: () => T) =>
+      ctx.has(token) ? ctx.get(token) : otherwise();
+    const parts = lazily(() => {
+      const { estimator, innerLearningRate, learningRate } = options;
+      const optimizer = given(OUTER_OPTIMIZER, () => adam({ learningRate }));
+      return {
+        estimate: given(HYPERGRADIENT, () => ESTIMATORS[estimator]),
+        inner: given(INNER_OPTIMIZER, () => sgd({ learningRate: innerLearningRate })),
+        optimizer: clip === undefined ? optimizer : chain(clipByGlobalNorm(clip), optimizer),
+      };
+    });
+    const dataOf = () => (data ??= new OuterData(ctx.get(OUTER_DATA), seed));
+
+    ctx.hooks.beforeStep.tap(async ({ window, next, clock }) => {
+      if (clock.step < warmup || (clock.step - warmup) % interval !== 0) return;
+      if (!ctx.has(OUTER_DATA)) {
+        if (next) await outerStep(window, next);
+        return;
+      }
+      const key = `outer ${progress.steps + progress.skipped}`;
+      const raw = await dataOf().next();
+      try {
+        await outerStep(window, await ctx.batch(raw, key));
+      } finally {
+        disposeRaw(raw);
+      }
+    });
+
+    async function outerStep(window: readonly Batch[], batch: Batch): Promise<void> {
+      const { estimate, inner, optimizer } = parts();
+      const problem = runProblem(ctx, { variables, window, outer: batch, loss, optimizer: inner });
+      const found = estimate(problem);
+      try {
+        const [value, square] = await numbersOf(found);
+        progress.outer = value;
+        if (!Number.isFinite(value + square)) return skip();
+        const moved = outer.moved(problem.phi, found.gradients, optimizer);
+        ctx.assign(moved);
+        tf.dispose(moved);
+        Object.assign(progress, { steps: outer.steps, inRow: 0 });
+      } finally {
+        tf.dispose([found.outer, ...Object.values(found.gradients)]);
+      }
+    }
+
+    function skip(): void {
+      progress.skipped += 1;
+      progress.inRow += 1;
+      const { inRow } = progress;
+      const what = `the hypergradient at step ${ctx.clock.step} is not finite`;
+      if (inRow < patience) {
+        return ctx.warn(
+          `${what}: outer step skipped (${inRow} in a row; the run ends at ${patience})`,
+        );
+      }
+      throw new EspalierError('bilevel/not-finite', {
+        problem: `${what}, the ${patience}th in a row`,
+        received: `outer loss ${progress.outer}`,
+        fix: 'Lower innerLearningRate, or choose another estimator; patience says how many may be skipped.',
+      });
+    }
+
+    ctx.keepState({
+      version: 1,
+      save: () => {
+        const { steps, skipped, inRow } = progress;
+        return { json: { steps, skipped, inRow, data: data?.position }, tensors: outer.saved };
+      },
+      load: ({ json, tensors = {} }) => {
+        const { data: position, ...counts } = json as Saved;
+        Object.assign(progress, counts, { outer: NaN });
+        outer.restore(counts.steps, tensors);
+        if (position && ctx.has(OUTER_DATA)) dataOf().moveTo(position);
+      },
+    });
+    ctx.onTeardown(async () => {
+      outer.dispose();
+      await data?.close();
+    });
+  },
+});
+
+/** The outer loss, and the sum of squares of the hypergradient, in one read. */
+async function numbersOf({ outer, gradients }: Hypergradient): Promise<[number, number]> {
+  const packed = tf.tidy(() => {
+    const squares = Object.values(gradients).map((each) => tf.sum(tf.square(each)));
+    return tf.stack([outer, tf.addN(squares)]);
+  });
+  const [value, square] = await packed.data();
+  packed.dispose();
+  return [value!, square!];
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}

@@ -1,0 +1,27 @@
+import type { NamedTensors } from '@espalier/core';
+import type { Scalar } from '@tensorflow/tfjs-core';
+import { differentiateAll } from '../differentiate.js';
+import { moved, optimizerState } from '../inner-step.js';
+import { dot, sumTensors } from '../named.js';
+import type { BilevelProblem } from '../problem.js';
+
+/** What follows from one inner step, up to the mixed derivative of the inner loss. */
+export interface AfterStep {
+  readonly outer: Scalar;
+  /** d outer/dφ with the inner gradient held fixed: directly, and through the optimizer. */
+  readonly direct: NamedTensors;
+  /** d outer/dg for the inner gradient g, by names of θ. */
+  readonly byGradient: NamedTensors;
+}
+
+/** Takes the step of an inner gradient and differentiates the outer loss where it leads. */
+export function afterStep(problem: BilevelProblem, inner: NamedTensors): AfterStep {
+  const { theta, phi, outer } = problem;
+  const step = () => moved(theta, inner, optimizerState(problem, phi), 0).theta;
+  const after = step();
+  const at = differentiateAll(() => outer(after, phi), [after, phi]);
+  const [byTheta, direct] = at.gradients as [NamedTensors, NamedTensors];
+  const through = differentiateAll(() => dot(step(), byTheta), [inner, phi]);
+  const [byGradient, byOptimizer] = through.gradients as [NamedTensors, NamedTensors];
+  return { outer: at.value, direct: sumTensors(direct, byOptimizer), byGradient };
+}

@@ -1,0 +1,12 @@
+export { finiteDifference } from './estimators/finite-difference.js';
+export { firstOrder } from './estimators/first-order.js';
+export { jvp } from './estimators/jvp.js';
+export { unroll } from './estimators/unroll.js';
+export type { BilevelProblem, Estimator, Hypergradient, Made, Make } from './problem.js';
+export { runProblem } from './run-problem.js';
+export type { Evaluator, RunProblemOptions } from './run-problem.js';
+export { ESTIMATORS, verify } from './verify.js';
+export type { Verification, Verified, VerifyOptions } from './verify.js';
+export { bilevel } from './bilevel.js';
+export { BILEVEL, HYPERGRADIENT, INNER_OPTIMIZER, OUTER_DATA, OUTER_OPTIMIZER } from './tokens.js';
+export type { BilevelProgress } from './tokens.js';

@@ -1,0 +1,69 @@
+import { stopGradient } from '@espalier/core';
+import type { NamedTensors, Slots, Transform } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar } from '@tensorflow/tfjs-core';
+import { differentiate } from './differentiate.js';
+import type { BilevelProblem } from './problem.js';
+import { recorded } from './recorded.js';
+import type { Call } from './recorded.js';
+
+/** ∇_θ of an inner loss, and the calls of `made` in it. */
+export interface InnerGradient {
+  readonly gradients: NamedTensors;
+  readonly calls: readonly Call[];
+}
+
+/** The inner loss with given things in place of what φ makes, in the order of the calls. */
+export function innerWith(
+  { inner }: BilevelProblem,
+  theta: NamedTensors,
+  made: readonly NamedTensors[],
+  step = 0,
+): Scalar {
+  let call = 0;
+  return inner(theta, () => made[call++]!, step);
+}
+
+/** ∇_θ of the inner loss at the problem's own θ and φ: one forward and one backward pass. */
+export function innerGradient(problem: BilevelProblem): InnerGradient {
+  const { theta, inner } = problem;
+  const { result, calls } = recorded(
+    problem,
+    (made) => differentiate(() => inner(theta, made, 0), theta),
+    stopGradient,
+  );
+  return { gradients: result.gradients, calls };
+}
+
+/** A transform with its slots at one point of an inner run. */
+export interface OptimizerState {
+  readonly transform: Transform;
+  readonly slots: Slots;
+}
+
+/** The optimizer of the inner run before its first step. */
+export function optimizerState(
+  { optimizer, theta }: BilevelProblem,
+  phi: NamedTensors,
+): OptimizerState {
+  const transform = typeof optimizer === 'function' ? optimizer(phi) : optimizer;
+  return { transform, slots: transform.init(theta) };
+}
+
+/** θ after the optimizer's step, and its slots; differentiable. */
+export function moved(
+  theta: NamedTensors,
+  gradients: NamedTensors,
+  { transform, slots }: OptimizerState,
+  step: number,
+) {
+  const { updates, slots: after } = transform.update(gradients, slots, theta, { step });
+  const next = Object.entries(updates).map(([name, update]) => [
+    name,
+    tf.add(theta[name]!, update),
+  ]);
+  return {
+    theta: { ...theta, ...(Object.fromEntries(next) as NamedTensors) },
+    state: { transform, slots: after },
+  };
+}

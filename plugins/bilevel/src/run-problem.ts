@@ -1,0 +1,103 @@
+import { EspalierError } from '@espalier/core';
+import type { Batch, NamedTensors, NetworkCall, PluginContext, Transform } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar } from '@tensorflow/tfjs-core';
+import { matches } from './matches.js';
+import type { BilevelProblem, Made } from './problem.js';
+
+/** What evaluates the loss of a run: a session, or a plugin's context. */
+export type Evaluator = Pick<PluginContext, 'objective' | 'parameters'>;
+
+/** Parts the trainable parameters of a run. */
+function variablesOf(run: Evaluator, patterns: readonly string[]) {
+  const all = Object.entries(run.parameters({ trainable: true }));
+  const phi = all.filter(([path]) => matches(patterns, path));
+  const theta = all.filter(([path]) => !matches(patterns, path));
+  if (phi.length > 0 && theta.length > 0) {
+    return { theta: Object.fromEntries(theta), phi: Object.fromEntries(phi) };
+  }
+  throw new EspalierError('bilevel/variables', {
+    problem:
+      phi.length === 0
+        ? "no trainable parameter's path matches the option variables"
+        : 'the option variables matches every trainable parameter, so nothing is left for the inner loss',
+    received: patterns,
+    fix: `The paths are ${all.map(([path]) => path).join(', ')}.`,
+  });
+}
+
+/** What is outer in a run, and the batches of one outer step. */
+export interface RunProblemOptions {
+  /** Paths of the outer variables; `*` at the end stands for anything. */
+  readonly variables: readonly string[];
+  /** The micro-batches of the virtual inner step. */
+  readonly window: readonly Batch[];
+  readonly outer: Batch;
+  /** Terms that make the outer loss, likewise. */
+  readonly loss: readonly string[];
+  /** What makes the virtual inner step. */
+  readonly optimizer: Transform;
+}
+
+/**
+ * The loss of a run as a bilevel problem: φ are weights of plugins' networks or of the model, θ all
+ * other weights that train.
+ *
+ * @throws EspalierError `bilevel/variables` where φ or θ is empty; when evaluated: `bilevel/loss`.
+ * @example
+ * const [window, outer] = [[await session.batch(a, 'a')], await session.batch(b, 'b')];
+ * const variables = ['label-generator:*'];
+ * const problem = runProblem(session, {
+ *   variables, window, outer, loss: ['task/*'], optimizer: sgd({ learningRate: 0.1 }),
+ * });
+ * console.log((await verify(problem)).text);
+ */
+export function runProblem(
+  run: Evaluator,
+  { variables, window, outer, loss, optimizer }: RunProblemOptions,
+): BilevelProblem {
+  const { theta, phi } = variablesOf(run, variables);
+  const plugins = new Set(Object.keys(phi).flatMap((path) => /^(.+?):/.exec(path)?.[1] ?? []));
+  const direct = Object.keys(phi).filter((path) => !path.includes(':'));
+  const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
+  const share = (batch: Batch) => (weight > 0 ? batch.weightSum / weight : 1 / window.length);
+  return {
+    theta,
+    phi,
+    optimizer,
+    inner(values, made) {
+      const own = direct.length === 0 ? {} : made({}, (all) => pick(all, direct));
+      const networks = networksBy(made, plugins);
+      const parts = window.map((batch) =>
+        tf.mul(run.objective(batch, { params: { ...values, ...own }, networks }), share(batch)),
+      );
+      return tf.addN(parts) as Scalar;
+    },
+    outer(values, hyper) {
+      const names: string[] = [];
+      const terms = ({ name }: { readonly name: string }) => {
+        names.push(name);
+        return matches(loss, name);
+      };
+      const total = run.objective(outer, { params: { ...values, ...hyper }, terms });
+      if (names.some((name) => matches(loss, name))) return total;
+      throw new EspalierError('bilevel/loss', {
+        problem: 'no term of the loss matches the option loss, so there is no outer loss',
+        received: loss,
+        fix: `The terms are ${names.join(', ')}.`,
+      });
+    },
+  };
+}
+
+/** Runs the networks that φ parametrises through `made`, and others as ever. */
+function networksBy(made: Made, plugins: ReadonlySet<string>) {
+  return (call: NetworkCall) =>
+    plugins.has(call.plugin)
+      ? made(call.inputs, (phi, inputs) => call.run(inputs, phi))
+      : undefined;
+}
+
+function pick(all: NamedTensors, names: readonly string[]): NamedTensors {
+  return Object.fromEntries(names.map((name) => [name, all[name]!]));
+}

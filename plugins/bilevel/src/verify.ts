@@ -1,0 +1,194 @@
+import { EspalierError, keyedStream } from '@espalier/core';
+import type { NamedTensors } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import { finiteDifference } from './estimators/finite-difference.js';
+import { firstOrder } from './estimators/first-order.js';
+import { jvp } from './estimators/jvp.js';
+import { outerAfterSteps, unroll } from './estimators/unroll.js';
+import { mapTensors } from './named.js';
+import type { BilevelProblem, Estimator } from './problem.js';
+import { table } from './table.js';
+
+/** The estimators of this package by name. */
+export const ESTIMATORS = {
+  'first-order': firstOrder,
+  'finite-difference': finiteDifference,
+  jvp,
+  unroll,
+} as const satisfies Readonly<Record<string, Estimator>>;
+
+export interface VerifyOptions {
+  /** What to check; default: all of this package. */
+  readonly estimators?: Readonly<Record<string, Estimator>>;
+  /** Random directions in φ; default 48. Where φ has no more numbers than that: each one. */
+  readonly directions?: number;
+  /** Length of the step in φ; default 0.05. The differences are of fourth order. */
+  readonly step?: number;
+  /** Of the directions; default 0. */
+  readonly seed?: number;
+  /** Timed runs, of which the median counts; default 5. */
+  readonly runs?: number;
+}
+
+/** How one estimator did. */
+export interface Verified {
+  readonly estimator: string;
+  /** Of its derivatives and those by brute force, over all directions; 1 is perfect. */
+  readonly cosine: number;
+  /** Length of their difference over that of the brute force's; 0 is perfect. */
+  readonly relativeError: number;
+  readonly milliseconds: number;
+  /** The most tensors that lived at once, beyond those before. */
+  readonly peakTensors: number;
+  /** The most bytes that they took. */
+  readonly peakBytes: number;
+}
+
+/** What {@link verify} found; `text` is a table of it. */
+export interface Verification {
+  readonly results: readonly Verified[];
+  /** Estimators that do not apply to this problem, and why. */
+  readonly failed: Readonly<Record<string, string>>;
+  readonly text: string;
+}
+
+/**
+ * Runs estimators on a problem of one's own against brute-force finite differences of the outer loss
+ * after the inner steps, along random directions in φ. The problem must be deterministic.
+ *
+ * @throws EspalierError `bilevel/no-gradient` where brute force finds none.
+ * @example
+ * const { text } = await verify(problem);
+ * console.log(text);
+ */
+export async function verify(
+  problem: BilevelProblem,
+  { estimators = ESTIMATORS, directions = 48, step = 0.05, seed = 0, runs = 5 }: VerifyOptions = {},
+): Promise<Verification> {
+  const results: Verified[] = [];
+  const failed: Record<string, string> = {};
+  const along = directionsIn(problem.phi, directions, seed);
+  try {
+    const expected: number[] = [];
+    for (const each of along) expected.push(await derivative(problem, each, step));
+    if (expected.every((each) => each === 0)) throw flat();
+    for (const [name, estimate] of Object.entries(estimators)) {
+      try {
+        const found = await projected(problem, estimate, along);
+        const cost = await costOf(() => estimate(problem), runs);
+        results.push({ estimator: name, ...agreement(found, expected), ...cost });
+      } catch (error) {
+        failed[name] = error instanceof Error ? error.message : String(error);
+      }
+    }
+  } finally {
+    along.forEach((each) => tf.dispose(each));
+  }
+  return { results, failed, text: table(results, failed) };
+}
+
+function flat(): EspalierError {
+  return new EspalierError('bilevel/no-gradient', {
+    problem: 'by brute force the outer loss does not change with the outer variables',
+    fix: "Check that the inner loss uses them. The first step of Adam and its like has the gradient's sign only: use sgd as the inner optimizer.",
+  });
+}
+
+/** Orthonormal coordinates, or random directions of length 1. */
+function directionsIn(phi: NamedTensors, most: number, seed: number): NamedTensors[] {
+  const size = Object.values(phi).reduce((sum, { size }) => sum + size, 0);
+  if (size <= most)
+    return Array.from({ length: size }, (_, i) => direction(phi, (j) => +(i === j)));
+  const draw = keyedStream(seed, 'bilevel', 'verify');
+  return Array.from({ length: most }, () => {
+    const values = Array.from({ length: size }, () => gaussian(draw));
+    const norm = Math.hypot(...values);
+    return direction(phi, (i) => values[i]! / norm);
+  });
+}
+
+function direction(phi: NamedTensors, value: (i: number) => number): NamedTensors {
+  let i = 0;
+  return mapTensors(phi, ({ size, shape }) =>
+    tf.tensor(
+      Float32Array.from({ length: size }, () => value(i++)),
+      shape,
+    ),
+  );
+}
+
+/** Box and Muller 1958. */
+function gaussian(draw: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
+}
+
+/** Five-point difference of the outer loss along a direction in φ. */
+async function derivative(problem: BilevelProblem, along: NamedTensors, step: number) {
+  const at = async (distance: number) => {
+    const value = tf.tidy(() => {
+      const phi = mapTensors(problem.phi, (each, name) =>
+        tf.add(each, tf.mul(along[name]!, distance)),
+      );
+      return outerAfterSteps({ ...problem, phi });
+    });
+    const [number] = await value.data();
+    value.dispose();
+    return number!;
+  };
+  const near = (await at(step)) - (await at(-step));
+  const far = (await at(2 * step)) - (await at(-2 * step));
+  return (8 * near - far) / (12 * step);
+}
+
+async function projected(
+  problem: BilevelProblem,
+  estimate: Estimator,
+  along: readonly NamedTensors[],
+): Promise<number[]> {
+  const { gradients, outer } = estimate(problem);
+  const dots = tf.tidy(() =>
+    tf.stack(
+      along.map((each) => {
+        const products = Object.entries(gradients).map(([name, g]) =>
+          tf.sum(tf.mul(g, each[name]!)),
+        );
+        return tf.addN(products);
+      }),
+    ),
+  );
+  const found = Array.from(await dots.data());
+  tf.dispose([outer, dots, ...Object.values(gradients)]);
+  return found;
+}
+
+function agreement(found: readonly number[], expected: readonly number[]) {
+  const dot = found.reduce((sum, each, i) => sum + each * expected[i]!, 0);
+  const gap = Math.hypot(...found.map((each, i) => each - expected[i]!));
+  const [a, b] = [Math.hypot(...found), Math.hypot(...expected)];
+  return { cosine: dot / (a * b), relativeError: gap / b };
+}
+
+async function costOf(run: () => ReturnType<Estimator>, runs: number) {
+  const times: number[] = [];
+  for (let i = 0; i < runs; i += 1) {
+    const start = performance.now();
+    const { outer, gradients } = run();
+    await outer.data();
+    times.push(performance.now() - start);
+    tf.dispose([outer, ...Object.values(gradients)]);
+  }
+  const before = tf.memory();
+  const { kernels, result } = await tf.profile(() => {
+    const { outer, gradients } = run();
+    tf.dispose(Object.values(gradients));
+    return outer;
+  });
+  tf.dispose(result);
+  const most = (key: 'totalBytesSnapshot' | 'totalTensorsSnapshot') =>
+    kernels.reduce((peak, kernel) => Math.max(peak, kernel[key]), 0);
+  return {
+    milliseconds: times.sort((a, b) => a - b)[Math.floor(runs / 2)]!,
+    peakTensors: most('totalTensorsSnapshot') - before.numTensors,
+    peakBytes: most('totalBytesSnapshot') - before.numBytes,
+  };
+}
