@@ -39,7 +39,7 @@ interface Saved {
  *
  * @throws EspalierError in the first outer step: `bilevel/variables`, `bilevel/loss`,
  * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; `bilevel/not-finite` after
- * `patience` hypergradients in a row that are not finite.
+ * `patience` hypergradients in a row that are not finite, `bilevel/zero` likewise.
  * @example
  * const plugins = [
  *   multiExit(), labelGenerator(), exitDistillation(),
@@ -95,7 +95,8 @@ export const bilevel = definePlugin({
       try {
         const [value, square] = await numbersOf(found);
         progress.outer = value;
-        if (!Number.isFinite(value + square)) return skip();
+        if (!Number.isFinite(value + square)) return skip('not finite', NOT_FINITE);
+        if (square === 0) return skip('zero', ZERO);
         const moved = outer.moved(problem.phi, found.gradients, optimizer);
         ctx.assign(moved);
         tf.dispose(moved);
@@ -105,20 +106,19 @@ export const bilevel = definePlugin({
       }
     }
 
-    function skip(): void {
+    function skip(what: string, fix: string): void {
       progress.skipped += 1;
       progress.inRow += 1;
       const { inRow } = progress;
-      const what = `the hypergradient at step ${ctx.clock.step} is not finite`;
+      const problem = `the hypergradient at step ${ctx.clock.step} is ${what}`;
       if (inRow < patience) {
-        return ctx.warn(
-          `${what}: outer step skipped (${inRow} in a row; the run ends at ${patience})`,
-        );
+        ctx.warn(`${problem}: outer step skipped (${inRow} in a row; the run ends at ${patience})`);
+        return;
       }
-      throw new EspalierError('bilevel/not-finite', {
-        problem: `${what}, the ${patience}th in a row`,
+      throw new EspalierError(`bilevel/${what.replace(' ', '-')}`, {
+        problem: `${problem}, as were the ${patience - 1} before`,
         received: `outer loss ${progress.outer}`,
-        fix: 'Lower innerLearningRate, or choose another estimator; patience says how many may be skipped.',
+        fix: `${fix} The option patience says how many may be skipped.`,
       });
     }
 
@@ -141,6 +141,10 @@ export const bilevel = definePlugin({
     });
   },
 });
+
+const NOT_FINITE = 'Lower innerLearningRate, or choose another estimator.';
+const ZERO =
+  "Check that the loss depends on the variables, and the outer loss on what it trains; 'first-order' sees no way through the inner gradient.";
 
 /** The outer loss, and the sum of squares of the hypergradient, in one read. */
 async function numbersOf({ outer, gradients }: Hypergradient): Promise<[number, number]> {

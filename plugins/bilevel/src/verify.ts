@@ -33,7 +33,7 @@ export interface VerifyOptions {
 /** How one estimator did. */
 export interface Verified {
   readonly estimator: string;
-  /** Of its derivatives and those by brute force, over all directions; 1 is perfect. */
+  /** Of its derivatives and those by brute force, over all directions; 1 is perfect, 0 also: it found none. */
   readonly cosine: number;
   /** Length of their difference over that of the brute force's; 0 is perfect. */
   readonly relativeError: number;
@@ -165,7 +165,7 @@ function agreement(found: readonly number[], expected: readonly number[]) {
   const dot = found.reduce((sum, each, i) => sum + each * expected[i]!, 0);
   const gap = Math.hypot(...found.map((each, i) => each - expected[i]!));
   const [a, b] = [Math.hypot(...found), Math.hypot(...expected)];
-  return { cosine: dot / (a * b), relativeError: gap / b };
+  return { cosine: a > 0 ? dot / (a * b) : 0, relativeError: gap / b };
 }
 
 async function costOf(run: () => ReturnType<Estimator>, runs: number) {

@@ -20,10 +20,11 @@ export const softLabels = definePlugin({
   stateless: true,
   apply(ctx, { layer, features: inputShape, weight }) {
     ctx.requestFeatures([layer]);
+    const size = inputShape.reduce((product, each) => product * each, 1);
     const generator = ctx.addNetwork(() =>
       sequential({
         layers: [
-          layers.flatten({ inputShape: [...inputShape], name: 'features' }),
+          layers.reshape({ inputShape: [...inputShape], targetShape: [size], name: 'features' }),
           layers.dense({ units: 6, activation: 'tanh', name: 'hidden' }),
           layers.batchNormalization({ name: 'norm', momentum: 0.9 }),
           layers.dense({ units: 3, name: 'soft' }),

@@ -1,0 +1,344 @@
+import { arraySource, createSession, crossEntropy, memoryStore, sgd } from '@espalier/core';
+import type { Preset, Session, SessionConfig, Source } from '@espalier/core';
+import {
+  bilevel,
+  BILEVEL,
+  ESTIMATORS,
+  finiteDifference,
+  runProblem,
+  unroll,
+  verify,
+} from '@espalier/plugin-bilevel';
+import type { BilevelProgress, Estimator } from '@espalier/plugin-bilevel';
+import {
+  backendsUnderTest,
+  firstDifference,
+  onBackend,
+  tensorsLeakedBy,
+  tinyData,
+  tinyNoisyMlp,
+  tinySource,
+  valuesOf,
+  withSession,
+} from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { observer } from './observer.js';
+import { softLabels } from './soft-labels.js';
+
+/** Options of `bilevel`, and components for its tokens. */
+interface Variant {
+  readonly options?: Record<string, unknown>;
+  readonly bind?: Readonly<Record<string, () => unknown>>;
+}
+
+const variables = ['soft-labels:*'];
+
+function preset({ options = {}, bind = {} }: Variant = {}): Preset {
+  return {
+    plugins: {
+      'soft-labels': { use: softLabels, options: { layer: 'hidden', features: [8], weight: 2 } },
+      bilevel: {
+        use: bilevel,
+        options: { variables, ...options },
+        bind: Object.fromEntries(Object.entries(bind).map(([token, use]) => [token, { use }])),
+      },
+      observer: { use: observer },
+    },
+  };
+}
+
+const open = (variant: Variant = {}, more: Partial<SessionConfig> = {}) =>
+  createSession({
+    model: tinyNoisyMlp,
+    loss: crossEntropy(),
+    optimizer: sgd({ learningRate: 0.1, momentum: 0.9 }),
+    train: tinySource({ examples: 20 }),
+    preset: preset(variant),
+    seed: 5,
+    ...more,
+  });
+
+const outerPart = (session: Session) =>
+  Object.fromEntries(
+    Object.entries(session.parameters({ trainable: true })).filter(([path]) =>
+      path.startsWith('soft-labels:'),
+    ),
+  );
+
+/** What the plugin has counted when each step was over. */
+async function progressOf(session: Session, epochs = 1): Promise<readonly BilevelProgress[]> {
+  const seen: BilevelProgress[] = [];
+  observer.onStep = (ctx) => void seen.push({ ...ctx.get(BILEVEL) });
+  await session.fit({ epochs });
+  observer.onStep = undefined;
+  return seen;
+}
+
+beforeAll(() => onBackend('cpu'));
+
+describe('outer steps', () => {
+  test('come before every step that has a next batch', () =>
+    withSession(open(), async (session) => {
+      const seen = await progressOf(session);
+      expect(seen.map(({ steps }) => steps)).toEqual([1, 2, 3, 4, 4]);
+      seen.forEach(({ outer }) => expect(outer).toBeGreaterThan(0));
+    }));
+
+  test('come at intervals after the warm-up', () =>
+    withSession(open({ options: { interval: 2, warmup: 1 } }), async (session) => {
+      const seen = await progressOf(session, 2);
+      const steps = seen.map((each) => each.steps);
+      expect(steps).toEqual([0, 1, 1, 2, 2, 3, 3, 4, 4, 4]);
+    }));
+
+  test('move the outer variables alone, which the loss itself does not', async () => {
+    const run = (options: Record<string, unknown>) =>
+      withSession(open({ options }), async (session) => {
+        const before = valuesOf(outerPart(session));
+        const thetaBefore = valuesOf(session.parameters());
+        await session.fit({ epochs: 1 });
+        expect(firstDifference(thetaBefore, valuesOf(session.parameters()))).toBeDefined();
+        return firstDifference(before, valuesOf(outerPart(session)));
+      });
+    expect(await run({ warmup: 1000 })).toBeUndefined();
+    expect(await run({})).toMatch(/^soft-labels:/);
+  });
+
+  test('take held-out data where there are some, epoch after epoch', () =>
+    withSession(
+      open({ bind: { 'outer-data': () => tinySource({ examples: 7, seed: 3 }) } }),
+      async (session) => {
+        const seen = await progressOf(session, 2);
+        expect(seen.at(-1)!.steps).toBe(10);
+      },
+    ));
+
+  test('an empty held-out source is refused', async () => {
+    const empty: Source = {
+      fingerprint: () => Promise.resolve('empty'),
+      async *iterate() {},
+    };
+    await withSession(open({ bind: { 'outer-data': () => empty } }), async (session) => {
+      await expect(session.fit({ epochs: 1 })).rejects.toMatchObject({
+        code: 'bilevel/outer-data',
+        place: { plugin: 'bilevel', hook: 'beforeStep' },
+      });
+    });
+  });
+
+  test('lower the outer loss on fixed batches', async () => {
+    const optimizer = sgd({ learningRate: 0.3 });
+    const bind = {
+      'outer-optimizer': () => sgd({ learningRate: 0.5 }),
+      'inner-optimizer': () => optimizer,
+    };
+    await withSession(open({ bind, options: { estimator: 'unroll' } }), async (session) => {
+      const [window, outer] = [[await batchOf(session, 0)], await batchOf(session, 1)];
+      const problem = () =>
+        runProblem(session, { variables, window, outer, loss: ['task/*'], optimizer });
+      const values: number[] = [];
+      for (let i = 0; i < 6; i += 1) {
+        const { gradients, outer: loss } = unroll(problem());
+        values.push(loss.dataSync()[0]!);
+        const phi = outerPart(session);
+        for (const [path, g] of Object.entries(gradients)) {
+          const moved = tf.sub(phi[path]!, g);
+          (phi[path] as tf.Variable).assign(moved);
+          moved.dispose();
+        }
+        tf.dispose([loss, ...Object.values(gradients)]);
+      }
+      values.slice(1).forEach((value, i) => expect(value).toBeLessThan(values[i]!));
+    });
+  });
+});
+
+async function batchOf(session: Session, seed: number) {
+  const { x, y } = tinyData({ examples: 6, seed });
+  const raw = { x: tf.tensor(x.data, x.shape as number[]), y: tf.tensor(y.data, [6], 'int32') };
+  return session.batch(raw, `batch ${seed}`);
+}
+
+describe('components', () => {
+  test('another estimator by its token', async () => {
+    const calls: number[] = [];
+    const counting: Estimator = (problem) => {
+      calls.push(Object.keys(problem.phi).length);
+      return finiteDifference(problem);
+    };
+    await withSession(open({ bind: { hypergradient: () => counting } }), async (session) => {
+      await session.fit({ epochs: 1 });
+    });
+    expect(calls).toEqual([6, 6, 6, 6]);
+  });
+
+  test('the estimators agree in a run', async () => {
+    const trained = async (estimator: string) =>
+      withSession(open({ options: { estimator } }), async (session) => {
+        await session.fit({ epochs: 1 });
+        return [...valuesOf(outerPart(session)).values()].flatMap((each) => Array.from(each));
+      });
+    const exact = await trained('unroll');
+    for (const estimator of ['jvp', 'finite-difference']) {
+      const gap = (await trained(estimator)).map((each, i) => Math.abs(each - exact[i]!));
+      expect(Math.max(...gap)).toBeLessThan(2e-4);
+    }
+  });
+});
+
+describe('a hypergradient that is not finite', () => {
+  const broken: (from: number) => () => Estimator = (from) => () => {
+    let calls = 0;
+    return (problem) => {
+      const found = finiteDifference(problem);
+      calls += 1;
+      if (calls < from) return found;
+      const [path, gradient] = Object.entries(found.gradients)[0]!;
+      const nan = tf.mul(gradient, NaN);
+      gradient.dispose();
+      return { ...found, gradients: { ...found.gradients, [path]: nan } };
+    };
+  };
+
+  test('is skipped, counted and told; the run ends at the limit', () =>
+    withSession(
+      open({ bind: { hypergradient: broken(2) }, options: { patience: 3 } }),
+      async (session) => {
+        const warnings: string[] = [];
+        session.telemetry.on('warning', ({ message }) => warnings.push(message));
+        const before = valuesOf(outerPart(session));
+        await expect(session.fit({ epochs: 1 })).rejects.toThrow(
+          /plugin bilevel.*step 3 is not finite, as were the 2 before.*innerLearningRate/s,
+        );
+        expect(warnings).toHaveLength(2);
+        expect(warnings[0]).toMatch(/step 1 is not finite.*1 in a row.*ends at 3/);
+        expect(firstDifference(before, valuesOf(outerPart(session)))).toBeDefined();
+        for (const values of valuesOf(session.parameters()).values()) {
+          values.forEach((value) => expect(value).not.toBeNaN());
+        }
+      },
+    ));
+});
+
+describe('resume', () => {
+  const held = { 'outer-data': () => tinySource({ examples: 11, seed: 3 }) };
+  test.each<[string, Variant]>([
+    ['on the next batch', { options: { interval: 2 } }],
+    ['on held-out data', { bind: held }],
+  ])('is bit-identical in the middle of an epoch, %s', async (_, variant) => {
+    const store = memoryStore();
+    const checkpoint = { store, everySteps: 3 };
+    const whole = await withSession(open(variant), async (session) => {
+      await session.fit({ epochs: 2 });
+      return valuesOf(session.parameters());
+    });
+    const stop = new AbortController();
+    await withSession(open(variant, { checkpoint }), async (session) => {
+      session.telemetry.on('checkpoint', ({ step }) => step === 3 && stop.abort());
+      await session.fit({ epochs: 2, signal: stop.signal });
+    });
+    await withSession(open(variant, { checkpoint }), async (session) => {
+      await session.load();
+      expect(session.clock).toMatchObject({ step: 3, batch: 3 });
+      await session.fit({ epochs: 2 });
+      expect(firstDifference(whole, valuesOf(session.parameters()))).toBeUndefined();
+    });
+  });
+});
+
+describe('bad input', () => {
+  test.each<[string, Record<string, unknown>, RegExp]>([
+    [
+      'variables that match nothing',
+      { variables: ['nothing:*'] },
+      /no trainable.*nothing:\*.*soft-labels:hidden\/kernel/s,
+    ],
+    ['variables that match everything', { variables: ['*'] }, /nothing is left for the inner loss/],
+    ['an outer loss without terms', { loss: ['tusk/*'] }, /no term.*tusk.*task\/cross-entropy/s],
+    [
+      'an estimator that sees nothing',
+      { estimator: 'first-order', patience: 1 },
+      /zero.*first-order/s,
+    ],
+  ])('%s: told in the first outer step', async (_, options, message) => {
+    await withSession(open({ options }), async (session) => {
+      await expect(session.fit({ epochs: 1 })).rejects.toThrow(message);
+      await expect(session.fit({ epochs: 1 })).rejects.toThrow('plugin bilevel');
+    });
+  });
+
+  test.each([
+    [{ variables, innerLearningRate: 0 }, /innerLearningRate/],
+    [{ variables: [] }, /variables/],
+    [{}, /variables/],
+    [{ variables, estimator: 'neumann' }, /estimator/],
+    [{ variables, interval: 0 }, /interval/],
+  ])('refuses %j', (options, message) => {
+    expect(() => bilevel(options as never)).toThrow(message);
+  });
+});
+
+/** Batch norm, both poolings, tanh, softmax and dropout. */
+function convNet(): tfl.LayersModel {
+  const { conv2d, batchNormalization, activation, maxPooling2d, averagePooling2d } = tfl.layers;
+  return tfl.sequential({
+    layers: [
+      conv2d({ name: 'first', filters: 4, kernelSize: 3, padding: 'same', inputShape: [8, 8, 1] }),
+      batchNormalization({ name: 'norm' }),
+      activation({ name: 'tanh', activation: 'tanh' }),
+      maxPooling2d({ name: 'max', poolSize: 2 }),
+      conv2d({ name: 'second', filters: 4, kernelSize: 3, padding: 'same' }),
+      activation({ name: 'attention', activation: 'softmax' }),
+      averagePooling2d({ name: 'average', poolSize: 3, strides: 2, padding: 'same' }),
+      tfl.layers.flatten({ name: 'hidden' }),
+      tfl.layers.dropout({ name: 'dropout', rate: 0.2 }),
+      tfl.layers.dense({ name: 'logits', units: 3 }),
+    ],
+  });
+}
+
+describe.each(backendsUnderTest())('a convolutional network on %s', (backend) => {
+  beforeAll(() => onBackend(backend));
+
+  test('every estimator agrees with brute force, dropout and mixed labels included', () =>
+    withSession(
+      createSession({
+        model: convNet,
+        loss: crossEntropy(),
+        optimizer: sgd({ learningRate: 0.1 }),
+        train: arraySource({ ...tinyData({ shape: [8, 8, 1] }), batchSize: 4 }),
+        plugins: [softLabels({ layer: 'average', features: [2, 2, 4], weight: 3 })],
+      }),
+      async (session) => {
+        const { x, y } = tinyData({ shape: [8, 8, 1], examples: 16 });
+        const batch = (from: number, share: number) =>
+          tf.tidy(() => {
+            const images = tf.slice(tf.tensor(x.data, x.shape as number[]), from, 8);
+            const hot = tf.oneHot(tf.slice(tf.tensor1d(Array.from(y.data), 'int32'), from, 8), 3);
+            const labels = tf.cast(hot, 'float32');
+            const mixed = (each: tf.Tensor) =>
+              tf.add(tf.mul(each, share), tf.mul(tf.reverse(each, 0), 1 - share));
+            return { x: mixed(images), y: mixed(labels) };
+          });
+        const problem = runProblem(session, {
+          variables,
+          window: [await session.batch(batch(0, 0.7), 'a')],
+          outer: await session.batch(batch(8, 1), 'b'),
+          loss: ['task/*'],
+          optimizer: sgd({ learningRate: 0.5 }),
+        });
+        const { jvp, unroll: exact, 'finite-difference': differences } = ESTIMATORS;
+        const { results, failed } = await verify(problem, {
+          estimators: { jvp, exact, differences },
+          directions: 24,
+          runs: 1,
+        });
+        expect(failed).toEqual({});
+        for (const { cosine } of results) expect(cosine).toBeGreaterThan(0.9999);
+        expect(results).toHaveLength(3);
+        expect(await tensorsLeakedBy(() => verify(problem, { directions: 1, runs: 1 }))).toBe(0);
+      },
+    ));
+});
