@@ -1,0 +1,11 @@
+export { drawBeta } from './beta.js';
+export { boxAround } from './boxes.js';
+export type { Box } from './boxes.js';
+export { cutmix, pasteBoxes } from './cutmix.js';
+export { cutBoxes, cutout } from './cutout.js';
+export { mixExamples } from './mix-examples.js';
+export { mixup } from './mixup.js';
+export { cropImages, randomCrop } from './random-crop.js';
+export type { CropOptions, Offset } from './random-crop.js';
+export { flipImages, randomFlip } from './random-flip.js';
+export type { Flip } from './random-flip.js';
