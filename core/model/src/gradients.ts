@@ -31,7 +31,9 @@ export function valueAndGradients(f: () => Forward, xs: readonly Tensor[]) {
     return tf.clone(value);
   };
   try {
-    const { value, grads } = tf.engine().gradients(forward, [...xs], undefined, true);
+    // The repaired engine would give zeros where stopGradient was used, and zeros decay weights.
+    const absent = 'absent' as unknown as true;
+    const { value, grads } = tf.engine().gradients(forward, [...xs], undefined, absent);
     const gradients: readonly (Tensor | undefined)[] = grads;
     return { value: value as Scalar, beside: kept.map(release), gradients };
   } catch (error) {

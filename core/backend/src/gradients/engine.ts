@@ -33,7 +33,8 @@ export interface GradientEngine {
     f: () => tf.Tensor,
     xs: tf.Tensor[],
     dy?: tf.Tensor,
-    allowNoGradients?: boolean,
+    /** tfjs asks for truth only, so it takes any string for `true`. */
+    allowNoGradients?: boolean | 'absent',
   ): { value: tf.Tensor; grads: (tf.Tensor | null)[] };
 }
 

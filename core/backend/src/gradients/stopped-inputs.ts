@@ -6,13 +6,14 @@ import type { EnginePatch } from './engine.js';
 
 /**
  * Gives exact zeros to the inputs that no path reaches, but only where the differentiated function
- * used `stopGradient`: elsewhere a missing path is a mistake, and tfjs says so.
+ * used `stopGradient`: elsewhere a missing path is a mistake, and tfjs says so. Who must tell such
+ * inputs from others asks for `'absent'`.
  */
 export const zeroStoppedInputs: EnginePatch = (engine) =>
   wrapMethod(engine, 'gradients', (differentiate) => (f, xs, dy, allowNoGradients) => {
     const callsBefore = stopGradientCalls();
     const { value, grads } = differentiate(f, xs, dy, true);
-    if (stopGradientCalls() > callsBefore)
+    if (allowNoGradients !== 'absent' && stopGradientCalls() > callsBefore)
       return { value, grads: grads.map((g, i) => g ?? tf.zeros(xs[i]!.shape)) };
     if (!allowNoGradients && grads.every((g) => !g)) throw unconnected();
     return { value, grads };

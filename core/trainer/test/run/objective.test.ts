@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
-import { createSession, crossEntropy, memoryStore, sgd } from '@espalier/core';
+import { createSession, crossEntropy, memoryStore, sgd, stopGradient } from '@espalier/core';
 import type { Batch, NamedTensors, Plugin, Session } from '@espalier/core';
 import {
   backendsUnderTest,
@@ -130,6 +130,23 @@ describe.each(backendsUnderTest())('objective on %s', (backend) => {
       expect(Object.keys(only).sort()).toEqual(['logits/bias', 'logits/kernel']);
       expect(numbers(all['hidden/kernel']!)).toEqual(numbers(task['hidden/kernel']!));
       expect(numbers(all['logits/kernel']!)).not.toEqual(numbers(task['logits/kernel']!));
+    });
+  });
+
+  test('a parameter that the loss does not reach has no gradient, whatever is stopped', () => {
+    const stopping = plugin('stopping', {
+      apply: (ctx) =>
+        void ctx.hooks.loss.tap(({ features, ledger }) => {
+          const hidden = features['hidden']!;
+          ledger.add('size', tf.mean(tf.mul(hidden, stopGradient(hidden))) as Scalar);
+        }),
+    });
+    const asking = plugin('asking', { apply: (ctx) => ctx.requestFeatures(['hidden']) });
+    return withSession(open([asking, stopping]), async (session) => {
+      const terms = ({ owner }: { owner: string }) => owner === 'stopping';
+      const { total, values, gradients } = session.gradients(await batchOf(session), { terms });
+      expect(Object.keys(gradients).sort()).toEqual(['hidden/bias', 'hidden/kernel']);
+      tf.dispose([total, [...values], gradients]);
     });
   });
 
