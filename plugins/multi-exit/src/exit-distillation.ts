@@ -73,17 +73,23 @@ function studentOf(exit: string, teacher: Tensor2D, outputs: LossContext['output
   });
 }
 
+/** Whose terms train exits with labels; other plugins' terms may be named after exits, too. */
+const HARD = ['task', 'multi-exit'];
+
 /** The term by which labels train an exit: the task's own, or `multi-exit/<exit>`. */
 function hardTerm(exit: string, { ledger, targets }: LossContext): Term {
   const alone = Object.keys(targets).length === 1 && exit in targets;
-  const term = ledger.terms.find(
-    ({ name, owner }) => `${name}/`.startsWith(`${owner}/${exit}/`) || (alone && owner === 'task'),
-  );
+  const term = ledger.terms
+    .filter(({ owner }) => HARD.includes(owner))
+    .find(
+      ({ name, owner }) =>
+        `${name}/`.startsWith(`${owner}/${exit}/`) || (alone && owner === 'task'),
+    );
   if (term) return term;
   throw new EspalierError('exit-distillation/no-hard-term', {
     problem: `no term of the loss trains '${exit}' with labels, so there is none to weigh against`,
     received: ledger.terms.map(({ name }) => name),
-    fix: 'Add multiExit(), under its own id, or a plugin that comes before this one.',
+    fix: 'Add multiExit(), under its own id.',
   });
 }
 
