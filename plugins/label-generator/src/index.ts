@@ -1,0 +1,8 @@
+export { exitEnsemble } from './exit-ensemble.js';
+export { labelGenerator } from './label-generator.js';
+export type { LabelGeneratorOptions } from './options.js';
+export { ResizeTo } from './resize-to.js';
+export type { ResizeMode, ResizeToArgs } from './resize-to.js';
+export { TEACHER, teacher } from './teacher.js';
+export type { Teacher } from './teacher.js';
+export { uniformTargets } from './uniform-targets.js';

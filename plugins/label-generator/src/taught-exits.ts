@@ -1,0 +1,28 @@
+import { EspalierError, EXITS, suggest } from '@espalier/core';
+import type { PluginContext } from '@espalier/core';
+import { z } from 'zod';
+
+/** Which exits a teacher has targets for. */
+export const taughtExits = z
+  .union([z.enum(['all', 'auxiliary']), z.array(z.string()).min(1)])
+  .default('all');
+
+/**
+ * Names of the outputs to teach. A network without exits has one: that which its loss is of.
+ *
+ * @throws EspalierError `<plugin>/exits`, `services/missing`.
+ */
+export function namesOf(
+  { id, model, losses, has, get }: Pick<PluginContext, 'id' | 'model' | 'losses' | 'has' | 'get'>,
+  wanted: z.output<typeof taughtExits>,
+): readonly string[] {
+  if (wanted === 'auxiliary') return get(EXITS).names.slice(0, -1);
+  if (wanted === 'all') return has(EXITS) ? get(EXITS).names : Object.keys(losses);
+  const unknown = wanted.find((name) => !model.outputNames.includes(name));
+  if (unknown === undefined) return wanted;
+  throw new EspalierError(`${id}/exits`, {
+    problem: `the model has no output '${unknown}' to teach`,
+    received: wanted,
+    fix: suggest(unknown, model.outputNames),
+  });
+}
