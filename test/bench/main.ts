@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { benchBackend } from './backend.js';
 import { benchGroupReduce } from './group-reduce.js';
 import { benchLinalg } from './linalg.js';
+import { benchMetadistiller } from './metadistiller.js';
 import { round } from './measure.js';
 import type { BenchOptions, Figure } from './measure.js';
 import { benchOverhead } from './overhead.js';
@@ -13,6 +14,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   overhead: benchOverhead,
   linalg: benchLinalg,
   'group-reduce': benchGroupReduce,
+  metadistiller: benchMetadistiller,
   study: benchStudy,
 };
 

@@ -3,6 +3,7 @@ import type { NamedTensors, Slots, Transform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiate } from './differentiate.js';
+import { mapTensors } from './named.js';
 import type { BilevelProblem } from './problem.js';
 import { recorded } from './recorded.js';
 import type { Call } from './recorded.js';
@@ -50,20 +51,10 @@ export function optimizerState(
   return { transform, slots: transform.init(theta) };
 }
 
-/** θ after the optimizer's step, and its slots; differentiable. */
-export function moved(
-  theta: NamedTensors,
-  gradients: NamedTensors,
-  { transform, slots }: OptimizerState,
-  step: number,
-) {
-  const { updates, slots: after } = transform.update(gradients, slots, theta, { step });
-  const next = Object.entries(updates).map(([name, update]) => [
-    name,
-    tf.add(theta[name]!, update),
-  ]);
+/** θ after some updates. */
+export function moved(theta: NamedTensors, updates: NamedTensors): NamedTensors {
   return {
-    theta: { ...theta, ...(Object.fromEntries(next) as NamedTensors) },
-    state: { transform, slots: after },
+    ...theta,
+    ...mapTensors(updates, (update, name) => tf.add(theta[name]!, update)),
   };
 }

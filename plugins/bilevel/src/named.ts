@@ -17,8 +17,10 @@ export function sumTensors(a: NamedTensors, b: NamedTensors): NamedTensors {
   return { ...a, ...mapTensors(b, (tensor, name) => (a[name] ? tf.add(a[name], tensor) : tensor)) };
 }
 
-/** ⟨a, b⟩ over the names of `b`. */
+/** ⟨a, b⟩ over the names that both have. */
 export function dot(a: NamedTensors, b: NamedTensors): Scalar {
-  const products = Object.entries(b).map(([name, tensor]) => tf.sum(tf.mul(a[name]!, tensor)));
+  const products = Object.entries(b).flatMap(([name, tensor]) =>
+    a[name] ? [tf.sum(tf.mul(a[name], tensor))] : [],
+  );
   return products.length === 0 ? tf.scalar(0) : (tf.addN(products) as Scalar);
 }

@@ -34,7 +34,8 @@ export const labelGenerator = definePlugin({
     const network = ctx.addNetwork(() => {
       levels = levelsOf(ctx.model, ctx.get(EXITS));
       ctx.requestFeatures(levels.map(({ layer }) => layer));
-      return pyramid(levels, ctx.model.outputShapes[own()]![1]!, design);
+      const { channels = levels[0]!.shape.at(-1)! } = design;
+      return pyramid(levels, ctx.model.outputShapes[own()]![1]!, { ...design, channels });
     });
     const logits = ({ features }: LossContext, options?: AuxiliaryOptions) => {
       const inputs = levels.map(({ layer }, i) => {

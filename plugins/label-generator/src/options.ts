@@ -4,7 +4,7 @@ const weight = z.number().nonnegative();
 
 /** The options of `labelGenerator`, as data. */
 export const labelGeneratorOptions = z.strictObject({
-  channels: z.int().positive().default(64),
+  channels: z.int().positive().optional(),
   upsample: z.enum(['nearest', 'bilinear']).default('nearest'),
   merge: z.enum(['add', 'concat']).default('add'),
   block: z.enum(['conv', 'none']).default('conv'),
@@ -22,4 +22,4 @@ export const labelGeneratorOptions = z.strictObject({
 /** Options of `labelGenerator`. */
 export type LabelGeneratorOptions = z.input<typeof labelGeneratorOptions>;
 export type Labels = z.output<typeof labelGeneratorOptions>['labels'];
-export type Design = Omit<z.output<typeof labelGeneratorOptions>, 'detach' | 'labels'>;
+export type Design = Required<Omit<z.output<typeof labelGeneratorOptions>, 'detach' | 'labels'>>;

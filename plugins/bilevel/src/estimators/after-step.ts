@@ -17,11 +17,14 @@ export interface AfterStep {
 /** Takes the step of an inner gradient and differentiates the outer loss where it leads. */
 export function afterStep(problem: BilevelProblem, inner: NamedTensors): AfterStep {
   const { theta, phi, outer } = problem;
-  const step = () => moved(theta, inner, optimizerState(problem, phi), 0).theta;
-  const after = step();
+  const updates = () => {
+    const { transform, slots } = optimizerState(problem, phi);
+    return transform.update(inner, slots, theta, { step: 0 }).updates;
+  };
+  const after = moved(theta, updates());
   const at = differentiateAll(() => outer(after, phi), [after, phi]);
   const [byTheta, direct] = at.gradients as [NamedTensors, NamedTensors];
-  const through = differentiateAll(() => dot(step(), byTheta), [inner, phi]);
+  const through = differentiateAll(() => dot(updates(), byTheta), [inner, phi]);
   const [byGradient, byOptimizer] = through.gradients as [NamedTensors, NamedTensors];
   return { outer: at.value, direct: sumTensors(direct, byOptimizer), byGradient };
 }

@@ -39,7 +39,10 @@ export function outerAfterSteps(problem: BilevelProblem): tf.Scalar {
     // Copies, so that the inner gradient takes what was made from θ as given.
     const copies = mapTensors(theta, tf.clone);
     const { gradients } = differentiate(() => innerWith(problem, copies, made, step), copies);
-    ({ theta, state } = moved(theta, gradients, state, step));
+    const { transform, slots } = state;
+    const after = transform.update(gradients, slots, theta, { step });
+    theta = moved(theta, after.updates);
+    state = { transform, slots: after.slots };
   }
   return outer(theta, phi);
 }
