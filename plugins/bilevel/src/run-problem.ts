@@ -1,5 +1,5 @@
 import { EspalierError } from '@espalier/core';
-import type { Batch, NamedTensors, NetworkCall, PluginContext, Transform } from '@espalier/core';
+import type { Batch, NamedTensors, NetworkCall, PluginContext } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { matches } from './matches.js';
@@ -35,8 +35,8 @@ export interface RunProblemOptions {
   readonly outer: Batch;
   /** Terms that make the outer loss, likewise. */
   readonly loss: readonly string[];
-  /** What makes the virtual inner step. */
-  readonly optimizer: Transform;
+  /** What makes the virtual inner step; where φ is in it (learned rates): a function of φ. */
+  readonly optimizer: BilevelProblem['optimizer'];
 }
 
 /**

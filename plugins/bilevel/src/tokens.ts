@@ -1,6 +1,6 @@
 import { createToken } from '@espalier/core';
 import type { Source, Transform } from '@espalier/core';
-import type { Estimator } from './problem.js';
+import type { BilevelProblem, Estimator } from './problem.js';
 
 /** How the hypergradient is estimated; default: what the option `estimator` names. */
 export const HYPERGRADIENT = createToken<Estimator>('hypergradient');
@@ -8,8 +8,11 @@ export const HYPERGRADIENT = createToken<Estimator>('hypergradient');
 /** Data for the outer loss, e.g. a held-out split; default: the next training batch. */
 export const OUTER_DATA = createToken<Source>('outer-data');
 
-/** What makes the virtual inner step; default: SGD with `innerLearningRate`. */
-export const INNER_OPTIMIZER = createToken<Transform>('inner-optimizer');
+/**
+ * What makes the virtual inner step; default: SGD with `innerLearningRate`. Where the outer variables
+ * are in it, as learned rates are: a function of them, by path.
+ */
+export const INNER_OPTIMIZER = createToken<BilevelProblem['optimizer']>('inner-optimizer');
 
 /** What moves the outer variables; default: Adam with `learningRate`. */
 export const OUTER_OPTIMIZER = createToken<Transform>('outer-optimizer');

@@ -1,5 +1,12 @@
 import { arraySource, createSession, crossEntropy, memoryStore, sgd } from '@espalier/core';
-import type { Preset, Session, SessionConfig, Source } from '@espalier/core';
+import type {
+  NamedTensors,
+  Preset,
+  Session,
+  SessionConfig,
+  Source,
+  Transform,
+} from '@espalier/core';
 import {
   bilevel,
   BILEVEL,
@@ -172,6 +179,41 @@ describe('components', () => {
       await session.fit({ epochs: 1 });
     });
     expect(calls).toEqual([6, 6, 6, 6]);
+  });
+
+  test('an inner optimizer that has the outer variables in it, in runs and against brute force', async () => {
+    const learnedRate = (phi: NamedTensors): Transform => {
+      const rate = tf.sigmoid(tf.mean(phi['soft-labels:soft/kernel']!));
+      return {
+        name: 'learned-rate',
+        init: () => ({}),
+        update: (gradients, slots) => ({
+          updates: Object.fromEntries(
+            Object.entries(gradients).map(([path, g]) => [path, tf.neg(tf.mul(g, rate))]),
+          ),
+          slots,
+        }),
+      };
+    };
+    const bind = { 'inner-optimizer': () => learnedRate };
+    const options = { estimator: 'first-order', patience: 1 };
+    await withSession(open({ bind, options }), async (session) => {
+      const before = valuesOf(outerPart(session));
+      await session.fit({ epochs: 1 });
+      const moved = firstDifference(before, valuesOf(outerPart(session)));
+      expect(moved).toMatch('soft-labels:soft/kernel');
+
+      const [window, outer] = [[await batchOf(session, 0)], await batchOf(session, 1)];
+      const problem = { variables, window, outer, loss: ['task/*'], optimizer: learnedRate };
+      const { results } = await verify(runProblem(session, problem), {
+        directions: 12,
+        runs: 1,
+      });
+      const cosine = Object.fromEntries(results.map((each) => [each.estimator, each.cosine]));
+      expect(cosine['jvp']).toBeGreaterThan(0.999);
+      expect(cosine['unroll']).toBeGreaterThan(0.999);
+      expect(cosine['first-order']).toBeLessThan(0.999);
+    });
   });
 
   test('the estimators agree in a run', async () => {
