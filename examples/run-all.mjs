@@ -16,6 +16,8 @@ const programs = [
   'swap-a-component',
   'resume',
   'sharpness-aware',
+  'learned-rates',
+  'meta-weight-net',
   'early-exit',
 ].map((name) => ({ name, args: [`dist/${name}.js`] }));
 
