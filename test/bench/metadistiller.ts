@@ -1,8 +1,10 @@
 import { useBackend } from '@espalier/backend';
-import { createSession, crossEntropy, sgd } from '@espalier/core';
+import { adam, createSession, crossEntropy, disposeRaw, keyedStream, sgd } from '@espalier/core';
 import type { Preset, RawBatch, Session, Source } from '@espalier/core';
+import { loadDigits, sourceOf } from '@espalier/examples/digits';
 import { resnet } from '@espalier/examples/networks';
-import { ESTIMATORS, runProblem, verify } from '@espalier/plugin-bilevel';
+import { finiteDifference, jvp, runProblem, unroll, verify } from '@espalier/plugin-bilevel';
+import type { BilevelProblem } from '@espalier/plugin-bilevel';
 import { deeplySupervised } from '@espalier/preset-deeply-supervised';
 import { metadistiller } from '@espalier/preset-metadistiller';
 import * as tf from '@tensorflow/tfjs-core';
@@ -13,6 +15,7 @@ import { round } from './measure.js';
 const BATCH = 32;
 const SHAPE = [28, 28, 1];
 const at = ['stage1', 'stage2'];
+const ESTIMATORS = { 'finite-difference': finiteDifference, jvp, unroll };
 const NAMES = ['finite-difference', 'jvp', 'unroll'] as const;
 
 /** What a meta step adds to a step of ResNet-8 with exits, by estimator, and what memory it takes. */
@@ -35,7 +38,8 @@ export async function benchMetadistiller({ quick }: BenchOptions): Promise<reado
     added('generator and distillation', times, 'without meta', 'plain'),
     ...NAMES.map((name) => added(`meta step, ${name}`, times, name, 'without meta', TARGETS[name])),
     ...(await memory(sessions.jvp, batch)),
-    await growth(sessions.jvp, batch, quick ? 50 : 500),
+    await growth(sessions.jvp, batch, quick ? 10 : 500),
+    await notLowered(quick ? 10 : 100),
   ];
   for (const session of Object.values(sessions)) await session.dispose();
   backend.dispose();
@@ -95,17 +99,88 @@ function added(name: string, times: Times, more: string, less: string, target?: 
   return { name: `${name}, added`, value, unit: 'plain steps', spread, ...(target && { target }) };
 }
 
-/** Peaks of each estimator, and whether it is right, on the same problem. */
-async function memory(session: Session, batch: RawBatch): Promise<readonly Figure[]> {
-  const problem = runProblem(session, {
+/**
+ * How often an outer step leaves the outer loss no lower on the batches that it was made of: the
+ * virtual step again, with the generator before and after. On digits, while the network learns them.
+ */
+async function notLowered(pairs: number): Promise<Figure> {
+  const session = await open(metadistiller({ at, meta: false }));
+  const { train } = loadDigits({
+    train: Math.ceil((2 * pairs * BATCH) / 10),
+    validation: 0,
+    test: 0,
+  });
+  const stream = keyedStream(0, 'bench');
+  const batches = sourceOf(train, BATCH, true).iterate({ epoch: 0, skip: 0, stream });
+  const iterator = batches[Symbol.asyncIterator]();
+  const take = async () => (await iterator.next()).value as RawBatch;
+  const move = outerSteps();
+  let count = 0;
+  for (let i = 0; i < pairs; i += 1) {
+    const [window, outer] = [await take(), await take()];
+    const problem = await problemOf(session, window, outer);
+    const before = await move(problem);
+    const { outer: loss, gradients } = jvp(problem);
+    const [after] = await loss.data();
+    if (after! >= before) count += 1;
+    tf.dispose([loss, ...Object.values(gradients)]);
+    await session.step(window);
+    [window, outer].forEach(disposeRaw);
+  }
+  await session.dispose();
+  const name = 'outer steps that do not lower the outer loss';
+  return {
+    name,
+    value: count / pairs,
+    unit: 'of all',
+    target: 0.1,
+    spread: `${count} of ${pairs}`,
+  };
+}
+
+/** Moves the outer variables by the plugin's default optimizer; gives the outer loss before. */
+function outerSteps(): (problem: BilevelProblem) => Promise<number> {
+  const optimizer = adam({ learningRate: 1e-3 });
+  let slots: ReturnType<typeof optimizer.init> | undefined;
+  let step = 0;
+  return async (problem) => {
+    const { phi } = problem;
+    const { gradients, outer } = jvp(problem);
+    tf.tidy(() => {
+      const old = slots ?? optimizer.init(phi);
+      const { updates, slots: next } = optimizer.update(gradients, old, phi, { step });
+      Object.entries(updates).forEach(([path, update]) =>
+        (phi[path] as tf.Variable).assign(tf.add(phi[path]!, update)),
+      );
+      Object.values(next).forEach((slot) => Object.values(slot).forEach((each) => tf.keep(each)));
+      slots = next;
+    });
+    step += 1;
+    const [before] = await outer.data();
+    tf.dispose([outer, ...Object.values(gradients)]);
+    return before!;
+  };
+}
+
+async function problemOf(session: Session, inner: RawBatch, outer: RawBatch) {
+  return runProblem(session, {
     variables: ['label-generator:*'],
     loss: ['task/*', 'multi-exit/*'],
-    window: [await session.batch(batch, 'inner')],
-    outer: await session.batch(batchOf(3), 'outer'),
+    window: [await session.batch(inner, 'inner')],
+    outer: await session.batch(outer, 'outer'),
     optimizer: sgd({ learningRate: 0.1 }),
   });
-  const { 'first-order': _, ...estimators } = ESTIMATORS;
-  const { results } = await verify(problem, { estimators, directions: 4, step: 0.02, runs: 1 });
+}
+
+/** Peaks of each estimator, on the same problem. */
+async function memory(session: Session, batch: RawBatch): Promise<readonly Figure[]> {
+  const problem = await problemOf(session, batch, batchOf(3));
+  const { results } = await verify(problem, {
+    estimators: ESTIMATORS,
+    directions: 4,
+    step: 0.02,
+    runs: 1,
+  });
   return results.map(({ estimator, peakBytes, peakTensors }) => ({
     name: `peak memory, ${estimator}`,
     value: peakBytes / 1e6,
