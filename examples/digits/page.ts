@@ -12,7 +12,7 @@ export function digitsPage(results: Results, circumstances: Circumstances): stri
   const { options, images } = circumstances;
   return renderReport({
     title: 'Three ways to train one network',
-    subtitle: `A small residual network on ${images.train} real handwritten digits: plain, deeply supervised, and as its own teacher (BYOT). ${options.epochs} epoch${options.epochs === 1 ? '' : 's'} each, with the same seed, data and optimizer.`,
+    subtitle: `A small residual network on ${images.train} real handwritten digits: plain, deeply supervised, and as its own teacher (MetaDistiller). ${options.epochs} epoch${options.epochs === 1 ? '' : 's'} each, with the same seed, data and optimizer.`,
     generated: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     sections: [
       accuracySection(results, circumstances.caveat),

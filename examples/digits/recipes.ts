@@ -1,7 +1,7 @@
 import { cosineSchedule, sgd } from '@espalier/core';
 import type { Preset, Transform } from '@espalier/core';
-import { byot } from '@espalier/preset-byot';
 import { deeplySupervised } from '@espalier/preset-deeply-supervised';
+import { metadistiller } from '@espalier/preset-metadistiller';
 
 /** One way to train the network. */
 export interface Recipe {
@@ -16,7 +16,7 @@ const at = ['stage1', 'stage2'];
 export const RECIPES: readonly Recipe[] = [
   { name: 'plain', preset: { name: 'plain', plugins: {} } },
   { name: 'deeply supervised', preset: deeplySupervised({ at }) },
-  { name: 'BYOT', preset: byot({ at }) },
+  { name: 'MetaDistiller', preset: metadistiller({ at }) },
 ];
 
 export const BATCH_SIZE = 32;

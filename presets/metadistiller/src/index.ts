@@ -53,6 +53,7 @@ const PAPER: Preset = {
       options: {
         variables: ['label-generator:*'],
         loss: ['task/*', 'multi-exit/*'],
+        interval: 4,
         warmup: WARMUP,
       },
     },

@@ -27,7 +27,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
 const at = ['stage1_relu', 'stage2_relu'];
-const small: MetadistillerOptions = { at, generator: { channels: 4 }, meta: { warmup: 1 } };
+const small: MetadistillerOptions = {
+  at,
+  generator: { channels: 4 },
+  meta: { warmup: 1, interval: 1 },
+};
 
 const open = (preset: Preset, more: Partial<SessionConfig> = {}) =>
   createSession({
@@ -76,6 +80,7 @@ describe('resolves', () => {
       bilevel: {
         variables: ['label-generator:*'],
         loss: ['task/*', 'multi-exit/*'],
+        interval: 4,
         warmup: 30,
         estimator: 'jvp',
       },
