@@ -38,8 +38,8 @@ export interface ContextParts {
   readonly networks: { readonly id: string; add(): void }[];
   /** Whether a plugin wants to see the next batch. */
   lookAhead: boolean;
-  /** The phase in which structure may be edited now, if any. */
-  phase: 'setup' | 'transform' | undefined;
+  /** What goes on outside of the loop: plugins apply, make their networks, or transform the model. */
+  phase: 'setup' | 'networks' | 'transform' | undefined;
   run: Run | undefined;
 }
 
@@ -56,7 +56,8 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
   };
   const atSetup: AtSetup = (name, act) =>
     ((...args: never[]) => {
-      if (parts.phase === 'setup') return act(...args);
+      const makes = parts.phase === 'networks' && name === 'requestFeatures';
+      if (parts.phase === 'setup' || makes) return act(...args);
       throw new EspalierError('plugin/too-late', {
         problem: `ctx.${name} works during apply only: every session that resumes this one must do the same`,
         fix: 'Call it in apply.',
@@ -119,13 +120,14 @@ function keepState(states: Map<string, StateContract>, id: string, contract: Sta
 function structureAccess(id: string, parts: ContextParts, run: () => Run, atSetup: AtSetup) {
   return {
     edit: (change: Parameters<Structure['edit']>[0], detail?: unknown) => {
-      if (!parts.phase) {
+      const { phase } = parts;
+      if (phase !== 'setup' && phase !== 'transform') {
         throw new EspalierError('plugin/edit-phase', {
           problem: 'the model can be edited at setup and inside a transform tap only',
           fix: 'Move the edit there; slots and graph are then rebuilt in one go.',
         });
       }
-      parts.structure.edit(change, { plugin: id, phase: parts.phase, detail });
+      parts.structure.edit(change, { plugin: id, phase, detail });
     },
     addNetwork: atSetup(
       'addNetwork',

@@ -33,6 +33,8 @@ export interface ObjectiveOptions {
 export interface NetworkCall {
   /** Whose network it is. */
   readonly plugin: string;
+  /** Paths of its parameters, by which two networks of one plugin are told apart. */
+  readonly parameters: readonly string[];
   /** What it is called with; tensors of the evaluation. */
   readonly inputs: NamedTensors;
   /**
@@ -146,6 +148,7 @@ export class Objective {
     const settings = { ...evaluation, training: true };
     const instead = evaluation.networks?.({
       plugin,
+      parameters: network.parameters.map(({ path }) => path),
       inputs,
       run: (given, params = {}) => {
         const substitute = new Map([...evaluation.substitute, ...Object.entries(params)]);

@@ -62,8 +62,8 @@ export interface StructureAccess {
   /**
    * Adds a network of the plugin's own that trains along but is no part of the model: it is
    * checkpointed and resumed, and never exported. `make` is called when every plugin has applied, so
-   * it may ask for services and features. Its parameters are `<plugin id>:<layer>/<weight>`,
-   * in the group `<plugin id>` unless named otherwise.
+   * it may ask for services and features; it is too late then for taps, services and edits. Its
+   * parameters are `<plugin id>:<layer>/<weight>`, in the group `<plugin id>` unless named otherwise.
    */
   addNetwork(make: () => LayersModel, options?: { readonly group?: string }): AuxiliaryNetwork;
 }

@@ -56,6 +56,7 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
     for (const { item } of order) await applyPlugin(item, parts);
     parts.taps.seal(resolved.plugins);
     parts.services.open();
+    parts.phase = 'networks';
     for (const { id, add } of parts.networks) await attributed(id, add);
     parts.phase = undefined;
     parts.run = makeRun(config, parts);

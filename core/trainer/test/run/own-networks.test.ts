@@ -1,5 +1,5 @@
 import { createToken, definePlugin, sgd, stopGradient } from '@espalier/core';
-import type { Batch, NamedTensors, NetworkCall, Session } from '@espalier/core';
+import type { Batch, NamedTensors, NetworkCall, PluginContext, Session } from '@espalier/core';
 import {
   backendsUnderTest,
   onBackend,
@@ -90,6 +90,7 @@ describe.each(backendsUnderTest())('a plugin’s own network on %s', (backend) =
       const at = tf.zeros([4, 3]);
       const gradient = tf.grad(instead)(at);
       expect(calls.map((call) => call.plugin)).toEqual(['guide']);
+      expect(calls[0]!.parameters).toContain('guide:guided/kernel');
       // d mean(Σ(logits − z)²)/dz = −2(logits − z)/batch
       const logits = tf.mul(gradient, -2);
       expect(numbers(tf.mean(tf.sum(tf.square(logits), 1)))[0]).toBeCloseTo(
@@ -188,3 +189,30 @@ test('the parameters that train can be told from moving statistics', () =>
     expect(paths({ trainable: true })).toEqual(paths().filter((path) => !path.includes('moving')));
     return Promise.resolve();
   }));
+
+describe('while its network is made, a plugin may not', () => {
+  const late = createToken<number>('late');
+  const network = () =>
+    sequential({ layers: [layers.dense({ name: 'own', units: 1, inputShape: [1] })] });
+
+  test.each<[string, (ctx: PluginContext) => void, string]>([
+    ['tap a hook', (ctx) => ctx.hooks.afterStep.tap(() => undefined), 'plugin/too-late'],
+    ['provide a service', (ctx) => ctx.provide(late, () => 1), 'plugin/too-late'],
+    ['need a service', (ctx) => ctx.needs(late), 'plugin/too-late'],
+    ['edit the model', (ctx) => asEditor(ctx).edit((graph) => graph), 'plugin/edit-phase'],
+  ])('%s, which would do nothing', async (_, act, code) => {
+    const making = plugin('making', {
+      apply: (ctx) =>
+        void asEditor(ctx).addNetwork(() => {
+          act(ctx);
+          return network();
+        }),
+    });
+    await expect(open({ plugins: [making] })).rejects.toMatchObject({
+      code,
+      place: { plugin: 'making', hook: 'apply' },
+    });
+  });
+});
+
+const asEditor = (ctx: PluginContext) => ctx as PluginContext<{ structure: 'add' }>;
