@@ -8,7 +8,7 @@ export const taughtExits = z
   .default('all');
 
 /**
- * Names of the outputs to teach. A network without exits has one: that which its loss is of.
+ * Names of the outputs to teach. In a network without exits: those that classify, if it has several.
  *
  * @throws EspalierError `<plugin>/exits`, `services/missing`.
  */
@@ -17,7 +17,7 @@ export function namesOf(
   wanted: z.output<typeof taughtExits>,
 ): readonly string[] {
   if (wanted === 'auxiliary') return get(EXITS).names.slice(0, -1);
-  if (wanted === 'all') return has(EXITS) ? get(EXITS).names : Object.keys(losses);
+  if (wanted === 'all') return has(EXITS) ? get(EXITS).names : classifying(losses);
   const unknown = wanted.find((name) => !model.outputNames.includes(name));
   if (unknown === undefined) return wanted;
   throw new EspalierError(`${id}/exits`, {
@@ -25,4 +25,10 @@ export function namesOf(
     received: wanted,
     fix: suggest(unknown, model.outputNames),
   });
+}
+
+function classifying(losses: PluginContext['losses']): readonly string[] {
+  const all = Object.keys(losses);
+  const found = all.filter((name) => losses[name]!.classIds);
+  return found.length > 0 ? found : all;
 }

@@ -6,6 +6,7 @@ import {
   stopGradient,
 } from '@espalier/core';
 import type { NamedTensors, SoftTargets } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { namesOf, taughtExits } from './taught-exits.js';
@@ -54,8 +55,9 @@ export const teacher = definePlugin({
   async apply(ctx, { model, predict, output, exits }) {
     const told = model !== undefined || predict !== undefined;
     if (!told) ctx.needs(TEACHER);
-    const source = (): Teacher => (told ? { model, predict } : ctx.get(TEACHER)) as Teacher;
-    const network = new TeacherModel(() => modelOf(source()), {
+    const source = (): Teacher =>
+      told ? ({ model, predict } as Teacher) : checkTeacher(ctx.get(TEACHER));
+    const network = new TeacherModel(() => source().model!(), {
       studentInputs: ctx.model.inputNames,
       output,
     });
@@ -64,11 +66,15 @@ export const teacher = definePlugin({
     ctx.hooks.beforeStep.tap(() => (source().predict ? undefined : network.load()));
     ctx.provide(SOFT_TARGETS, (): SoftTargets => {
       const names = namesOf(ctx, exits);
-      const ask = source().predict ?? network.predict;
+      const given = source();
+      const ask: Predict = (inputs) =>
+        given.predict ? given.predict(inputs) : network.predict(inputs);
       return {
         name: 'teacher',
         logits({ batch, outputs }) {
-          const logits = stopGradient(ask(batch.inputs)) as Tensor2D;
+          const made = ask(batch.inputs);
+          if (!(made instanceof tf.Tensor)) throw noLogits(made);
+          const logits = stopGradient(made) as Tensor2D;
           names.forEach((exit) => checkClasses(exit, outputs[exit]!.shape, logits));
           return Object.fromEntries(names.map((name) => [name, logits]));
         },
@@ -77,11 +83,22 @@ export const teacher = definePlugin({
   },
 });
 
-function modelOf({ model }: Teacher): ReturnType<MakeTeacher> {
-  if (model) return model();
+/** A `LayersModel` has a predict, too, but no teacher's. */
+function checkTeacher(given: unknown): Teacher {
+  const { model, predict, inputs } = (given ?? {}) as Teacher & { readonly inputs?: unknown };
+  if ((aFunction(model) || aFunction(predict)) && inputs === undefined) return given as Teacher;
   throw new EspalierError('teacher/nothing', {
-    problem: "what is bound to 'teacher' has neither model nor predict",
-    fix: 'Bind a function that returns { model: () => loadLayersModel( … ) } or { predict }.',
+    problem: "what is bound to 'teacher' has neither a function model nor predict",
+    received: given,
+    fix: 'Bind a function that returns { model: () => loadLayersModel( … ) } or { predict }, at once.',
+  });
+}
+
+function noLogits(received: unknown): EspalierError {
+  return new EspalierError('teacher/predict', {
+    problem: 'predict must return logits [batch, classes] as a tensor, at once',
+    received,
+    fix: 'Load whatever takes time before the session is created.',
   });
 }
 

@@ -1,7 +1,10 @@
+import { crossEntropy, meanSquaredError } from '@espalier/core';
 import type { LossContext, Plugin } from '@espalier/core';
 import { exitEnsemble, uniformTargets } from '@espalier/plugin-label-generator';
 import { exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import { onBackend, tinyMlp, withSession } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { batchFor, disposeGradients, moved, oddCnn, onlooker, open } from './support.js';
 
@@ -108,6 +111,21 @@ describe('uniformTargets', () => {
   test('teaches the one output of a network without exits', async () => {
     const { targets } = await seen(uniformTargets(), [], tinyMlp);
     expect(Object.keys(targets)).toEqual(['logits']);
+  });
+
+  test('teaches those outputs of a network without exits that classify', async () => {
+    const input = tfl.input({ name: 'x', shape: [6] });
+    const head = (name: string, units: number) =>
+      tfl.layers.dense({ name, units }).apply(input) as tfl.SymbolicTensor;
+    const model = () => tfl.model({ inputs: input, outputs: [head('logits', 3), head('size', 3)] });
+    let taught: readonly string[] = [];
+    const look = onlooker((targets) => (taught = Object.keys(targets)));
+    const loss = { logits: crossEntropy(), size: meanSquaredError() };
+    await withSession(open(model, [uniformTargets(), look], { loss }), async (session) => {
+      const y = { logits: tf.tensor1d([0, 1], 'int32'), size: tf.ones([2, 3]) };
+      session.objective(await session.batch({ x: tf.ones([2, 6]), y }, 'b')).dispose();
+    });
+    expect(taught).toEqual(['logits']);
   });
 
   test('refuses to teach what is no output', () =>

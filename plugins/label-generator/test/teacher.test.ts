@@ -191,6 +191,12 @@ describe('refuses', () => {
   test('other classes of a function', () =>
     refusal(zeros({ logits: 2 })).toThrow(/teacher\/classes/));
 
+  test('a function that gives no tensor', async () => {
+    const promise = () => Promise.resolve(tf.zeros([3, 3]));
+    await refusal({ predict: promise as never }).toThrow(/at once.*teacher\/predict/s);
+    await refusal({ predict: () => undefined as never }).toThrow(/teacher\/predict/);
+  });
+
   test('other inputs', () =>
     refusal({ model: dense(3, 5) }).toThrow(/shape \[batch, 5\].*\[3, 6\].*teacher\/inputs/s));
 
@@ -204,7 +210,9 @@ describe('refuses', () => {
 
   test('what is no model', async () => {
     await refusal({ model: () => ({}) as never }).toThrow(/teacher\/not-a-model/);
-    await refusal({}).toThrow(/neither model nor predict.*teacher\/nothing/s);
+    await refusal({}).toThrow(/neither a function model nor predict.*teacher\/nothing/s);
+    await refusal(undefined as never).toThrow(/teacher\/nothing/);
+    await refusal(tinyMlp() as never).toThrow(/teacher\/nothing/);
   });
 
   test('outputs that are none', () =>
