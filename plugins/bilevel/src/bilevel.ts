@@ -7,14 +7,14 @@ import {
   EspalierError,
   sgd,
 } from '@espalier/core';
-import type { Batch, Token } from '@espalier/core';
+import type { Batch, Token, Transform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { bilevelOptions } from './options.js';
-import { OuterData } from './outer-data.js';
+import { OuterData, START } from './outer-data.js';
 import type { Position } from './outer-data.js';
 import { OuterVariables } from './outer-variables.js';
 import type { Hypergradient } from './problem.js';
-import { runProblem } from './run-problem.js';
+import { runProblem, variablesOf } from './run-problem.js';
 import { BILEVEL, HYPERGRADIENT, INNER_OPTIMIZER, OUTER_DATA, OUTER_OPTIMIZER } from './tokens.js';
 import { ESTIMATORS } from './verify.js';
 
@@ -39,7 +39,8 @@ interface Saved {
  *
  * @throws EspalierError in the first outer step: `bilevel/variables`, `bilevel/loss`,
  * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; `bilevel/not-finite` after
- * `patience` hypergradients in a row that are not finite, `bilevel/zero` likewise.
+ * `patience` hypergradients in a row that are not finite, `bilevel/zero` likewise. When saving:
+ * `bilevel/outer-optimizer`; when loading: `bilevel/slots`.
  * @example
  * const plugins = [
  *   multiExit(), labelGenerator(), exitDistillation(),
@@ -77,6 +78,7 @@ export const bilevel = definePlugin({
       if (clock.step < warmup || (clock.step - warmup) % interval !== 0) return;
       if (!ctx.has(OUTER_DATA)) {
         if (next) await outerStep(window, next);
+        else if (progress.steps + progress.skipped === 0) warnOfNone();
         return;
       }
       const key = `outer ${progress.steps + progress.skipped}`;
@@ -87,6 +89,12 @@ export const bilevel = definePlugin({
         disposeRaw(raw);
       }
     });
+
+    const warnOfNone = lazily(() =>
+      ctx.warn(
+        "an outer step is due, but there is no next batch (the last step of an epoch, or session.step) and none was done yet: where this is always so, bind 'outer-data' or change interval",
+      ),
+    );
 
     async function outerStep(window: readonly Batch[], batch: Batch): Promise<void> {
       const { estimate, inner, optimizer } = parts();
@@ -126,13 +134,15 @@ export const bilevel = definePlugin({
       version: 1,
       save: () => {
         const { steps, skipped, inRow } = progress;
+        if (steps > 0) refuseUnresumable(parts().optimizer);
         return { json: { steps, skipped, inRow, data: data?.position }, tensors: outer.saved };
       },
       load: ({ json, tensors = {} }) => {
         const { data: position, ...counts } = json as Saved;
+        const { phi } = variablesOf(ctx, variables);
+        tf.tidy(() => outer.restore(counts.steps, tensors, parts().optimizer.init(phi)));
         Object.assign(progress, counts, { outer: NaN });
-        outer.restore(counts.steps, tensors);
-        if (position && ctx.has(OUTER_DATA)) dataOf().moveTo(position);
+        if (ctx.has(OUTER_DATA)) dataOf().moveTo(position ?? START);
       },
     });
     ctx.onTeardown(async () => {
@@ -146,11 +156,19 @@ const NOT_FINITE = 'Lower innerLearningRate, or choose another estimator.';
 const ZERO =
   "Check that the loss depends on the variables, and the outer loss on what it trains; 'first-order' sees no way through the inner gradient.";
 
+function refuseUnresumable({ name, resumable }: Transform): void {
+  if (resumable !== false) return;
+  throw new EspalierError('bilevel/outer-optimizer', {
+    problem: `the outer optimizer '${name}' keeps state that no checkpoint can hold`,
+    fix: 'Use one of the framework (sgd, adam, …), or train without checkpoints.',
+  });
+}
+
 /** The outer loss, and the sum of squares of the hypergradient, in one read. */
 async function numbersOf({ outer, gradients }: Hypergradient): Promise<[number, number]> {
   const packed = tf.tidy(() => {
     const squares = Object.values(gradients).map((each) => tf.sum(tf.square(each)));
-    return tf.stack([outer, tf.addN(squares)]);
+    return tf.stack([outer, tf.addN([tf.scalar(0), ...squares])]);
   });
   const [value, square] = await packed.data();
   packed.dispose();

@@ -20,6 +20,6 @@ export const bilevelOptions = z.strictObject({
   warmup: z.int().nonnegative().default(0),
   /** Largest global norm of a hypergradient; larger ones are scaled down. */
   clip: z.number().positive().optional(),
-  /** Hypergradients in a row that may not be finite before the run ends. */
+  /** Hypergradients in a row, zero or not finite, at which the run ends. */
   patience: z.int().positive().default(10),
 });

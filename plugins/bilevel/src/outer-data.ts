@@ -7,9 +7,12 @@ export interface Position {
   readonly batch: number;
 }
 
+/** Where it begins. */
+export const START: Position = { epoch: 0, batch: 0 };
+
 /** Batches of a source without end, epoch after epoch. */
 export class OuterData {
-  #position: Position = { epoch: 0, batch: 0 };
+  #position = START;
   #batches: AsyncIterator<RawBatch> | undefined;
   readonly #left: AsyncIterator<RawBatch>[] = [];
 

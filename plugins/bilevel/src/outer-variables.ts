@@ -1,3 +1,4 @@
+import { EspalierError } from '@espalier/core';
 import type { NamedTensors, Slots, Transform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -28,15 +29,17 @@ export class OuterVariables {
 
   /** Slots under one name each; live tensors. */
   get saved(): NamedTensors {
-    return Object.fromEntries(
-      Object.entries(this.#slots ?? {}).flatMap(([slot, byPath]) =>
-        Object.entries(byPath).map(([path, tensor]) => [`${slot} ${path}`, tensor]),
-      ),
-    );
+    return named(this.#slots);
   }
 
-  /** Takes copies of saved slots over. */
-  restore(steps: number, saved: NamedTensors): void {
+  /**
+   * Takes copies of saved slots over.
+   *
+   * @param fresh Slots as this run's optimizer makes them.
+   * @throws EspalierError `bilevel/slots` where the saved ones are others.
+   */
+  restore(steps: number, saved: NamedTensors, fresh: Slots): void {
+    if (steps > 0) checkSlots(saved, named(fresh));
     this.dispose();
     this.steps = steps;
     if (steps === 0) return;
@@ -52,6 +55,26 @@ export class OuterVariables {
     tf.dispose(tensorsOf(this.#slots));
     this.#slots = undefined;
   }
+}
+
+function named(slots: Slots = {}): NamedTensors {
+  return Object.fromEntries(
+    Object.entries(slots).flatMap(([slot, byPath]) =>
+      Object.entries(byPath).map(([path, tensor]) => [`${slot} ${path}`, tensor]),
+    ),
+  );
+}
+
+function checkSlots(saved: NamedTensors, fresh: NamedTensors): void {
+  const other = [...Object.keys(saved), ...Object.keys(fresh)].find(
+    (name) => String(saved[name]?.shape) !== String(fresh[name]?.shape),
+  );
+  if (other === undefined) return;
+  throw new EspalierError('bilevel/slots', {
+    problem: `the checkpoint was written with another outer optimizer or other variables: '${other}' is ${saved[other] ? 'in it, but has no place of its shape here' : 'not in it'}`,
+    received: Object.keys(saved),
+    fix: "Use the 'outer-optimizer' and the variables that wrote it; the checkpoint is untouched.",
+  });
 }
 
 function tensorsOf(slots: Slots = {}): Tensor[] {

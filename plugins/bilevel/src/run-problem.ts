@@ -9,7 +9,7 @@ import type { BilevelProblem, Made } from './problem.js';
 export type Evaluator = Pick<PluginContext, 'objective' | 'parameters'>;
 
 /** Parts the trainable parameters of a run. */
-function variablesOf(run: Evaluator, patterns: readonly string[]) {
+export function variablesOf(run: Evaluator, patterns: readonly string[]) {
   const all = Object.entries(run.parameters({ trainable: true }));
   const phi = all.filter(([path]) => matches(patterns, path));
   const theta = all.filter(([path]) => !matches(patterns, path));
@@ -57,7 +57,7 @@ export function runProblem(
   { variables, window, outer, loss, optimizer }: RunProblemOptions,
 ): BilevelProblem {
   const { theta, phi } = variablesOf(run, variables);
-  const plugins = new Set(Object.keys(phi).flatMap((path) => /^(.+?):/.exec(path)?.[1] ?? []));
+  const isOuter = ({ parameters }: NetworkCall) => parameters.some((path) => path in phi);
   const direct = Object.keys(phi).filter((path) => !path.includes(':'));
   const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
   const share = (batch: Batch) => (weight > 0 ? batch.weightSum / weight : 1 / window.length);
@@ -67,7 +67,7 @@ export function runProblem(
     optimizer,
     inner(values, made) {
       const own = direct.length === 0 ? {} : made({}, (all) => pick(all, direct));
-      const networks = networksBy(made, plugins);
+      const networks = networksBy(made, isOuter);
       const parts = window.map((batch) =>
         tf.mul(run.objective(batch, { params: { ...values, ...own }, networks }), share(batch)),
       );
@@ -79,7 +79,9 @@ export function runProblem(
         names.push(name);
         return matches(loss, name);
       };
-      const total = run.objective(outer, { params: { ...values, ...hyper }, terms });
+      // Detached from the loss of the run, but not from the outer loss, which trains them.
+      const networks = (call: NetworkCall) => (isOuter(call) ? call.run(call.inputs) : undefined);
+      const total = run.objective(outer, { params: { ...values, ...hyper }, terms, networks });
       if (names.some((name) => matches(loss, name))) return total;
       throw new EspalierError('bilevel/loss', {
         problem: 'no term of the loss matches the option loss, so there is no outer loss',
@@ -91,11 +93,9 @@ export function runProblem(
 }
 
 /** Runs the networks that φ parametrises through `made`, and others as ever. */
-function networksBy(made: Made, plugins: ReadonlySet<string>) {
+function networksBy(made: Made, isOuter: (call: NetworkCall) => boolean) {
   return (call: NetworkCall) =>
-    plugins.has(call.plugin)
-      ? made(call.inputs, (phi, inputs) => call.run(inputs, phi))
-      : undefined;
+    isOuter(call) ? made(call.inputs, (phi, inputs) => call.run(inputs, phi)) : undefined;
 }
 
 function pick(all: NamedTensors, names: readonly string[]): NamedTensors {

@@ -21,7 +21,7 @@ export const OUTER_OPTIMIZER = createToken<Transform>('outer-optimizer');
 export interface BilevelProgress {
   /** Outer steps done. */
   readonly steps: number;
-  /** Outer steps left out because a hypergradient was not finite. */
+  /** Outer steps left out because a hypergradient was zero or not finite. */
   readonly skipped: number;
   /** The outer loss at the last outer step, after the virtual inner step; NaN before the first. */
   readonly outer: number;

@@ -1,6 +1,7 @@
-import { EspalierError, keyedStream } from '@espalier/core';
+import { EspalierError, keyedStream, parseOptions } from '@espalier/core';
 import type { NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
+import { z } from 'zod';
 import { finiteDifference } from './estimators/finite-difference.js';
 import { firstOrder } from './estimators/first-order.js';
 import { jvp } from './estimators/jvp.js';
@@ -30,6 +31,19 @@ export interface VerifyOptions {
   readonly runs?: number;
 }
 
+const verifyOptions = z.strictObject({
+  estimators: z
+    .record(
+      z.string(),
+      z.custom<Estimator>((value) => typeof value === 'function', 'must be an estimator'),
+    )
+    .default(ESTIMATORS),
+  directions: z.int().positive().default(48),
+  step: z.number().positive().default(0.05),
+  seed: z.int().default(0),
+  runs: z.int().positive().default(5),
+});
+
 /** How one estimator did. */
 export interface Verified {
   readonly estimator: string;
@@ -56,15 +70,19 @@ export interface Verification {
  * Runs estimators on a problem of one's own against brute-force finite differences of the outer loss
  * after the inner steps, along random directions in φ. The problem must be deterministic.
  *
- * @throws EspalierError `bilevel/no-gradient` where brute force finds none.
+ * @throws EspalierError `bilevel/no-gradient` where brute force finds none; `bilevel/not-finite`,
+ * `bilevel/not-repeatable`; `options/invalid`.
  * @example
  * const { text } = await verify(problem);
  * console.log(text);
  */
 export async function verify(
   problem: BilevelProblem,
-  { estimators = ESTIMATORS, directions = 48, step = 0.05, seed = 0, runs = 5 }: VerifyOptions = {},
+  options: VerifyOptions = {},
 ): Promise<Verification> {
+  const parsed = parseOptions('verify', verifyOptions, options);
+  const { estimators, directions, step, seed, runs } = parsed;
+  await checkRepeatable(problem);
   const results: Verified[] = [];
   const failed: Record<string, string> = {};
   const along = directionsIn(problem.phi, directions, seed);
@@ -92,6 +110,33 @@ function flat(): EspalierError {
     problem: 'by brute force the outer loss does not change with the outer variables',
     fix: "Check that the inner loss uses them. The first step of Adam and its like has the gradient's sign only: use sgd as the inner optimizer.",
   });
+}
+
+/** How much the outer loss of one problem may differ between two evaluations, of its size. */
+const ROUNDING = 1e-5;
+
+async function checkRepeatable(problem: BilevelProblem): Promise<void> {
+  const [a, b] = [await outerLoss(problem), await outerLoss(problem)];
+  if (!Number.isFinite(a + b)) {
+    throw new EspalierError('bilevel/not-finite', {
+      problem: 'the outer loss after the inner steps is not finite',
+      received: a,
+      fix: 'Lower the rate of the inner optimizer, or look at the losses at the start.',
+    });
+  }
+  if (Math.abs(a - b) <= ROUNDING * (Math.abs(a) + Math.abs(b))) return;
+  throw new EspalierError('bilevel/not-repeatable', {
+    problem: 'two evaluations of the outer loss at the same variables differ',
+    received: [a, b],
+    fix: 'Draw what is random once, outside of inner and outer, or from a stream made anew in each call.',
+  });
+}
+
+async function outerLoss(problem: BilevelProblem): Promise<number> {
+  const value = tf.tidy(() => outerAfterSteps(problem));
+  const [number] = await value.data();
+  value.dispose();
+  return number!;
 }
 
 /** Orthonormal coordinates, or random directions of length 1. */
@@ -125,15 +170,14 @@ function gaussian(draw: () => number): number {
 /** Five-point difference of the outer loss along a direction in φ. */
 async function derivative(problem: BilevelProblem, along: NamedTensors, step: number) {
   const at = async (distance: number) => {
-    const value = tf.tidy(() => {
-      const phi = mapTensors(problem.phi, (each, name) =>
-        tf.add(each, tf.mul(along[name]!, distance)),
-      );
-      return outerAfterSteps({ ...problem, phi });
-    });
-    const [number] = await value.data();
-    value.dispose();
-    return number!;
+    const phi = tf.tidy(() =>
+      mapTensors(problem.phi, (each, name) => tf.add(each, tf.mul(along[name]!, distance))),
+    );
+    try {
+      return await outerLoss({ ...problem, phi });
+    } finally {
+      tf.dispose(phi);
+    }
   };
   const near = (await at(step)) - (await at(-step));
   const far = (await at(2 * step)) - (await at(-2 * step));
