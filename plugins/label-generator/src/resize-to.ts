@@ -1,7 +1,9 @@
+import { EspalierError, parseOptions } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { Shape } from '@tensorflow/tfjs-layers';
+import { z } from 'zod';
 
 /** How positions between positions are filled. */
 export type ResizeMode = 'nearest' | 'bilinear';
@@ -14,6 +16,11 @@ export interface ResizeToArgs {
   readonly mode: ResizeMode;
 }
 
+const resizeOptions = z.strictObject({
+  size: z.array(z.int().positive()).min(1),
+  mode: z.enum(['nearest', 'bilinear']),
+});
+
 /**
  * Resizes sequences `[batch, steps, channels]` and maps `[batch, height, width, channels]` to a fixed
  * size, larger or smaller: one product with a constant matrix per axis that changes. So it has
@@ -23,6 +30,7 @@ export interface ResizeToArgs {
  *
  * Importing this package registers the class, which loading a model that holds the layer needs.
  *
+ * @throws EspalierError `options/invalid`; of inputs of another rank: `label-generator/resize`.
  * @example
  * const larger = new ResizeTo({ size: [28, 28], mode: 'bilinear' }).apply(map);
  */
@@ -33,16 +41,19 @@ export class ResizeTo extends tfl.layers.Layer {
 
   constructor({ size, mode, ...rest }: ResizeToArgs) {
     super(rest);
+    parseOptions('ResizeTo', resizeOptions, { size, mode });
     this.#size = size;
     this.#mode = mode;
   }
 
   override computeOutputShape(inputShape: Shape): Shape {
+    if (inputShape.length !== this.#size.length + 2) throw otherRank(this.#size, inputShape);
     return [inputShape[0]!, ...this.#size, inputShape.at(-1)!];
   }
 
   override call(inputs: Tensor | Tensor[]): Tensor {
     const input = Array.isArray(inputs) ? inputs[0]! : inputs;
+    if (input.rank !== this.#size.length + 2) throw otherRank(this.#size, input.shape);
     return tf.tidy(() =>
       this.#size.reduce((x, length, i) => resizeAxis(x, i + 1, length, this.#mode), input),
     );
@@ -53,6 +64,14 @@ export class ResizeTo extends tfl.layers.Layer {
   }
 }
 tf.serialization.registerClass(ResizeTo);
+
+function otherRank(size: readonly number[], received: Shape): EspalierError {
+  return new EspalierError('label-generator/resize', {
+    problem: `a ResizeTo of ${size.length} axes takes [batch, ${size.map(() => 'length').join(', ')}, channels]`,
+    received,
+    fix: 'Give size one number per axis between batch and channels.',
+  });
+}
 
 function resizeAxis(x: Tensor, axis: number, to: number, mode: ResizeMode): Tensor {
   const from = x.shape[axis]!;

@@ -8,6 +8,7 @@ import {
 } from '@espalier/core';
 import type { NamedTensors } from '@espalier/core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 
 /** Makes a teacher, or loads it. */
@@ -106,13 +107,20 @@ function checkModel(model: unknown): void {
 }
 
 function checkLogits(model: LayersModel, index: number, name: string): void {
-  const layer = model.outputs[index]!.sourceLayer;
+  const layer = lastLayer(model, index);
   const activation = String(layer.getConfig()['activation'] ?? layer.getClassName());
   if (!['softmax', 'sigmoid'].includes(activation.toLowerCase())) return;
   throw new EspalierError('teacher/not-logits', {
     problem: `the teacher's output '${name}' gives probabilities: it ends in ${activation}`,
     fix: 'Give a model that ends before it, or predict: (inputs) => tf.log(probabilities).',
   });
+}
+
+/** What gives an output, inside of models that are layers, too. */
+function lastLayer(model: LayersModel, index: number): tfl.layers.Layer {
+  const { sourceLayer, outputTensorIndex } = model.outputs[index]!;
+  if (!(sourceLayer instanceof tfl.LayersModel)) return sourceLayer;
+  return lastLayer(sourceLayer, outputTensorIndex ?? 0);
 }
 
 function checkInput(

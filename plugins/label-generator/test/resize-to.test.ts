@@ -1,4 +1,5 @@
 import { ResizeTo } from '@espalier/plugin-label-generator';
+import type { ResizeToArgs } from '@espalier/plugin-label-generator';
 import type { ResizeMode } from '@espalier/plugin-label-generator';
 import { agreement, finiteDifferences, liveTensors, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
@@ -122,4 +123,28 @@ test('is saved and loaded with a model', async () => {
   expect(actual!.shape).toEqual([1, 3, 5, 1]);
   expect(actual!.dataSync()).toEqual(expected!.dataSync());
   tf.dispose([x, expected!, actual!]);
+});
+
+describe('refuses', () => {
+  test.each<[string, object, number[], RegExp]>([
+    ['an unknown mode', { size: [2], mode: 'cubic' }, [1, 4, 2], /option 'mode'/],
+    ['part of a position', { size: [1.5], mode: 'nearest' }, [1, 4, 2], /option 'size.0'/],
+    ['no size', { mode: 'nearest' }, [1, 4, 2], /option 'size'/],
+    [
+      'a map for a sequence',
+      { size: [3], mode: 'nearest' },
+      [1, 4, 4, 2],
+      /label-generator\/resize/,
+    ],
+    [
+      'a sequence for a map',
+      { size: [3, 3], mode: 'nearest' },
+      [1, 4, 2],
+      /label-generator\/resize/,
+    ],
+  ])('%s', (_, args, shape, message) => {
+    const x = tf.zeros(shape);
+    expect(() => new ResizeTo(args as ResizeToArgs).apply(x)).toThrow(message);
+    x.dispose();
+  });
 });

@@ -203,6 +203,11 @@ describe('refuses', () => {
   test('probabilities', () =>
     refusal({ model: dense(3, 6, 'softmax') }).toThrow(/probabilities.*teacher\/not-logits/s));
 
+  test('probabilities of a model inside of the model', () => {
+    const nested = () => tfl.sequential({ layers: [dense(4, 6)(), dense(3, 4, 'softmax')()] });
+    return refusal({ model: nested }).toThrow(/probabilities.*teacher\/not-logits/s);
+  });
+
   test('several outputs of which none is named', async () => {
     await refusal({ model: twoHeads }).toThrow(/'first', 'second'.*output: 'second'/);
     await refusal({ model: twoHeads }, { output: 'secnd' }).toThrow(/Did you mean 'second'\?/);
