@@ -26,7 +26,7 @@ export class Services {
     this.#owners.set(token.name, owner);
     this.#container
       .bind<T>(Symbol.for(token.name))
-      .toDynamicValue(() => make())
+      .toDynamicValue(() => atOnce(token.name, make()))
       .inSingletonScope();
   }
 
@@ -82,3 +82,12 @@ export class Services {
 }
 
 const BINDING = 'preset binding';
+
+function atOnce<T>(token: string, made: T): T {
+  if (!(made instanceof Promise)) return made;
+  made.catch(() => undefined);
+  throw new EspalierError('services/asynchronous', {
+    problem: `what makes '${token}' returned a promise, but services are made at once`,
+    fix: 'Await before the session is created, and bind a function that returns the value.',
+  });
+}

@@ -65,6 +65,15 @@ test.each([
 test('says so where nothing teaches', () =>
   expect(open({ preset: kd() })).rejects.toThrow(/nothing in this run provides 'teacher'/));
 
+test('says so where the teacher is still to come', () => {
+  const teacher = () => Promise.resolve({ model: tinyMlp });
+  return withSession(open({ preset: kd({ teacher: teacher as never }) }), (session) =>
+    expect(session.fit({ epochs: 1 })).rejects.toThrow(
+      /'teacher' returned a promise.*services\/asynchronous/s,
+    ),
+  );
+});
+
 test('trains exactly as its plugins given in code, in any order', async () => {
   const run = (more: Partial<SessionConfig>) =>
     withSession(open(more), (session) => trainedValues(session, 2));
