@@ -126,7 +126,7 @@ export const bilevel = definePlugin({
       throw new EspalierError(`bilevel/${what.replace(' ', '-')}`, {
         problem: `${problem}, as were the ${patience - 1} before`,
         received: `outer loss ${progress.outer}`,
-        fix: `${fix} The option patience says how many may be skipped.`,
+        fix: `${fix} The option patience says at how many in a row the run ends.`,
       });
     }
 

@@ -255,3 +255,9 @@ describe('in a run', () => {
     expect(warnings[0]).toMatch(/step 0 is zero/);
   });
 });
+
+test.each([0, -1, 1.5, NaN])('%d inner steps are refused', (steps) => {
+  for (const estimate of [jvp, unroll]) {
+    expect(() => estimate(quadratic({ steps }))).toThrow(/whole number.*bilevel\/steps/s);
+  }
+});

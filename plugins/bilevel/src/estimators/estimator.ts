@@ -8,6 +8,7 @@ export function estimatorOf(
   { steps = 1 } = {},
 ): Estimator {
   return (problem) => {
+    checkSteps(problem.steps ?? 1);
     if ((problem.steps ?? 1) > steps) throw tooManySteps(name, problem.steps!);
     const { gradients, outer } = scoped(tensorsOf, () => estimate(problem));
     if (Object.keys(gradients).length > 0) return { gradients, outer };
@@ -25,6 +26,15 @@ export function estimatorOf(
 
 function tensorsOf({ gradients, outer }: Hypergradient) {
   return [outer, ...Object.values(gradients)];
+}
+
+function checkSteps(steps: number): void {
+  if (Number.isInteger(steps) && steps > 0) return;
+  throw new EspalierError('bilevel/steps', {
+    problem: 'the number of inner steps must be a whole number of 1 or more',
+    received: steps,
+    fix: 'Leave steps out for one.',
+  });
 }
 
 function tooManySteps(name: string, steps: number): EspalierError {
