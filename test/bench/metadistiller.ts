@@ -38,8 +38,8 @@ export async function benchMetadistiller({ quick }: BenchOptions): Promise<reado
     added('generator and distillation', times, 'without meta', 'plain'),
     ...NAMES.map((name) => added(`meta step, ${name}`, times, name, 'without meta', TARGETS[name])),
     ...(await memory(sessions.jvp, batch)),
-    await growth(sessions.jvp, batch, quick ? 10 : 500),
-    await notLowered(quick ? 10 : 100),
+    await growth(sessions.jvp, batch, quick ? 3 : 500),
+    await notLowered(quick ? 4 : 100),
   ];
   for (const session of Object.values(sessions)) await session.dispose();
   backend.dispose();
@@ -177,8 +177,7 @@ async function memory(session: Session, batch: RawBatch): Promise<readonly Figur
   const problem = await problemOf(session, batch, batchOf(3));
   const { results } = await verify(problem, {
     estimators: ESTIMATORS,
-    directions: 4,
-    step: 0.02,
+    directions: 1,
     runs: 1,
   });
   return results.map(({ estimator, peakBytes, peakTensors }) => ({
