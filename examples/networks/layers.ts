@@ -29,11 +29,32 @@ export function scaled(filters: number, width: number): number {
   return Math.max(1, Math.round(filters * width));
 }
 
-/** Names of a stage's blocks: the last bears the stage's name, since the stage ends with it. */
-export function blockNames(stage: string, blocks: number): readonly string[] {
-  return Array.from({ length: blocks }, (_, i) =>
-    i === blocks - 1 ? stage : `${stage}_block${i + 1}`,
-  );
+/** A block of a stage, whose output has `filters` channels. */
+export type Block = (
+  x: SymbolicTensor,
+  name: string,
+  filters: number,
+  strides: number,
+) => SymbolicTensor;
+
+/**
+ * Stages of `blocks` blocks each; all stages but the first halve height and width. The last block of a
+ * stage bears its name, `stage1` and so on, since the stage ends with it.
+ */
+export function stacked(
+  x: SymbolicTensor,
+  stages: readonly (readonly [filters: number, blocks: number])[],
+  block: Block,
+): SymbolicTensor {
+  let features = x;
+  for (const [i, [filters, blocks]] of stages.entries()) {
+    const stage = `stage${i + 1}`;
+    for (let each = 1; each <= blocks; each++) {
+      const name = each === blocks ? stage : `${stage}_block${each}`;
+      features = block(features, name, filters, i > 0 && each === 1 ? 2 : 1);
+    }
+  }
+  return features;
 }
 
 export function imageInput(shape: readonly number[]): SymbolicTensor {

@@ -3,7 +3,6 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import * as z from 'zod';
 import {
-  blockNames,
   convolutionUnit,
   imageInput,
   networkOptions,
@@ -12,10 +11,11 @@ import {
   pooledClassifier,
   rectifier,
   scaled,
+  stacked,
   widthOption,
 } from './layers.js';
 
-/** Channels and blocks of each stage; all but the first halve height and width. */
+/** Channels and blocks of each stage. */
 const STAGES = [
   [64, 1],
   [128, 2],
@@ -46,14 +46,9 @@ export type MobilenetOptions = z.input<typeof options>;
 export function mobilenet(given: MobilenetOptions = {}): LayersModel {
   const { shape, classes, width, strides } = parseOptions('mobilenet', options, given);
   const input = imageInput(shape);
-  let features = convolutionUnit(input, 'stem', { filters: scaled(32, width), strides });
-  for (const [i, [filters, blocks]] of STAGES.entries()) {
-    blockNames(`stage${i + 1}`, blocks).forEach((name, block) => {
-      const halving = i > 0 && block === 0;
-      features = separableBlock(features, name, scaled(filters, width), halving ? 2 : 1);
-    });
-  }
-  return pooledClassifier(input, features, classes);
+  const stem = convolutionUnit(input, 'stem', { filters: scaled(32, width), strides });
+  const stages = STAGES.map(([filters, blocks]) => [scaled(filters, width), blocks] as const);
+  return pooledClassifier(input, stacked(stem, stages, separableBlock), classes);
 }
 
 function separableBlock(

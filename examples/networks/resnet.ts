@@ -3,7 +3,6 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import * as z from 'zod';
 import {
-  blockNames,
   convolutionUnit,
   depthOption,
   imageInput,
@@ -12,6 +11,7 @@ import {
   pooledClassifier,
   rectifier,
   scaled,
+  stacked,
   widthOption,
 } from './layers.js';
 
@@ -40,14 +40,9 @@ export type ResnetOptions = z.input<typeof options>;
 export function resnet(given: ResnetOptions = {}): LayersModel {
   const { shape, classes, depth, width, strides } = parseOptions('resnet', options, given);
   const input = imageInput(shape);
-  let features = convolutionUnit(input, 'stem', { filters: scaled(16, width), strides });
-  for (const [i, filters] of [16, 32, 64].entries()) {
-    blockNames(`stage${i + 1}`, (depth - 2) / 6).forEach((name, block) => {
-      const halving = i > 0 && block === 0;
-      features = basicBlock(features, name, scaled(filters, width), halving ? 2 : 1);
-    });
-  }
-  return pooledClassifier(input, features, classes);
+  const stem = convolutionUnit(input, 'stem', { filters: scaled(16, width), strides });
+  const stages = [16, 32, 64].map((filters) => [scaled(filters, width), (depth - 2) / 6] as const);
+  return pooledClassifier(input, stacked(stem, stages, basicBlock), classes);
 }
 
 function basicBlock(

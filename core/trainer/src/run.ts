@@ -53,6 +53,7 @@ export class Run {
   afterEpoch?: () => Promise<void>;
   saveCheckpoint?: () => Promise<void>;
   #slots: Slots = {};
+  #ahead: { readonly raw: RawBatch; readonly batch: Promise<Batch> } | undefined;
 
   declare readonly seed: RunParts['seed'];
   declare readonly clock: RunParts['clock'];
@@ -87,7 +88,15 @@ export class Run {
 
   /** A raw batch checked and named, by how many come before it from this step on. */
   batch(raw: RawBatch, position: number): Promise<Batch> {
+    if (this.#ahead?.raw === raw) return this.#ahead.batch;
     return toBatch(raw, this.clock.micro + position, this.batchSpec);
+  }
+
+  /** The same for the first batch of the next step, which then is not checked again. */
+  batchAhead(raw: RawBatch, position: number): Promise<Batch> {
+    const batch = this.batch(raw, position);
+    this.#ahead = { raw, batch };
+    return batch;
   }
 
   get slots(): Slots {

@@ -108,7 +108,7 @@ export async function trainStep(
 ): Promise<StepLog> {
   const { clock, taps } = run;
   const window: Batch[] = [];
-  const step = { window, clock, next: next && (await run.batch(next, raw.length)) };
+  const step = { window, clock, next: next && (await run.batchAhead(next, raw.length)) };
   const statistics = new Map<string, Tensor>();
   const held: Tensor[] = [];
   if (raw.length === 0) throw emptyStep();

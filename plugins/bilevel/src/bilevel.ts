@@ -10,6 +10,7 @@ import {
 import type { Batch, Token, Transform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { bilevelOptions } from './options.js';
+import { dot } from './named.js';
 import { OuterData, START } from './outer-data.js';
 import type { Position } from './outer-data.js';
 import { OuterVariables } from './outer-variables.js';
@@ -59,7 +60,7 @@ export const bilevel = definePlugin({
     const progress = { steps: 0, skipped: 0, inRow: 0, outer: NaN };
     let data: OuterData | undefined;
 
-    ctx.lookAhead();
+    if (!ctx.has(OUTER_DATA)) ctx.lookAhead();
     ctx.provide(BILEVEL, () => progress);
     const given = <T>(token: Token<T>, otherwise: () => T) =>
       ctx.has(token) ? ctx.get(token) : otherwise();
@@ -166,10 +167,7 @@ function refuseUnresumable({ name, resumable }: Transform): void {
 
 /** The outer loss, and the sum of squares of the hypergradient, in one read. */
 async function numbersOf({ outer, gradients }: Hypergradient): Promise<[number, number]> {
-  const packed = tf.tidy(() => {
-    const squares = Object.values(gradients).map((each) => tf.sum(tf.square(each)));
-    return tf.stack([outer, tf.addN([tf.scalar(0), ...squares])]);
-  });
+  const packed = tf.tidy(() => tf.stack([outer, dot(gradients, gradients)]));
   const [value, square] = await packed.data();
   packed.dispose();
   return [value!, square!];

@@ -6,7 +6,7 @@ import { finiteDifference } from './estimators/finite-difference.js';
 import { firstOrder } from './estimators/first-order.js';
 import { jvp } from './estimators/jvp.js';
 import { outerAfterSteps, unroll } from './estimators/unroll.js';
-import { mapTensors } from './named.js';
+import { dot, mapTensors } from './named.js';
 import type { BilevelProblem, Estimator } from './problem.js';
 import { table } from './table.js';
 
@@ -190,26 +190,17 @@ async function projected(
   along: readonly NamedTensors[],
 ): Promise<number[]> {
   const { gradients, outer } = estimate(problem);
-  const dots = tf.tidy(() =>
-    tf.stack(
-      along.map((each) => {
-        const products = Object.entries(gradients).map(([name, g]) =>
-          tf.sum(tf.mul(g, each[name]!)),
-        );
-        return tf.addN(products);
-      }),
-    ),
-  );
+  const dots = tf.tidy(() => tf.stack(along.map((each) => dot(gradients, each))));
   const found = Array.from(await dots.data());
   tf.dispose([outer, dots, ...Object.values(gradients)]);
   return found;
 }
 
 function agreement(found: readonly number[], expected: readonly number[]) {
-  const dot = found.reduce((sum, each, i) => sum + each * expected[i]!, 0);
+  const product = found.reduce((sum, each, i) => sum + each * expected[i]!, 0);
   const gap = Math.hypot(...found.map((each, i) => each - expected[i]!));
   const [a, b] = [Math.hypot(...found), Math.hypot(...expected)];
-  return { cosine: a > 0 ? dot / (a * b) : 0, relativeError: gap / b };
+  return { cosine: a > 0 ? product / (a * b) : 0, relativeError: gap / b };
 }
 
 async function costOf(run: () => ReturnType<Estimator>, runs: number) {

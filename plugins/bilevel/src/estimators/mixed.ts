@@ -1,6 +1,6 @@
 import type { NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { mapTensors } from '../named.js';
+import { dot, mapTensors } from '../named.js';
 
 /** Length of the step in θ: the best for float32 losses. */
 const STEP = 1e-2;
@@ -15,8 +15,7 @@ export function centralDifference(
   direction: NamedTensors,
   f: (theta: NamedTensors) => NamedTensors,
 ): NamedTensors {
-  const squares = Object.values(direction).map((each) => tf.sum(tf.square(each)));
-  const norm = tf.maximum(tf.sqrt(tf.addN([tf.scalar(0), ...squares])), 1e-30);
+  const norm = tf.maximum(tf.sqrt(dot(direction, direction)), 1e-30);
   const at = (sign: number) => {
     const epsilon = tf.div(sign * STEP, norm);
     const moved = mapTensors(direction, (each, name) =>
