@@ -19,6 +19,12 @@ export interface DataOptions {
   readonly dir?: string;
 }
 
+/** Of {@link train}. */
+export interface TrainOptions extends DataOptions {
+  /** How many images to leave out before, as many of each class; default 0. They are those of a run with so many `images`. */
+  readonly skip?: number;
+}
+
 /** Of the training files, one image in six of each class is for validation, whatever is taken. */
 const heldOut = (ofClass: Int32Array) => Math.floor(ofClass.length / 6);
 
@@ -28,10 +34,17 @@ const heldOut = (ofClass: Int32Array) => Math.floor(ofClass.length / 6);
  *
  * @throws EspalierError `fashion-mnist/missing`, `fashion-mnist/format`, `fashion-mnist/images`.
  */
-export function train({ batchSize = 32, images = 2000, dir = FOLDER }: DataOptions = {}): Source {
+export function train({
+  batchSize = 32,
+  images = 2000,
+  skip = 0,
+  dir = FOLDER,
+}: TrainOptions = {}): Source {
   const read = readImages(dir, 'train');
   const pools = classesOf(read).map((ids) => ids.subarray(0, ids.length - heldOut(ids)));
-  return sourceOf(read, pick(pools, images), { batchSize, shuffle: true });
+  checkCount('skip', skip, 0, CLASSES * (smallest(pools) - 1));
+  const left = pools.map((ids) => ids.subarray(skip / CLASSES));
+  return sourceOf(read, pick(left, images), { batchSize, shuffle: true });
 }
 
 /** As {@link train}, in order, of images that {@link train} never takes. */
@@ -85,13 +98,17 @@ function classesOf({ labels: { data } }: LabelledImages): readonly Int32Array[] 
 }
 
 function pick(pools: readonly Int32Array[], images: number): readonly number[] {
-  const most = CLASSES * Math.min(...pools.map((pool) => pool.length));
-  if (Number.isInteger(images / CLASSES) && images > 0 && images <= most) {
-    return pools.flatMap((pool) => [...pool.subarray(0, images / CLASSES)]);
-  }
+  checkCount('images', images, CLASSES, CLASSES * smallest(pools));
+  return pools.flatMap((pool) => [...pool.subarray(0, images / CLASSES)]);
+}
+
+const smallest = (pools: readonly Int32Array[]) => Math.min(...pools.map(({ length }) => length));
+
+function checkCount(option: string, given: number, least: number, most: number): void {
+  if (Number.isInteger(given / CLASSES) && given >= least && given <= most) return;
   throw new EspalierError('fashion-mnist/images', {
-    problem: `images must be a multiple of ${CLASSES} from ${CLASSES} to ${most}, as many of each class`,
-    received: images,
+    problem: `${option} must be a multiple of ${CLASSES} from ${least} to ${most}, as many of each class`,
+    received: given,
   });
 }
 

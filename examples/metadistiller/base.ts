@@ -1,13 +1,9 @@
 /** What all studies of MetaDistiller share: network, data, budget, and how a row is written. */
 
 import type { Preset } from '@espalier/core';
+import { BATCH_SIZE, IMAGES, learningRate, MOMENTUM } from './budget.js';
 
 type Options = Readonly<Record<string, unknown>>;
-
-/** Images in a batch of training. */
-export const batchSize = 64;
-
-const TRAIN = 2000;
 
 /** A plain ResNet-8 on 2000 images of Fashion-MNIST. */
 export function base(epochs: number) {
@@ -15,19 +11,18 @@ export function base(epochs: number) {
     use: `../fashion-mnist/data.ts#${split}`,
     options,
   });
-  const steps = epochs * Math.ceil(TRAIN / batchSize);
-  const learningRate = { schedule: 'cosine', initial: 0.1, steps };
+  const schedule = { schedule: 'cosine', ...learningRate(epochs) };
   return {
     model: '../digits/network.ts#residualNetwork',
     data: {
-      train: data('train', { images: TRAIN, batchSize }),
-      validation: data('validation', { images: 2000 }),
+      train: data('train', { images: IMAGES, batchSize: BATCH_SIZE }),
+      validation: data('validation', { images: IMAGES }),
       test: data('test', { images: 10_000 }),
     },
-    batchSize,
+    batchSize: BATCH_SIZE,
     epochs,
     loss: 'cross-entropy',
-    optimizer: { use: 'sgd', options: { learningRate, momentum: 0.9, weightDecay: 5e-4 } },
+    optimizer: { use: 'sgd', options: { learningRate: schedule, ...MOMENTUM } },
     backend: { prefer: ['tfjs-node-gpu', 'wasm'] as const },
   };
 }

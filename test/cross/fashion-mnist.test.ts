@@ -82,6 +82,19 @@ describe('Fashion-MNIST', () => {
     expect(more).toEqual(expect.arrayContaining(few));
   });
 
+  test('skip leaves out exactly the images of a source of that size', async () => {
+    const few = numbers(await imagesOf(data.train({ images: 40, dir: folder })));
+    const others = numbers(await imagesOf(data.train({ images: 60, skip: 40, dir: folder })));
+    const all = numbers(await imagesOf(data.train({ images: 100, dir: folder })));
+    expect([...few, ...others].toSorted()).toEqual(all.toSorted());
+  });
+
+  test.each([-10, 5, 100])('skip %d is refused', (skip) => {
+    expect(() => data.train({ images: 10, skip, dir: folder })).toThrow(
+      /skip must be a multiple of 10 from 0 to 90.*fashion-mnist\/images/,
+    );
+  });
+
   test('the test images are those of the test files, in one order', async () => {
     const rows = async (seed: number) =>
       numbers(await imagesOf(data.test({ images: 30, dir: folder }), seed));

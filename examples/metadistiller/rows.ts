@@ -1,0 +1,57 @@
+/** Ways to train one network, and how each is tuned. */
+import { at, base, metrics, preset } from './base.js';
+import { HELD_OUT, TEACHER } from './budget.js';
+
+const rows = {
+  'label smoothing': preset('label-smoothing#labelSmoothing'),
+  'deeply supervised': preset('deeply-supervised#deeplySupervised', { at, branch: 'bottleneck' }),
+  BYOT: preset('byot#byot', { at }),
+  'KD, ResNet-20': preset(
+    'kd#kd',
+    {},
+    {
+      teacher: { bind: { teacher: { use: './teacher.ts#load', options: TEACHER } } },
+    },
+  ),
+  'generator, no meta-learning': preset('metadistiller#metadistiller', { at, meta: false }),
+  MetaDistiller: preset('metadistiller#metadistiller', { at }),
+  // Two hundred images more, which the outer loss alone sees.
+  'MetaDistiller, held-out': preset(
+    'metadistiller#metadistiller',
+    { at },
+    {
+      bilevel: {
+        bind: { 'outer-data': { use: '../fashion-mnist/data.ts#train', options: HELD_OUT } },
+      },
+    },
+  ),
+};
+
+type Row = keyof typeof rows;
+
+/** A study of some rows against the plain network; results of a row and seed are shared by all such studies. */
+export function studyOf(names: readonly Row[], seeds: number) {
+  const method = Object.fromEntries(names.map((name) => [name, rows[name]]));
+  return {
+    base: base(15),
+    factors: { method },
+    seeds,
+    primary: 'accuracy',
+    metrics,
+    tune: {
+      trials: 4,
+      seed: 1000,
+      space: {
+        'optimizer.options.learningRate.initial': { choices: [0.05, 0.1, 0.2] },
+        'plugins.label-smoothing.options.epsilon': { choices: [0.05, 0.1, 0.2] },
+        'plugins.multi-exit.options.weights': { choices: [0.3, 1] },
+        'plugins.exit-distillation.options.alpha': { low: 0.05, high: 0.9, scale: 'log' },
+        'plugins.exit-distillation.options.temperature': { choices: [1, 2, 4] },
+      },
+    },
+    dir: '../../runs/metadistiller',
+  } as const;
+}
+
+/** All rows. */
+export const ROWS = Object.keys(rows) as readonly Row[];

@@ -1,0 +1,9 @@
+/** MetaDistiller and its parts, many seeds: `npx espalier study run examples/metadistiller/study.ts`. */
+import { defineStudy } from '@espalier/study';
+import { studyOf } from './rows.js';
+
+export default defineStudy({
+  name: 'metadistiller',
+  ...studyOf(['deeply supervised', 'BYOT', 'generator, no meta-learning', 'MetaDistiller'], 15),
+  equalCompute: true,
+});

@@ -1,0 +1,55 @@
+/** A deeper network that teaches by knowledge distillation: trained once, by `train-teacher.ts`. */
+import { join } from 'node:path';
+import { cosineSchedule, createSession, crossEntropy, EspalierError, sgd } from '@espalier/core';
+import type { Session } from '@espalier/core';
+import { fileStore } from '@espalier/core/node';
+import type { Teacher } from '@espalier/plugin-label-generator';
+import { train, validation } from '../fashion-mnist/data.js';
+import { resnet } from '../networks/resnet.js';
+import { BATCH_SIZE, IMAGES, learningRate, MOMENTUM } from './budget.js';
+
+/** What identifies a teacher. */
+export interface TeacherOptions {
+  /** 6n + 2. */
+  readonly depth: number;
+  readonly epochs: number;
+  readonly seed: number;
+}
+
+/** What the token `teacher` takes. @throws EspalierError `metadistiller/no-teacher`. */
+export function load(options: TeacherOptions): Teacher {
+  return {
+    model: async () => {
+      const session = await teacherSession(options);
+      if (!(await session.load())) throw noTeacher(options);
+      const model = session.export();
+      await session.dispose();
+      return model;
+    },
+  };
+}
+
+/** A run that trains it on the images, and with the recipe, of the study's base; it saves as it goes. */
+export function teacherSession(options: TeacherOptions): Promise<Session> {
+  const { depth, epochs, seed } = options;
+  return createSession({
+    model: () => resnet({ depth, strides: 2, shape: [28, 28, 1] }),
+    loss: crossEntropy(),
+    optimizer: sgd({ learningRate: cosineSchedule(learningRate(epochs)), ...MOMENTUM }),
+    train: train({ images: IMAGES, batchSize: BATCH_SIZE }),
+    validation: validation({ images: IMAGES }),
+    seed,
+    checkpoint: { store: fileStore(folderOf(options)), keep: 1 },
+  });
+}
+
+function folderOf({ depth, epochs, seed }: TeacherOptions): string {
+  return join('runs', `teacher-resnet-${depth}-${epochs}-epochs-seed-${seed}`);
+}
+
+function noTeacher(options: TeacherOptions): EspalierError {
+  return new EspalierError('metadistiller/no-teacher', {
+    problem: `there is no trained teacher in ${folderOf(options)}`,
+    fix: 'Run node examples/dist/metadistiller/train-teacher.js in the root of the repository.',
+  });
+}
