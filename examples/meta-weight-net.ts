@@ -4,14 +4,7 @@
  * `bilevel` trains it so that a step with those weights lowers the loss of the trusted images.
  */
 import { useBackend } from '@espalier/backend';
-import {
-  createSession,
-  crossEntropy,
-  definePlugin,
-  keyedStream,
-  sgd,
-  stopGradient,
-} from '@espalier/core';
+import { createSession, crossEntropy, definePlugin, sgd, stopGradient } from '@espalier/core';
 import type { Preset, Session } from '@espalier/core';
 import { bilevel } from '@espalier/plugin-bilevel';
 import { table, toText } from '@espalier/report';
@@ -21,6 +14,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import * as z from 'zod';
 import { loadDigits, sourceOf } from './digits/data.js';
 import type { Digits } from './digits/data.js';
+import { only, withNoise } from './digits/label-noise.js';
 import { overSeeds } from './digits/result.js';
 import { machineFacts } from './machine.js';
 
@@ -143,7 +137,7 @@ function network(): tfl.LayersModel {
 }
 
 async function trained({ preset, data }: Recipe, seed: number) {
-  const noisy = withNoise(digits.train, seed);
+  const noisy = withNoise(digits.train, NOISE, seed);
   const train = sourceOf(data(noisy), 50, true);
   const session = await createSession({
     model: network,
@@ -163,15 +157,6 @@ async function trained({ preset, data }: Recipe, seed: number) {
   return { accuracy: accuracy!, seconds, ...weights };
 }
 
-/** The same images, with that share of the labels drawn anew from all classes. */
-function withNoise({ x, y }: Digits, seed: number): Digits {
-  const draw = keyedStream(seed, 'noise');
-  const labels = Int32Array.from(y.data, (label) =>
-    draw() < NOISE ? Math.floor(draw() * CLASSES) : label,
-  );
-  return { x, y: { ...y, data: labels } };
-}
-
 /** Mean weights of the images with right and with wrong labels, over that of all; none without a plugin. */
 async function meanWeights(session: Session, noisy: Digits): Promise<Record<string, number>> {
   const isRight = (_: unknown, i: number) => noisy.y.data[i] === digits.train.y.data[i];
@@ -183,20 +168,6 @@ async function meanWeights(session: Session, noisy: Digits): Promise<Record<stri
     await weightOf(only(noisy, (label, i) => !isRight(label, i))),
   ];
   return all === undefined ? {} : { right: right! / all, wrong: wrong! / all };
-}
-
-/** Only the examples that `keep` chooses by label and place. */
-function only({ x, y }: Digits, keep: (label: number, i: number) => boolean): Digits {
-  const places = [...y.data].flatMap((label, i) => (keep(label, i) ? [i] : []));
-  const size = x.data.length / y.data.length;
-  const data = new Float32Array(places.length * size);
-  places.forEach((from, to) =>
-    data.set(x.data.subarray(from * size, (from + 1) * size), to * size),
-  );
-  return {
-    x: { data, shape: [places.length, ...x.shape.slice(1)] },
-    y: { data: Int32Array.from(places, (i) => y.data[i]!), shape: [places.length] },
-  };
 }
 
 function joined(a: Digits, b: Digits): Digits {

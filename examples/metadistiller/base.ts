@@ -1,23 +1,24 @@
 /** What all studies of MetaDistiller share: network, data, budget, and how a row is written. */
-
 import type { Preset } from '@espalier/core';
 import { BATCH_SIZE, IMAGES, learningRate, MOMENTUM } from './budget.js';
+import type { Dataset } from './datasets.js';
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** A plain ResNet-8 on 2000 images of Fashion-MNIST. */
-export function base(epochs: number) {
-  const data = (split: string, options: Options) => ({
-    use: `../fashion-mnist/data.ts#${split}`,
-    options,
-  });
+/** A split of a data set, as a configuration names it. */
+export function split({ module, dir }: Dataset, name: string, options: Options) {
+  return { use: `${module}#${name}`, options: { ...options, dir } };
+}
+
+/** A plain ResNet-8. */
+export function base(dataset: Dataset, epochs: number) {
   const schedule = { schedule: 'cosine', ...learningRate(epochs) };
   return {
-    model: '../digits/network.ts#residualNetwork',
+    model: { use: '../networks/resnet.ts#resnet', options: { depth: 8, ...dataset.network } },
     data: {
-      train: data('train', { images: IMAGES, batchSize: BATCH_SIZE }),
-      validation: data('validation', { images: IMAGES }),
-      test: data('test', { images: 10_000 }),
+      train: split(dataset, 'train', { images: IMAGES, batchSize: BATCH_SIZE }),
+      validation: split(dataset, 'validation', { images: IMAGES }),
+      test: split(dataset, 'test', { images: dataset.testImages }),
     },
     batchSize: BATCH_SIZE,
     epochs,

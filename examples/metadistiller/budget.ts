@@ -18,3 +18,6 @@ export const TEACHER = { depth: 20, epochs: 30, seed: 1 };
 
 /** Images for the outer loss alone, beyond those to train on. */
 export const HELD_OUT = { images: 200, skip: IMAGES, batchSize: BATCH_SIZE };
+
+/** Steps from one outer step to the next. */
+export const INTERVAL = 4;

@@ -1,13 +1,15 @@
 /** How often the generator needs an outer step: `npx espalier study run examples/metadistiller/interval.ts`. */
 import { defineStudy } from '@espalier/study';
 import { at, base, metrics, preset } from './base.js';
+import { chosenDataset } from './datasets.js';
 
+const dataset = chosenDataset();
 const method = preset('metadistiller#metadistiller', { at, meta: { interval: 1 } });
 const every = (interval: number) => ({ set: { 'plugins.bilevel.options.interval': interval } });
 
 export default defineStudy({
   name: 'metadistiller-interval',
-  base: { ...base(10), ...method },
+  base: { ...base(dataset, 10), ...method },
   factors: {
     interval: {
       'every 2': every(2),
@@ -21,5 +23,5 @@ export default defineStudy({
   seeds: 8,
   primary: 'accuracy',
   metrics,
-  dir: '../../runs/metadistiller-interval',
+  dir: `../../runs/metadistiller-interval-${dataset.name}`,
 });

@@ -1,30 +1,26 @@
 /** Ways to train one network, and how each is tuned. */
-import { at, base, metrics, preset } from './base.js';
-import { HELD_OUT, TEACHER } from './budget.js';
+import { at, base, metrics, preset, split } from './base.js';
+import { HELD_OUT, INTERVAL, TEACHER } from './budget.js';
+import { chosenDataset } from './datasets.js';
+
+const dataset = chosenDataset();
+const metadistiller = 'metadistiller#metadistiller';
+const teacher = {
+  teacher: { bind: { teacher: { use: './teacher.ts#load', options: { ...TEACHER, dataset } } } },
+};
+const heldOut = {
+  bilevel: { bind: { 'outer-data': split(dataset, 'train', HELD_OUT) } },
+};
 
 const rows = {
   'label smoothing': preset('label-smoothing#labelSmoothing'),
   'deeply supervised': preset('deeply-supervised#deeplySupervised', { at, branch: 'bottleneck' }),
   BYOT: preset('byot#byot', { at }),
-  'KD, ResNet-20': preset(
-    'kd#kd',
-    {},
-    {
-      teacher: { bind: { teacher: { use: './teacher.ts#load', options: TEACHER } } },
-    },
-  ),
-  'generator, no meta-learning': preset('metadistiller#metadistiller', { at, meta: false }),
-  MetaDistiller: preset('metadistiller#metadistiller', { at }),
+  'KD, ResNet-20': preset('kd#kd', {}, teacher),
+  'generator, no meta-learning': preset(metadistiller, { at, meta: false }),
+  MetaDistiller: preset(metadistiller, { at, meta: { interval: INTERVAL } }),
   // Two hundred images more, which the outer loss alone sees.
-  'MetaDistiller, held-out': preset(
-    'metadistiller#metadistiller',
-    { at },
-    {
-      bilevel: {
-        bind: { 'outer-data': { use: '../fashion-mnist/data.ts#train', options: HELD_OUT } },
-      },
-    },
-  ),
+  'MetaDistiller, held-out': preset(metadistiller, { at, meta: { interval: INTERVAL } }, heldOut),
 };
 
 type Row = keyof typeof rows;
@@ -33,7 +29,7 @@ type Row = keyof typeof rows;
 export function studyOf(names: readonly Row[], seeds: number) {
   const method = Object.fromEntries(names.map((name) => [name, rows[name]]));
   return {
-    base: base(15),
+    base: base(dataset, 15),
     factors: { method },
     seeds,
     primary: 'accuracy',
@@ -49,7 +45,7 @@ export function studyOf(names: readonly Row[], seeds: number) {
         'plugins.exit-distillation.options.temperature': { choices: [1, 2, 4] },
       },
     },
-    dir: '../../runs/metadistiller',
+    dir: `../../runs/metadistiller-${dataset.name}`,
   } as const;
 }
 

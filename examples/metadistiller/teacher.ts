@@ -4,9 +4,11 @@ import { cosineSchedule, createSession, crossEntropy, EspalierError, sgd } from 
 import type { Session } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
 import type { Teacher } from '@espalier/plugin-label-generator';
-import { train, validation } from '../fashion-mnist/data.js';
+import * as cifar from '../cifar/data.js';
+import * as fashionMnist from '../fashion-mnist/data.js';
 import { resnet } from '../networks/resnet.js';
 import { BATCH_SIZE, IMAGES, learningRate, MOMENTUM } from './budget.js';
+import type { Dataset } from './datasets.js';
 
 /** What identifies a teacher. */
 export interface TeacherOptions {
@@ -14,6 +16,8 @@ export interface TeacherOptions {
   readonly depth: number;
   readonly epochs: number;
   readonly seed: number;
+  /** What it learns. */
+  readonly dataset: Dataset;
 }
 
 /** What the token `teacher` takes. @throws EspalierError `metadistiller/no-teacher`. */
@@ -31,20 +35,21 @@ export function load(options: TeacherOptions): Teacher {
 
 /** A run that trains it on the images, and with the recipe, of the study's base; it saves as it goes. */
 export function teacherSession(options: TeacherOptions): Promise<Session> {
-  const { depth, epochs, seed } = options;
+  const { depth, epochs, seed, dataset } = options;
+  const { train, validation } = dataset.name === 'fashion-mnist' ? fashionMnist : cifar;
   return createSession({
-    model: () => resnet({ depth, strides: 2, shape: [28, 28, 1] }),
+    model: () => resnet({ depth, ...dataset.network, shape: [...dataset.network.shape] }),
     loss: crossEntropy(),
     optimizer: sgd({ learningRate: cosineSchedule(learningRate(epochs)), ...MOMENTUM }),
-    train: train({ images: IMAGES, batchSize: BATCH_SIZE }),
-    validation: validation({ images: IMAGES }),
+    train: train({ images: IMAGES, batchSize: BATCH_SIZE, dir: dataset.dir }),
+    validation: validation({ images: IMAGES, dir: dataset.dir }),
     seed,
     checkpoint: { store: fileStore(folderOf(options)), keep: 1 },
   });
 }
 
-function folderOf({ depth, epochs, seed }: TeacherOptions): string {
-  return join('runs', `teacher-resnet-${depth}-${epochs}-epochs-seed-${seed}`);
+function folderOf({ depth, epochs, seed, dataset }: TeacherOptions): string {
+  return join('runs', `teacher-${dataset.name}`, `resnet-${depth}-${epochs}-epochs-seed-${seed}`);
 }
 
 function noTeacher(options: TeacherOptions): EspalierError {

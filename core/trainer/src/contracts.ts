@@ -1,5 +1,5 @@
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import type { LossContext } from './hooks.js';
+import type { Evaluated, LossContext } from './hooks.js';
 import { createToken } from './tokens.js';
 
 /** The exits of a network, from the shallowest to the network's own head. */
@@ -24,9 +24,10 @@ export interface SoftTargets {
   readonly name: string;
   /**
    * Logits `[batch, classes]` of the soft target for each exit that has one, by output name; the
-   * consumer applies the temperature. Whether they are detached is the provider's business.
+   * consumer applies the temperature. Whether they are detached is the provider's business. It may be
+   * asked in `loss` and in `evaluate`, so that a plugin can tell how good the targets are.
    */
-  logits(context: LossContext): Readonly<Record<string, Tensor2D>>;
+  logits(context: Evaluated): Readonly<Record<string, Tensor2D>>;
 }
 
 /** Who provides it: self-distillation, external teachers, learned label generators. */

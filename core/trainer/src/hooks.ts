@@ -20,6 +20,9 @@ export interface LossContext {
   mean(perExample: Tensor1D): Scalar;
 }
 
+/** A batch and what the network made of it: what `loss` and `evaluate` have in common. */
+export type Evaluated = Pick<LossContext, 'batch' | 'outputs' | 'features'>;
+
 /** The micro-batches of one optimizer step. */
 export interface StepContext {
   readonly window: readonly Batch[];

@@ -1,5 +1,5 @@
 import { crossEntropy, definePlugin, EXITS, SOFT_TARGETS, stopGradient } from '@espalier/core';
-import type { AuxiliaryOptions, Clock, LossContext } from '@espalier/core';
+import type { AuxiliaryOptions, Clock, Evaluated } from '@espalier/core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { levelsOf } from './levels.js';
 import type { Level } from './levels.js';
@@ -37,7 +37,7 @@ export const labelGenerator = definePlugin({
       const { channels = levels[0]!.shape.at(-1)! } = design;
       return pyramid(levels, ctx.model.outputShapes[own()]![1]!, { ...design, channels });
     });
-    const logits = ({ features }: LossContext, options?: AuxiliaryOptions) => {
+    const logits = ({ features }: Evaluated, options?: AuxiliaryOptions) => {
       const inputs = levels.map(({ layer }, i) => {
         const map = features[layer]!;
         return [featuresName(i), detach ? stopGradient(map) : map] as const;
