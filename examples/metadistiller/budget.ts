@@ -13,7 +13,7 @@ export function learningRate(epochs: number) {
 /** Of SGD. */
 export const MOMENTUM = { momentum: 0.9, weightDecay: 5e-4 };
 
-/** A deeper ResNet, trained for twice as long as its student. */
+/** A deeper ResNet, trained for three times as long as its student. */
 export const TEACHER = { depth: 20, epochs: 30, seed: 1 };
 
 /** Images for the outer loss alone, beyond those to train on. */

@@ -19,6 +19,11 @@ const rows = {
   'KD, ResNet-20': preset('kd#kd', {}, teacher),
   'generator, no meta-learning': preset(metadistiller, { at, meta: false }),
   MetaDistiller: preset(metadistiller, { at, meta: { interval: INTERVAL } }),
+  'MetaDistiller, labels all along': preset(metadistiller, {
+    at,
+    generator: { labels: 1 },
+    meta: { interval: INTERVAL },
+  }),
   // Two hundred images more, which the outer loss alone sees.
   'MetaDistiller, held-out': preset(metadistiller, { at, meta: { interval: INTERVAL } }, heldOut),
 };
@@ -29,7 +34,7 @@ type Row = keyof typeof rows;
 export function studyOf(names: readonly Row[], seeds: number) {
   const method = Object.fromEntries(names.map((name) => [name, rows[name]]));
   return {
-    base: base(dataset, 15),
+    base: base(dataset, 10),
     factors: { method },
     seeds,
     primary: 'accuracy',
