@@ -53,7 +53,7 @@ const PAPER: Preset = {
       options: {
         variables: ['label-generator:*'],
         loss: ['task/*', 'multi-exit/*'],
-        interval: 4,
+        interval: 16,
         warmup: WARMUP,
       },
     },

@@ -80,7 +80,7 @@ describe('resolves', () => {
       bilevel: {
         variables: ['label-generator:*'],
         loss: ['task/*', 'multi-exit/*'],
-        interval: 4,
+        interval: 16,
         warmup: 30,
         estimator: 'jvp',
       },
