@@ -1,6 +1,6 @@
 /**
- * Whether meta-learned targets see through wrong labels: a fifth of the labels of 1000 digits is wrong;
- * how often do the generator's targets name the right class of those images, by what trains it?
+ * Whether meta-learned targets see through wrong labels: a fifth of the labels of 500 digits is wrong; how
+ * often do the generator's targets name the right class of those images, by what trains it and for how long?
  * `npm run build && node examples/dist/metadistiller/label-noise.js [seeds]`
  */
 import { useBackend } from '@espalier/backend';
@@ -15,6 +15,7 @@ import {
 import type { Preset } from '@espalier/core';
 import { metadistiller } from '@espalier/preset-metadistiller';
 import { table, toText } from '@espalier/report';
+import type { Estimate, NumberFormat } from '@espalier/report';
 import { pairedDifference } from '@espalier/study';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D } from '@tensorflow/tfjs-core';
@@ -28,10 +29,11 @@ import { MOMENTUM } from './budget.js';
 
 /** Of all labels; drawn anew from ten classes, so that a fifth is wrong. */
 const NOISE = 0.2 / 0.9;
-const EPOCHS = 15;
+/** When it is looked at. */
+const EPOCHS = [5, 10, 15, 20];
 const BATCH_SIZE = 50;
-const SEEDS = Array.from({ length: Number(process.argv[2] ?? 8) }, (_, i) => i + 1);
-const digits = loadDigits({ train: 100, validation: 10, test: 100 });
+const SEEDS = Array.from({ length: Number(process.argv[2] ?? 5) }, (_, i) => i + 1);
+const digits = loadDigits({ train: 50, validation: 10, test: 100 });
 const trusted = sourceOf(digits.validation, BATCH_SIZE, true);
 const test = sourceOf(digits.test, 250, false);
 
@@ -54,32 +56,32 @@ const targetAccuracy = definePlugin({
   },
 });
 
-const at = ['stage1', 'stage2'];
-const meta = { interval: 2 };
-const frozen: Preset = { extends: metadistiller({ at }), plugins: { bilevel: false } };
-const heldOut: Preset = {
-  extends: metadistiller({ at, meta }),
-  plugins: { bilevel: { bind: { 'outer-data': { use: () => trusted } } } },
-};
+/** The soft loss counts as much as the labels, so that it matters what the targets say. */
+const shared = { at: ['stage1', 'stage2'], alpha: 0.5 };
+const meta = { interval: 1, learningRate: 1e-2 };
 const rows: Readonly<Record<string, Preset>> = {
-  'labels, all along': metadistiller({ at, meta: false }),
-  'labels, 30 steps': frozen,
-  'meta-learning, next batch': metadistiller({ at, meta }),
-  'meta-learning, 100 images to trust': heldOut,
+  'labels, all along': metadistiller({ ...shared, meta: false }),
+  'labels, 30 steps': { extends: metadistiller(shared), plugins: { bilevel: false } },
+  'meta-learning, next batch': metadistiller({ ...shared, meta }),
+  'meta-learning, 100 images to trust': {
+    extends: metadistiller({ ...shared, meta }),
+    plugins: { bilevel: { bind: { 'outer-data': { use: () => trusted } } } },
+  },
 };
 
-/** Shares of images, 0…1. */
+/** Shares of images, 0…1, after some epochs; of soft targets, the mean over both exits. */
 interface Result {
+  readonly epoch: number;
   /** Of the images with wrong labels: whose soft target names the right class. */
-  readonly wrong: Readonly<Record<'exit_1' | 'exit_2', number>>;
+  readonly wrong: number;
   /** Of the others. */
-  readonly right: Result['wrong'];
+  readonly right: number;
   /** Of the test images, by the last exit. */
   readonly accuracy: number;
 }
 
 const backend = await useBackend({ prefer: ['tfjs-node-gpu', 'wasm'], threads: 1 });
-const results = new Map<string, Result[]>(Object.keys(rows).map((row) => [row, []]));
+const results = new Map<string, (readonly Result[])[]>(Object.keys(rows).map((row) => [row, []]));
 for (const seed of SEEDS) {
   for (const [row, preset] of Object.entries(rows)) {
     results.get(row)!.push(await trained(preset, seed));
@@ -88,70 +90,75 @@ for (const seed of SEEDS) {
 }
 report();
 
-async function trained(preset: Preset, seed: number): Promise<Result> {
+async function trained(preset: Preset, seed: number): Promise<readonly Result[]> {
   const noisy = withNoise(digits.train, NOISE, seed);
   const train = sourceOf(noisy, BATCH_SIZE, true);
+  const steps = EPOCHS.at(-1)! * train.batchesPerEpoch!;
   const session = await createSession({
     model: residualNetwork,
     preset: { extends: preset, plugins: { 'target-accuracy': { use: targetAccuracy } } },
     loss: crossEntropy(),
-    optimizer: sgd({
-      learningRate: cosineSchedule({ initial: 0.1, steps: EPOCHS * train.batchesPerEpoch! }),
-      ...MOMENTUM,
-    }),
+    optimizer: sgd({ learningRate: cosineSchedule({ initial: 0.1, steps }), ...MOMENTUM }),
     train,
     seed,
   });
-  await session.fit({ epochs: EPOCHS });
   const isWrong = (_: unknown, i: number) => noisy.y.data[i] !== digits.train.y.data[i];
-  const targets = async (wrong: boolean): Promise<Result['wrong']> => {
+  const targets = async (wrong: boolean) => {
     const part = only(digits.train, (label, i) => isWrong(label, i) === wrong);
     const metrics = await session.evaluate(sourceOf(part, 250, false));
-    return { exit_1: metrics['targets/exit_1']!, exit_2: metrics['targets/exit_2']! };
+    return (metrics['targets/exit_1']! + metrics['targets/exit_2']!) / 2;
   };
-  const [wrong, right] = [await targets(true), await targets(false)];
-  const { accuracy } = await session.evaluate(test);
+  const results: Result[] = [];
+  for (const epoch of EPOCHS) {
+    await session.fit({ epochs: epoch });
+    const [wrong, right] = [await targets(true), await targets(false)];
+    const { accuracy } = await session.evaluate(test);
+    results.push({ epoch, wrong, right, accuracy: accuracy! });
+  }
   await session.dispose();
-  return { wrong, right, accuracy: accuracy! };
+  return results;
 }
 
 function report(): void {
-  const percent = { style: 'percent', digits: 1 } as const;
-  const values: Readonly<Record<string, (result: Result) => number>> = {
-    'wrong labels, exit 1': ({ wrong }) => wrong.exit_1,
-    'wrong labels, exit 2': ({ wrong }) => wrong.exit_2,
-    'right labels, exit 1': ({ right }) => right.exit_1,
-    'right labels, exit 2': ({ right }) => right.exit_2,
-    'test accuracy': ({ accuracy }) => accuracy,
+  const last = EPOCHS.length - 1;
+  const values: Readonly<Record<string, (run: readonly Result[]) => number>> = {
+    ...Object.fromEntries(
+      EPOCHS.map((epoch, i) => [
+        `wrong, ${epoch} epochs`,
+        (run: readonly Result[]) => run[i]!.wrong,
+      ]),
+    ),
+    [`right, ${EPOCHS[last]}`]: (run) => run[last]!.right,
+    'test accuracy': (run) => run[last]!.accuracy,
   };
-  const columns = [
+  const columnsAs = (format: NumberFormat) => [
     { key: 'row', label: 'what trains the generator' },
-    ...Object.keys(values).map((key) => ({ key, label: key, format: percent })),
+    ...Object.keys(values).map((key) => ({ key, label: key, format })),
   ];
-  const rowsOf = [...results].map(([row, runs]) => {
-    const cells = Object.entries(values).map(([key, of]) => [key, overSeeds(runs.map(of))]);
-    return { row, ...Object.fromEntries(cells) };
-  });
-  const facts = Object.entries(machineFacts(backend)).map((fact) => fact.join(' '));
-  console.log(`${facts.join(', ')}
-
-1000 digits, a fifth of the labels wrong, ${EPOCHS} epochs; seeds ${SEEDS.join(', ')}: mean [lowest, highest].
-How often a soft target names the right class, for images with wrong and with right labels:
-${toText(table({ columns, rows: rowsOf }))}`);
+  const cellsOf = (cell: (of: (run: readonly Result[]) => number) => Estimate | undefined) =>
+    Object.fromEntries(Object.entries(values).map(([key, of]) => [key, cell(of)]));
+  const means = [...results].map(([row, runs]) => ({
+    row,
+    ...cellsOf((of) => overSeeds(runs.map(of))),
+  }));
   const [base, ...others] = results.keys();
-  const differences = others.map((row) => {
-    const cells = Object.entries(values).map(([key, of]) => {
+  const differences = others.map((row) => ({
+    row,
+    ...cellsOf((of) => {
       const [runs, baseRuns] = [results.get(row)!, results.get(base!)!];
       const { mean, low, high } = pairedDifference(runs.map(of), baseRuns.map(of));
-      const interval = low === null ? {} : { low: 100 * low, high: 100 * high! };
-      return [key, { value: 100 * mean, ...interval }];
-    });
-    return { row, ...Object.fromEntries(cells) };
-  });
-  const points = columns.map((column, i) =>
-    i === 0 ? column : { ...column, format: { style: 'fixed', digits: 1 } as const },
-  );
-  console.log(`
+      return { value: 100 * mean, low: low && 100 * low, high: high && 100 * high };
+    }),
+  }));
+  const machine = Object.entries(machineFacts(backend)).map((fact) => fact.join(' '));
+  const percent = { style: 'percent', digits: 1 } as const;
+  const points = { style: 'fixed', digits: 1 } as const;
+  console.log(`${machine.join(', ')}
+
+500 digits, a fifth of the labels wrong; seeds ${SEEDS.join(', ')}: mean [lowest, highest].
+How often a soft target names the right class, for images with wrong and with right labels:
+${toText(table({ columns: columnsAs(percent), rows: means }))}
+
 Differences to '${base}' with the same seed, in points: mean [95 % interval of Student's t]
-${toText(table({ columns: points, rows: differences }))}`);
+${toText(table({ columns: columnsAs(points), rows: differences }))}`);
 }

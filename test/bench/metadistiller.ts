@@ -1,6 +1,7 @@
 import { useBackend } from '@espalier/backend';
+import type { BackendName } from '@espalier/backend';
 import { adam, createSession, crossEntropy, disposeRaw, keyedStream, sgd } from '@espalier/core';
-import type { Preset, RawBatch, Session, Source } from '@espalier/core';
+import type { EspalierError, Preset, RawBatch, Session, Source } from '@espalier/core';
 import { loadDigits, sourceOf } from '@espalier/examples/digits';
 import { resnet } from '@espalier/examples/networks';
 import { finiteDifference, jvp, runProblem, unroll, verify } from '@espalier/plugin-bilevel';
@@ -18,9 +19,34 @@ const at = ['stage1', 'stage2'];
 const ESTIMATORS = { 'finite-difference': finiteDifference, jvp, unroll };
 const NAMES = ['finite-difference', 'jvp', 'unroll'] as const;
 
-/** What a meta step adds to a step of ResNet-8 with exits, by estimator, and what memory it takes. */
+/**
+ * What a meta step adds to a step of ResNet-8 with exits, by estimator, on wasm and on libtensorflow where
+ * that is installed; what memory it takes, and whether it does what it is for.
+ */
 export async function benchMetadistiller({ quick }: BenchOptions): Promise<readonly Figure[]> {
-  const backend = await useBackend({ prefer: ['wasm'], threads: 1 });
+  const rounds = quick ? 3 : 11;
+  const figures = await on('wasm', async () => [
+    ...(await addedCost(rounds)),
+    ...(await costOfMemory(quick ? 3 : 500)),
+    await notLowered(quick ? 4 : 100),
+  ]);
+  const native = await on('tfjs-node-gpu', () => addedCost(rounds)).catch((error: unknown) => {
+    if ((error as EspalierError).code !== 'backend/none-available') throw error;
+    return [];
+  });
+  return [...figures, ...native.map((figure) => ({ ...figure, name: `${figure.name}, native` }))];
+}
+
+async function on<T>(name: BackendName, measure: () => Promise<T>): Promise<T> {
+  const backend = await useBackend({ prefer: [name], threads: 1 });
+  try {
+    return await measure();
+  } finally {
+    backend.dispose();
+  }
+}
+
+async function addedCost(rounds: number): Promise<readonly Figure[]> {
   const batch = batchOf(1);
   const held = repeated(batchOf(2));
   const sessions = {
@@ -33,16 +59,19 @@ export async function benchMetadistiller({ quick }: BenchOptions): Promise<reado
   const contenders = Object.fromEntries(
     Object.entries(sessions).map(([name, session]) => [name, () => session.step(batch)]),
   ) as Record<keyof typeof sessions, () => Promise<unknown>>;
-  const times = await timeInTurn(contenders, { rounds: quick ? 3 : 11 });
-  const figures = [
+  const times = await timeInTurn(contenders, { rounds });
+  for (const session of Object.values(sessions)) await session.dispose();
+  return [
     added('generator and distillation', times, 'without meta', 'plain'),
     ...NAMES.map((name) => added(`meta step, ${name}`, times, name, 'without meta', TARGETS[name])),
-    ...(await memory(sessions.jvp, batch)),
-    await growth(sessions.jvp, batch, quick ? 3 : 500),
-    await notLowered(quick ? 4 : 100),
   ];
-  for (const session of Object.values(sessions)) await session.dispose();
-  backend.dispose();
+}
+
+async function costOfMemory(steps: number): Promise<readonly Figure[]> {
+  const batch = batchOf(1);
+  const session = await open(meta(repeated(batchOf(2)), 'jvp'));
+  const figures = [...(await memory(session, batch)), await growth(session, batch, steps)];
+  await session.dispose();
   return figures;
 }
 
