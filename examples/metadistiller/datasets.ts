@@ -16,20 +16,24 @@ export interface Dataset {
   };
 }
 
-const cifar = (classes: number): Omit<Dataset, 'dir'> => ({
+const cifar = (classes: number) => ({
   name: `cifar-${classes}`,
   module: '../cifar/data.ts',
   testImages: 10_000,
-  network: { shape: [32, 32, 3], classes, strides: 1 },
+  network: { shape: [32, 32, 3] as const, classes, strides: 1 },
 });
 
-const FASHION_MNIST: Dataset = {
-  name: 'fashion-mnist',
-  module: '../fashion-mnist/data.ts',
-  dir: 'runs/data/fashion-mnist',
-  testImages: 10_000,
-  network: { shape: [28, 28, 1], classes: 10, strides: 2 },
-};
+const KNOWN: readonly (Omit<Dataset, 'dir'> & Partial<Dataset>)[] = [
+  {
+    name: 'fashion-mnist',
+    module: '../fashion-mnist/data.ts',
+    dir: 'runs/data/fashion-mnist',
+    testImages: 10_000,
+    network: { shape: [28, 28, 1], classes: 10, strides: 2 },
+  },
+  cifar(10),
+  cifar(100),
+];
 
 /**
  * The one that the environment names, in its folder: `DATASET=cifar-100 DATA=path/to/cifar-100-binary`;
@@ -37,14 +41,13 @@ const FASHION_MNIST: Dataset = {
  *
  * @throws EspalierError `metadistiller/dataset`.
  */
-export function chosenDataset({ DATASET, DATA: dir } = process.env): Dataset {
-  const all = [FASHION_MNIST, cifar(10), cifar(100)];
-  const found = all.find(({ name }) => name === (DATASET ?? FASHION_MNIST.name));
-  const known = all.map(({ name }) => name).join(', ');
+export function chosenDataset({ DATASET = 'fashion-mnist', DATA } = process.env): Dataset {
+  const found = KNOWN.find(({ name }) => name === DATASET);
+  const known = KNOWN.map(({ name }) => name).join(', ');
   if (!found) throw unusable(`there is no data set '${DATASET}'`, `Set DATASET to ${known}.`);
-  const dataset = { ...found, ...(dir !== undefined && { dir }) };
-  if ('dir' in dataset) return dataset as Dataset;
-  throw unusable(`it is not said where ${found.name} is`, 'Set DATA to the folder of its files.');
+  const dir = DATA ?? found.dir;
+  if (dir !== undefined) return { ...found, dir };
+  throw unusable(`it is not said where ${DATASET} is`, 'Set DATA to the folder of its files.');
 }
 
 function unusable(problem: string, fix: string): EspalierError {

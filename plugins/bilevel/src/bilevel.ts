@@ -7,8 +7,9 @@ import {
   EspalierError,
   sgd,
 } from '@espalier/core';
-import type { Batch, Token, Transform } from '@espalier/core';
+import type { Batch, Transform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
+import { bound, ESTIMATOR, INNER_TRANSFORM, SOURCE, TRANSFORM } from './bound.js';
 import { bilevelOptions } from './options.js';
 import { dot } from './named.js';
 import { OuterData, START } from './outer-data.js';
@@ -35,11 +36,11 @@ interface Saved {
  * of the loss gives it a gradient.
  *
  * Services: `BILEVEL`; takes `HYPERGRADIENT`, `OUTER_DATA`, `INNER_OPTIMIZER` and `OUTER_OPTIMIZER` where
- * they are bound. Without `OUTER_DATA` the last step of an epoch, and every `session.step`, has no next
- * batch and leaves φ alone.
+ * they are bound. Without `OUTER_DATA` the last step of an epoch has no next batch: the first of the next one
+ * makes up for it. No `session.step` has one, and φ stays.
  *
  * @throws EspalierError in the first outer step: `bilevel/variables`, `bilevel/loss`,
- * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; `bilevel/not-finite` after
+ * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; in the first step `bilevel/binding`; `bilevel/not-finite` after
  * `patience` hypergradients in a row that are not finite, `bilevel/zero` likewise. When saving:
  * `bilevel/outer-optimizer`; when loading: `bilevel/slots`.
  * @example
@@ -59,29 +60,37 @@ export const bilevel = definePlugin({
     const outer = new OuterVariables();
     const progress = { steps: 0, skipped: 0, inRow: 0, outer: NaN };
     let data: OuterData | undefined;
+    let missed = 0;
 
     if (!ctx.has(OUTER_DATA)) ctx.lookAhead();
     ctx.provide(BILEVEL, () => progress);
-    const given = <T>(token: Token<T>, otherwise: () => T) =>
-      ctx.has(token) ? ctx.get(token) : otherwise();
     const parts = lazily(() => {
       const { estimator, innerLearningRate, learningRate } = options;
-      const optimizer = given(OUTER_OPTIMIZER, () => adam({ learningRate }));
+      const optimizer = bound(ctx, OUTER_OPTIMIZER, TRANSFORM) ?? adam({ learningRate });
       return {
-        estimate: given(HYPERGRADIENT, () => ESTIMATORS[estimator]),
-        inner: given(INNER_OPTIMIZER, () => sgd({ learningRate: innerLearningRate })),
+        estimate: bound(ctx, HYPERGRADIENT, ESTIMATOR) ?? ESTIMATORS[estimator],
+        inner:
+          bound(ctx, INNER_OPTIMIZER, INNER_TRANSFORM) ?? sgd({ learningRate: innerLearningRate }),
         optimizer: clip === undefined ? optimizer : chain(clipByGlobalNorm(clip), optimizer),
       };
     });
-    const dataOf = () => (data ??= new OuterData(ctx.get(OUTER_DATA), seed));
+    const dataOf = () => (data ??= new OuterData(bound(ctx, OUTER_DATA, SOURCE)!, seed));
+    const isDue = (step: number) => step >= warmup && (step - warmup) % interval === 0;
 
     ctx.hooks.beforeStep.tap(async ({ window, next, clock }) => {
-      if (clock.step < warmup || (clock.step - warmup) % interval !== 0) return;
+      parts(); // so that what is bound is refused before anything is trained with it
       if (!ctx.has(OUTER_DATA)) {
-        if (next) await outerStep(window, next);
-        else if (progress.steps + progress.skipped === 0) warnOfNone();
+        // The last step of an epoch has no next batch: the first of the next one makes up for it.
+        const late = clock.batch === 0 && clock.step > 0 && isDue(clock.step - 1);
+        if (!late && !isDue(clock.step)) return;
+        if (next) return outerStep(window, next);
+        missed += 1;
+        const isSecond = missed > 1 || clock.batch === 0;
+        if (isSecond && progress.steps + progress.skipped === 0) warnOfNone();
         return;
       }
+      dataOf();
+      if (!isDue(clock.step)) return;
       const key = `outer ${progress.steps + progress.skipped}`;
       const raw = await dataOf().next();
       try {

@@ -100,6 +100,12 @@ describe('outer steps', () => {
       expect(steps).toEqual([0, 1, 1, 2, 2, 3, 3, 4, 4, 4]);
     }));
 
+  test('that are due in the last step of an epoch come in the next one', () =>
+    withSession(open({ options: { interval: 6, warmup: 4 } }), async (session) => {
+      const steps = (await progressOf(session, 3)).map((each) => each.steps);
+      expect(steps).toEqual([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
+    }));
+
   test('move the outer variables alone, which the loss itself does not', async () => {
     const run = (options: Record<string, unknown>) =>
       withSession(open({ options }), async (session) => {

@@ -246,6 +246,23 @@ describe('in a run', () => {
     expect(await warningsOf(learned({}))).toEqual([]);
   });
 
+  test.each([
+    ['outer-data', /Bind a Source.*arraySource/],
+    ['outer-optimizer', /Bind an optimizer.*adam/],
+    ['inner-optimizer', /Bind an optimizer.*sgd/],
+    ['hypergradient', /Bind an estimator.*unroll/],
+  ])("what will not do as '%s' is refused before the first step", (token, message) =>
+    withSession(open(learned({ [token]: () => 7 })), async (session) => {
+      const fit = session.fit({ epochs: 1 });
+      await expect(fit).rejects.toThrow(message);
+      await expect(fit).rejects.toMatchObject({
+        code: 'bilevel/binding',
+        place: { plugin: 'bilevel', hook: 'beforeStep' },
+      });
+      expect(session.clock.step).toBe(0);
+    }),
+  );
+
   test('an estimator that finds no gradient at all counts as one that finds zeros', async () => {
     const nothing = (): Estimator => () => ({ outer: tf.scalar(1), gradients: {} });
     const warnings = await warningsOf(learned({ hypergradient: nothing }), {
