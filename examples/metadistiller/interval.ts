@@ -20,7 +20,7 @@ export default defineStudy({
       never: { drop: 'bilevel' },
     },
   },
-  seeds: 8,
+  seeds: 5,
   primary: 'accuracy',
   metrics,
   dir: `../../runs/metadistiller-interval-${dataset.name}`,
