@@ -224,6 +224,38 @@ test('equal compute: the base once more, for the seconds of the costliest row', 
   expect(await runStudy(loaded, { executor })).toMatchObject({ ran: 0 });
 });
 
+test('equal compute: schedules end with the longer run, not long before', async () => {
+  const learningRate = {
+    schedule: 'warmup',
+    steps: 2,
+    then: { schedule: 'cosine', initial: 0.1, steps: 6 },
+  };
+  const stepwise = { schedule: 'step', initial: 0.1, gamma: 0.5, milestones: [2, 4] };
+  const optimizer = { use: 'sgd', options: { learningRate, momentum: 0.9 } };
+  const setsOf = async (options: object) => {
+    const loaded = await study({
+      base: base({ optimizer: { ...optimizer, options: { ...optimizer.options, ...options } } }),
+      factors,
+      equalCompute: true,
+      seeds: 1,
+    });
+    const { executor, jobs } = pretend(({ row }) =>
+      done({ accuracy: 0.5 }, { seconds: row === 'noise' ? 5 : 2 }),
+    );
+    await runStudy(loaded, { executor });
+    return jobs.at(-1)!.sets;
+  };
+  expect(await setsOf({})).toEqual([
+    'epochs=5',
+    'optimizer.options.learningRate.steps=5',
+    'optimizer.options.learningRate.then.steps=15',
+  ]);
+  expect(await setsOf({ learningRate: stepwise })).toEqual([
+    'epochs=5',
+    'optimizer.options.learningRate.milestones=[5,10]',
+  ]);
+});
+
 test('equal compute: no row more where the base is the costliest', async () => {
   const loaded = await study({ factors, equalCompute: true });
   const { executor, jobs } = pretend(({ row }) =>

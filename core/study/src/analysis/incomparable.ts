@@ -2,7 +2,7 @@ import type { PlannedRow } from '../plan/planned-row.js';
 
 type Comparable = Pick<PlannedRow, 'name' | 'kind' | 'budget' | 'data'>;
 
-/** Why two rows must not be compared; none if they may. A row of equal compute differs in epochs only. */
+/** Why two rows must not be compared; none if they may. A row of equal compute differs in epochs, and in schedules that end with them. */
 export function incomparable(base: Comparable, row: Comparable): readonly string[] {
   const budget = (['epochs', 'batchSize', 'accumulate'] as const)
     .filter((field) => row.kind !== 'equal-compute' || field !== 'epochs')

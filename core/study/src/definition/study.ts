@@ -71,7 +71,10 @@ export interface Study {
   /** Further metrics to report. */
   readonly metrics?: readonly (string | Metric)[];
   readonly tune?: Tuning;
-  /** A row more: the base, trained for as many epochs as take the seconds of the costliest row. */
+  /**
+   * A row more: the base, trained for as many epochs as take the seconds of the costliest row. The
+   * schedules of its optimizer are stretched likewise.
+   */
   readonly equalCompute?: boolean;
   readonly limits?: Limits;
   /** Folder of the results, relative to the study's file; default: `runs/<name>`. */

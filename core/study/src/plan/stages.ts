@@ -7,6 +7,7 @@ import { trialsOf } from './planner.js';
 import type { Planner } from './planner.js';
 import type { PlannedRow, PlannedTrial } from './planned-row.js';
 import { refuseReserved } from './row-sets.js';
+import { stretched } from './stretched.js';
 
 /** How a trial ended, as a store tells; `undefined` if it has not. */
 export type Lookup = (id: string) => TrialRecord | undefined;
@@ -124,8 +125,8 @@ export async function rowsAfterTuning(
 }
 
 /**
- * The base for as many epochs as take the seconds of the costliest row; `undefined` if that is the
- * base, or while trials are missing.
+ * The base for as many epochs as take the seconds of the costliest row, schedules of its optimizer
+ * stretched likewise; `undefined` if that is the base, or while trials are missing.
  */
 export async function equalComputeRow(
   planner: Planner,
@@ -145,11 +146,13 @@ export async function equalComputeRow(
   }
   const most = Math.max(...seconds.filter(Number.isFinite));
   const [base] = rows;
-  const epochs = Math.ceil((base!.budget.epochs * most) / seconds[0]!);
-  if (!(epochs > base!.budget.epochs)) return undefined;
+  const { budget, config } = base!;
+  const epochs = Math.ceil((budget.epochs * most) / seconds[0]!);
+  if (!(epochs > budget.epochs)) return undefined;
   const costliest = rows[seconds.indexOf(most)]!.name;
   const as = { name: `base, as long as ${costliest}`, kind: 'equal-compute' } as const;
-  return planner.vary(base!, [`epochs=${epochs}`], as);
+  const schedules = stretched(config.settings.optimizer.options, epochs / budget.epochs);
+  return planner.vary(base!, [`epochs=${epochs}`, ...schedules], as);
 }
 
 function draw(range: CheckedRange, stream: Stream): unknown {
