@@ -9,7 +9,7 @@ import {
 } from '@espalier/core';
 import type { Batch, Transform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { bound, ESTIMATOR, INNER_TRANSFORM, SOURCE, TRANSFORM } from './bound.js';
+import { bound, estimated, ESTIMATOR, INNER_TRANSFORM, SOURCE, TRANSFORM } from './bound.js';
 import { bilevelOptions } from './options.js';
 import { dot } from './named.js';
 import { OuterData, START } from './outer-data.js';
@@ -109,7 +109,7 @@ export const bilevel = definePlugin({
     async function outerStep(window: readonly Batch[], batch: Batch): Promise<void> {
       const { estimate, inner, optimizer } = parts();
       const problem = runProblem(ctx, { variables, window, outer: batch, loss, optimizer: inner });
-      const found = estimate(problem);
+      const found = estimated(estimate(problem));
       try {
         const [value, square] = await numbersOf(found);
         progress.outer = value;

@@ -1,5 +1,7 @@
 import { EspalierError } from '@espalier/core';
 import type { Token } from '@espalier/core';
+import type { Hypergradient } from './problem.js';
+import { HYPERGRADIENT } from './tokens.js';
 
 /** How to tell what may be bound to a token. */
 interface Expected {
@@ -28,7 +30,7 @@ export const INNER_TRANSFORM: Expected = {
 
 export const ESTIMATOR: Expected = {
   is: (value) => typeof value === 'function',
-  fix: 'Bind an estimator, as { use: "@espalier/plugin-bilevel#unroll" }, or set the option estimator.',
+  fix: "Bind a function that returns an estimator, as { use: () => unroll }, or set the option estimator: 'unroll'.",
 };
 
 interface Services {
@@ -45,9 +47,20 @@ export function bound<T>(ctx: Services, token: Token<T>, { is, fix }: Expected):
   if (!ctx.has(token)) return undefined;
   const value = ctx.get(token);
   if (is(value)) return value;
-  throw new EspalierError('bilevel/binding', {
-    problem: `what is bound to '${token.name}' will not do`,
-    received: value,
-    fix,
-  });
+  throw unfit(`what is bound to '${token.name}' will not do`, value, fix);
+}
+
+/**
+ * What an estimator returned.
+ *
+ * @throws EspalierError `bilevel/binding` where it is no hypergradient.
+ */
+export function estimated(found: Partial<Hypergradient> | undefined): Hypergradient {
+  if (found?.outer && found.gradients) return found as Hypergradient;
+  const problem = `what is bound to '${HYPERGRADIENT.name}' returned no { outer, gradients }`;
+  throw unfit(problem, found, ESTIMATOR.fix);
+}
+
+function unfit(problem: string, received: unknown, fix: string): EspalierError {
+  return new EspalierError('bilevel/binding', { problem, received, fix });
 }

@@ -250,7 +250,7 @@ describe('in a run', () => {
     ['outer-data', /Bind a Source.*arraySource/],
     ['outer-optimizer', /Bind an optimizer.*adam/],
     ['inner-optimizer', /Bind an optimizer.*sgd/],
-    ['hypergradient', /Bind an estimator.*unroll/],
+    ['hypergradient', /Bind a function that returns an estimator.*\(\) => unroll/],
   ])("what will not do as '%s' is refused before the first step", (token, message) =>
     withSession(open(learned({ [token]: () => 7 })), async (session) => {
       const fit = session.fit({ epochs: 1 });
@@ -260,6 +260,18 @@ describe('in a run', () => {
         place: { plugin: 'bilevel', hook: 'beforeStep' },
       });
       expect(session.clock.step).toBe(0);
+    }),
+  );
+
+  test.each<[string, Estimator]>([
+    ['returns a promise', (async () => {}) as never],
+    ['returns another estimator', (() => unroll) as never],
+    ['returns nothing', (() => undefined) as never],
+  ])('an estimator that %s is refused by name', (_, estimator) =>
+    withSession(open(learned({ hypergradient: () => estimator })), async (session) => {
+      const fit = session.fit({ epochs: 1 });
+      await expect(fit).rejects.toThrow(/'hypergradient' returned.*no.*\(\) => unroll/s);
+      await expect(fit).rejects.toMatchObject({ code: 'bilevel/binding' });
     }),
   );
 
