@@ -309,6 +309,39 @@ describe('resume', () => {
   });
 });
 
+describe('resume between epochs, where an outer step is due still', () => {
+  test.each<[string, Partial<SessionConfig>, number]>([
+    ['one batch a step', {}, 5],
+    ['two batches a step', { accumulate: 2 }, 3],
+  ])('%s, is bit-identical', async (_, more, perEpoch) => {
+    const options = { interval: perEpoch, warmup: perEpoch - 1 };
+    const whole = await withSession(open({ options }, more), async (session) => {
+      const seen = await progressOf(session, 2);
+      expect(seen.map(({ steps }) => steps)).toEqual(
+        Array.from({ length: 2 * perEpoch }, (_step, i) => (i < perEpoch ? 0 : 1)),
+      );
+      return valuesOf(session.parameters());
+    });
+    // Saved before the epoch is closed, and after.
+    for (const everySteps of [perEpoch, undefined]) {
+      const checkpoint = { store: memoryStore(), ...(everySteps && { everySteps }) };
+      const stop = new AbortController();
+      await withSession(open({ options }, { ...more, checkpoint }), async (session) => {
+        if (everySteps) session.telemetry.on('checkpoint', () => stop.abort());
+        await session.fit({ epochs: 1, signal: stop.signal });
+        await session.save();
+      });
+      await withSession(open({ options }, { ...more, checkpoint }), async (session) => {
+        await session.load();
+        expect(session.clock.step).toBe(perEpoch);
+        expect(session.clock.epoch).toBe(everySteps ? 0 : 1);
+        await session.fit({ epochs: 2 });
+        expect(firstDifference(whole, valuesOf(session.parameters()))).toBeUndefined();
+      });
+    }
+  });
+});
+
 describe('bad input', () => {
   test.each<[string, Record<string, unknown>, RegExp]>([
     [
