@@ -1,7 +1,7 @@
 /** A deeper network that teaches by knowledge distillation: trained once, by `train-teacher.ts`. */
 import { join } from 'node:path';
 import { cosineSchedule, createSession, crossEntropy, EspalierError, sgd } from '@espalier/core';
-import type { Session } from '@espalier/core';
+import type { Clock, Session } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
 import type { Teacher } from '@espalier/plugin-label-generator';
 import * as cifar from '../cifar/data.js';
@@ -25,10 +25,13 @@ export function load(options: TeacherOptions): Teacher {
   return {
     model: async () => {
       const session = await teacherSession(options);
-      if (!(await session.load())) throw noTeacher(options);
-      const model = session.export();
-      await session.dispose();
-      return model;
+      try {
+        await session.load();
+        if (session.clock.epoch < options.epochs) throw noTeacher(options, session.clock);
+        return session.export();
+      } finally {
+        await session.dispose();
+      }
     },
   };
 }
@@ -52,9 +55,9 @@ function folderOf({ depth, epochs, seed, dataset }: TeacherOptions): string {
   return join('runs', `teacher-${dataset.name}`, `resnet-${depth}-${epochs}-epochs-seed-${seed}`);
 }
 
-function noTeacher(options: TeacherOptions): EspalierError {
+function noTeacher(options: TeacherOptions, { epoch }: Clock): EspalierError {
   return new EspalierError('metadistiller/no-teacher', {
-    problem: `there is no trained teacher in ${folderOf(options)}`,
+    problem: `${folderOf(options)} holds no teacher that was trained to its end: ${epoch} of ${options.epochs} epochs`,
     fix: 'Run node examples/dist/metadistiller/train-teacher.js in the root of the repository.',
   });
 }

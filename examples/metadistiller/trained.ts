@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { configFrom, sessionConfig, source } from '@espalier/config';
-import { createSession, keyedStream } from '@espalier/core';
+import { createSession, EspalierError, keyedStream } from '@espalier/core';
 import type { RawBatch, Session, Source } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
 import type { TrialJob } from '@espalier/study';
@@ -18,7 +18,11 @@ export interface Trained {
   readonly labels: Int32Array;
 }
 
-/** Opens the trial with that id in the folder of a study. */
+/**
+ * Opens the trial with that id in the folder of a study.
+ *
+ * @throws EspalierError `metadistiller/no-checkpoint`.
+ */
 export async function openTrial(studyDir: string, id: string): Promise<Trained> {
   const dir = join(studyDir, 'trials', id);
   const job = JSON.parse(await readFile(join(dir, 'job.json'), 'utf8')) as TrialJob;
@@ -29,7 +33,10 @@ export async function openTrial(studyDir: string, id: string): Promise<Trained> 
     backend: { prefer: job.backend.name as never, threads: job.backend.threads },
     checkpoint: { store: fileStore(join(dir, 'checkpoints')) },
   });
-  await session.load();
+  if (!(await session.load())) {
+    await session.dispose();
+    throw noCheckpoint(dir);
+  }
   return { session, ...(await allOf((await source(loaded, 'test'))!)) };
 }
 
@@ -43,4 +50,11 @@ async function allOf(source: Source): Promise<Omit<Trained, 'session'>> {
   const labels = (await y.data<'int32'>()) as Int32Array;
   tf.dispose([y, ...inputs, ...targets]);
   return { x, labels };
+}
+
+function noCheckpoint(dir: string): EspalierError {
+  return new EspalierError('metadistiller/no-checkpoint', {
+    problem: `there is no checkpoint of the trained network in ${dir}`,
+    fix: 'Put it back, or run the study again in another dir.',
+  });
 }
