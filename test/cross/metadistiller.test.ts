@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { configFrom, sessionConfig } from '@espalier/config';
 import { createSession } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
+import { analyse, loadStudy, Planner } from '@espalier/study';
+import type { PlannedRow } from '@espalier/study';
 import { firstDifference, onBackend, valuesOf } from '@espalier/testkit';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { chosenDataset } from '../../examples/metadistiller/datasets.js';
@@ -36,6 +38,25 @@ function putImages(dir: string, count: number): void {
   writeFileSync(join(dir, 'train-images-idx3-ubyte'), pixels);
   writeFileSync(join(dir, 'train-labels-idx1-ubyte'), idx([count], labels));
 }
+
+describe('the studies', () => {
+  const planned = async (file: string) => {
+    const study = await loadStudy(join(before, 'examples', 'metadistiller', file));
+    const planner = await Planner.create(study);
+    const rows: PlannedRow[] = [];
+    for await (const row of planner.rows()) rows.push(row);
+    await analyse(planner, rows, undefined); // what is tuned is checked here
+    return rows.map(({ name, hash }) => `${name} ${hash}`);
+  };
+
+  test('have rows and what they tune; the large one goes on from the screening', async () => {
+    putImages(chosenDataset({}).dir, 12_000);
+    const [screen, study] = [await planned('screen.ts'), await planned('study.ts')];
+    expect(screen).toEqual(expect.arrayContaining(study));
+    expect(study).toHaveLength(5);
+    expect(await planned('interval.ts')).toHaveLength(6);
+  });
+});
 
 describe('the teacher', () => {
   test('is refused where its training did not begin or is not over', async () => {
