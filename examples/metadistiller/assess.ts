@@ -5,6 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { useBackend } from '@espalier/backend';
+import { EspalierError } from '@espalier/core';
 import { forestPlot, linePlot, renderReport, table, toSvg, toText } from '@espalier/report';
 import type { Estimate } from '@espalier/report';
 import { analyse, loadStudy, pairedDifference, Planner, StudyStore } from '@espalier/study';
@@ -131,10 +132,24 @@ async function testFindings(): Promise<Findings> {
   for await (const row of planner.rows()) rows.push(row);
   const store = StudyStore.read(study.dir);
   try {
-    return await analyse(planner, rows, store, 'test');
+    const findings = await analyse(planner, rows, store, 'test');
+    const lacking = findings.rows.filter((row) =>
+      [...bySeed(row, 'accuracy').values()].includes(null),
+    );
+    if (lacking.length > 0) throw untested(lacking);
+    return findings;
   } finally {
     store?.close();
   }
+}
+
+/** Leaving a seed out of one row would pair the others with the wrong ones. */
+function untested(rows: readonly RowFindings[]): EspalierError {
+  const names = rows.map(({ row }) => `'${row.name}'`).join(', ');
+  return new EspalierError('metadistiller/no-test', {
+    problem: `no test figures for some seeds of ${names}`,
+    fix: 'Run npx espalier study run examples/metadistiller/study.ts, then report it with --test; a row in which a seed failed is not compared.',
+  });
 }
 
 function bySeed({ metrics }: RowFindings, name: string): BySeed {
