@@ -38,7 +38,7 @@ interface Folder {
  * Training images `[batch, 32, 32, 3]` in 0…1 and class ids `[batch]` (of CIFAR-100 the fine ones), in a
  * new order each epoch.
  *
- * @throws EspalierError `cifar/missing`, `cifar/format`, `images/count`.
+ * @throws EspalierError `cifar/missing`, `cifar/format`, `images/count`, `images/class`.
  */
 export function train({ dir, ...options }: TrainSplitOptions & Folder): Source {
   return trainSplit(readImages(dir, 'train'), options);
@@ -54,7 +54,8 @@ export function test({ dir, ...options }: SplitOptions & Folder): Source {
   return testSplit(readImages(dir, 'test'), options);
 }
 
-function readImages(dir: string, split: 'train' | 'test'): LabelledImages {
+function readImages(dir: string | undefined, split: 'train' | 'test'): LabelledImages {
+  if (dir === undefined) throw noFolder();
   const kind = KINDS.find((each) => each[split].every((file) => existsSync(join(dir, file))));
   if (!kind) throw missing(dir, split);
   const record = kind.labelBytes + CHANNELS * PLANE;
@@ -74,7 +75,11 @@ function readImages(dir: string, split: 'train' | 'test'): LabelledImages {
     }
   }
   const highest = labels.reduce((a, b) => Math.max(a, b), 0);
-  if (highest >= kind.classes) throw damaged(dir, `has a label ${highest} of ${kind.classes}`);
+  if (highest >= kind.classes)
+    throw damaged(
+      dir,
+      `has a label ${highest}, but CIFAR-${kind.classes} has ${kind.classes} classes`,
+    );
   return { shape: [SIDE, SIDE, CHANNELS], pixels, labels, classes: kind.classes };
 }
 
@@ -84,11 +89,19 @@ function readRecords(path: string, record: number): Uint8Array {
   throw damaged(path, `has ${bytes.length} bytes, which are no images of ${record} each`);
 }
 
+const FIX =
+  'Unpack the “binary version (suitable for C programs)” from https://www.cs.toronto.edu/~kriz/cifar.html, and give its folder as dir.';
+
+/** A configuration may leave out what the types ask for. */
+function noFolder(): EspalierError {
+  return new EspalierError('cifar/missing', { problem: 'the option dir is missing', fix: FIX });
+}
+
 function missing(dir: string, split: 'train' | 'test'): EspalierError {
   const names = KINDS.map((kind) => `${kind[split].join(', ')} (CIFAR-${kind.classes})`);
   return new EspalierError('cifar/missing', {
     problem: `${resolve(dir)} has neither ${names.join(' nor ')}`,
-    fix: 'Unpack the “binary version (suitable for C programs)” from https://www.cs.toronto.edu/~kriz/cifar.html, and give its folder as dir.',
+    fix: FIX,
   });
 }
 

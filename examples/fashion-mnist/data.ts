@@ -16,7 +16,7 @@ interface Folder {
 /**
  * Training images `[batch, 28, 28, 1]` in 0…1 and class ids `[batch]`, in a new order each epoch.
  *
- * @throws EspalierError `fashion-mnist/missing`, `fashion-mnist/format`, `images/count`.
+ * @throws EspalierError `fashion-mnist/missing`, `fashion-mnist/format`, `images/count`, `images/class`.
  */
 export function train({ dir, ...options }: TrainSplitOptions & Folder = {}): Source {
   return trainSplit(readImages(dir, 'train'), options);

@@ -33,13 +33,13 @@ const heldOut = (ofClass: Int32Array) => Math.floor(ofClass.length / 6);
  * Images `[batch, height, width, channels]` in 0…1 and class ids `[batch]` of the training files, in a new
  * order each epoch: the first of one keyed permutation of each class, so the same whatever the seed of a run.
  *
- * @throws EspalierError `images/count`.
+ * @throws EspalierError `images/count`; `images/class` where a class has no image.
  */
 export function trainSplit(
   read: LabelledImages,
   { batchSize = 32, images = 2000, skip = 0 }: TrainSplitOptions = {},
 ): Source {
-  const pools = classesOf(read).map((ids) => ids.subarray(0, ids.length - heldOut(ids)));
+  const pools = poolsOf(read, (ids) => ids.subarray(0, ids.length - heldOut(ids)));
   checkCount('skip', skip, { least: 0, most: smallest(pools) - 1, classes: read.classes });
   const left = pools.map((ids) => ids.subarray(skip / read.classes));
   return sourceOf(read, pick(left, images), { batchSize, shuffle: true });
@@ -50,7 +50,7 @@ export function validationSplit(
   read: LabelledImages,
   { batchSize = 100, images = 2000 }: SplitOptions = {},
 ): Source {
-  const pools = classesOf(read).map((ids) => ids.subarray(ids.length - heldOut(ids)));
+  const pools = poolsOf(read, (ids) => ids.subarray(ids.length - heldOut(ids)));
   return sourceOf(read, pick(pools, images), { batchSize, shuffle: false });
 }
 
@@ -59,7 +59,25 @@ export function testSplit(
   read: LabelledImages,
   { batchSize = 100, images = 10_000 }: SplitOptions = {},
 ): Source {
-  return sourceOf(read, pick(classesOf(read), images), { batchSize, shuffle: false });
+  return sourceOf(
+    read,
+    pick(
+      poolsOf(read, (ids) => ids),
+      images,
+    ),
+    { batchSize, shuffle: false },
+  );
+}
+
+/** What a split has of each class. */
+function poolsOf(read: LabelledImages, part: (ofClass: Int32Array) => Int32Array) {
+  const pools = classesOf(read).map(part);
+  const empty = pools.findIndex(({ length }) => length === 0);
+  if (empty < 0) return pools;
+  throw new EspalierError('images/class', {
+    problem: `there is no image of class ${empty} for this split`,
+    fix: 'Check the files: splits have as many images of each class; one in six is for validation.',
+  });
 }
 
 /** Positions of the images of each class, in an order that depends on the class alone. */

@@ -69,6 +69,10 @@ describe('CIFAR', () => {
     rows.forEach(({ image, label }) => expect(label).toBe(image));
   });
 
+  test('without a folder, as a configuration may name it, is an error that says so', () => {
+    expect(() => data.train({} as never)).toThrow(/option dir is missing.*Unpack.*cifar\/missing/);
+  });
+
   test.each<[string, () => void, RegExp]>([
     [
       'a missing file',
@@ -81,9 +85,14 @@ describe('CIFAR', () => {
       /data_batch_3.bin has 3000 bytes, which are no images of 3073 each.*cifar\/format/,
     ],
     [
+      'a class without images',
+      () => [1, 2, 3, 4, 5].forEach((k) => put(`data_batch_${k}.bin`, 24, 0, (i) => [i % 9])),
+      /no image of class 9.*images\/class/,
+    ],
+    [
       'an unknown class',
       () => put('data_batch_3.bin', 24, 48, () => [10]),
-      /has a label 10 of 10.*cifar\/format/,
+      /has a label 10, but CIFAR-10 has 10 classes.*cifar\/format/,
     ],
   ])('%s is an error that says so', (_, spoil, message) => {
     putCifar10();
