@@ -12,7 +12,6 @@ import { analyse, loadStudy, pairedDifference, Planner, StudyStore } from '@espa
 import type { BySeed, Findings, PlannedRow, RowFindings } from '@espalier/study';
 import { machineFacts } from '../machine.js';
 import { exitTimes } from './exit-times.js';
-import type { ExitTimes } from './exit-times.js';
 
 const METRICS: Readonly<Record<string, string>> = {
   'accuracy/exit_1': 'exit 1',
@@ -26,11 +25,11 @@ const OTHERS = ['deeply supervised', 'BYOT', 'generator, no meta-learning'];
 const study = await loadStudy('examples/metadistiller/study.ts');
 const findings = await testFindings();
 const withExits = findings.rows.filter((row) => valuesOf(row, 'accuracy/exit_1').length > 0);
-const times = new Map<string, readonly ExitTimes[]>();
-for (const { row, trials } of withExits) {
-  const ids = findings.seeds.slice(0, 3).map((seed) => trials.get(seed)!.id);
-  times.set(row.name, await exitTimes(study.dir, ids));
-}
+const ids = withExits.map(({ row, trials }) => {
+  const some = findings.seeds.slice(0, 3).map((seed) => trials.get(seed)!.id);
+  return [row.name, some] as const;
+});
+const times = await exitTimes(study.dir, new Map(ids));
 
 const percent = { style: 'percent', digits: 1 } as const;
 const points = { style: 'fixed', digits: 2 } as const;

@@ -1,5 +1,6 @@
 import { predictEarly } from '@espalier/plugin-multi-exit';
 import { openTrial } from './trained.js';
+import type { Trained } from './trained.js';
 
 /** At one threshold. */
 export interface ExitTimes {
@@ -15,48 +16,77 @@ const NEVER = 1.01; // above every probability
 const THRESHOLDS = [0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, NEVER];
 const REPEATS = 3;
 
+/** One of the networks, and what was measured of it. */
+interface Subject extends Trained {
+  readonly row: string;
+  /** Milliseconds per image of each repeat, threshold by threshold. */
+  readonly times: readonly number[][];
+}
+
 /**
- * Accuracy and time of networks that a study trained, over thresholds of the highest probability: means
- * over the networks, of each the median of some repeats; thresholds take turns.
+ * Accuracy and time of networks that a study trained, over thresholds of the highest probability: for
+ * each row the means over its networks, of each the median of some repeats. Networks and thresholds take
+ * turns, so that a slow moment of the machine hits all of them.
+ *
+ * @param trials Ids, by row.
  */
 export async function exitTimes(
   studyDir: string,
-  trials: readonly string[],
-): Promise<readonly ExitTimes[]> {
-  const each: (readonly ExitTimes[])[] = [];
-  for (const id of trials) each.push(await timesOf(studyDir, id));
-  return THRESHOLDS.map((threshold, i) => ({
-    threshold,
-    accuracy: mean(each.map((times) => times[i]!.accuracy)),
-    milliseconds: mean(each.map((times) => times[i]!.milliseconds)),
-    operations: mean(each.map((times) => times[i]!.operations)),
-  }));
-}
-
-async function timesOf(studyDir: string, id: string): Promise<readonly ExitTimes[]> {
-  const { session, x, labels } = await openTrial(studyDir, id);
-  const predict = (threshold: number) => predictEarly(session.model, x, { threshold });
-  const whole = await predict(NEVER);
-  const times = THRESHOLDS.map((): number[] => []);
-  const found: ExitTimes[] = [];
-  for (let repeat = 0; repeat < REPEATS; repeat++) {
-    for (const [i, threshold] of THRESHOLDS.entries()) {
-      const { milliseconds, macs, ...prediction } = await predict(threshold);
-      times[i]!.push(milliseconds / labels.length);
-      const right = prediction.labels.filter((label, k) => label === labels[k]).length;
-      found[i] = {
-        threshold,
-        accuracy: right / labels.length,
-        milliseconds: times[i]!.toSorted((a, b) => a - b)[Math.floor(times[i]!.length / 2)]!,
-        operations: macs / whole.macs,
-      };
+  trials: ReadonlyMap<string, readonly string[]>,
+): Promise<ReadonlyMap<string, readonly ExitTimes[]>> {
+  const subjects: Subject[] = [];
+  for (const [row, ids] of trials) {
+    for (const id of ids) {
+      const times = THRESHOLDS.map((): number[] => []);
+      subjects.push({ row, times, ...(await openTrial(studyDir, id)) });
     }
   }
-  x.dispose();
-  await session.dispose();
+  for (let repeat = 0; repeat < REPEATS; repeat++) {
+    for (const [i, threshold] of THRESHOLDS.entries()) {
+      for (const { session, x, labels, times } of subjects) {
+        const { milliseconds } = await predictEarly(session.model, x, { threshold });
+        times[i]!.push(milliseconds / labels.length);
+      }
+    }
+  }
+  const measured = new Map<Subject, readonly ExitTimes[]>();
+  for (const subject of subjects) measured.set(subject, await exitsOf(subject));
+  for (const { session, x } of subjects) {
+    x.dispose();
+    await session.dispose();
+  }
+  return new Map(
+    [...trials.keys()].map((row) => {
+      const own = [...measured].filter(([subject]) => subject.row === row);
+      return [row, meansOf(own.map(([, each]) => each))];
+    }),
+  );
+}
+
+async function exitsOf({ session, x, labels, times }: Subject): Promise<readonly ExitTimes[]> {
+  const predict = (threshold: number) => predictEarly(session.model, x, { threshold });
+  const whole = await predict(NEVER);
+  const found: ExitTimes[] = [];
+  for (const [i, threshold] of THRESHOLDS.entries()) {
+    const prediction = await predict(threshold);
+    const right = prediction.labels.filter((label, k) => label === labels[k]).length;
+    found.push({
+      threshold,
+      accuracy: right / labels.length,
+      milliseconds: times[i]!.toSorted((a, b) => a - b)[Math.floor(REPEATS / 2)]!,
+      operations: prediction.macs / whole.macs,
+    });
+  }
   return found;
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+function meansOf(networks: readonly (readonly ExitTimes[])[]): readonly ExitTimes[] {
+  const mean = (values: readonly number[]) =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  return THRESHOLDS.map((threshold, i) => ({
+    threshold,
+    accuracy: mean(networks.map((each) => each[i]!.accuracy)),
+    milliseconds: mean(networks.map((each) => each[i]!.milliseconds)),
+    operations: mean(networks.map((each) => each[i]!.operations)),
+  }));
 }

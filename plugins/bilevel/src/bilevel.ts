@@ -36,8 +36,8 @@ interface Saved {
  * of the loss gives it a gradient.
  *
  * Services: `BILEVEL`; takes `HYPERGRADIENT`, `OUTER_DATA`, `INNER_OPTIMIZER` and `OUTER_OPTIMIZER` where
- * they are bound. Without `OUTER_DATA` the last step of an epoch has no next batch: the first of the next one
- * makes up for it. No `session.step` has one, and φ stays.
+ * they are bound. Without `OUTER_DATA` the last step of an epoch has no next batch: an outer step due then
+ * comes one step later. No `session.step` has one, and φ stays.
  *
  * @throws EspalierError in the first outer step: `bilevel/variables`, `bilevel/loss`,
  * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; in the first step `bilevel/binding`; `bilevel/not-finite` after
@@ -80,7 +80,7 @@ export const bilevel = definePlugin({
     ctx.hooks.beforeStep.tap(async ({ window, next, clock }) => {
       parts(); // so that what is bound is refused before anything is trained with it
       if (!ctx.has(OUTER_DATA)) {
-        // The last step of an epoch has no next batch: the first of the next one makes up for it.
+        // What was due in the last step of an epoch, which has no next batch.
         const late = clock.batch === 0 && clock.step > 0 && isDue(clock.step - 1);
         if (!late && !isDue(clock.step)) return;
         if (next) return outerStep(window, next);
