@@ -4,6 +4,15 @@ import { studyOf } from './rows.js';
 
 export default defineStudy({
   name: 'metadistiller',
-  ...studyOf(['deeply supervised', 'BYOT', 'generator, no meta-learning', 'MetaDistiller'], 15),
+  ...studyOf(
+    [
+      'deeply supervised',
+      'BYOT',
+      'generator, no meta-learning',
+      'MetaDistiller',
+      'MetaDistiller, held-out',
+    ],
+    15,
+  ),
   equalCompute: true,
 });
