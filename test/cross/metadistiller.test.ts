@@ -53,7 +53,7 @@ describe('the studies', () => {
     putImages(chosenDataset({}).dir, 12_000);
     const [screen, study] = [await planned('screen.ts'), await planned('study.ts')];
     expect(screen).toEqual(expect.arrayContaining(study));
-    expect(study).toHaveLength(5);
+    expect(study).toHaveLength(6);
     expect(await planned('interval.ts')).toHaveLength(6);
   });
 });
