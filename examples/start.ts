@@ -10,8 +10,8 @@ await run('digits/main.js', ['--out', join(out, 'digits'), ...rest]);
 console.log('\n\nGroupReduce: a language model made small\n');
 await run('group-reduce/main.js', [
   ...['--out', join(out, 'group-reduce')],
-  ...['--rows', 'SVD,weights,better importance,8-bit', '--ratios', '8', '--blocks', '5'],
-  ...['--retrain-words', '30000'],
+  ...['--rows', 'SVD,better importance,8-bit', '--ratios', '8', '--blocks', '5'],
+  ...['--retrain-words', '15000'],
 ]);
 
 async function run(program: string, args: readonly string[]): Promise<void> {

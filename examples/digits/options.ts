@@ -14,7 +14,7 @@ export interface Options {
 
 const USAGE = `npm start -- [options]
   --out DIR             folder of the page and the telemetry (runs/digits)
-  --epochs N            epochs of each run (6)
+  --epochs N            epochs of each run (4)
   --seed N              seed of weights, order and everything random (1)
   --seeds N             train each recipe with N seeds, from --seed on (1)
   --train-per-class N   training images of each digit (100)`;
@@ -41,7 +41,7 @@ function parse(args: readonly string[]) {
       args: [...args],
       options: {
         out: { type: 'string', default: 'runs/digits' },
-        epochs: { type: 'string', default: '6' },
+        epochs: { type: 'string', default: '4' },
         seed: { type: 'string', default: '1' },
         seeds: { type: 'string', default: '1' },
         'train-per-class': { type: 'string', default: '100' },
