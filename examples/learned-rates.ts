@@ -21,7 +21,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import * as z from 'zod';
 import { loadDigits, sourceOf } from './digits/data.js';
 import { overSeeds } from './digits/result.js';
-import { machineFacts } from './machine.js';
+import { machineLine } from './machine.js';
 
 const RATES = 'learned-rates';
 
@@ -195,12 +195,9 @@ async function showHypergradient(recipe: Recipe): Promise<void> {
     optimizer: descent,
   });
   const { text } = await verify(problem, { runs: 3 });
-  console.log(`${factsOf(session)}\nThe hypergradient by brute force and estimated:\n${text}`);
+  console.log(
+    `${machineLine(session.backend)}\nThe hypergradient by brute force and estimated:\n${text}`,
+  );
   raws.forEach(disposeRaw);
   await session.dispose();
-}
-
-function factsOf({ backend }: Session): string {
-  const facts = Object.entries(machineFacts(backend));
-  return facts.map(([name, value]) => `${name} ${value}`).join(', ');
 }

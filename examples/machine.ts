@@ -12,3 +12,10 @@ export function machineFacts(backend: BackendInfo): Readonly<Record<string, stri
     'TensorFlow.js': tfjsVersion,
   };
 }
+
+/** The same as one line. */
+export function machineLine(backend: BackendInfo): string {
+  return Object.entries(machineFacts(backend))
+    .map((fact) => fact.join(' '))
+    .join(', ');
+}

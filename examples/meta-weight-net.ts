@@ -16,7 +16,7 @@ import { loadDigits, sourceOf } from './digits/data.js';
 import type { Digits } from './digits/data.js';
 import { only, withNoise } from './digits/label-noise.js';
 import { overSeeds } from './digits/result.js';
-import { machineFacts } from './machine.js';
+import { machineLine } from './machine.js';
 
 /**
  * Adds to the loss what makes the task's term a weighted mean, with weights of mean 1 in each batch.
@@ -116,8 +116,7 @@ const columns = [
   { key: 'wrong', label: 'of wrong ones', format: decimals(2) },
   { key: 'seconds', label: 'seconds', format: decimals(1) },
 ];
-const facts = Object.entries(machineFacts(await useBackend({ prefer: 'wasm' })));
-console.log(`${facts.map((fact) => fact.join(' ')).join(', ')}
+console.log(`${machineLine(await useBackend({ prefer: 'wasm' }))}
 
 1000 images with noise, 100 trusted ones, about ${STEPS} steps. Accuracy on 1000 test images with right labels;
 weights are relative to the mean over all noisy images. Seeds ${SEEDS.join(', ')}: mean [lowest, highest]

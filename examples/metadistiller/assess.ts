@@ -9,8 +9,8 @@ import { EspalierError } from '@espalier/core';
 import { forestPlot, linePlot, renderReport, table, toSvg, toText } from '@espalier/report';
 import type { Estimate } from '@espalier/report';
 import { analyse, loadStudy, pairedDifference, Planner, StudyStore } from '@espalier/study';
-import type { BySeed, Findings, PlannedRow, RowFindings } from '@espalier/study';
-import { machineFacts } from '../machine.js';
+import type { Findings, MetricFinding, PlannedRow, RowFindings } from '@espalier/study';
+import { machineLine } from '../machine.js';
 import { exitTimes } from './exit-times.js';
 
 const METRICS: Readonly<Record<string, string>> = {
@@ -24,7 +24,7 @@ const OTHERS = ['deeply supervised', 'BYOT', 'generator, no meta-learning'];
 
 const study = await loadStudy('examples/metadistiller/study.ts');
 const findings = await testFindings();
-const withExits = findings.rows.filter((row) => valuesOf(row, 'accuracy/exit_1').length > 0);
+const withExits = findings.rows.filter((row) => metricOf(row, 'accuracy/exit_1').summary);
 const ids = withExits.map(({ row, trials }) => {
   const some = findings.seeds.slice(0, 3).map((seed) => trials.get(seed)!.id);
   return [row.name, some] as const;
@@ -107,9 +107,7 @@ const forest = forestPlot({
 });
 
 const backend = await useBackend({ prefer: ['tfjs-node-gpu', 'wasm'], threads: 1 });
-const machine = Object.entries(machineFacts(backend))
-  .map((fact) => fact.join(' '))
-  .join(', ');
+const machine = machineLine(backend);
 const page = renderReport({
   title: `${study.name}: exits`,
   subtitle: machine,
@@ -133,7 +131,7 @@ async function testFindings(): Promise<Findings> {
   try {
     const findings = await analyse(planner, rows, store, 'test');
     const lacking = findings.rows.filter((row) =>
-      [...bySeed(row, 'accuracy').values()].includes(null),
+      [...metricOf(row, 'accuracy').values.values()].includes(null),
     );
     if (lacking.length > 0) throw untested(lacking);
     return findings;
@@ -151,16 +149,16 @@ function untested(rows: readonly RowFindings[]): EspalierError {
   });
 }
 
-function bySeed({ metrics }: RowFindings, name: string): BySeed {
-  return metrics.find(({ metric }) => metric.name === name)!.values;
+function metricOf({ metrics }: RowFindings, name: string): MetricFinding {
+  return metrics.find(({ metric }) => metric.name === name)!;
 }
 
 function valuesOf(row: RowFindings, metric: string): number[] {
-  return [...bySeed(row, metric).values()].filter((value) => value !== null);
+  return [...metricOf(row, metric).values.values()].filter((value) => value !== null);
 }
 
-function summaryOf({ metrics }: RowFindings, name: string): Estimate | null {
-  const { summary } = metrics.find(({ metric }) => metric.name === name)!;
+function summaryOf(row: RowFindings, metric: string): Estimate | null {
+  const { summary } = metricOf(row, metric);
   return summary && { value: summary.mean, low: summary.low, high: summary.high };
 }
 

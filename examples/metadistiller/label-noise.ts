@@ -24,7 +24,7 @@ import { loadDigits, sourceOf } from '../digits/data.js';
 import { only, withNoise } from '../digits/label-noise.js';
 import { residualNetwork } from '../digits/network.js';
 import { overSeeds } from '../digits/result.js';
-import { machineFacts } from '../machine.js';
+import { machineLine } from '../machine.js';
 import { MOMENTUM } from './budget.js';
 
 /** Of all labels; drawn anew from ten classes, so that a fifth is wrong. */
@@ -150,10 +150,9 @@ function report(): void {
       return { value: 100 * mean, low: low && 100 * low, high: high && 100 * high };
     }),
   }));
-  const machine = Object.entries(machineFacts(backend)).map((fact) => fact.join(' '));
   const percent = { style: 'percent', digits: 1 } as const;
   const points = { style: 'fixed', digits: 1 } as const;
-  console.log(`${machine.join(', ')}
+  console.log(`${machineLine(backend)}
 
 500 digits, a fifth of the labels wrong; seeds ${SEEDS.join(', ')}: mean [lowest, highest].
 How often a soft target names the right class, for images with wrong and with right labels:

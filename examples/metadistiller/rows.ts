@@ -5,6 +5,7 @@ import { chosenDataset } from './datasets.js';
 
 const dataset = chosenDataset();
 const metadistiller = 'metadistiller#metadistiller';
+const method = { at, meta: { interval: INTERVAL } };
 const teacher = {
   teacher: { bind: { teacher: { use: './teacher.ts#load', options: { ...TEACHER, dataset } } } },
 };
@@ -18,24 +19,19 @@ const rows = {
   BYOT: preset('byot#byot', { at }),
   'KD, ResNet-20': preset('kd#kd', {}, teacher),
   'generator, no meta-learning': preset(metadistiller, { at, meta: false }),
-  MetaDistiller: preset(metadistiller, { at, meta: { interval: INTERVAL } }),
-  'MetaDistiller, labels all along': preset(metadistiller, {
-    at,
-    generator: { labels: 1 },
-    meta: { interval: INTERVAL },
-  }),
+  MetaDistiller: preset(metadistiller, method),
+  'MetaDistiller, labels all along': preset(metadistiller, { ...method, generator: { labels: 1 } }),
   // Two hundred images more, which the outer loss alone sees.
-  'MetaDistiller, held-out': preset(metadistiller, { at, meta: { interval: INTERVAL } }, heldOut),
+  'MetaDistiller, held-out': preset(metadistiller, method, heldOut),
 };
 
 type Row = keyof typeof rows;
 
 /** A study of some rows against the plain network; results of a row and seed are shared by all such studies. */
 export function studyOf(names: readonly Row[], seeds: number) {
-  const method = Object.fromEntries(names.map((name) => [name, rows[name]]));
   return {
     base: base(dataset, 10),
-    factors: { method },
+    factors: { method: Object.fromEntries(names.map((name) => [name, rows[name]])) },
     seeds,
     primary: 'accuracy',
     metrics,

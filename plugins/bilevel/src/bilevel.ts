@@ -40,9 +40,9 @@ interface Saved {
  * comes one step later. No `session.step` has one, and φ stays.
  *
  * @throws EspalierError in the first outer step: `bilevel/variables`, `bilevel/loss`,
- * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; in the first step `bilevel/binding`; `bilevel/not-finite` after
- * `patience` hypergradients in a row that are not finite, `bilevel/zero` likewise. When saving:
- * `bilevel/outer-optimizer`; when loading: `bilevel/slots`.
+ * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; `bilevel/not-finite` after
+ * `patience` hypergradients in a row that are not finite, `bilevel/zero` likewise. In the first step:
+ * `bilevel/binding`. When saving: `bilevel/outer-optimizer`; when loading: `bilevel/slots`.
  * @example
  * const plugins = [
  *   multiExit(), labelGenerator(), exitDistillation(),
@@ -60,7 +60,7 @@ export const bilevel = definePlugin({
     const outer = new OuterVariables();
     const progress = { steps: 0, skipped: 0, inRow: 0, outer: NaN };
     let data: OuterData | undefined;
-    let missed = 0;
+    let missed = false;
 
     if (!ctx.has(OUTER_DATA)) ctx.lookAhead();
     ctx.provide(BILEVEL, () => progress);
@@ -81,12 +81,12 @@ export const bilevel = definePlugin({
       parts(); // so that what is bound is refused before anything is trained with it
       if (!ctx.has(OUTER_DATA)) {
         // What was due in the last step of an epoch, which has no next batch.
-        const late = clock.batch === 0 && clock.step > 0 && isDue(clock.step - 1);
+        const late = clock.batch === 0 && isDue(clock.step - 1);
         if (!late && !isDue(clock.step)) return;
         if (next) return outerStep(window, next);
-        missed += 1;
-        const isSecond = missed > 1 || clock.batch === 0;
-        if (isSecond && progress.steps + progress.skipped === 0) warnOfNone();
+        const again = missed || clock.batch === 0;
+        missed = true;
+        if (again && progress.steps + progress.skipped === 0) warnOfNone();
         return;
       }
       dataOf();
