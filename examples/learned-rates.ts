@@ -13,7 +13,7 @@ import {
   keyedStream,
   sgd,
 } from '@espalier/core';
-import type { NamedTensors, Plugin, RawBatch, Session, Transform } from '@espalier/core';
+import type { NamedTensors, Plugin, RawBatch, Session, GradientTransform } from '@espalier/core';
 import { bilevel, INNER_OPTIMIZER, runProblem, verify } from '@espalier/plugin-bilevel';
 import { table, toText } from '@espalier/report';
 import * as tf from '@tensorflow/tfjs-core';
@@ -30,7 +30,7 @@ const learnedRates = definePlugin({
   id: RATES,
   version: '1.0.0',
   options: z.strictObject({ initial: z.number().positive().default(0.01) }),
-  effects: { gradients: 'transform', structure: 'add' },
+  effects: { gradients: 'modify', structure: 'add' },
   stateless: true,
   apply(ctx, { initial }) {
     // As a network's weights they are parameters of the run: `bilevel` finds them, checkpoints hold them.
@@ -43,8 +43,8 @@ const learnedRates = definePlugin({
 });
 
 /** The virtual step: SGD at the rates that φ holds. */
-function descent(phi: NamedTensors): Transform {
-  const scaling: Transform = {
+function descent(phi: NamedTensors): GradientTransform {
+  const scaling: GradientTransform = {
     name: RATES,
     init: () => ({}),
     update: (gradients, slots) => ({ updates: scaled(gradients, phi), slots }),

@@ -19,7 +19,7 @@ const randomShift = definePlugin({
     /** The furthest that images move, in pixels. */
     pixels: z.int().positive().default(1),
   }),
-  effects: { batch: 'transform' },
+  effects: { batch: 'modify' },
   stateless: true,
   apply(ctx, { input, pixels }) {
     ctx.hooks.batch.tap((batch) => {

@@ -14,7 +14,7 @@ const sharpnessAware = definePlugin({
   id: 'sharpness-aware',
   version: '1.0.0',
   options: z.strictObject({ rho: z.number().positive().default(0.05) }),
-  effects: { gradients: 'transform' },
+  effects: { gradients: 'modify' },
   stateless: true,
   apply(ctx, { rho }) {
     let window: readonly Batch[] = [];

@@ -1,5 +1,5 @@
 import { cosineSchedule, sgd } from '@espalier/core';
-import type { Preset, Transform } from '@espalier/core';
+import type { Preset, GradientTransform } from '@espalier/core';
 import { deeplySupervised } from '@espalier/preset-deeply-supervised';
 import { metadistiller } from '@espalier/preset-metadistiller';
 
@@ -28,6 +28,6 @@ const PEAK_RATE = 0.05;
 export const OPTIMIZER = `SGD, momentum ${SGD.momentum}, weight decay ${SGD.weightDecay}, learning rate ${PEAK_RATE} falling by half a cosine`;
 
 /** SGD whose rate falls to zero over `steps`. */
-export function optimizerFor(steps: number): Transform {
+export function optimizerFor(steps: number): GradientTransform {
   return sgd({ ...SGD, learningRate: cosineSchedule({ initial: PEAK_RATE, steps }) });
 }

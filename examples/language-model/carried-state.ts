@@ -23,7 +23,7 @@ export const carriedState = definePlugin({
   id: 'carried-state',
   version: '1.0.0',
   options,
-  effects: { batch: 'transform', loss: 'add', gradients: 'add' },
+  effects: { batch: 'modify', loss: 'add', gradients: 'add' },
   apply(ctx, { carry }) {
     /** Left by the step before; empty at an epoch's start. */
     let carried: NamedTensors = {};

@@ -59,9 +59,9 @@ const noOp = definePlugin({
   options: z.strictObject({}),
   effects: {
     batch: 'add',
-    targets: 'transform',
+    targets: 'modify',
     loss: 'add',
-    gradients: 'transform',
+    gradients: 'modify',
     structure: 'add',
   },
   stateless: true,

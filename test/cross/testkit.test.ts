@@ -45,7 +45,7 @@ testPlugin(
 testPlugin(
   factory({
     stateless: false,
-    effects: { 'loss:task/cross-entropy': 'transform' },
+    effects: { 'loss:task/cross-entropy': 'modify' },
     apply(ctx) {
       let seen = 0;
       ctx.hooks.afterApply.tap(({ window }) => void (seen += window.length));
@@ -80,7 +80,7 @@ testPlugin(factory(holder()), [{ name: 'a tensor as state' }]);
 /** A plugin that shifts inputs by a draw for the purpose that it names. */
 function shifter(purposeOf: (purpose: string, batch: Batch) => string): Sketch {
   return {
-    effects: { batch: 'transform' },
+    effects: { batch: 'modify' },
     apply(ctx) {
       ctx.hooks.batch.tap((batch) => {
         const shift = ctx.random(purposeOf('shift', batch))();
@@ -216,7 +216,7 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
   },
   attribution: {
     'errors are swallowed': {
-      effects: { batch: 'transform' },
+      effects: { batch: 'modify' },
       apply(ctx) {
         ctx.hooks.beforeStep.tap(({ window }) => {
           try {
@@ -252,7 +252,7 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
   },
   transform: {
     'the transformed run forgets what it did': {
-      effects: { structure: 'transform', loss: 'add' },
+      effects: { structure: 'modify', loss: 'add' },
       apply(ctx) {
         let transformed = false;
         ctx.hooks.transform.tap(() => {
@@ -265,11 +265,11 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
       },
     },
     'a transform leaves a tensor': {
-      effects: { structure: 'transform' },
+      effects: { structure: 'modify' },
       apply: (ctx) => ctx.hooks.transform.tap(() => void tf.keep(tf.scalar(1))),
     },
     'each step after it keeps a tensor': {
-      effects: { structure: 'transform' },
+      effects: { structure: 'modify' },
       apply(ctx) {
         let transformed = false;
         ctx.hooks.transform.tap(() => void (transformed = true));

@@ -16,7 +16,7 @@ Examples:
   $ espalier train espalier.config.ts --resume
   $ espalier train run.json --epochs 20 --set optimizer.options.learningRate=0.01
   $ espalier train run.json --set plugins.multi-exit.options.detach=true --set checkpoint.dir=runs/b
-  $ espalier eval run.json --on test --json
+  $ espalier eval run.json --split test --json
   $ espalier inspect run.json
   $ espalier explain run.json loss
   $ espalier study run study.ts
@@ -57,7 +57,7 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     .option('--resume [path]', 'go on from the newest checkpoint, or from this file or folder')
     .option('--epochs <n>', 'short for --set epochs=<n>', setting('epochs'))
     .option('--seed <n>', 'short for --set seed=<n>', setting('seed'))
-    .addOption(waive())
+    .addOption(allowMismatch())
     .option('--quiet', 'no progress')
     .action(async (config: string, { epochs, seed, set, ...options }: RawTrainOptions) => {
       const { train } = await import('./commands/train.js');
@@ -66,8 +66,8 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     });
   command(program, 'eval', 'print the metrics of a trained model')
     .option('--checkpoint <path>', 'a file or folder; default: the newest checkpoint')
-    .addOption(waive())
-    .addOption(new Option('--on <data>', 'which data').choices(['train', 'validation', 'test']))
+    .addOption(allowMismatch())
+    .addOption(new Option('--split <data>', 'which data').choices(['train', 'validation', 'test']))
     .option('--json', 'print JSON')
     .action(async (config: string, options: EvalOptions) => {
       const { evaluate } = await import('./commands/eval.js');
@@ -193,9 +193,9 @@ function target(flags: string, description: string): Option {
   );
 }
 
-function waive(): Option {
+function allowMismatch(): Option {
   const text = 'accept this difference to the run of the checkpoint; may be repeated';
-  return new Option('--waive <what>', text).argParser(each).default([], 'none');
+  return new Option('--allow-mismatch <what>', text).argParser(each).default([], 'none');
 }
 
 /** Collects the values of an option that may be repeated. */

@@ -10,29 +10,29 @@ export interface LoadCheckpoint {
   /** A folder or a file; default: the configuration's folder. */
   readonly path?: string;
   /** Names of differences to the run that wrote it that are accepted. */
-  readonly waive?: readonly string[];
+  readonly allowMismatch?: readonly string[];
 }
 
 /** Loads the newest good checkpoint of a folder, or one given file. */
 export async function loadCheckpoint(
   session: Session,
   loaded: LoadedConfig,
-  { path, waive }: LoadCheckpoint,
+  { path, allowMismatch }: LoadCheckpoint,
 ): Promise<void> {
   const from = path === undefined ? store(loaded) : await storeAt(loaded, resolve(path));
-  if (await session.load({ store: from, waive }).catch(adviseOption)) return;
+  if (await session.load({ store: from, allowMismatch }).catch(adviseOption)) return;
   throw new EspalierError('cli/no-checkpoint', {
     problem: `there is no checkpoint in ${from.location}`,
     fix: 'Train first (without --resume), or name another file or folder.',
   });
 }
 
-/** Says with options of the command line what core says in code: `load({ waive: ['seed'] })`. */
+/** Says with options of the command line what core says in code: `load({ allowMismatch: ['seed'] })`. */
 function adviseOption(error: unknown): never {
   if (!(error instanceof EspalierError)) throw error;
   const { code, parts, place } = error;
-  const fix = parts.fix?.replace(/load\(\{ waive: \[(.*?)\] \}\)/, (_, names: string) =>
-    names.replace(/'([^']*)',?/g, '--waive $1'),
+  const fix = parts.fix?.replace(/load\(\{ allowMismatch: \[(.*?)\] \}\)/, (_, names: string) =>
+    names.replace(/'([^']*)',?/g, '--allow-mismatch $1'),
   );
   throw fix === parts.fix ? error : new EspalierError(code, { ...parts, fix }, place);
 }

@@ -24,7 +24,7 @@ describe('espalier eval', () => {
     expect((await run('train', config, '--quiet', ...dir)).code).toBe(0);
     const text = await run('eval', config, ...dir);
     const json = await run('eval', config, '--json', '--checkpoint', folder);
-    const validation = await run('eval', config, '--json', '--on', 'validation', ...dir);
+    const validation = await run('eval', config, '--json', '--split', 'validation', ...dir);
     expect(text.stdout).toMatch(/^test\n {2}loss +[\d.e-]+\n {2}accuracy +[\d.]+\n$/);
     const { split, metrics } = JSON.parse(json.stdout) as {
       split: string;
@@ -36,7 +36,7 @@ describe('espalier eval', () => {
   });
 
   it('says so where there is no such data', async () => {
-    const ended = await run('eval', fixture('espalier.config.ts'), '--on', 'test');
+    const ended = await run('eval', fixture('espalier.config.ts'), '--split', 'test');
     expect(ended.code).toBe(1);
     expect(ended.stderr).toContain('the configuration has no test data');
   });

@@ -109,12 +109,14 @@ describe('espalier train', () => {
     const seeded = ['train', config, '--seed', '8', '--resume', ...into('a')];
     const mismatch = await run(...seeded);
     expect(mismatch.code).toBe(1);
-    expect(mismatch.stderr).toMatch(/its seed was 7, now it is 8.* by name: --waive seed\. /);
-    const waived = await run(...seeded, '--waive', 'seed');
-    expect(waived).toMatchObject({ code: 0 });
+    expect(mismatch.stderr).toMatch(
+      /its seed was 7, now it is 8.* by name: --allow-mismatch seed\. /,
+    );
+    const allowed = await run(...seeded, '--allow-mismatch', 'seed');
+    expect(allowed).toMatchObject({ code: 0 });
     const dir = ['--set', 'seed=9', '--set', `checkpoint.dir=${join(folder, 'a')}`];
     expect(await run('eval', config, ...dir)).toMatchObject({ code: 1 });
-    expect(await run('eval', config, ...dir, '--waive', 'seed')).toMatchObject({
+    expect(await run('eval', config, ...dir, '--allow-mismatch', 'seed')).toMatchObject({
       code: 0,
     });
   });

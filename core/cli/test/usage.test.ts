@@ -44,7 +44,7 @@ describe('the command line', () => {
   it.each([
     [['train'], "missing required argument 'config'"],
     [['train', runJson, '--epochs', 'many'], 'whole number'],
-    [['eval', runJson, '--on', 'tset'], 'Allowed choices are train, validation, test'],
+    [['eval', runJson, '--split', 'tset'], 'Allowed choices are train, validation, test'],
   ])('exits with 2 on %j', async (args, message) => {
     const { code, stderr } = await run(...args);
     expect(code).toBe(2);

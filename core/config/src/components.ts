@@ -19,7 +19,7 @@ import {
   suggest,
   warmup,
 } from '@espalier/core';
-import type { Loss, Schedule, Transform } from '@espalier/core';
+import type { Loss, Schedule, GradientTransform } from '@espalier/core';
 import type { OptimizerReference, Reference } from './config.js';
 import type { Modules } from './modules.js';
 
@@ -31,7 +31,7 @@ const LOSSES: Readonly<Record<string, Make<Loss>>> = {
   'mean-squared-error': meanSquaredError,
 };
 
-const OPTIMIZERS: Readonly<Record<string, Make<Transform>>> = { sgd, adam, adamw, rmsprop };
+const OPTIMIZERS: Readonly<Record<string, Make<GradientTransform>>> = { sgd, adam, adamw, rmsprop };
 
 const SCHEDULES: Readonly<Record<string, Make<Schedule>>> = {
   step: stepSchedule,
@@ -51,7 +51,7 @@ export function makeLoss(reference: Reference, modules: Modules): Promise<Loss> 
 export async function makeOptimizer(
   { use, options, clip = {} }: OptimizerReference,
   modules: Modules,
-): Promise<Transform> {
+): Promise<GradientTransform> {
   const read = withSchedules(options) as Reference['options'];
   const optimizer = await makeNamed('optimizer', OPTIMIZERS, { use, options: read }, modules);
   const clips = [

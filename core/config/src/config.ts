@@ -5,7 +5,7 @@ import type {
   PresetSource,
   SessionConfig,
   Source,
-  Transform,
+  GradientTransform,
 } from '@espalier/core';
 
 /** What a name refers to, with its options: `{ use: './model.js#cnn', options: { width: 16 } }`. */
@@ -47,7 +47,7 @@ export interface Config {
   /** `cross-entropy`, `binary-cross-entropy`, `mean-squared-error`; in code, also one per output. */
   readonly loss: SessionConfig['loss'] | Loss | Reference | string;
   /** `sgd`, `adam`, `adamw`, `rmsprop`; in code, also one transform per parameter group. */
-  readonly optimizer: SessionConfig['optimizer'] | Transform | OptimizerReference | string;
+  readonly optimizer: SessionConfig['optimizer'] | GradientTransform | OptimizerReference | string;
   /** Epochs in all, those of a resumed run included. Needed to train. */
   readonly epochs?: number;
   /** Micro-batches per optimizer step; default 1. */

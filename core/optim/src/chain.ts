@@ -1,5 +1,5 @@
 import { EspalierError, suggest } from '@espalier/errors';
-import type { Slots, Tensors, Transform } from './transform.js';
+import type { Slots, Tensors, GradientTransform } from './transform.js';
 
 /**
  * Runs transforms one after another: the updates of each are the gradients of the next. Slots keep
@@ -10,7 +10,7 @@ import type { Slots, Tensors, Transform } from './transform.js';
  * const learningRate = cosineSchedule({ initial: 1e-3, steps: 10_000 });
  * const optimizer = chain(clipByGlobalNorm(1), adamw({ learningRate }), ema(0.999));
  */
-export function chain(...transforms: readonly Transform[]): Transform {
+export function chain(...transforms: readonly GradientTransform[]): GradientTransform {
   const names = transforms.flatMap((transform) => Object.keys(transform.init({})));
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) {
@@ -40,7 +40,7 @@ export function chain(...transforms: readonly Transform[]): Transform {
  * Puts `name/` before the transform's slot names, so that two of a kind can stand in one chain:
  * `chain(trace({ momentum: 0.9 }), named('outer', trace({ momentum: 0.5 })))`.
  */
-export function named(name: string, inner: Transform): Transform {
+export function named(name: string, inner: GradientTransform): GradientTransform {
   const prefix = `${name}/`;
   const add = (slots: Slots): Slots =>
     Object.fromEntries(Object.entries(slots).map(([slot, value]) => [prefix + slot, value]));
@@ -62,7 +62,10 @@ export function named(name: string, inner: Transform): Transform {
  * a chain, `masked(clipByValue(1), (path) => path.startsWith('embedding/'))`, rather than a whole
  * optimizer; for that there is {@link byGroup}.
  */
-export function masked(inner: Transform, belongs: (path: string) => boolean): Transform {
+export function masked(
+  inner: GradientTransform,
+  belongs: (path: string) => boolean,
+): GradientTransform {
   const chosen = (tensors: Tensors): Tensors =>
     Object.fromEntries(Object.entries(tensors).filter(([path]) => belongs(path)));
   return {
@@ -85,9 +88,9 @@ export function masked(inner: Transform, belongs: (path: string) => boolean): Tr
  * );
  */
 export function byGroup(
-  groups: Readonly<Record<string, Transform>>,
+  groups: Readonly<Record<string, GradientTransform>>,
   groupOf: (path: string) => string,
-): Transform {
+): GradientTransform {
   const isIn = (path: string, name: string): boolean => {
     const group = groupOf(path);
     if (Object.hasOwn(groups, group)) return group === name;

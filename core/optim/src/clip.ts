@@ -1,17 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions } from '@espalier/errors';
 import { positive } from './schemas.js';
-import type { Transform } from './transform.js';
+import type { GradientTransform } from './transform.js';
 import { perParameter } from './transform.js';
 
 /** Clips every element to [-limit, limit]: `chain(clipByValue(0.5), adam())`. */
-export function clipByValue(limit: number): Transform {
+export function clipByValue(limit: number): GradientTransform {
   const max = parseOptions('clipByValue', positive, limit);
   return perParameter('clipByValue', [], () => (grad) => [tf.clipByValue(grad, -max, max)]);
 }
 
 /** Shrinks each gradient alone to an L2 norm of at most `maxNorm`: `chain(clipByNorm(1), adam())`. */
-export function clipByNorm(maxNorm: number): Transform {
+export function clipByNorm(maxNorm: number): GradientTransform {
   const max = parseOptions('clipByNorm', positive, maxNorm);
   const kernel = (grad: tf.Tensor) => [tf.mul(grad, shrinkage([grad], max))] as const;
   return perParameter('clipByNorm', [], () => kernel);
@@ -21,7 +21,7 @@ export function clipByNorm(maxNorm: number): Transform {
  * Shrinks all gradients by one factor to a joint L2 norm of at most `maxNorm` (Pascanu et al., ICML
  * 2013), without a blocking read: `chain(clipByGlobalNorm(1), adam())`.
  */
-export function clipByGlobalNorm(maxNorm: number): Transform {
+export function clipByGlobalNorm(maxNorm: number): GradientTransform {
   const max = parseOptions('clipByGlobalNorm', positive, maxNorm);
   return {
     name: 'clipByGlobalNorm',

@@ -3,14 +3,14 @@ import { EspalierError } from '@espalier/errors';
 import { parseOptions } from '@espalier/errors';
 import { valueAt } from './schedules.js';
 import { schedule } from './schemas.js';
-import type { Schedule, Slots, Tensors, Transform } from './transform.js';
+import type { Schedule, Slots, Tensors, GradientTransform } from './transform.js';
 import { perParameter } from './transform.js';
 
 /**
  * Averages the parameters, `a ← decay·a + (1 − decay)·(p + update)`, from their first values on;
  * updates pass through. Goes last: `chain(adam(), ema((t) => Math.min(0.999, (1 + t) / (10 + t))))`.
  */
-export function ema(decay: Schedule, name = 'ema'): Transform {
+export function ema(decay: Schedule, name = 'ema'): GradientTransform {
   const decayAt = parseOptions('ema', schedule, decay);
   const prepare = ({ step }: { readonly step: number }) => {
     const rate = tf.scalar(1 - valueAt(decayAt, step));

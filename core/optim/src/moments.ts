@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { parseOptions } from '@espalier/errors';
 import { valueAt } from './schedules.js';
 import * as is from './schemas.js';
-import type { Transform } from './transform.js';
+import type { GradientTransform } from './transform.js';
 import { perParameter } from './transform.js';
 
 const traceOptions = z.strictObject({
@@ -15,7 +15,7 @@ const traceOptions = z.strictObject({
  * Momentum: `b ← momentum·b + g`. The update is b, or `g + momentum·b` with `nesterov` (Sutskever
  * et al., ICML 2013, in PyTorch's form): `chain(trace({ momentum: 0.9 }), scaleByLearningRate(0.1))`.
  */
-export function trace(options: z.input<typeof traceOptions>): Transform {
+export function trace(options: z.input<typeof traceOptions>): GradientTransform {
   const { momentum, nesterov } = parseOptions('trace', traceOptions, options);
   return perParameter('trace', ['b'], () => {
     const keep = tf.scalar(momentum);
@@ -40,7 +40,7 @@ export const adamScaling = z.strictObject({
  * first updates up to (1 − b1)/√(1 − b2) ≈ 3.2 times as large, so warm its rate up.
  * For example `chain(scaleByAdam({ b2: 0.99 }), scaleByLearningRate(1e-3))`.
  */
-export function scaleByAdam(options: z.input<typeof adamScaling> = {}): Transform {
+export function scaleByAdam(options: z.input<typeof adamScaling> = {}): GradientTransform {
   const { b1, b2, eps, factor } = parseOptions('scaleByAdam', adamScaling, options);
   return perParameter('adam', ['m', 'v'], ({ step }) => {
     const first = (1 - b1) / (1 - b1 ** (step + 1));
@@ -67,7 +67,7 @@ export const rmsScaling = z.strictObject({
  * centered variance that rounding made negative counts as 0. For example
  * `chain(scaleByRms({ centered: true }), scaleByLearningRate(0.01))`.
  */
-export function scaleByRms(options: z.input<typeof rmsScaling> = {}): Transform {
+export function scaleByRms(options: z.input<typeof rmsScaling> = {}): GradientTransform {
   const { decay, eps, centered } = parseOptions('scaleByRms', rmsScaling, options);
   const root = Math.sqrt(1 - decay);
   return perParameter<readonly string[]>('rms', centered ? ['v', 'mean'] : ['v'], () => {

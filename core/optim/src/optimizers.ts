@@ -4,7 +4,7 @@ import { chain } from './chain.js';
 import { adamScaling, rmsScaling, scaleByAdam, scaleByRms, trace } from './moments.js';
 import { decayWeights, descent, scaleByLearningRate } from './scale.js';
 import * as is from './schemas.js';
-import type { Transform } from './transform.js';
+import type { GradientTransform } from './transform.js';
 
 // PyTorch's semantics and defaults. weightDecay is an L2 penalty, in adamw alone it is decoupled.
 
@@ -32,7 +32,7 @@ const rmspropOptions = rmsScaling.extend({
 });
 
 /** Stochastic gradient descent: `sgd({ learningRate: 0.1, momentum: 0.9, nesterov: true })`. */
-export function sgd(options: z.input<typeof sgdOptions>): Transform {
+export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
   const parsed = parseOptions('sgd', sgdOptions, options);
   const { learningRate, momentum, nesterov, weightDecay } = parsed;
   return called(
@@ -44,14 +44,14 @@ export function sgd(options: z.input<typeof sgdOptions>): Transform {
 }
 
 /** Adam (Kingma & Ba, ICLR 2015): `adam({ learningRate: 3e-4 })`. */
-export function adam(options: z.input<typeof adamOptions> = {}): Transform {
+export function adam(options: z.input<typeof adamOptions> = {}): GradientTransform {
   const { learningRate, weightDecay, ...scaling } = parseOptions('adam', adamOptions, options);
   const factor = descent(learningRate);
   return called('adam', ...l2(weightDecay), scaleByAdam({ ...scaling, factor }));
 }
 
 /** Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019): `adamw({ weightDecay: 0.1 })`. */
-export function adamw(options: z.input<typeof adamwOptions> = {}): Transform {
+export function adamw(options: z.input<typeof adamwOptions> = {}): GradientTransform {
   const parsed = parseOptions('adamw', adamwOptions, options);
   const { learningRate, weightDecay, mask, ...scaling } = parsed;
   const factor = descent(learningRate);
@@ -60,7 +60,7 @@ export function adamw(options: z.input<typeof adamwOptions> = {}): Transform {
 }
 
 /** RMSProp (Tieleman & Hinton, 2012): `rmsprop({ momentum: 0.9, centered: true })`. */
-export function rmsprop(options: z.input<typeof rmspropOptions> = {}): Transform {
+export function rmsprop(options: z.input<typeof rmspropOptions> = {}): GradientTransform {
   const parsed = parseOptions('rmsprop', rmspropOptions, options);
   const { learningRate, momentum, weightDecay, ...scaling } = parsed;
   return called(
@@ -73,10 +73,10 @@ export function rmsprop(options: z.input<typeof rmspropOptions> = {}): Transform
 }
 
 /** A chain under the name that people know, for `inspect()` and mismatches. */
-function called(name: string, ...transforms: readonly Transform[]): Transform {
+function called(name: string, ...transforms: readonly GradientTransform[]): GradientTransform {
   return { ...chain(...transforms), name };
 }
 
-function l2(weightDecay: number): readonly Transform[] {
+function l2(weightDecay: number): readonly GradientTransform[] {
   return weightDecay > 0 ? [decayWeights(weightDecay)] : [];
 }

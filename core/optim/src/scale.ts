@@ -4,11 +4,11 @@ import { parseOptions } from '@espalier/errors';
 import { masked } from './chain.js';
 import { valueAt } from './schedules.js';
 import * as is from './schemas.js';
-import type { Schedule, Transform } from './transform.js';
+import type { Schedule, GradientTransform } from './transform.js';
 import { perParameter } from './transform.js';
 
 /** Multiplies by a number: `chain(fromTfOptimizer(() => tf.train.sgd(1)), scale(schedule))`. */
-export function scale(factor: Schedule, name = 'scale'): Transform {
+export function scale(factor: Schedule, name = 'scale'): GradientTransform {
   const by = parseOptions(name, is.schedule, factor);
   return perParameter(name, [], ({ step }) => {
     const scalar = tf.scalar(valueAt(by, step));
@@ -17,7 +17,7 @@ export function scale(factor: Schedule, name = 'scale'): Transform {
 }
 
 /** Times minus the learning rate: `chain(trace({ momentum: 0.9 }), scaleByLearningRate(0.1))`. */
-export function scaleByLearningRate(learningRate: Schedule): Transform {
+export function scaleByLearningRate(learningRate: Schedule): GradientTransform {
   return scale(
     descent(parseOptions('learningRate', is.learningRate, learningRate)),
     'learningRate',
@@ -45,7 +45,7 @@ const decayOptions = z.strictObject({
 export function decayWeights(
   weightDecay: number,
   options: z.input<typeof decayOptions> = {},
-): Transform {
+): GradientTransform {
   const decay = parseOptions('decayWeights', is.nonNegative, weightDecay);
   const { mask, factor } = parseOptions('decayWeights', decayOptions, options);
   const transform = perParameter('decayWeights', [], ({ step }) => {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Transform } from './transform.js';
+import type { GradientTransform } from './transform.js';
 
 /**
  * Runs a TensorFlow.js optimizer as a transform: `fromTfOptimizer(() => tf.train.adagrad(0.1))`.
@@ -8,7 +8,9 @@ import type { Transform } from './transform.js';
  * `update` is not pure and a checkpoint cannot resume it (`resumable` is false); the learning rate
  * is fixed (chain `scale`); updates are rounded differences. `init` and `dispose` free the state.
  */
-export function fromTfOptimizer(factory: () => tf.Optimizer): Transform & { dispose(): void } {
+export function fromTfOptimizer(
+  factory: () => tf.Optimizer,
+): GradientTransform & { dispose(): void } {
   const shadows = new Map<string, ReturnType<typeof shadow>>();
   const dispose = (): void => {
     shadows.forEach(({ optimizer, variable, held }) => {

@@ -8,7 +8,7 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 /** The whole state of a transform: slot name, e.g. `'adam/m'` → layer path → tensor. */
 export type Slots = Readonly<Record<string, Tensors>>;
 
-export interface TransformInfo {
+export interface GradientTransformInfo {
   /** Optimizer steps done before this one, from 0: counted by the framework, so resume is exact. */
   readonly step: number;
 }
@@ -20,7 +20,7 @@ export type Schedule = number | ((step: number) => number);
  * A pure step from gradients to updates, as in optax; `chain` composes them. A path without a
  * gradient is not touched: no update, same slots. Call it in a `tf.tidy` and keep what it returns.
  */
-export interface Transform {
+export interface GradientTransform {
   readonly name: string;
   /** False where slots are not the whole state, so that no checkpoint resumes it exactly. */
   readonly resumable?: boolean;
@@ -34,7 +34,7 @@ export interface Transform {
     grads: Tensors,
     slots: Slots,
     params: Tensors,
-    info: TransformInfo,
+    info: GradientTransformInfo,
   ): { readonly updates: Tensors; readonly slots: Slots };
   /** Frees what is held outside the slots, if anything is. */
   dispose?(): void;
@@ -59,9 +59,9 @@ type Kernel<S extends readonly string[]> = (
 export function perParameter<const S extends readonly string[]>(
   name: string,
   slotNames: S,
-  prepare: (info: TransformInfo) => Kernel<S>,
+  prepare: (info: GradientTransformInfo) => Kernel<S>,
   initial: (param: Tensor) => Tensor = tf.zerosLike,
-): Transform {
+): GradientTransform {
   const keys = slotNames.map((slot) => `${name}/${slot}`);
   return {
     name,

@@ -1,4 +1,4 @@
-import type { Transform } from '@espalier/optim';
+import type { GradientTransform } from '@espalier/optim';
 import {
   adam,
   adamw,
@@ -32,7 +32,7 @@ export const GRADIENTS = Array.from({ length: 20 }, () => values(SHAPES, random)
 const inA = (path: string) => path.startsWith('a/');
 
 /** Every transform and optimizer, for tests that must hold for all of them. */
-export const EVERY: Record<string, () => Transform> = {
+export const EVERY: Record<string, () => GradientTransform> = {
   scale: () => scale((step) => 1 / (1 + step)),
   scaleByLearningRate: () => scaleByLearningRate(cosineSchedule({ initial: 0.1, steps: 20 })),
   decayWeights: () => decayWeights(0.1),

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Schedule, Transform } from '@espalier/optim';
+import type { Schedule, GradientTransform } from '@espalier/optim';
 import {
   adam,
   adamw,
@@ -37,7 +37,7 @@ const golden = JSON.parse(
 ) as Golden;
 
 const isKernel = (path: string) => path.endsWith('/kernel');
-const OPTIMIZERS: Record<string, () => Transform> = {
+const OPTIMIZERS: Record<string, () => GradientTransform> = {
   sgd: () => sgd({ learningRate: 0.1 }),
   'sgd, weight decay': () => sgd({ learningRate: 0.1, weightDecay: 0.2 }),
   'sgd, momentum': () => sgd({ learningRate: 0.1, momentum: 0.9 }),

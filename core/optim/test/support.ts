@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
-import type { Slots, Tensors, Transform } from '@espalier/optim';
+import type { Slots, Tensors, GradientTransform } from '@espalier/optim';
 
 /** Tensors by path on the host: what a checkpoint would hold. */
 export type Values = Readonly<Record<string, { shape: number[]; data: Float32Array }>>;
@@ -32,7 +32,7 @@ export function toValues(tensors: Tensors): Values {
   return mapValues(tensors, (t) => ({ shape: t.shape, data: Float32Array.from(t.dataSync()) }));
 }
 
-export function begin(transform: Transform, params: Values): State {
+export function begin(transform: GradientTransform, params: Values): State {
   return tf.tidy(() => ({
     params,
     slots: mapValues(transform.init(toTensors(params)), (slot) => toValues(slot)),
@@ -41,7 +41,7 @@ export function begin(transform: Transform, params: Values): State {
 
 /** Applies steps `from` … `from + gradients.length − 1` as a training loop would. */
 export function train(
-  transform: Transform,
+  transform: GradientTransform,
   state: State,
   gradients: readonly Values[],
   from = 0,

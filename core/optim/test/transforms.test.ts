@@ -1,4 +1,4 @@
-import type { Slots, Transform } from '@espalier/optim';
+import type { Slots, GradientTransform } from '@espalier/optim';
 import {
   adam,
   adamw,
@@ -28,9 +28,9 @@ beforeAll(async () => {
   await tf.setBackend('cpu');
 });
 
-const slotNames = (transform: Transform) => Object.keys(begin(transform, PARAMS).slots);
+const slotNames = (transform: GradientTransform) => Object.keys(begin(transform, PARAMS).slots);
 const code = (expected: string) => expect.objectContaining({ code: expected });
-const firstUpdates = (transform: Transform, grads = GRADIENTS[0] ?? {}): Values =>
+const firstUpdates = (transform: GradientTransform, grads = GRADIENTS[0] ?? {}): Values =>
   tf.tidy(() => {
     const params = toTensors(PARAMS);
     const slots = transform.init(params);
@@ -201,7 +201,7 @@ describe('a transform of one’s own', () => {
 });
 
 describe('cost', () => {
-  const kernelsOf = async (transform: Transform) => {
+  const kernelsOf = async (transform: GradientTransform) => {
     tf.engine().startScope();
     const params = { p: tf.ones([4]) };
     const slots = transform.init(params);
@@ -226,7 +226,7 @@ describe('cost', () => {
 });
 
 describe('bad options', () => {
-  it.each<[string, () => Transform, RegExp]>([
+  it.each<[string, () => GradientTransform, RegExp]>([
     ['a learning rate of 0', () => sgd({ learningRate: 0 }), /sgd.*learningRate.*positive.*0/],
     ['a negative rate', () => adam({ learningRate: -1 }), /adam.*learningRate.*positive.*-1/],
     ['NaN', () => scaleByLearningRate(NaN), /learningRate.*positive/],

@@ -161,7 +161,7 @@ function closed(hook: HookName, kind: string) {
     tap() {
       throw new EspalierError('effects/undeclared', {
         problem: `tapping '${hook}' needs a declared effect on '${kind}'`,
-        fix: `Declare effects: { ${kind}: 'add' } (or 'transform', or 'own').`,
+        fix: `Declare effects: { ${kind}: 'add' } (or 'modify', or 'own').`,
       });
     },
   };
@@ -172,9 +172,9 @@ function declaresKind(effects: Effects, kind: string): boolean {
 }
 
 function mustDeclare(effects: Effects, resource: string, act: string): void {
-  if (allows(effects, resource, ['transform', 'own', 'add'])) return;
+  if (allows(effects, resource, ['modify', 'own', 'add'])) return;
   throw new EspalierError('effects/undeclared', {
     problem: `this plugin may not ${act} '${resource}': it declares no such effect`,
-    fix: `Declare effects: { '${resource}': 'transform' }.`,
+    fix: `Declare effects: { '${resource}': 'modify' }.`,
   });
 }

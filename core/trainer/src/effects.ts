@@ -1,10 +1,10 @@
 import { EspalierError } from '@espalier/errors';
 
 /**
- * How a plugin touches a resource: `add` beside others, `transform` in order with others, or `own`
+ * How a plugin touches a resource: `add` beside others, `modify` in order with others, or `own`
  * it alone.
  */
-export type Mode = 'add' | 'transform' | 'own';
+export type Mode = 'add' | 'modify' | 'own';
 
 /**
  * What a plugin changes, declared up front: resource → mode. A resource is a kind, or `kind:name`,
@@ -12,7 +12,7 @@ export type Mode = 'add' | 'transform' | 'own';
  * `structure`; others (`weights:decoder/kernel`, a name of your own) are checked for conflicts only.
  *
  * @example
- * const effects = { loss: 'add', 'targets:logits': 'transform' } as const;
+ * const effects = { loss: 'add', 'targets:logits': 'modify' } as const;
  */
 export type Effects = Readonly<Record<string, Mode>>;
 
@@ -56,7 +56,7 @@ function conflictError(
     `'${plugin.id}' declares '${resource}: ${plugin.effects[resource]}'`;
   return new EspalierError('effects/conflict', {
     problem: `two plugins claim one resource: ${says(first, left)} and ${says(second, right)}`,
-    fix: `Remove one (in a preset: { ${second.id}: false }), narrow what they own by an option, or declare 'transform' with an order.`,
+    fix: `Remove one (in a preset: { ${second.id}: false }), narrow what they own by an option, or declare 'modify' with an order.`,
   });
 }
 

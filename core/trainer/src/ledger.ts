@@ -29,9 +29,9 @@ export interface LedgerView {
   add(name: string, value: Scalar, options?: TermOptions): void;
   /** The unweighted value of a term, by its full name. */
   get(term: string): Scalar;
-  /** Multiplies a term's weight. Needs `'loss:<term>': 'transform'` or `own` for another's term. */
+  /** Multiplies a term's weight. Needs `'loss:<term>': 'modify'` or `own` for another's term. */
   scale(term: string, factor: number): void;
-  /** Replaces a term's value. Needs `'loss:<term>': 'own'` or `transform` for another's term. */
+  /** Replaces a term's value. Needs `'loss:<term>': 'own'` or `modify` for another's term. */
   replace(term: string, value: Scalar): void;
 }
 
@@ -51,7 +51,7 @@ export class Ledger {
         throw undeclared(
           `change the loss term '${name}' of another plugin`,
           `loss:${name}`,
-          'transform',
+          'modify',
         );
       }
       this.#terms[index] = patch(this.#terms[index]!);

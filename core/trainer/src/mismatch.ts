@@ -1,7 +1,7 @@
 import { canonicalJson, diffManifests } from './preset/index.js';
 import type { RunManifest } from './snapshot.js';
 
-/** One difference that makes a resumed run another run, under the name by which it is waived. */
+/** One difference that makes a resumed run another run, under the name by which it is allowed. */
 export interface Mismatch {
   readonly name: string;
   readonly problem: string;

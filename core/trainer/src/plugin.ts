@@ -218,7 +218,7 @@ export function definePlugin<S extends ZodType, const E extends Effects = Record
 const ids = z.array(z.string()).optional();
 const pluginShape = z.looseObject({
   id: z.string().regex(/^(?!task$)[\w.-]+$/, "must be kebab-case, and not 'task'"),
-  effects: z.record(z.string(), z.enum(['add', 'transform', 'own'])),
+  effects: z.record(z.string(), z.enum(['add', 'modify', 'own'])),
   order: z.strictObject({ before: ids, after: ids, requires: ids, optional: ids }),
 });
 

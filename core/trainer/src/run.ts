@@ -8,7 +8,7 @@ import type { Loss } from '@espalier/losses';
 import type { Network } from '@espalier/model';
 import { Objective } from './objective.js';
 import { migrateSlots } from '@espalier/optim';
-import type { Slots, Transform } from '@espalier/optim';
+import type { Slots, GradientTransform } from '@espalier/optim';
 import type { RawBatch, Source } from '@espalier/data';
 import type { ParameterSet, Structure } from '@espalier/model/structure';
 import type { Taps } from './taps.js';
@@ -30,7 +30,7 @@ export interface RunParts {
   readonly telemetry: Telemetry;
   readonly structure: Structure;
   readonly losses: Readonly<Record<string, Loss>>;
-  readonly optimizer: Transform;
+  readonly optimizer: GradientTransform;
   readonly accumulate: number;
   /** Whether a plugin wants to see the first batch of the next step. */
   readonly lookAhead: boolean;

@@ -3,7 +3,7 @@ import type { CheckpointStore } from '@espalier/checkpoint';
 import type { Source } from '@espalier/data';
 import { EspalierError, parseOptions } from '@espalier/errors';
 import type { Loss } from '@espalier/losses';
-import type { Transform } from '@espalier/optim';
+import type { GradientTransform } from '@espalier/optim';
 import { z } from 'zod';
 import type { Plugin } from './plugin.js';
 import { isPlain } from '@espalier/data/json';
@@ -28,7 +28,7 @@ export interface SessionConfig extends ResolveOptions {
   /** The task's loss, or one per output by name. */
   readonly loss: Loss | Readonly<Record<string, Loss>>;
   /** One transform, or one per parameter group. */
-  readonly optimizer: Transform | Readonly<Record<string, Transform>>;
+  readonly optimizer: GradientTransform | Readonly<Record<string, GradientTransform>>;
   readonly plugins?: readonly Plugin[];
   /** Plugins as data; instead of `plugins`: a preset, or `'@scope/pkg#export'` where one is. */
   readonly preset?: PresetSource;
@@ -48,8 +48,8 @@ export interface SessionConfig extends ResolveOptions {
 const isLoss = (value: unknown) => typeof (value as Partial<Loss>)?.perExample === 'function';
 
 /** Whether it is one transform, not one per group. */
-export function isTransform(value: unknown): value is Transform {
-  const { init, update } = (value ?? {}) as Partial<Transform>;
+export function isTransform(value: unknown): value is GradientTransform {
+  const { init, update } = (value ?? {}) as Partial<GradientTransform>;
   return typeof init === 'function' && typeof update === 'function';
 }
 

@@ -18,7 +18,7 @@ import { Run } from './run.js';
 import { isTransform } from './session-config.js';
 import type { SessionConfig } from './session-config.js';
 import { byGroup } from '@espalier/optim';
-import type { Transform } from '@espalier/optim';
+import type { GradientTransform } from '@espalier/optim';
 import { checkLosses } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { Structure } from '@espalier/model/structure';
@@ -108,7 +108,7 @@ function adapt<H extends HookName>(
   const context = argument as LossContext;
   const shared = context.ledger as unknown as Ledger;
   const mayAdd = allows(effects, 'loss', ['add', 'own']);
-  const mayTouch = (term: string) => allows(effects, `loss:${term}`, ['transform', 'own']);
+  const mayTouch = (term: string) => allows(effects, `loss:${term}`, ['modify', 'own']);
   const ledger = shared.viewFor(id, mayAdd, mayTouch);
   return { ...context, ledger } as unknown as HookArguments[H];
 }
@@ -164,7 +164,10 @@ function lossPerOutput(
   });
 }
 
-function optimizerOf(optimizer: SessionConfig['optimizer'], structure: Structure): Transform {
+function optimizerOf(
+  optimizer: SessionConfig['optimizer'],
+  structure: Structure,
+): GradientTransform {
   if (isTransform(optimizer)) return optimizer;
   const { groups } = structure.parameters;
   const unknown = Object.keys(optimizer).find((group) => !groups.includes(group));

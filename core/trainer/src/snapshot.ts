@@ -7,7 +7,7 @@ import { attribute, EspalierError, suggest } from '@espalier/errors';
 import type { EpochResult } from './hooks.js';
 import { graphOf } from '@espalier/model';
 import { mismatches } from './mismatch.js';
-import type { Slots, Transform } from '@espalier/optim';
+import type { Slots, GradientTransform } from '@espalier/optim';
 import type { SavedState, StateContract } from './plugin.js';
 import { isPlain } from '@espalier/data/json';
 import type { Manifest } from './preset/index.js';
@@ -41,7 +41,7 @@ export interface RunManifest {
 export interface LoadOptions {
   readonly store?: CheckpointStore;
   /** Differences to accept, by the names that the error gives: `backend`, `plugin:ema`, … */
-  readonly waive?: readonly string[];
+  readonly allowMismatch?: readonly string[];
 }
 
 /** Writes the whole state of a run; gives back the checkpoint's name. */
@@ -91,7 +91,7 @@ export async function restore(
   assembled: Assembled,
   config: SessionConfig,
   store: CheckpointStore,
-  { waive = [] }: LoadOptions,
+  { allowMismatch = [] }: LoadOptions,
 ): Promise<boolean> {
   const { run, parts } = assembled;
   const found = await loadLatest(store, (name, error) =>
@@ -101,12 +101,12 @@ export async function restore(
   const saved = found.manifest as RunManifest;
   const before = await capture(assembled, config);
   const now = before.manifest as RunManifest;
-  refuse(store, mismatches(saved, now, [...parts.states.keys()]), waive);
+  refuse(store, mismatches(saved, now, [...parts.states.keys()]), allowMismatch);
   const transformed = saved.edits.length > now.edits.length;
   try {
-    takeOver(assembled, found, { rebuild: transformed, waive });
+    takeOver(assembled, found, { rebuild: transformed, allowMismatch });
   } catch (error) {
-    takeOver(assembled, before, { rebuild: transformed, waive: ['model'] });
+    takeOver(assembled, before, { rebuild: transformed, allowMismatch: ['model'] });
     throw error;
   }
   return true;
@@ -148,7 +148,7 @@ function manifestOf(
   };
 }
 
-function refuseUnresumable({ name, resumable }: Transform): void {
+function refuseUnresumable({ name, resumable }: GradientTransform): void {
   if (resumable !== false) return;
   throw new EspalierError('checkpoint/optimizer', {
     problem: `the optimizer '${name}' keeps state that no checkpoint can hold`,
@@ -188,20 +188,23 @@ function slotKey(slot: string, path: string): string {
 function refuse(
   { location }: CheckpointStore,
   found: readonly { readonly name: string; readonly problem: string }[],
-  waive: readonly string[],
+  allowMismatch: readonly string[],
 ): void {
-  const left = found.filter(({ name }) => !waive.includes(name));
+  const left = found.filter(({ name }) => !allowMismatch.includes(name));
   if (left.length === 0) return;
   throw new EspalierError('checkpoint/mismatch', {
     problem: `the checkpoint in ${location} was made by another run: ${left.map(({ problem }) => problem).join('; ')}`,
-    fix: `Use the run's own configuration, or accept by name: load({ waive: [${left.map(({ name }) => `'${name}'`).join(', ')}] }). The checkpoint is untouched.`,
+    fix: `Use the run's own configuration, or accept by name: load({ allowMismatch: [${left.map(({ name }) => `'${name}'`).join(', ')}] }). The checkpoint is untouched.`,
   });
 }
 
 function takeOver(
   { run, parts }: Assembled,
   { manifest, tensors }: Checkpoint,
-  { rebuild, waive }: { readonly rebuild: boolean; readonly waive: readonly string[] },
+  {
+    rebuild,
+    allowMismatch,
+  }: { readonly rebuild: boolean; readonly allowMismatch: readonly string[] },
 ): void {
   const saved = manifest as RunManifest;
   const restored = tf.tidy(() =>
@@ -211,7 +214,7 @@ function takeOver(
     const states = statesOf(parts.states, saved, restored);
     const values = under(restored, 'parameters/');
     if (rebuild) run.structure.rebuild(saved, values);
-    run.parameters.assign(chosen(run.parameters.paths, values, waive));
+    run.parameters.assign(chosen(run.parameters.paths, values, allowMismatch));
     tf.tidy(() => run.initSlots(slotsOf(saved.slots, restored)));
     for (const { id, contract, state } of states) calling(id, 'load', () => contract.load(state));
   } finally {
@@ -258,17 +261,17 @@ function under(tensors: NamedTensors, prefix: string): NamedTensors {
 }
 
 /** The values for `paths`; only where a network may be another one, some may be missing. */
-function chosen(paths: readonly string[], values: NamedTensors, waive: readonly string[]) {
+function chosen(paths: readonly string[], values: NamedTensors, allowMismatch: readonly string[]) {
   const missing = paths.find((path) => !values[path]);
   if (
     missing === undefined ||
-    waive.some((name) => name === 'model' || name.startsWith('plugin:'))
+    allowMismatch.some((name) => name === 'model' || name.startsWith('plugin:'))
   ) {
     const found = paths.filter((path) => values[path]);
     return Object.fromEntries(found.map((path) => [path, values[path]!]));
   }
   throw new EspalierError('checkpoint/missing', {
     problem: `the checkpoint has no value for the parameter '${missing}'`,
-    fix: `${suggest(missing, Object.keys(values))} Use the run's own model, or load({ waive: ['model'] }) to keep the values of such parameters.`,
+    fix: `${suggest(missing, Object.keys(values))} Use the run's own model, or load({ allowMismatch: ['model'] }) to keep the values of such parameters.`,
   });
 }

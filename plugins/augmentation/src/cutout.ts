@@ -23,7 +23,7 @@ export const cutout = definePlugin({
     fill: z.number().default(0),
     input: z.string().optional(),
   }),
-  effects: { 'batch:inputs': 'transform' },
+  effects: { 'batch:inputs': 'modify' },
   order: { after: ['random-crop', 'random-flip'], optional: ['random-crop', 'random-flip'] },
   stateless: true,
   apply(ctx, { size, fill, input }) {

@@ -5,7 +5,7 @@ import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 type Shape = readonly (number | null)[];
 
 /** What every plugin of this package may do. */
-export type InputContext = PluginContext<{ 'batch:inputs': 'transform' }>;
+export type InputContext = PluginContext<{ 'batch:inputs': 'modify' }>;
 
 /** Which plugin speaks, and the input that its options name. */
 export interface Asking {

@@ -13,9 +13,9 @@ export const mixerOptions = {
 
 /** What mixup and cutmix touch. `mixing` is a name of their own: of the two, a run has one. */
 export const mixerEffects = {
-  'batch:inputs': 'transform',
-  'batch:targets': 'transform',
-  'batch:weights': 'transform',
+  'batch:inputs': 'modify',
+  'batch:targets': 'modify',
+  'batch:weights': 'modify',
   mixing: 'own',
 } as const;
 

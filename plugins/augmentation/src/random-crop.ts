@@ -32,7 +32,7 @@ export const randomCrop = definePlugin({
     mode: z.enum(['zero', 'reflect']).default('zero'),
     input: z.string().optional(),
   }),
-  effects: { 'batch:inputs': 'transform' },
+  effects: { 'batch:inputs': 'modify' },
   stateless: true,
   apply(ctx, { padding, mode, input }) {
     refuseMaps(ctx, 'random-crop');

@@ -34,7 +34,7 @@ export const randomFlip = definePlugin({
       path: ['horizontal'],
       message: 'one of horizontal and vertical must be on',
     }),
-  effects: { 'batch:inputs': 'transform' },
+  effects: { 'batch:inputs': 'modify' },
   order: { after: ['random-crop'], optional: ['random-crop'] },
   stateless: true,
   apply(ctx, { probability, horizontal, vertical, input }) {

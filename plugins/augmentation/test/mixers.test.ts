@@ -125,7 +125,7 @@ describe('in a run', () => {
       id: 'other',
       version: '1.0.0',
       options: z.strictObject({}),
-      effects: { batch: 'transform' },
+      effects: { batch: 'modify' },
       stateless: true,
       apply: (ctx) => ctx.hooks.batch.tap((batch) => batch),
     });

@@ -7,7 +7,7 @@ import {
   EspalierError,
   sgd,
 } from '@espalier/core';
-import type { Batch, Transform } from '@espalier/core';
+import type { Batch, GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { bound, estimated, ESTIMATOR, INNER_TRANSFORM, SOURCE, TRANSFORM } from './bound.js';
 import { bilevelOptions } from './options.js';
@@ -53,7 +53,7 @@ export const bilevel = definePlugin({
   id: 'bilevel',
   version: '0.1.0',
   options: bilevelOptions,
-  effects: { weights: 'transform' },
+  effects: { weights: 'modify' },
   apply(ctx, options) {
     const { variables, loss, interval, warmup, clip, patience } = options;
     const seed = Math.floor(ctx.random('outer-data')() * 2 ** 31);
@@ -166,7 +166,7 @@ const NOT_FINITE = 'Lower innerLearningRate, or choose another estimator.';
 const ZERO =
   "Check that the loss depends on the variables, and the outer loss on what it trains; 'first-order' sees no way through the inner gradient.";
 
-function refuseUnresumable({ name, resumable }: Transform): void {
+function refuseUnresumable({ name, resumable }: GradientTransform): void {
   if (resumable !== false) return;
   throw new EspalierError('bilevel/outer-optimizer', {
     problem: `the outer optimizer '${name}' keeps state that no checkpoint can hold`,

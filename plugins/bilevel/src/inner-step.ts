@@ -1,5 +1,5 @@
 import { stopGradient } from '@espalier/core';
-import type { NamedTensors, Slots, Transform } from '@espalier/core';
+import type { NamedTensors, Slots, GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiate } from './differentiate.js';
@@ -38,7 +38,7 @@ export function innerGradient(problem: BilevelProblem): InnerGradient {
 
 /** A transform with its slots at one point of an inner run. */
 export interface OptimizerState {
-  readonly transform: Transform;
+  readonly transform: GradientTransform;
   readonly slots: Slots;
 }
 

@@ -1,5 +1,5 @@
 import { EspalierError } from '@espalier/core';
-import type { NamedTensors, Slots, Transform } from '@espalier/core';
+import type { NamedTensors, Slots, GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
@@ -10,7 +10,7 @@ export class OuterVariables {
   #slots: Slots | undefined;
 
   /** Values of φ after a step. The caller owns them. */
-  moved(phi: NamedTensors, gradients: NamedTensors, optimizer: Transform): NamedTensors {
+  moved(phi: NamedTensors, gradients: NamedTensors, optimizer: GradientTransform): NamedTensors {
     const old = this.#slots;
     const result = tf.tidy(() => {
       const before = old ?? optimizer.init(phi);

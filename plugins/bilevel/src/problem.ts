@@ -1,4 +1,4 @@
-import type { NamedTensors, Transform } from '@espalier/core';
+import type { NamedTensors, GradientTransform } from '@espalier/core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 
 /** What φ makes of what the inner loss has; differentiable by both. */
@@ -38,7 +38,7 @@ export interface BilevelProblem {
   /** The outer loss; it may depend on φ directly too. */
   readonly outer: (theta: NamedTensors, phi: NamedTensors) => Scalar;
   /** What makes a step of an inner gradient; where φ is in it (a learned rate): a function of φ. */
-  readonly optimizer: Transform | ((phi: NamedTensors) => Transform);
+  readonly optimizer: GradientTransform | ((phi: NamedTensors) => GradientTransform);
   /** Inner steps k; default 1. */
   readonly steps?: number;
 }

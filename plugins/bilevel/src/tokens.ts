@@ -1,5 +1,5 @@
 import { createToken } from '@espalier/core';
-import type { Source, Transform } from '@espalier/core';
+import type { Source, GradientTransform } from '@espalier/core';
 import type { BilevelProblem, Estimator } from './problem.js';
 
 /** How the hypergradient is estimated; default: what the option `estimator` names. */
@@ -15,7 +15,7 @@ export const OUTER_DATA = createToken<Source>('outer-data');
 export const INNER_OPTIMIZER = createToken<BilevelProblem['optimizer']>('inner-optimizer');
 
 /** What moves the outer variables; default: Adam with `learningRate`. */
-export const OUTER_OPTIMIZER = createToken<Transform>('outer-optimizer');
+export const OUTER_OPTIMIZER = createToken<GradientTransform>('outer-optimizer');
 
 /** How the outer optimization goes. */
 export interface BilevelProgress {

@@ -5,7 +5,7 @@ import type {
   Session,
   SessionConfig,
   Source,
-  Transform,
+  GradientTransform,
 } from '@espalier/core';
 import {
   bilevel,
@@ -188,7 +188,7 @@ describe('components', () => {
   });
 
   test('an inner optimizer that has the outer variables in it, in runs and against brute force', async () => {
-    const learnedRate = (phi: NamedTensors): Transform => {
+    const learnedRate = (phi: NamedTensors): GradientTransform => {
       const rate = tf.sigmoid(tf.mean(phi['soft-labels:soft/kernel']!));
       return {
         name: 'learned-rate',

@@ -1,5 +1,5 @@
 import { chain, clipByGlobalNorm, sgd } from '@espalier/core';
-import type { Transform } from '@espalier/core';
+import type { GradientTransform } from '@espalier/core';
 import {
   ESTIMATORS,
   finiteDifference,
@@ -48,7 +48,7 @@ describe.each(backendsUnderTest())('estimators on %s', (backend) => {
     }
   });
 
-  test.each<[string, Transform, number]>([
+  test.each<[string, GradientTransform, number]>([
     ['plain', sgd({ learningRate: 0.5 }), 1],
     ['clipped', chain(clipByGlobalNorm(0.1), sgd({ learningRate: 0.5 })), 1],
     ['with momentum and decay', sgd({ learningRate: 0.5, momentum: 0.9, weightDecay: 0.1 }), 1],

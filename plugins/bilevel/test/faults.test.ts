@@ -8,7 +8,7 @@ import {
   memoryStore,
   sgd,
 } from '@espalier/core';
-import type { Preset, Session, SessionConfig, Transform } from '@espalier/core';
+import type { Preset, Session, SessionConfig, GradientTransform } from '@espalier/core';
 import { bilevel, jvp, runProblem, unroll, verify } from '@espalier/plugin-bilevel';
 import type { Estimator, VerifyOptions } from '@espalier/plugin-bilevel';
 import {
@@ -107,7 +107,7 @@ describe('a problem of a run', () => {
         const problem = await problemOf(session, ['pair:guide/*'], ['pair/*']);
         const stepped: string[] = [];
         const plain = sgd({ learningRate: 0.3 });
-        const optimizer: Transform = {
+        const optimizer: GradientTransform = {
           ...plain,
           update(gradients, ...rest) {
             stepped.push(...Object.keys(gradients));
@@ -185,7 +185,7 @@ describe('a checkpoint', () => {
     });
     await withSession(open(other), async (session) => {
       const before = valuesOf(session.parameters());
-      const load = session.load({ store, waive: ['plugin:bilevel'] });
+      const load = session.load({ store, allowMismatch: ['plugin:bilevel'] });
       await expect(load).rejects.toMatchObject({ code: 'bilevel/slots' });
       expect(firstDifference(before, valuesOf(session.parameters()))).toBeUndefined();
       expect((await session.fit({ epochs: 1 })).status).toBe('completed');

@@ -1,5 +1,5 @@
 import { sgd } from '@espalier/core';
-import type { NamedTensors, Transform } from '@espalier/core';
+import type { NamedTensors, GradientTransform } from '@espalier/core';
 import type { BilevelProblem } from '@espalier/plugin-bilevel';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -39,7 +39,9 @@ export function quadraticReference({ rate = 0.3, momentum = 0, steps = 1 } = {})
 }
 
 /** A two-layer network whose soft targets a linear generator makes of its hidden layer. */
-export function distillation(optimizer: Transform = sgd({ learningRate: 0.5 })): BilevelProblem {
+export function distillation(
+  optimizer: GradientTransform = sgd({ learningRate: 0.5 }),
+): BilevelProblem {
   const x = tf.randomNormal([12, 5], 0, 1, 'float32', 1);
   const y = tf.oneHot(tf.tensor1d([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2], 'int32'), 3);
   const outerX = tf.randomNormal([9, 5], 0, 1, 'float32', 2);

@@ -90,7 +90,7 @@ describe('what it says', () => {
       id: 'doubled',
       version: '0.0.0',
       options: z.strictObject({}),
-      effects: { batch: 'transform' },
+      effects: { batch: 'modify' },
       stateless: true,
       apply(ctx) {
         ctx.hooks.batch.tap((batch) => {

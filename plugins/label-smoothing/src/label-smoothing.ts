@@ -26,7 +26,7 @@ export const labelSmoothing = definePlugin({
       .default(0.1),
     outputs: z.array(z.string()).min(1).optional(),
   }),
-  effects: { targets: 'transform' },
+  effects: { targets: 'modify' },
   stateless: true,
   apply(ctx, { epsilon, outputs = Object.keys(ctx.losses) }) {
     outputs.forEach((output) => checkClasses(output, ctx.losses));

@@ -32,7 +32,7 @@ export const exitDistillation = definePlugin({
     temperature: z.number().positive().default(3),
     hint: z.number().nonnegative().default(0),
   }),
-  effects: { loss: 'add', 'loss:multi-exit/*': 'transform', 'loss:task/*': 'transform' },
+  effects: { loss: 'add', 'loss:multi-exit/*': 'modify', 'loss:task/*': 'modify' },
   // The hard terms that it scales must be there already.
   order: { after: ['multi-exit'], optional: ['multi-exit'] },
   stateless: true,

@@ -26,7 +26,7 @@ export const prune = definePlugin({
   id: 'prune',
   version: '0.1.0',
   options: pruneOptions,
-  effects: { structure: 'transform' },
+  effects: { structure: 'modify' },
   order: {
     before: ['quantizer'],
     after: ['block-low-rank'],

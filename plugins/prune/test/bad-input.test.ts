@@ -49,7 +49,7 @@ test.each([NaN, -Infinity])('%s names layer, matrix and place', (value) => {
     id: 'block-low-rank',
     version: '0.0.0',
     options: z.strictObject({}),
-    effects: { structure: 'transform' },
+    effects: { structure: 'modify' },
     stateless: true,
     apply: (ctx) =>
       ctx.hooks.transform.tap(() =>

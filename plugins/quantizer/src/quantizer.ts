@@ -25,7 +25,7 @@ export const quantizer = definePlugin({
   id: 'quantizer',
   version: '0.1.0',
   options: quantizerOptions,
-  effects: { structure: 'transform' },
+  effects: { structure: 'modify' },
   order: { after: ['block-low-rank'], optional: ['block-low-rank'] },
   stateless: true,
   apply(ctx, options) {

@@ -112,7 +112,7 @@ function spoiler(value: number) {
     id: 'block-low-rank',
     version: '0.0.0',
     options: z.strictObject({}),
-    effects: { structure: 'transform' },
+    effects: { structure: 'modify' },
     stateless: true,
     apply: (ctx) => ctx.hooks.transform.tap(() => ctx.edit(edit)),
   })();

@@ -9,7 +9,7 @@ import {
   createSession,
   crossEntropy,
 } from '@espalier/core';
-import type { Session, Source, Transform } from '@espalier/core';
+import type { Session, Source, GradientTransform } from '@espalier/core';
 import * as optim from '@espalier/optim';
 import { deepestExit, exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import { byot } from '@espalier/preset-byot';
@@ -26,7 +26,7 @@ export async function train(model: () => LayersModel): Promise<Session> {
     y: { data: new Int32Array(4), shape: [4] },
     batchSize: 2,
   });
-  const optimizer: Transform = chain(clipByGlobalNorm(1), adam({ learningRate: 0.01 }));
+  const optimizer: GradientTransform = chain(clipByGlobalNorm(1), adam({ learningRate: 0.01 }));
   const session = await createSession({
     backend,
     model,
@@ -47,7 +47,7 @@ export async function lossOf(session: Session, x: Tensor2D, y: Tensor1D): Promis
 }
 
 export const presets = [byot({ temperature: 4 }), deeplySupervised()];
-export const sameTransform: Transform = optim.sgd({ learningRate: 0.1 });
+export const sameTransform: GradientTransform = optim.sgd({ learningRate: 0.1 });
 export const page: string = renderReport({ title: 'Runs', sections: [] });
 export const plot = linePlot;
 

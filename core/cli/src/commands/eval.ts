@@ -10,20 +10,23 @@ export interface EvalOptions {
   /** A file or folder; default: the configuration's. */
   readonly checkpoint?: string;
   /** Differences to the checkpoint's run that are accepted. */
-  readonly waive?: readonly string[];
+  readonly allowMismatch?: readonly string[];
   /** Which data; default: the test data, else the validation data. */
-  readonly on?: Split;
+  readonly split?: Split;
   readonly json?: boolean;
 }
 
 /** Prints the metrics of a trained model. */
 export async function evaluate(path: string, options: EvalOptions): Promise<void> {
   const loaded = await loadConfig(path, options.set);
-  const split = options.on ?? (loaded.settings.data.test ? 'test' : 'validation');
+  const split = options.split ?? (loaded.settings.data.test ? 'test' : 'validation');
   const data = await source(loaded, split);
   if (!data) throw noData(split);
   const metrics = await withSession(loaded, async (session) => {
-    await loadCheckpoint(session, loaded, { path: options.checkpoint, waive: options.waive });
+    await loadCheckpoint(session, loaded, {
+      path: options.checkpoint,
+      allowMismatch: options.allowMismatch,
+    });
     return session.evaluate(data);
   });
   const rows = Object.entries(metrics).map(([name, value]) => [name, short(value)]);
@@ -34,6 +37,6 @@ export async function evaluate(path: string, options: EvalOptions): Promise<void
 function noData(split: Split): EspalierError {
   return new EspalierError('cli/no-data', {
     problem: `the configuration has no ${split} data`,
-    fix: `Add data: { ${split}: … }, or choose others with --on.`,
+    fix: `Add data: { ${split}: … }, or choose others with --split.`,
   });
 }

@@ -12,7 +12,7 @@ export interface TrainOptions {
   /** `true`: from the newest checkpoint; a string: from this file or folder. */
   readonly resume?: true | string;
   /** With `resume`: differences to the checkpoint's run that are accepted. */
-  readonly waive?: readonly string[];
+  readonly allowMismatch?: readonly string[];
   readonly quiet?: boolean;
   readonly verbose?: boolean;
 }
@@ -21,13 +21,16 @@ export interface TrainOptions {
 export async function train(path: string, options: TrainOptions): Promise<number> {
   const loaded = await loadConfig(path, options.set);
   const epochs = epochsOf(loaded);
-  const { resume, waive } = options;
+  const { resume, allowMismatch } = options;
   const words = [path, ...options.set.flatMap((text) => ['--set', text])].map(quote);
   const resumeCommand = `npx espalier train ${words.join(' ')} --resume`;
   if (resume === undefined) await refuseEarlierRun(loaded, resumeCommand);
   return withSession(loaded, async (session) => {
     if (resume) {
-      await loadCheckpoint(session, loaded, { path: resume === true ? undefined : resume, waive });
+      await loadCheckpoint(session, loaded, {
+        path: resume === true ? undefined : resume,
+        allowMismatch,
+      });
     }
     const observer = observe(session, loaded, options);
     const interrupt = onInterrupt(observer.say);

@@ -78,7 +78,7 @@ describe('setup refuses', () => {
 
   test('an owner beside a wildcard that covers the same resource', async () => {
     const plugins = [
-      plugin('all', { effects: { 'weights:*': 'transform' } }),
+      plugin('all', { effects: { 'weights:*': 'modify' } }),
       plugin('one', { effects: { 'weights:decoder/kernel': 'own' } }),
     ];
     expect((await refusal(open({ plugins }))).code).toBe('effects/conflict');
@@ -232,7 +232,7 @@ describe('training refuses', () => {
 
   test('a waterfall tap that returns nothing', async () => {
     const forgetful = plugin('forgetful', {
-      effects: { targets: 'transform' },
+      effects: { targets: 'modify' },
       apply: (ctx) => ctx.hooks.targets.tap((() => undefined) as never),
     });
     expect((await failing({ plugins: [forgetful] })).code).toBe('hooks/no-return');
@@ -297,7 +297,7 @@ describe('training refuses', () => {
 
   test('a gradient that is not finite while the loss is, naming the parameter', async () => {
     const steep = plugin('steep', {
-      effects: { gradients: 'transform' },
+      effects: { gradients: 'modify' },
       apply: (ctx) =>
         ctx.hooks.gradients.tap((g) => ({ ...g, 'logits/bias': tf.fill([3], Infinity) })),
     });
@@ -308,7 +308,7 @@ describe('training refuses', () => {
 
   test.each([NaN, Infinity, -Infinity])('one %d deep inside a gradient', async (value) => {
     const poisoned = plugin('poisoned', {
-      effects: { gradients: 'transform' },
+      effects: { gradients: 'modify' },
       apply: (ctx) =>
         ctx.hooks.gradients.tap((g) => {
           const bad = tf.buffer([6, 8]);
@@ -369,7 +369,7 @@ test('a checkpoint store that cannot be written to is refused before the first s
   });
 });
 
-describe('a checkpoint of another run is refused, and waived by name', () => {
+describe('a checkpoint of another run is refused, and allowed by name', () => {
   const written = async (more: Partial<SessionConfig> = {}) => {
     const store = memoryStore();
     await withSession(open({ ...more, checkpoint: { store } }), (s) => s.fit({ epochs: 1 }));
@@ -381,7 +381,11 @@ describe('a checkpoint of another run is refused, and waived by name', () => {
       const before = valuesOf(session.parameters());
       const error = await refusal(session.load());
       expect(firstDifference(before, valuesOf(session.parameters()))).toBeUndefined();
-      return { error, session, waive: (name: string) => session.load({ waive: [name] }) };
+      return {
+        error,
+        session,
+        allowMismatch: (name: string) => session.load({ allowMismatch: [name] }),
+      };
     });
   };
 
@@ -389,7 +393,7 @@ describe('a checkpoint of another run is refused, and waived by name', () => {
     const { error } = await loading({ plugins: [plugin('extra')] });
     expect(error.code).toBe('checkpoint/mismatch');
     expect(error.message).toContain("this run has plugin 'extra', it has not");
-    expect(error.message).toContain("waive: ['plugin:extra']");
+    expect(error.message).toContain("allowMismatch: ['plugin:extra']");
     expect((await loading({}, { plugins: [plugin('old')] })).error.message).toContain("'old'");
   });
 
@@ -406,7 +410,7 @@ describe('a checkpoint of another run is refused, and waived by name', () => {
     await withSession(open(config), async (session) => {
       const error = await refusal(session.load());
       expect(error.message).toMatch(/its backend was .*cpu.*now it is .*wasm/);
-      expect(await session.load({ waive: ['backend'] })).toBe(true);
+      expect(await session.load({ allowMismatch: ['backend'] })).toBe(true);
     });
     await onBackend('cpu');
   });

@@ -10,7 +10,7 @@ export const labelSmoothing = definePlugin({
   id: 'label-smoothing',
   version: '1.0.0',
   options: z.strictObject({ epsilon: z.number().min(0).max(1).default(0.1) }),
-  effects: { 'targets:logits': 'transform' },
+  effects: { 'targets:logits': 'modify' },
   stateless: true,
   apply(ctx, { epsilon }) {
     ctx.hooks.targets.tap((targets) => {
@@ -42,7 +42,7 @@ export const extragradient = definePlugin({
   id: 'extragradient',
   version: '1.0.0',
   options: z.strictObject({ stepSize: z.number().positive().default(0.05) }),
-  effects: { gradients: 'transform' },
+  effects: { gradients: 'modify' },
   stateless: true,
   apply(ctx, { stepSize }) {
     let window: readonly Batch[] = [];

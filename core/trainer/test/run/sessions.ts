@@ -17,11 +17,11 @@ export function open(more: Partial<SessionConfig> = {}): Promise<Session> {
 
 /** Effects that open every hook. */
 export const EVERY_EFFECT: Effects = {
-  batch: 'transform',
-  targets: 'transform',
+  batch: 'modify',
+  targets: 'modify',
   loss: 'add',
-  gradients: 'transform',
-  structure: 'transform',
+  gradients: 'modify',
+  structure: 'modify',
 };
 
 export interface Sketch {

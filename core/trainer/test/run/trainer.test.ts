@@ -48,9 +48,9 @@ const spy = (seen: string[]) =>
     options: z.strictObject({}),
     effects: {
       batch: 'add',
-      targets: 'transform',
+      targets: 'modify',
       loss: 'add',
-      gradients: 'transform',
+      gradients: 'modify',
       structure: 'add',
     },
     stateless: true,
