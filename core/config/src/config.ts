@@ -52,6 +52,8 @@ export interface Config {
   readonly epochs?: number;
   /** Micro-batches per optimizer step; default 1. */
   readonly accumulate?: number;
+  /** Default `espalier`; with `tfjs`, a run computes what `LayersModel.fit` does. */
+  readonly semantics?: SessionConfig['semantics'];
   /** Default 0. */
   readonly seed?: number;
   readonly backend?: { readonly prefer?: readonly BackendName[]; readonly threads?: number };

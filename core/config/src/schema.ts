@@ -59,6 +59,10 @@ export const schema = z
     }),
     epochs: count.optional().describe('Epochs in all, resumed ones included. Needed to train.'),
     accumulate: count.optional().describe('Micro-batches per optimizer step; default 1.'),
+    semantics: z
+      .enum(['espalier', 'tfjs'])
+      .optional()
+      .describe('Whose rules hold where tfjs differs; default espalier.'),
     seed: z.int().nonnegative().optional().describe('Default 0.'),
     backend: z
       .strictObject({

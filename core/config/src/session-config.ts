@@ -13,7 +13,7 @@ export type Split = 'train' | 'validation' | 'test';
 /** Loads everything that a configuration names. */
 export async function sessionConfig(loaded: LoadedConfig): Promise<SessionConfig> {
   const { settings, written, modules, overrides } = loaded;
-  const { seed, accumulate, backend, log } = settings;
+  const { semantics, seed, accumulate, backend, log } = settings;
   const [train, validation] = [await source(loaded, 'train'), await source(loaded, 'validation')];
   return {
     model: await model(loaded),
@@ -28,6 +28,7 @@ export async function sessionConfig(loaded: LoadedConfig): Promise<SessionConfig
     load: modules.load,
     ...(train && { train }),
     ...(validation && { validation }),
+    ...(semantics && { semantics }),
     seed,
     accumulate,
     logInterval: log.interval,

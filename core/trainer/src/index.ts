@@ -18,7 +18,7 @@ export type { Order } from './order.js';
 export * from './plugin.js';
 export * from './preset/index.js';
 export * from './session.js';
-export type { CheckpointOptions, SessionConfig } from './session-config.js';
+export type { CheckpointOptions, Semantics, SessionConfig } from './session-config.js';
 export type { LoadOptions, RunManifest } from './snapshot.js';
 export * from '@espalier/data';
 export type { EditRecord, ModelSource } from '@espalier/model/structure';

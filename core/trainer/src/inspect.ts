@@ -2,6 +2,7 @@ import { EspalierError, suggest } from '@espalier/errors';
 import { HOOKS } from './hooks.js';
 import type { HookName } from './hooks.js';
 import type { Manifest } from './preset/index.js';
+import type { Semantics } from './session-config.js';
 import type { Assembled } from './setup.js';
 import type { EditRecord } from '@espalier/model/structure';
 import type { TapTrace } from './taps.js';
@@ -9,6 +10,7 @@ import type { TapTrace } from './taps.js';
 /** A run as plain data. */
 export interface Inspection {
   readonly backend: string;
+  readonly semantics: Semantics;
   readonly plugins: readonly { id: string; version: string; because: readonly string[] }[];
   readonly hooks: readonly {
     hook: HookName;
@@ -38,6 +40,7 @@ export function inspect({ run, parts, resolved, order, backend }: Assembled): In
   const trainable = new Set(parameters.trainable);
   return {
     backend: backend.line,
+    semantics: run.semantics,
     plugins: order.map(({ item: { id, version }, because }) => ({ id, version, because })),
     hooks: (Object.keys(HOOKS) as HookName[]).map((hook) => {
       const { kind, doc } = HOOKS[hook];

@@ -11,6 +11,7 @@ import { migrateSlots } from '@espalier/optim';
 import type { Slots, GradientTransform } from '@espalier/optim';
 import type { RawBatch, Source } from '@espalier/data';
 import type { ParameterSet, Structure } from '@espalier/model/structure';
+import type { Semantics } from './session-config.js';
 import type { Taps } from './taps.js';
 import type { Telemetry } from '@espalier/telemetry';
 
@@ -25,6 +26,7 @@ export interface RunClock {
 /** What a run is made of, once and for all. */
 export interface RunParts {
   readonly seed: number;
+  readonly semantics: Semantics;
   readonly clock: RunClock;
   readonly taps: Taps;
   readonly telemetry: Telemetry;
@@ -56,6 +58,7 @@ export class Run {
   #ahead: { readonly raw: RawBatch; readonly batch: Promise<Batch> } | undefined;
 
   declare readonly seed: RunParts['seed'];
+  declare readonly semantics: RunParts['semantics'];
   declare readonly clock: RunParts['clock'];
   declare readonly taps: RunParts['taps'];
   declare readonly telemetry: RunParts['telemetry'];

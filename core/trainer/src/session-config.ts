@@ -21,6 +21,12 @@ export interface CheckpointOptions {
   readonly keep?: number;
 }
 
+/**
+ * Whose rules hold where tfjs and Keras differ from what we hold to be right; see the table in the
+ * README of core. One choice for the whole run.
+ */
+export type Semantics = 'espalier' | 'tfjs';
+
 /** All that defines a run. */
 export interface SessionConfig extends ResolveOptions {
   /** The model, or better a function that makes it: then initial weights come from `seed`. */
@@ -34,6 +40,8 @@ export interface SessionConfig extends ResolveOptions {
   readonly preset?: PresetSource;
   readonly train?: Source;
   readonly validation?: Source;
+  /** Default `espalier`; with `tfjs`, a run computes what `LayersModel.fit` does. */
+  readonly semantics?: Semantics;
   /** Default 0. */
   readonly seed?: number;
   /** Micro-batches per optimizer step; default 1. */
@@ -83,6 +91,7 @@ const configShape = z.strictObject({
   modules: anything,
   train: sourceShape.optional(),
   validation: sourceShape.optional(),
+  semantics: z.enum(['espalier', 'tfjs']).optional(),
   seed: z.int().optional(),
   accumulate: count,
   logInterval: count,

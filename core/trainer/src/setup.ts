@@ -136,6 +136,7 @@ function makeRun(config: SessionConfig, parts: ContextParts): Run {
   const { structure } = parts;
   const run = new Run({
     ...parts,
+    semantics: config.semantics ?? 'espalier',
     optimizer: optimizerOf(config.optimizer, structure),
     accumulate: config.accumulate ?? 1,
     logInterval: config.logInterval ?? 50,

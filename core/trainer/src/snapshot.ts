@@ -132,6 +132,7 @@ function manifestOf(
     versions: { tfjs: tfjsVersion },
     data,
     training: {
+      semantics: run.semantics,
       losses: Object.fromEntries(
         Object.entries(run.losses).map(([name, loss]) => [name, loss.name]),
       ),
