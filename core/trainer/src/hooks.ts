@@ -2,6 +2,7 @@ import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { LedgerView } from './ledger.js';
 import type { Order } from './order.js';
+import type { StructureChange } from './structure-change.js';
 
 /** What an evaluation of the objective shows to the plugins that add to it. */
 export interface LossContext {
@@ -63,7 +64,8 @@ export interface EpochResult {
 /**
  * Every hook and its argument. A step fires, in this order:
  * `batch` (each micro-batch) → `beforeStep` → [`targets` → `loss`] (each micro-batch) → `gradients`
- * → `beforeApply` → `afterApply` → `afterStep`; around it `epochStart`, `evaluate`, `epochEnd`.
+ * → `beforeApply` → `afterApply` → `afterStep`; around it `epochStart`, `evaluate`, `epochEnd`;
+ * between fits `transform` → `structureChange`.
  */
 export interface HookArguments {
   epochStart: { readonly clock: Clock };
@@ -78,6 +80,7 @@ export interface HookArguments {
   evaluate: EvaluateContext;
   epochEnd: EpochResult;
   transform: { readonly clock: Clock };
+  structureChange: StructureChange;
   finish: { readonly clock: Clock };
 }
 
@@ -176,6 +179,12 @@ export const HOOKS = {
     nested: false,
     needs: 'structure',
     doc: 'Changes the structure of the trained model (compression); fit again to retrain.',
+  },
+  structureChange: {
+    kind: 'sync',
+    phase: 'run',
+    nested: false,
+    doc: 'The structure changed: by a transform, by loading a transformed run, or because `trainable` did. What a plugin keeps by parameter path follows (`followPaths`).',
   },
   finish: {
     kind: 'async',

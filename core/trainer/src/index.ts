@@ -22,6 +22,8 @@ export type { CheckpointOptions, Semantics, SessionConfig } from './session-conf
 export type { LoadOptions, RunManifest } from './snapshot.js';
 export * from '@espalier/data';
 export type { EditRecord, ModelSource } from '@espalier/model/structure';
+export { followPaths } from './structure-change.js';
+export type { StructureChange } from './structure-change.js';
 export type { TapTrace } from './taps.js';
 export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telemetry';
 export * from './tokens.js';

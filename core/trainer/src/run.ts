@@ -12,6 +12,8 @@ import type { Slots, GradientTransform } from '@espalier/optim';
 import type { RawBatch, Source } from '@espalier/data';
 import type { ParameterSet, Structure } from '@espalier/model/structure';
 import type { Semantics } from './session-config.js';
+import { changeBetween, takeCensus } from './structure-change.js';
+import type { Census } from './structure-change.js';
 import type { Taps } from './taps.js';
 import type { Telemetry } from '@espalier/telemetry';
 
@@ -55,6 +57,7 @@ export class Run {
   afterEpoch?: () => Promise<void>;
   saveCheckpoint?: () => Promise<void>;
   #slots: Slots = {};
+  #census: Census;
   #ahead: { readonly raw: RawBatch; readonly batch: Promise<Batch> } | undefined;
 
   declare readonly seed: RunParts['seed'];
@@ -72,6 +75,7 @@ export class Run {
 
   constructor(parts: RunParts) {
     Object.assign(this, parts);
+    this.#census = takeCensus(parts.structure);
   }
 
   get network(): Network {
@@ -130,6 +134,14 @@ export class Run {
     next.forEach((tensor) => tf.keep(tensor));
     tf.dispose(tensorsOf(this.#slots).filter((tensor) => !next.has(tensor)));
     this.#slots = slots;
+  }
+
+  /** Tells plugins how the structure changed since they were told last, if it did. */
+  announceStructure(): void {
+    const before = this.#census;
+    this.#census = takeCensus(this.structure);
+    const change = changeBetween(before, this.#census);
+    if (change) this.taps.tell('structureChange', { clock: this.clock, ...change });
   }
 
   /** Counts a window of the training source in its epoch. */

@@ -24,6 +24,7 @@ import type { LoadOptions } from './snapshot.js';
 import type { RawBatch, Source } from '@espalier/data';
 import type { Telemetry } from '@espalier/telemetry';
 import { fit, trainStep } from './trainer.js';
+import { transform } from './transform.js';
 import type { FitOptions, FitResult } from './trainer.js';
 import { z } from 'zod';
 
@@ -160,15 +161,7 @@ export class Session {
     const { run, parts } = this.assembled;
     const known = run.taps.orderOf('transform').map(({ plugin }) => plugin);
     plugins?.forEach((id) => checkTransforms(id, known));
-    await this.#alone('transform', async () => {
-      parts.phase = 'transform';
-      try {
-        await run.taps.fireFor('transform', { clock: run.clock }, plugins ?? known);
-      } finally {
-        parts.phase = undefined;
-        run.initSlots(run.slots);
-      }
-    });
+    await this.#alone('transform', () => transform(parts, run, plugins ?? known));
   }
 
   /** Writes a checkpoint into the configured store (or another); gives back its name. */

@@ -208,6 +208,9 @@ function takeOver(
   }: { readonly rebuild: boolean; readonly allowMismatch: readonly string[] },
 ): void {
   const saved = manifest as RunManifest;
+  Object.assign(run.clock, saved.clock);
+  run.epoch = saved.epoch;
+  run.history = [...saved.history];
   const restored = tf.tidy(() =>
     Object.fromEntries([...tensors].map(([name, entry]) => [name, tf.keep(toTensor(entry))])),
   );
@@ -217,13 +220,11 @@ function takeOver(
     if (rebuild) run.structure.rebuild(saved, values);
     run.parameters.assign(chosen(run.parameters.paths, values, allowMismatch));
     tf.tidy(() => run.initSlots(slotsOf(saved.slots, restored)));
+    run.announceStructure();
     for (const { id, contract, state } of states) calling(id, 'load', () => contract.load(state));
   } finally {
     tf.dispose(restored);
   }
-  Object.assign(run.clock, saved.clock);
-  run.epoch = saved.epoch;
-  run.history = [...saved.history];
 }
 
 /** Every plugin's state in its current version, before any is loaded. */

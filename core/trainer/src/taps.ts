@@ -106,6 +106,19 @@ export class Taps {
     }
   }
 
+  /** Fires a synchronous hook: every tap is told, whatever the others throw; the first error comes out. */
+  tell<H extends HookName>(hook: H, argument: HookArguments[H]): void {
+    const errors: unknown[] = [];
+    for (const { item } of this.#order.get(hook) ?? []) {
+      try {
+        this.#wrapSync(item)(argument);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+
   used(hook: HookName): boolean {
     return this.#hooks.has(hook);
   }

@@ -13,7 +13,7 @@ import {
   withSession,
 } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { open, plugin, refusal } from './sessions.js';
+import { changing, open, plugin, refusal } from './sessions.js';
 
 beforeAll(() => onBackend('cpu'));
 
@@ -40,7 +40,7 @@ async function consequence(
   fault: (argument: never, ctx: PluginContext) => unknown,
   more: Partial<SessionConfig> = {},
 ) {
-  const plugins = [faulty(hook, fault)];
+  const plugins = [changing(), faulty(hook, fault)];
   const validation = tinySource({ seed: 1 });
   const config = { model: tinyNoisyMlp, accumulate: 2, validation, plugins, ...more };
   return withSession(open(config), async (session) => {

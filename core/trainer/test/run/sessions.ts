@@ -1,6 +1,15 @@
-import { createSession, crossEntropy, definePlugin, EspalierError, sgd } from '@espalier/core';
+import {
+  appendLayers,
+  createSession,
+  crossEntropy,
+  definePlugin,
+  EspalierError,
+  keepOutputs,
+  sgd,
+} from '@espalier/core';
 import type { Effects, Order, Plugin, PluginContext, Session, SessionConfig } from '@espalier/core';
 import { tinyMlp, tinySource } from '@espalier/testkit';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { expect } from 'vitest';
 import * as z from 'zod';
 
@@ -42,6 +51,25 @@ export function plugin(id: string, sketch: Sketch = {}): Plugin {
     version: '1.0.0',
     options: z.strictObject({}),
   } as never)();
+}
+
+/** A plugin that gives the model an output of its own, and in each transform another in its place. */
+export function changing(id = 'changing'): Plugin {
+  return plugin(id, {
+    apply(ctx) {
+      let made = 0;
+      const exchange = () =>
+        ctx.edit((graph) =>
+          appendLayers(keepOutputs(graph, ['logits']), {
+            after: 'hidden',
+            layers: [tfl.layers.dense({ name: `spare_${made++}`, units: 2 })],
+            output: true,
+          }),
+        );
+      exchange();
+      ctx.hooks.transform.tap(exchange);
+    },
+  });
 }
 
 /** The error of failing work; fails the test when it succeeds or throws something else. */

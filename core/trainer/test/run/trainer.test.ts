@@ -28,6 +28,7 @@ import {
 } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
+import { changing } from './sessions.js';
 
 beforeAll(() => onBackend('cpu'));
 
@@ -68,10 +69,13 @@ describe('the loop', () => {
   test('fires hooks in the order of the table', async () => {
     const seen: string[] = [];
     const train = arraySource({ ...tinyData({ examples: 4 }), batchSize: 2 });
-    await withSession(open({ plugins: [spy(seen)()], accumulate: 2, train }), async (session) => {
-      await session.fit({ epochs: 1 });
-      await session.transform();
-    });
+    await withSession(
+      open({ plugins: [changing(), spy(seen)()], accumulate: 2, train }),
+      async (session) => {
+        await session.fit({ epochs: 1 });
+        await session.transform();
+      },
+    );
     const micro = ['targets', 'loss'];
     const evaluations = seen.filter((hook) => hook === 'evaluate');
     expect(evaluations.length).toBeGreaterThan(0);
@@ -90,6 +94,7 @@ describe('the loop', () => {
       'epochEnd',
       'finish',
       'transform',
+      'structureChange',
     ]);
   });
 

@@ -1,0 +1,33 @@
+import type { ContextParts } from './context.js';
+import type { Run } from './run.js';
+
+/** Fires `transform` for some plugins; slots and plugins follow what they changed, however it ends. */
+export async function transform(
+  parts: ContextParts,
+  run: Run,
+  plugins: readonly string[],
+): Promise<void> {
+  parts.phase = 'transform';
+  try {
+    await run.taps.fireFor('transform', { clock: run.clock }, plugins);
+  } catch (error) {
+    // The error that ended it is the one to see.
+    warnOfError(run, () => follow(parts, run));
+    throw error;
+  }
+  follow(parts, run);
+}
+
+function follow(parts: ContextParts, run: Run): void {
+  parts.phase = undefined;
+  run.initSlots(run.slots);
+  run.announceStructure();
+}
+
+function warnOfError(run: Run, work: () => void): void {
+  try {
+    work();
+  } catch (second) {
+    run.telemetry.emit('warning', { message: String(second) });
+  }
+}
