@@ -59,6 +59,8 @@ describe('a configuration that is wrong', () => {
     ['optimiser=adam', "Did you mean 'optimizer'?"],
     ['optimizer.optoins={}', "Did you mean 'options'?"],
     ['optimizer.use=adm', "Did you mean 'adam'?"],
+    ['optimizer.use=tfjs.adm', "Did you mean 'tfjs.adam'?"],
+    ['optimizer.options.epsilon=1', "adam (PyTorch's; there is tfjs.adam too): "],
     ['optimizer.options.learningRte=1', "Did you mean 'learningRate'?"],
     ['optimizer.options.learningRate.schedule=cosin', "Did you mean 'cosine'?"],
     ['loss=cross-entropie', "Did you mean 'cross-entropy'?"],
@@ -77,6 +79,16 @@ describe('a configuration that is wrong', () => {
     expect(stderr).toContain(message);
     expect(code).toBe(1);
   });
+
+  it.each(['sgd', 'momentum', 'adam', 'adamax', 'rmsprop', 'adagrad', 'adadelta'])(
+    'knows the optimizer tfjs.%s and its rate',
+    async (name) => {
+      const options = { learningRate: 0, ...(name === 'momentum' && { momentum: 0.9 }) };
+      const set = `optimizer=${JSON.stringify({ use: `tfjs.${name}`, options })}`;
+      const { stderr } = await train(runJson, '--set', set);
+      expect(stderr).toContain(`tfjs.${name}: option 'learningRate': must be a positive number`);
+    },
+  );
 
   it('shows the stack with --verbose', async () => {
     const { stderr } = await train(runJson, '--set', 'epochs=0', '--verbose');

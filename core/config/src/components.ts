@@ -17,6 +17,7 @@ import {
   sgd,
   stepSchedule,
   suggest,
+  tfjs,
   warmup,
 } from '@espalier/core';
 import type { Loss, Schedule, GradientTransform } from '@espalier/core';
@@ -31,7 +32,20 @@ const LOSSES: Readonly<Record<string, Make<Loss>>> = {
   'mean-squared-error': meanSquaredError,
 };
 
-const OPTIMIZERS: Readonly<Record<string, Make<GradientTransform>>> = { sgd, adam, adamw, rmsprop };
+/** With PyTorch's semantics, and as `tfjs.…` with those of TensorFlow.js. */
+const OPTIMIZERS: Readonly<Record<string, Make<GradientTransform>>> = {
+  sgd,
+  adam,
+  adamw,
+  rmsprop,
+  'tfjs.sgd': tfjs.sgd,
+  'tfjs.momentum': tfjs.momentum,
+  'tfjs.adam': tfjs.adam,
+  'tfjs.adamax': tfjs.adamax,
+  'tfjs.rmsprop': tfjs.rmsprop,
+  'tfjs.adagrad': tfjs.adagrad,
+  'tfjs.adadelta': tfjs.adadelta,
+};
 
 const SCHEDULES: Readonly<Record<string, Make<Schedule>>> = {
   step: stepSchedule,
@@ -69,7 +83,7 @@ async function makeNamed<T>(
   { load }: Modules,
 ): Promise<T> {
   if (Object.hasOwn(builtIn, use)) return builtIn[use]!(options as never);
-  if (!/[#/.]/.test(use)) {
+  if (!/[#/]|\.[cm]?[jt]sx?$/.test(use)) {
     throw new EspalierError('config/unknown-name', {
       problem: `there is no built-in ${field} '${use}'`,
       fix: `${suggest(use, Object.keys(builtIn))} One of your own: './file.js#export'.`,

@@ -46,7 +46,7 @@ export interface Config {
   readonly plugins?: PluginEntries;
   /** `cross-entropy`, `binary-cross-entropy`, `mean-squared-error`; in code, also one per output. */
   readonly loss: SessionConfig['loss'] | Loss | Reference | string;
-  /** `sgd`, `adam`, `adamw`, `rmsprop`; in code, also one transform per parameter group. */
+  /** `sgd`, `adam`, `adamw`, `rmsprop` as in PyTorch, `tfjs.adam` … as in tfjs; in code, also one transform per parameter group. */
   readonly optimizer: SessionConfig['optimizer'] | GradientTransform | OptimizerReference | string;
   /** Epochs in all, those of a resumed run included. Needed to train. */
   readonly epochs?: number;

@@ -54,7 +54,8 @@ export const schema = z
       .describe('By id: additions to the preset, changes, or false to remove one.'),
     loss: reference('cross-entropy, binary-cross-entropy, mean-squared-error, or a module.'),
     optimizer: optimizer.meta({
-      description: 'sgd, adam, adamw, rmsprop, or a module. Rates may be schedules.',
+      description:
+        'sgd, adam, adamw, rmsprop (as in PyTorch); tfjs.sgd, tfjs.momentum, tfjs.adam, tfjs.adamax, tfjs.rmsprop, tfjs.adagrad, tfjs.adadelta (as in TensorFlow.js); or a module. Rates may be schedules.',
       shorthand: true,
     }),
     epochs: count.optional().describe('Epochs in all, resumed ones included. Needed to train.'),

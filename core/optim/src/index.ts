@@ -7,4 +7,5 @@ export { adam, adamw, rmsprop, sgd } from './optimizers.js';
 export { decayWeights, scale, scaleByLearningRate } from './scale.js';
 export * from './schedules.js';
 export { fromTfOptimizer } from './tf-optimizer.js';
+export * as tfjs from './tfjs/index.js';
 export * from './transform.js';

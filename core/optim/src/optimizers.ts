@@ -7,6 +7,7 @@ import * as is from './schemas.js';
 import type { GradientTransform } from './transform.js';
 
 // PyTorch's semantics and defaults. weightDecay is an L2 penalty, in adamw alone it is decoupled.
+// Errors say whose the options are, since tfjs has optimizers of the same names.
 
 const momentum = is.fraction.default(0);
 const weightDecay = is.nonNegative.default(0);
@@ -31,9 +32,12 @@ const rmspropOptions = rmsScaling.extend({
   weightDecay,
 });
 
-/** Stochastic gradient descent: `sgd({ learningRate: 0.1, momentum: 0.9, nesterov: true })`. */
+/**
+ * Stochastic gradient descent as in PyTorch (as in tfjs: `tfjs.sgd`, `tfjs.momentum`):
+ * `sgd({ learningRate: 0.1, momentum: 0.9, nesterov: true })`.
+ */
 export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
-  const parsed = parseOptions('sgd', sgdOptions, options);
+  const parsed = parseOptions("sgd (PyTorch's; there is tfjs.sgd too)", sgdOptions, options);
   const { learningRate, momentum, nesterov, weightDecay } = parsed;
   return called(
     'sgd',
@@ -43,14 +47,21 @@ export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
   );
 }
 
-/** Adam (Kingma & Ba, ICLR 2015): `adam({ learningRate: 3e-4 })`. */
+/** Adam (Kingma & Ba, ICLR 2015) as in PyTorch (as in tfjs: `tfjs.adam`): `adam({ learningRate: 3e-4 })`. */
 export function adam(options: z.input<typeof adamOptions> = {}): GradientTransform {
-  const { learningRate, weightDecay, ...scaling } = parseOptions('adam', adamOptions, options);
+  const { learningRate, weightDecay, ...scaling } = parseOptions(
+    "adam (PyTorch's; there is tfjs.adam too)",
+    adamOptions,
+    options,
+  );
   const factor = descent(learningRate);
   return called('adam', ...l2(weightDecay), scaleByAdam({ ...scaling, factor }));
 }
 
-/** Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019): `adamw({ weightDecay: 0.1 })`. */
+/**
+ * Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019) as in PyTorch:
+ * `adamw({ weightDecay: 0.1 })`.
+ */
 export function adamw(options: z.input<typeof adamwOptions> = {}): GradientTransform {
   const parsed = parseOptions('adamw', adamwOptions, options);
   const { learningRate, weightDecay, mask, ...scaling } = parsed;
@@ -59,9 +70,16 @@ export function adamw(options: z.input<typeof adamwOptions> = {}): GradientTrans
   return called('adamw', scaleByAdam({ ...scaling, factor }), decay);
 }
 
-/** RMSProp (Tieleman & Hinton, 2012): `rmsprop({ momentum: 0.9, centered: true })`. */
+/**
+ * RMSProp (Tieleman & Hinton, 2012) as in PyTorch, decay 0.99 (as in tfjs: `tfjs.rmsprop`, decay 0.9):
+ * `rmsprop({ momentum: 0.9, centered: true })`.
+ */
 export function rmsprop(options: z.input<typeof rmspropOptions> = {}): GradientTransform {
-  const parsed = parseOptions('rmsprop', rmspropOptions, options);
+  const parsed = parseOptions(
+    "rmsprop (PyTorch's; there is tfjs.rmsprop too)",
+    rmspropOptions,
+    options,
+  );
   const { learningRate, momentum, weightDecay, ...scaling } = parsed;
   return called(
     'rmsprop',

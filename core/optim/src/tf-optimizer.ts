@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { GradientTransform } from './transform.js';
 
 /**
- * Runs a TensorFlow.js optimizer as a transform: `fromTfOptimizer(() => tf.train.adagrad(0.1))`.
+ * Runs any TensorFlow.js optimizer as a transform: `fromTfOptimizer(() => new Mine(0.1))`. Those of
+ * tf.train are better had as `tfjs.adam()` and its like, which give the same bits and can be resumed.
  * One optimizer per path, because tfjs finds state by position, and a missing gradient would move
  * another's momentum. Limits: state lives in the optimizers and in a shadow variable per path, so
  * `update` is not pure and a checkpoint cannot resume it (`resumable` is false); the learning rate

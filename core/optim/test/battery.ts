@@ -19,6 +19,8 @@ import {
   scaleByLearningRate,
   scaleByRms,
   sgd,
+  stepSchedule,
+  tfjs,
   trace,
   warmup,
 } from '@espalier/optim';
@@ -56,6 +58,16 @@ export const EVERY: Record<string, () => GradientTransform> = {
   adam: () => adam({ weightDecay: 0.01 }),
   adamw: () => adamw({ mask: inA }),
   rmsprop: () => rmsprop({ momentum: 0.9 }),
+  'tfjs.sgd': () =>
+    tfjs.sgd({ learningRate: stepSchedule({ initial: 0.1, gamma: 0.5, every: 3 }) }),
+  'tfjs.momentum': () => tfjs.momentum({ learningRate: 0.1, momentum: 0.9, useNesterov: true }),
+  'tfjs.adam': () => tfjs.adam(),
+  'tfjs.adamax': () => tfjs.adamax({ decay: 0.1 }),
+  'tfjs.rmsprop': () => tfjs.rmsprop({ learningRate: 0.01, momentum: 0.5 }),
+  'tfjs.rmsprop, centered': () =>
+    tfjs.rmsprop({ learningRate: 0.01, centered: true, epsilon: 1e-5 }),
+  'tfjs.adagrad': () => tfjs.adagrad({ learningRate: 0.1 }),
+  'tfjs.adadelta': () => tfjs.adadelta(),
   everything: () =>
     chain(
       clipByGlobalNorm(1),

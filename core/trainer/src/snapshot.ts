@@ -153,7 +153,7 @@ function refuseUnresumable({ name, resumable }: GradientTransform): void {
   if (resumable !== false) return;
   throw new EspalierError('checkpoint/optimizer', {
     problem: `the optimizer '${name}' keeps state that no checkpoint can hold`,
-    fix: 'Use one of the framework (sgd, adam, …) instead of fromTfOptimizer, or train without checkpoints.',
+    fix: 'Use one of the framework in place of fromTfOptimizer (tfjs.adam() and its like are tf.train.* to the bit; tfjs.convert(optimizer) makes one), or train without checkpoints.',
   });
 }
 
