@@ -2,7 +2,6 @@ import { useBackend } from '@espalier/backend';
 import type { UseBackendOptions } from '@espalier/backend';
 import { adam, createSession, crossEntropy, memoryStore } from '@espalier/core';
 import type { CheckpointStore } from '@espalier/core';
-import * as multiExit from '@espalier/plugin-multi-exit';
 import { byot } from '@espalier/preset-byot';
 import { tinyCnn, tinySource } from '@espalier/testkit';
 
@@ -45,7 +44,6 @@ async function train(epochs: number, store: CheckpointStore): Promise<Run> {
   const session = await createSession({
     model: tinyCnn,
     preset: byot({ at: ['stage1_relu', 'stage2_relu'] }),
-    modules: { '@espalier/plugin-multi-exit': { ...multiExit } },
     loss: crossEntropy(),
     optimizer: adam({ learningRate: 0.01 }),
     train: tinySource({ shape: [8, 8, 1], examples: 40 }),

@@ -1,8 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { definePlugin } from '@espalier/core';
 import { loadStudy } from '@espalier/study';
 import type { Study } from '@espalier/study';
 import { describe, expect, test } from 'vitest';
+import { scaler } from './fixtures/parts.js';
 import { base, planOf, rowsOf, study, temporary } from './studies.js';
 
 describe('a study', () => {
@@ -88,6 +90,15 @@ describe('a study', () => {
       code,
       message: expect.stringMatching(message) as string,
     });
+  });
+
+  test('takes factories that say where they are exported, as their names', async () => {
+    const exported = definePlugin({ ...scaler.definition, exportedAs: './parts.ts#scaler' });
+    const withPlugin = (use: unknown) => base({ plugins: { scaler: { use } } });
+    const [row] = await rowsOf({ base: withPlugin(exported) });
+    const [named] = await rowsOf({ base: withPlugin('./parts.ts#scaler') });
+    expect(row!.hash).toBe(named!.hash);
+    await expect(study({ base: withPlugin(scaler) })).rejects.toThrow(/plugins\.scaler\.use/);
   });
 
   test('refuses a function in the file of its base', async () => {

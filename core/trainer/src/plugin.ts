@@ -150,6 +150,8 @@ export interface Plugin {
   readonly order: Order;
   readonly stateless: boolean;
   readonly options: unknown;
+  /** As its {@link PluginDefinition} has it. */
+  readonly exportedAs?: string;
   apply(context: PluginContext): void | Promise<void>;
 }
 
@@ -159,6 +161,11 @@ export interface PluginDefinition<S extends ZodType, E extends Effects> {
   readonly id: string;
   /** The plugin package's version; goes into manifests. */
   readonly version: string;
+  /**
+   * `'@scope/pkg#export'`: where the factory can be imported. With it, manifests name the plugin
+   * whether a run got the factory itself or its name, and stay portable; without it they say `inline`.
+   */
+  readonly exportedAs?: string;
   /** The contract it was written for; default: this core's. */
   readonly apiVersion?: number;
   /** A zod schema with defaults. Use `z.strictObject` so that typos are caught. */
@@ -174,6 +181,8 @@ export interface PluginDefinition<S extends ZodType, E extends Effects> {
 export interface PluginFactory<S extends ZodType = ZodType, E extends Effects = Effects> {
   (options?: input<S>, instance?: { readonly id?: string }): Plugin;
   readonly definition: Readonly<PluginDefinition<S, E>>;
+  /** In JSON a factory is its name, so that a preset which holds it can be written and read again. */
+  toJSON(): string | undefined;
 }
 
 /**
@@ -209,10 +218,11 @@ export function definePlugin<S extends ZodType, const E extends Effects = Record
       order: definition.order ?? {},
       stateless: definition.stateless ?? false,
       options: parsed,
+      ...(definition.exportedAs !== undefined && { exportedAs: definition.exportedAs }),
       apply: (context) => definition.apply(context as unknown as PluginContext<E>, parsed),
     };
   };
-  return Object.assign(factory, { definition });
+  return Object.assign(factory, { definition, toJSON: () => definition.exportedAs });
 }
 
 const ids = z.array(z.string()).optional();
@@ -220,6 +230,10 @@ const pluginShape = z.looseObject({
   id: z.string().regex(/^(?!task$)[\w.-]+$/, "must be kebab-case, and not 'task'"),
   effects: z.record(z.string(), z.enum(['add', 'modify', 'own'])),
   order: z.strictObject({ before: ids, after: ids, requires: ids, optional: ids }),
+  exportedAs: z
+    .string()
+    .regex(/^[^#\s]+(#[^#\s]+)?$/, "must be '<package>#<export>'")
+    .optional(),
 });
 
 /** Refuses what is no plugin, plugins for another API version, and two of one id. */

@@ -30,6 +30,7 @@ import { rearrange } from './pixels.js';
 export const cutmix = definePlugin({
   id: 'cutmix',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-augmentation#cutmix',
   options: z.strictObject({ alpha: z.number().positive().default(1), ...mixerOptions }),
   effects: mixerEffects,
   order: mixerOrder,

@@ -18,6 +18,7 @@ import { FILL, rearrange } from './pixels.js';
 export const cutout = definePlugin({
   id: 'cutout',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-augmentation#cutout',
   options: z.strictObject({
     size: z.int().positive().default(16),
     fill: z.number().default(0),

@@ -27,6 +27,7 @@ import type { MixerContext } from './mixing.js';
 export const mixup = definePlugin({
   id: 'mixup',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-augmentation#mixup',
   options: z.strictObject({ alpha: z.number().positive().default(0.2), ...mixerOptions }),
   effects: mixerEffects,
   order: mixerOrder,

@@ -27,6 +27,7 @@ export interface CropOptions {
 export const randomCrop = definePlugin({
   id: 'random-crop',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-augmentation#randomCrop',
   options: z.strictObject({
     padding: z.int().nonnegative().default(4),
     mode: z.enum(['zero', 'reflect']).default('zero'),

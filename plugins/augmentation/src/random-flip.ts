@@ -23,6 +23,7 @@ export interface Flip {
 export const randomFlip = definePlugin({
   id: 'random-flip',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-augmentation#randomFlip',
   options: z
     .strictObject({
       probability: z.number().min(0).max(1).default(0.5),

@@ -52,6 +52,7 @@ interface Saved {
 export const bilevel = definePlugin({
   id: 'bilevel',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-bilevel#bilevel',
   options: bilevelOptions,
   effects: { weights: 'modify' },
   apply(ctx, options) {

@@ -40,6 +40,7 @@ export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effe
   {
     id: 'block-low-rank',
     version: '0.1.0',
+    exportedAs: '@espalier/plugin-block-low-rank#blockLowRank',
     options: blockLowRankOptions,
     effects,
     order: { optional: ['vocab-partition', 'word-importance', 'rank-rule'] },

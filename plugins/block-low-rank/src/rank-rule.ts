@@ -18,6 +18,7 @@ const rules = z.strictObject({
 export const rankRule: PluginFactory<typeof rules> = definePlugin({
   id: 'rank-rule',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-block-low-rank#rankRule',
   options: rules,
   stateless: true,
   apply(ctx, { rule }) {

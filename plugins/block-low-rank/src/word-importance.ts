@@ -36,6 +36,7 @@ type Options = z.output<typeof options>;
 export const wordImportance: PluginFactory<typeof options> = definePlugin({
   id: 'word-importance',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-block-low-rank#wordImportance',
   options,
   apply(ctx, given) {
     const sums = new Sums();

@@ -19,6 +19,7 @@ import { z } from 'zod';
 export const exitEnsemble = definePlugin({
   id: 'exit-ensemble',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-label-generator#exitEnsemble',
   options: z.strictObject({
     members: z.enum(['all', 'deeper']).default('all'),
     mean: z.enum(['geometric', 'arithmetic']).default('geometric'),

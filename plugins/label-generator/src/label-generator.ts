@@ -24,6 +24,7 @@ import { featuresName, headName, pyramid } from './pyramid.js';
 export const labelGenerator = definePlugin({
   id: 'label-generator',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-label-generator#labelGenerator',
   options: labelGeneratorOptions,
   effects: { loss: 'add', 'structure:label-generator': 'add' },
   stateless: true,

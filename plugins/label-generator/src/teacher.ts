@@ -43,6 +43,7 @@ const aFunction = (value: unknown) => typeof value === 'function';
 export const teacher = definePlugin({
   id: 'teacher',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-label-generator#teacher',
   options: z
     .strictObject({
       model: z.custom<MakeTeacher>(aFunction, 'must be a function').optional(),

@@ -17,6 +17,7 @@ import { namesOf, taughtExits } from './taught-exits.js';
 export const uniformTargets = definePlugin({
   id: 'uniform-targets',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-label-generator#uniformTargets',
   options: z.strictObject({ exits: taughtExits }),
   stateless: true,
   apply(ctx, { exits }) {

@@ -18,6 +18,7 @@ import { smoothLabels } from './smooth-labels.js';
 export const labelSmoothing = definePlugin({
   id: 'label-smoothing',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-label-smoothing#labelSmoothing',
   options: z.strictObject({
     epsilon: z
       .number()

@@ -14,6 +14,7 @@ import { z } from 'zod';
 export const deepestExit = definePlugin({
   id: 'deepest-exit',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-multi-exit#deepestExit',
   options: z.strictObject({ detach: z.boolean().default(true) }),
   stateless: true,
   apply(ctx, { detach }) {

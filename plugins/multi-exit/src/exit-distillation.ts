@@ -27,6 +27,7 @@ import { softDivergence, squaredDistance } from './divergence.js';
 export const exitDistillation = definePlugin({
   id: 'exit-distillation',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-multi-exit#exitDistillation',
   options: z.strictObject({
     alpha: z.number().min(0).max(1).default(0.1),
     temperature: z.number().positive().default(3),

@@ -36,6 +36,7 @@ import { exitPlaces } from './places.js';
 export const multiExit = definePlugin({
   id: 'multi-exit',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-multi-exit#multiExit',
   options: multiExitOptions,
   effects: { loss: 'add', 'structure:exits': 'own' },
   stateless: true,

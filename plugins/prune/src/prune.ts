@@ -25,6 +25,7 @@ import { keptNumbers } from './target.js';
 export const prune = definePlugin({
   id: 'prune',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-prune#prune',
   options: pruneOptions,
   effects: { structure: 'modify' },
   order: {

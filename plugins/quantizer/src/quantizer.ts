@@ -24,6 +24,7 @@ import { storeMatrix } from './store-matrix.js';
 export const quantizer = definePlugin({
   id: 'quantizer',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-quantizer#quantizer',
   options: quantizerOptions,
   effects: { structure: 'modify' },
   order: { after: ['block-low-rank'], optional: ['block-low-rank'] },

@@ -26,6 +26,7 @@ type Context = BaseContext<Record<never, never>>;
 export const vocabPartition: PluginFactory<typeof vocabPartitionOptions> = definePlugin({
   id: 'vocab-partition',
   version: '0.1.0',
+  exportedAs: '@espalier/plugin-vocab-partition#vocabPartition',
   options: vocabPartitionOptions,
   apply(ctx, options) {
     const counts = options.counts === 'observe' ? observe(ctx, options) : given(ctx, options);

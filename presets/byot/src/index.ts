@@ -1,6 +1,6 @@
 import { parseOptions } from '@espalier/core';
 import type { Preset } from '@espalier/core';
-import { exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
+import { deepestExit, exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import type { MultiExitOptions } from '@espalier/plugin-multi-exit';
 
 /** Options of {@link byot}; the others are those of `multiExit`. */
@@ -21,14 +21,14 @@ const PAPER: Preset = {
   name: 'byot',
   plugins: {
     'multi-exit': {
-      use: '@espalier/plugin-multi-exit#multiExit',
+      use: multiExit,
       options: { branch: 'bottleneck' },
     },
     // Who teaches. To swap: the same key with another `use`, or bind 'soft-targets' below.
-    'deepest-exit': { use: '@espalier/plugin-multi-exit#deepestExit' },
+    'deepest-exit': { use: deepestExit },
     // Scales the terms of multi-exit, so it comes after; it declares that order itself.
     'exit-distillation': {
-      use: '@espalier/plugin-multi-exit#exitDistillation',
+      use: exitDistillation,
       options: { alpha: 0.1, temperature: 3, hint: 1e-6 },
     },
   },

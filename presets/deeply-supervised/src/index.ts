@@ -9,7 +9,7 @@ export type DeeplySupervisedOptions = MultiExitOptions;
 /** Options lie over it as a preset of their own, so that their origin is told apart. */
 const METHOD: Preset = {
   name: 'deeply-supervised',
-  plugins: { 'multi-exit': { use: '@espalier/plugin-multi-exit#multiExit' } },
+  plugins: { 'multi-exit': { use: multiExit } },
 };
 
 /**

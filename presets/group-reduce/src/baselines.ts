@@ -1,4 +1,5 @@
 import type { Preset } from '@espalier/core';
+import { prune as plugin } from '@espalier/plugin-prune';
 import type { PruneOptions } from '@espalier/plugin-prune';
 import { groupReduce } from './group-reduce.js';
 import type { GroupReduceOptions } from './stages.js';
@@ -31,5 +32,5 @@ export function quantizeOnly(quantizer: NonNullable<GroupReduceOptions['quantize
 
 /** Magnitude pruning of the dense matrices: a bitmap and the largest numbers; no factors, no codes. */
 export function prune(options: PruneOptions = {}): Preset {
-  return { name: 'prune', plugins: { prune: { use: '@espalier/plugin-prune#prune', options } } };
+  return { name: 'prune', plugins: { prune: { use: plugin, options } } };
 }

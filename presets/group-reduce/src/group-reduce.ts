@@ -1,5 +1,8 @@
 import { parseOptions } from '@espalier/core';
 import type { PluginEntries, Preset } from '@espalier/core';
+import { blockLowRank, rankRule, wordImportance } from '@espalier/plugin-block-low-rank';
+import { quantizer } from '@espalier/plugin-quantizer';
+import { vocabPartition } from '@espalier/plugin-vocab-partition';
 import { stages } from './stages.js';
 import type { GroupReduceOptions } from './stages.js';
 
@@ -8,21 +11,21 @@ const PAPER: Preset = {
   name: 'group-reduce',
   plugins: {
     // Counts of words, and blocks of words of like frequency; refined by reconstruction error.
-    'vocab-partition': { use: '@espalier/plugin-vocab-partition#vocabPartition' },
+    'vocab-partition': { use: vocabPartition },
     // A frequent word's error matters more.
     'word-importance': {
-      use: '@espalier/plugin-block-low-rank#wordImportance',
+      use: wordImportance,
       options: { rows: 'counts' },
     },
     // Who gets how much of the budget.
     'rank-rule': {
-      use: '@espalier/plugin-block-low-rank#rankRule',
+      use: rankRule,
       options: { rule: 'proportional' },
     },
     // Asks the three above, in `transform`.
-    'block-low-rank': { use: '@espalier/plugin-block-low-rank#blockLowRank' },
+    'block-low-rank': { use: blockLowRank },
     // Comes after block-low-rank; to retrain in between, transform in two stages.
-    quantizer: { use: '@espalier/plugin-quantizer#quantizer', options: { bits: 8 } },
+    quantizer: { use: quantizer, options: { bits: 8 } },
   },
 };
 

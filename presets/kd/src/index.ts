@@ -1,5 +1,6 @@
 import { parseOptions } from '@espalier/core';
 import type { Preset } from '@espalier/core';
+import { teacher as teacherPlugin } from '@espalier/plugin-label-generator';
 import type { Teacher } from '@espalier/plugin-label-generator';
 import { exitDistillation } from '@espalier/plugin-multi-exit';
 import { z } from 'zod';
@@ -35,9 +36,9 @@ const PAPER: Preset = {
   name: 'kd',
   plugins: {
     // Who teaches is bound to its token 'teacher'.
-    teacher: { use: '@espalier/plugin-label-generator#teacher' },
+    teacher: { use: teacherPlugin },
     'exit-distillation': {
-      use: '@espalier/plugin-multi-exit#exitDistillation',
+      use: exitDistillation,
       options: { alpha: 0.9, temperature: 4 },
     },
   },

@@ -10,7 +10,7 @@ const PAPER: Preset = {
   name: 'label-smoothing',
   plugins: {
     'label-smoothing': {
-      use: '@espalier/plugin-label-smoothing#labelSmoothing',
+      use: plugin,
       options: { epsilon: 0.1 },
     },
   },

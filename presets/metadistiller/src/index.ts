@@ -35,21 +35,21 @@ const PAPER: Preset = {
   name: 'metadistiller',
   plugins: {
     'multi-exit': {
-      use: '@espalier/plugin-multi-exit#multiExit',
+      use: multiExit,
       options: { branch: 'bottleneck' },
     },
     // Who teaches. To swap: `false` here and another provider of 'soft-targets'.
     'label-generator': {
-      use: '@espalier/plugin-label-generator#labelGenerator',
+      use: labelGenerator,
       options: { labels: { weight: 1, steps: WARMUP } },
     },
     'exit-distillation': {
-      use: '@espalier/plugin-multi-exit#exitDistillation',
+      use: exitDistillation,
       options: { alpha: 0.1, temperature: 3 },
     },
     // Makes the teacher good for its students: without it the generator learns from labels only.
     bilevel: {
-      use: '@espalier/plugin-bilevel#bilevel',
+      use: bilevel,
       options: {
         variables: ['label-generator:*'],
         loss: ['task/*', 'multi-exit/*'],

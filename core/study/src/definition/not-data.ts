@@ -1,3 +1,5 @@
+import type { PluginFactory } from '@espalier/core';
+
 /** What has no form as data, and where. */
 export interface NotData {
   /** Dotted. */
@@ -5,9 +7,13 @@ export interface NotData {
   readonly value: unknown;
 }
 
+/** A plugin's factory that says where it is exported: in JSON it is that name. */
+const isNamed = (value: unknown): boolean =>
+  typeof value === 'function' && typeof (value as Partial<PluginFactory>).toJSON?.() === 'string';
+
 /** The first thing in a value that JSON cannot hold: a function, an object of a class, NaN. */
 export function notData(value: unknown, path = ''): NotData | undefined {
-  if (value === undefined || value === null) return undefined;
+  if (value === undefined || value === null || isNamed(value)) return undefined;
   if (typeof value !== 'object') {
     const isData = ['string', 'boolean'].includes(typeof value) || Number.isFinite(value);
     return isData ? undefined : { path, value };

@@ -268,7 +268,9 @@ function refuseUnnamed({ inline: [field] }: Manifest): void {
   if (field === undefined) return;
   throw new EspalierError('study/inline', {
     problem: `the preset's ${field} is code, which cannot be hashed`,
-    fix: "Name plugins and components: { use: './parts.ts#scaler' }; give options as data.",
+    fix:
+      "Name plugins and components: { use: './parts.ts#scaler' }, or let definePlugin say exportedAs; " +
+      'give options as data.',
   });
 }
 

@@ -7,7 +7,7 @@ type Module = Readonly<Record<string, unknown>>;
 export interface LoadFrom {
   /** Imports a module by its specifier; default: dynamic import, as seen from this package. */
   readonly load?: (specifier: string) => Promise<Module>;
-  /** The modules that may be named, where none can be imported at run time (a browser bundle). */
+  /** The modules that may be named, where none can be imported at run time (a bundled page). */
   readonly modules?: Readonly<Record<string, Module>>;
 }
 
@@ -47,12 +47,25 @@ function importModule(specifier: string): Promise<Module> {
   return import(/* @vite-ignore */ /* webpackIgnore: true */ specifier) as Promise<Module>;
 }
 
+/** As Node, Chromium, Firefox and Safari say it. */
+const NOT_FOUND = /cannot find|failed to (resolve|load)|bare specifier|does not resolve/i;
+
+/** A page has no packages to look a name up in, whatever was installed before it was bundled. */
+const IN_A_PAGE =
+  'A page cannot import a package by its name. Import it where you call createSession, and write use: ' +
+  'with the factory itself (a preset: call its function), or hand it over in modules.';
+
+function inNode(): boolean {
+  const { process } = globalThis as { process?: { versions?: { node?: string } } };
+  return process?.versions?.node !== undefined;
+}
+
 function loadError(specifier: string, cause: unknown) {
   const message = cause instanceof Error ? cause.message : String(cause);
   const pkg = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
-  const missing = /cannot find|failed to (resolve|load)/i.test(message) && message.includes(pkg);
+  const missing = NOT_FOUND.test(message) && message.includes(pkg);
   if (missing && !/^[./]/.test(specifier)) {
-    const fix = `If the name is right: npm install ${pkg}`;
+    const fix = inNode() ? `If the name is right: npm install ${pkg}` : IN_A_PAGE;
     return presetError('not-installed', `'${specifier}' cannot be found`, fix, cause);
   }
   const fix = 'Import it by itself to see more.';

@@ -2,13 +2,14 @@ import { sha256Hex } from '@espalier/data';
 import type { Plugin } from '../plugin.js';
 import { canonicalJson, isPlain, toJson } from '@espalier/data/json';
 import type { MergedEntry } from './merge.js';
+import { nameOfUse } from './preset.js';
 
 /** What one plugin of a run is, as plain JSON. */
 export interface PluginManifest extends Pick<
   Plugin,
   'version' | 'apiVersion' | 'effects' | 'order'
 > {
-  /** Where its factory is from; `inline` when code handed it over. */
+  /** Where its factory is from; `inline` where code handed over one that does not say. */
   readonly use: string;
   /** All options, defaults filled in. */
   readonly options: unknown;
@@ -43,7 +44,8 @@ export async function makeManifest(
 
 function describe(plugin: Plugin, entry: MergedEntry | undefined) {
   const { version, apiVersion, options, effects, order } = plugin;
-  const { use = plugin.apply, bind = {} } = entry ?? {};
+  const use = entry ? nameOfUse(entry.use) : (plugin.exportedAs ?? plugin.apply);
+  const { bind = {} } = entry ?? {};
   const origins: Record<string, string> = { use: 'code', ...entry?.origins };
   for (const key of isPlain(options) ? Object.keys(options) : []) {
     if (!entry) origins[`options.${key}`] = 'code';

@@ -1,6 +1,6 @@
 import { suggest } from '@espalier/errors';
 import type { Layer } from './layers.js';
-import { presetError } from './preset.js';
+import { nameOfUse, presetError } from './preset.js';
 import type { PluginEntry } from './preset.js';
 
 /** An entry after all layers; origins: `use`, `options.<key>`, `bind.<token>` → label of a layer. */
@@ -20,8 +20,8 @@ export function mergeLayers(layers: readonly Layer[]): ReadonlyMap<string, Merge
         const fix = `${suggest(id, [...merged.keys()])} A new entry needs use: '@scope/pkg#export'.`;
         throw presetError('unknown-id', problem, fix);
       }
-      if (entry)
-        merged.set(id, mergeEntry(label, entry, use, base?.use === use ? base : undefined));
+      const inherits = base && nameOfUse(base.use) === nameOfUse(use);
+      if (entry) merged.set(id, mergeEntry(label, entry, use, inherits ? base : undefined));
       else merged.delete(id);
     }
   }

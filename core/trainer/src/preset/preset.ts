@@ -8,7 +8,7 @@ export type AnyPluginFactory = ((
   options?: never,
   instance?: { readonly id?: string },
 ) => Plugin) & {
-  readonly definition: { readonly id: string };
+  readonly definition: { readonly id: string; readonly exportedAs?: string };
 };
 
 /** A component for a token: `'@scope/pkg#export'`, or the function that makes it of its options. */
@@ -19,7 +19,10 @@ export interface BindingEntry {
 
 /** One plugin of a preset, or what a later preset changes about it. */
 export interface PluginEntry {
-  /** `'@scope/pkg#export'` (no `#`: the default export), or the factory; inherited if omitted. */
+  /**
+   * The factory, as code has it: a bundler finds it then. In JSON `'@scope/pkg#export'` (no `#`: the
+   * default export), which is imported at run time. Inherited if omitted.
+   */
   readonly use?: string | AnyPluginFactory;
   /**
    * Merged over inherited options, key by key; `undefined` restores the default. Under another
@@ -40,13 +43,13 @@ export type PluginEntries = Readonly<Record<string, false | PluginEntry>>;
 export type PresetSource = Preset | string | { readonly use: string; readonly options?: Options };
 
 /**
- * A combination of plugins as plain data.
+ * A combination of plugins as plain data, but for their factories.
  *
  * @example
  * const mine: Preset = {
  *   name: 'mine',
- *   extends: { use: '@espalier/preset-byot#byot', options: { temperature: 3 } },
- *   plugins: { 'multi-exit': { options: { detach: true } }, ema: { use: 'my-ema#ema' } },
+ *   extends: byot({ temperature: 3 }),
+ *   plugins: { 'multi-exit': { options: { detach: true } }, ema: { use: ema } },
  * };
  */
 export interface Preset {
@@ -55,6 +58,11 @@ export interface Preset {
   /** What it builds on; of several, later ones win. */
   readonly extends?: PresetSource | readonly PresetSource[];
   readonly plugins: PluginEntries;
+}
+
+/** By which name a manifest knows a plugin; the factory itself where it has none. */
+export function nameOfUse(use: NonNullable<PluginEntry['use']>): string | AnyPluginFactory {
+  return typeof use === 'string' ? use : (use.definition?.exportedAs ?? use);
 }
 
 export function presetError(what: string, problem: string, fix: string, cause?: unknown) {

@@ -25,6 +25,16 @@ export const exits = definePlugin({
   apply() {},
 });
 
+/** A plugin that says where it can be imported. */
+export const named = definePlugin({
+  id: 'named',
+  version: '1.0.0',
+  exportedAs: '@x/named#named',
+  options: z.strictObject({ alpha: z.number().default(0.3), beta: z.number().default(1) }),
+  stateless: true,
+  apply() {},
+});
+
 export const modules: Record<string, Record<string, unknown>> = {
   '@x/distill': {
     distill,
@@ -32,6 +42,7 @@ export const modules: Record<string, Record<string, unknown>> = {
     teacher: (options?: { readonly size: number }) => ({ size: options?.size ?? 1 }),
   },
   '@x/exits': { default: exits },
+  '@x/named': { named },
   '@x/presets': {
     byot: ({ temperature = 4 }: { readonly temperature?: number } = {}) => ({
       name: 'byot',

@@ -1,7 +1,7 @@
-import { resolvePreset } from '@espalier/core';
+import { definePlugin, resolvePreset } from '@espalier/core';
 import type { Preset, PresetSource, ResolveOptions } from '@espalier/core';
 import { describe, expect, it } from 'vitest';
-import { distill, exits, modules } from './plugins.js';
+import { distill, exits, modules, named } from './plugins.js';
 
 const resolve = (preset: PresetSource, options: ResolveOptions = {}) =>
   resolvePreset(preset, { modules, ...options });
@@ -121,6 +121,46 @@ describe('resolvePreset', () => {
     await resolvePreset(mine, { load });
     expect([...new Set(loaded)]).toEqual(['@x/presets', '@x/exits', '@x/distill']);
     await expect(resolvePreset('zod#z')).rejects.toMatchObject({ code: 'preset/not-a-preset' });
+  });
+});
+
+describe('a factory that says where it is exported', () => {
+  const given = { use: named, options: { alpha: 0.5 } };
+  const written = { use: '@x/named#named', options: { alpha: 0.5 } };
+  const byFactory: Preset = { plugins: { named: given } };
+
+  it('makes the manifest that its name makes, where nothing can be imported', async () => {
+    const { manifest } = await resolvePreset(byFactory, { modules: {} });
+    const byName = await resolve({ plugins: { named: written } });
+    expect(manifest).toEqual(byName.manifest);
+    expect(manifest).toMatchObject({ portable: true, inline: [] });
+    expect(manifest.plugins['named']!.use).toBe('@x/named#named');
+  });
+
+  it('is its name in JSON', async () => {
+    const read = JSON.parse(JSON.stringify(byFactory)) as Preset;
+    expect(read).toEqual({ plugins: { named: written } });
+  });
+
+  it('makes the same hash in a list of plugins', async () => {
+    const { manifest } = await resolvePreset([named({ alpha: 0.5 })]);
+    expect(manifest.hash).toBe((await resolve(byFactory)).manifest.hash);
+    expect(manifest.portable).toBe(true);
+  });
+
+  it.each([
+    ['its name', { plugins: { named: given } }, written.use],
+    ['the factory', { plugins: { named: written } }, named],
+  ])('inherits options under %s', async (_what, base, use) => {
+    const overrides = { named: { use, options: { beta: 2 } } };
+    const { plugins } = await resolve(base, { overrides });
+    expect(plugins[0]!.options).toEqual({ alpha: 0.5, beta: 2 });
+  });
+
+  it('is refused with something else than a name', async () => {
+    const wrong = definePlugin({ ...named.definition, exportedAs: 'a#b#c' });
+    const failure = resolve({ plugins: { named: { use: wrong } } });
+    await expect(failure).rejects.toThrow(/plugin 'named'.*exportedAs.*'<package>#<export>'/);
   });
 });
 
