@@ -19,6 +19,7 @@ export { Network } from './network.js';
 export type { ExecuteOptions, Executed } from './network.js';
 export { canonicalNames, disposeModel, parametersOf } from './parameters.js';
 export type { Parameter } from './parameters.js';
+export type { Regularizer } from './regularizers.js';
 export { viewOf } from './view.js';
 export type { LayerInfo, ModelView } from './view.js';
 export type { NamedTensors } from './named-tensors.js';

@@ -10,6 +10,8 @@ import type { Interception } from './intercept.js';
 import { distinct, unknownLayer } from './names.js';
 import { callsOf, canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer, Parameter } from './parameters.js';
+import { regularizersOf } from './regularizers.js';
+import type { Regularizer } from './regularizers.js';
 
 /** How to run a network once. */
 export interface ExecuteOptions {
@@ -43,7 +45,8 @@ interface Plan {
  * left alone if wished. Synchronous, differentiable (also twice), and it leaves nothing behind. It
  * owns nothing: the model stays its maker's.
  *
- * @throws EspalierError `model/foreign`, `model/empty`, `model/stateful`.
+ * @throws EspalierError `model/foreign`, `model/empty`, `model/stateful`,
+ * `model/activity-regularizer`, `model/layer-loss`.
  * @example
  * const network = new Network(model);
  * const { outputs } = network.execute({ image: x }, { training: false });
@@ -55,6 +58,8 @@ export class Network {
   readonly outputNames: readonly string[];
   /** By output, batch first. */
   readonly outputShapes: Readonly<Record<string, readonly (number | null)[]>>;
+  /** What its layers add to a loss, wherever they stand. */
+  readonly regularizers: readonly Regularizer[];
   readonly #view: LayersModel;
   readonly #names: ReadonlyMap<Layer, string>;
   readonly #layers: ReadonlyMap<Layer, string>;
@@ -69,6 +74,7 @@ export class Network {
     this.#layers = new Map(layerPaths(model, prefix));
     this.parameters = parametersOf(model, prefix);
     this.#paths = new Map(this.parameters.map(({ path, variable }) => [variable, path]));
+    this.regularizers = regularizersOf(this.#view, this.#paths);
     this.inputNames = model.inputs.map((input) => this.#names.get(input.sourceLayer)!);
     this.outputNames = outputNames(model, this.#names);
     this.outputShapes = Object.fromEntries(
@@ -95,6 +101,11 @@ export class Network {
     } finally {
       if (written !== writes) written.forEach((value) => value.dispose());
     }
+  }
+
+  /** Runs `fn` with these values in place of the parameters of those paths. */
+  withValues<T>(substitute: ReadonlyMap<string, Tensor>, fn: () => T): T {
+    return intercepted(this.#interception({ training: false, substitute }, new Map()), fn);
   }
 
   /**

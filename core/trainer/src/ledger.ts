@@ -12,7 +12,10 @@ export interface TermOptions {
 
 /** One term of the loss. */
 export interface Term extends Required<Pick<TermOptions, 'weight'>> {
-  /** `<plugin id>/<name>`; the task's own term is `task/<loss>`. */
+  /**
+   * `<plugin id>/<name>`; the task's own term is `task/<loss>`, that of a layer's regularizer
+   * `regularization/<parameter path>`.
+   */
   readonly name: string;
   readonly owner: string;
   /** Unweighted scalar. */

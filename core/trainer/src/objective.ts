@@ -13,6 +13,7 @@ import type { ParameterSet } from '@espalier/model/structure';
 import type { AuxiliaryOptions } from './plugin.js';
 import { keyedStream } from '@espalier/data';
 import type { Taps } from './taps.js';
+import type { Semantics } from './session-config.js';
 import { sumByName } from './window-sums.js';
 
 /** How to evaluate the loss of the run. */
@@ -63,7 +64,10 @@ export interface ObjectiveParts {
   readonly seed: number;
   readonly clock: Clock;
   readonly taps: Taps;
+  readonly semantics: Semantics;
   readonly network: Network;
+  /** That one and those of plugins. */
+  readonly allNetworks: readonly Network[];
   readonly parameters: ParameterSet;
   /** By output of the user's model. */
   readonly losses: Readonly<Record<string, Loss>>;
@@ -204,6 +208,7 @@ export class Objective {
       const task = ledger.viewFor('task', true, () => false);
       const mean = (values: Tensor1D) => weightedMean(values, batch);
       addTaskTerms(losses, forward.outputs, targets, mean, task.add);
+      this.#addPenalties(ledger, evaluation);
       if (taps.used('loss')) {
         // Each tap gets its own view of the ledger, made where taps are wrapped.
         const shared = ledger as unknown as LedgerView;
@@ -213,6 +218,21 @@ export class Objective {
       return ledger;
     } finally {
       this.#current = outer;
+    }
+  }
+
+  /** The terms of the layers' regularizers; each counts once, in tfjs once for each call. */
+  #addPenalties(ledger: Ledger, { substitute }: Evaluation): void {
+    const { allNetworks, semantics } = this.parts;
+    const { add } = ledger.viewFor('regularization', true, () => false);
+    for (const network of allNetworks) {
+      if (network.regularizers.length === 0) continue;
+      network.withValues(substitute, () =>
+        network.regularizers.forEach(({ path, timesInTfjs, penalty }) => {
+          const weight = semantics === 'tfjs' ? timesInTfjs : 1;
+          if (weight > 0) add(path, penalty(), { weight });
+        }),
+      );
     }
   }
 

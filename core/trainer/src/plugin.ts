@@ -227,7 +227,12 @@ export function definePlugin<S extends ZodType, const E extends Effects = Record
 
 const ids = z.array(z.string()).optional();
 const pluginShape = z.looseObject({
-  id: z.string().regex(/^(?!task$)[\w.-]+$/, "must be kebab-case, and not 'task'"),
+  id: z
+    .string()
+    .regex(
+      /^(?!(task|regularization)$)[\w.-]+$/,
+      "must be kebab-case, and not 'task' or 'regularization'",
+    ),
   effects: z.record(z.string(), z.enum(['add', 'modify', 'own'])),
   order: z.strictObject({ before: ids, after: ids, requires: ids, optional: ids }),
   exportedAs: z

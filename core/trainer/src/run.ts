@@ -81,6 +81,9 @@ export class Run {
   get network(): Network {
     return this.structure.network;
   }
+  get allNetworks(): readonly Network[] {
+    return this.structure.allNetworks;
+  }
   get parameters(): ParameterSet {
     return this.structure.parameters;
   }

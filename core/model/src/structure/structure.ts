@@ -71,6 +71,11 @@ export class Structure {
     return (this.#network ??= new Network(this.model));
   }
 
+  /** The model's network and plugins' own. */
+  get allNetworks(): readonly Network[] {
+    return [this.network, ...this.#auxiliaries.map(({ network }) => network)];
+  }
+
   get parameters(): ParameterSet {
     return (this.#parameters ??= new ParameterSet(
       [
