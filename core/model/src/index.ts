@@ -17,6 +17,8 @@ export { withKeyedInit } from './keyed-init.js';
 export { macsOf, macsTo } from './macs.js';
 export { Network } from './network.js';
 export type { ExecuteOptions, Executed } from './network.js';
+export { disposeNewWeights, existingWeights } from './ownership.js';
+export type { ExistingWeights } from './ownership.js';
 export { canonicalNames, disposeModel, parametersOf } from './parameters.js';
 export type { Parameter } from './parameters.js';
 export type { Regularizer } from './regularizers.js';

@@ -80,8 +80,13 @@ export function parametersUnder(layer: Layer, path: string): readonly Parameter[
   }));
 }
 
-/** Every weight of a model once, by stable path. */
+/**
+ * Every weight of a model once, by stable path.
+ *
+ * @throws EspalierError `model/disposed`.
+ */
 export function parametersOf(model: LayersModel, prefix = ''): readonly Parameter[] {
+  refuseDisposed(model);
   const trainable = new Set(model.trainableWeights);
   const found = new Map<LayerVariable, Parameter>();
   for (const [layer, name] of canonicalNames(model)) {
@@ -94,13 +99,26 @@ export function parametersOf(model: LayersModel, prefix = ''): readonly Paramete
   return [...found.values()];
 }
 
+/** The variable of tfjs-core behind a weight, disposed or not. */
+export function innerVariable(weight: LayerVariable): Variable {
+  return (weight as unknown as { readonly val: Variable }).val;
+}
+
 /**
  * Disposes every weight of a model that is not disposed yet; `LayersModel.dispose` forgets those of
  * shared layers.
  */
 export function disposeModel(model: LayersModel): void {
-  for (const { variable } of parametersOf(model)) {
-    const { val } = variable as unknown as { readonly val: Variable };
-    if (!val.isDisposed) variable.dispose();
+  for (const weight of model.weights) {
+    if (!innerVariable(weight).isDisposed) weight.dispose();
   }
+}
+
+function refuseDisposed(model: LayersModel): void {
+  const dead = model.weights.find((weight) => innerVariable(weight).isDisposed);
+  if (!dead) return;
+  throw new EspalierError('model/disposed', {
+    problem: `the model's weight '${dead.originalName}' is disposed already`,
+    fix: 'A run disposes what its function model makes: make a new model in each call; one that must outlive the run is made before createSession.',
+  });
 }

@@ -64,6 +64,7 @@ export interface StructureAccess {
    * checkpointed and resumed, and never exported. `make` is called when every plugin has applied, so
    * it may ask for services and features; it is too late then for taps, services and edits. Its
    * parameters are `<plugin id>:<layer>/<weight>`, in the group `<plugin id>` unless named otherwise.
+   * The network is the run's; weights that existed before are copied, as for the run's own model.
    */
   addNetwork(make: () => LayersModel, options?: { readonly group?: string }): AuxiliaryNetwork;
 }

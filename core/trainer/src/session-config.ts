@@ -29,7 +29,15 @@ export type Semantics = 'espalier' | 'tfjs';
 
 /** All that defines a run. */
 export interface SessionConfig extends ResolveOptions {
-  /** The model, or better a function that makes it: then initial weights come from `seed`. */
+  /**
+   * The model, or a function that makes it. Whose it is:
+   * - A function makes the run's own model: initial weights come from `seed`, and `dispose` frees it.
+   * - Weights that existed before the function was called (`() => trained`, or a new head on layers of
+   *   a trained model) are copied, with the whole model: training, `transform` and `dispose` leave them
+   *   as they are; the trained model is `session.model`, or a copy by `session.export()`.
+   * - A model that is given itself stays the caller's and is never disposed. It is trained in place as
+   *   long as no plugin changes the structure; one that does (`byot`, `transform`) works on a copy.
+   */
   readonly model: ModelSource;
   /** The task's loss, or one per output by name. */
   readonly loss: Loss | Readonly<Record<string, Loss>>;

@@ -1,6 +1,7 @@
 import {
-  disposeModel,
+  disposeNewWeights,
   EspalierError,
+  existingWeights,
   keyedStream,
   Network,
   suggest,
@@ -24,9 +25,10 @@ interface Fit {
   readonly output: string | undefined;
 }
 
-/** A model that teaches: made once, run for inference only, and disposed with the run. */
+/** A model that teaches: made once, and run for inference only. What was made for it is disposed with it. */
 export class TeacherModel {
   #model: LayersModel | undefined;
+  #existing = existingWeights();
   #predict: Predict | undefined;
   #loading: Promise<void> | undefined;
 
@@ -38,6 +40,7 @@ export class TeacherModel {
   /** Makes the model unless it is made already; a promise where that takes time. */
   load(): void | Promise<void> {
     if (this.#predict || this.#loading) return this.#loading;
+    this.#existing = existingWeights();
     // Where it makes weights before it loads others, no draw may depend on the process.
     const made = withKeyedInit((...key) => keyedStream(0, 'teacher', ...key), this.make);
     if (!(made instanceof Promise)) return this.#take(made);
@@ -58,7 +61,7 @@ export class TeacherModel {
 
   async dispose(): Promise<void> {
     await this.#loading?.catch(() => undefined);
-    if (this.#model) disposeModel(this.#model);
+    if (this.#model) disposeNewWeights(this.#model, this.#existing);
   }
 
   #take(model: LayersModel): void {

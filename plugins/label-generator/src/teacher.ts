@@ -15,7 +15,7 @@ import type { MakeTeacher, Predict } from './teacher-model.js';
 
 /** A trained model that teaches, or a function that gives logits: one of the two. */
 export interface Teacher {
-  /** Makes or loads the model; it is the run's from then on, and disposed with it. */
+  /** Makes or loads the model. It is disposed with the run, unless it existed before the call. */
   model?(): ReturnType<MakeTeacher>;
   /** Logits `[batch, classes]` for inputs by the names of the student's inputs. Synchronous. */
   predict?(inputs: NamedTensors): Tensor2D;

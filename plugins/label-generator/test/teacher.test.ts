@@ -85,6 +85,18 @@ describe('what it says', () => {
     model.dispose();
   });
 
+  test.each<[string, (model: LayersModel) => readonly Plugin[]]>([
+    ['given', (model) => [teacher({ model: () => model })]],
+    ['given later', (model) => [teacher({ model: () => later(() => model) })]],
+    ['bound', (model) => [bound({ model: () => model }), teacher()]],
+  ])('leaves a model that existed before as it was: %s', async (_, plugins) => {
+    const model = noisyTeacher();
+    const before = model.getWeights().map((weight) => [...weight.dataSync()]);
+    await targetsOf([...plugins(model), exitDistillation()], { steps: 1 });
+    expect(model.getWeights().map((weight) => [...weight.dataSync()])).toEqual(before);
+    model.dispose();
+  });
+
   test('is asked of a function with the inputs as augmented, by their names', async () => {
     const doubled = definePlugin({
       id: 'doubled',

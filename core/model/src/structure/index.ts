@@ -1,3 +1,4 @@
 export type { ParameterSet } from './parameter-set.js';
 export { Structure } from './structure.js';
-export type { EditRecord, InitialStream, ModelSource } from './structure.js';
+export type { ModelSource } from './model-source.js';
+export type { EditRecord, InitialStream } from './structure.js';

@@ -1,4 +1,4 @@
-import { LayersModel } from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError, suggest } from '@espalier/errors';
 import { buildModel } from '../build.js';
 import { graphOf } from '../graph.js';
@@ -10,10 +10,9 @@ import { disposeModel } from '../parameters.js';
 import { viewOf } from '../view.js';
 import type { ModelView } from '../view.js';
 import type { Draw } from '../with-random.js';
+import { orDispose, takeModel, takeNetwork } from './model-source.js';
+import type { ModelSource } from './model-source.js';
 import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
-
-/** A model, or how to make one. Initial weights come from keyed streams when the run makes it. */
-export type ModelSource = LayersModel | (() => LayersModel | Promise<LayersModel>);
 
 /** The stream of a weight's initial values; `owner` is `model` or a plugin's id. */
 export type InitialStream = (owner: string, layer: string, weight: string) => Draw;
@@ -57,14 +56,15 @@ export class Structure {
     this.ownOutputs = new Network(model).outputNames;
   }
 
-  /** Makes the model, or takes the caller's, which then stays the caller's. */
+  /**
+   * Takes the caller's model, which stays the caller's, or lets a function make the run's own.
+   *
+   * @throws EspalierError `session/model`, `session/two-tfjs`, `model/disposed`, `model/empty`, `model/stateful`.
+   */
   static async create(source: ModelSource, stream: InitialStream): Promise<Structure> {
-    const made = typeof source === 'function';
-    const model = made ? await keyedBuild(stream, source) : source;
-    checkModel(model);
-    return made
-      ? orDispose(model, () => new Structure(model, true, stream))
-      : new Structure(model, false, stream);
+    const { model, mine } = await takeModel(source, (make) => keyedSync(stream, make));
+    const make = () => new Structure(model, mine, stream);
+    return mine ? orDispose(model, make) : make();
   }
 
   get network(): Network {
@@ -139,7 +139,7 @@ export class Structure {
   }
 
   addNetwork(make: () => LayersModel, plugin: string, group: string): Network {
-    const model = keyedSync(this.stream, make, plugin);
+    const model = takeNetwork(() => keyedSync(this.stream, make, plugin));
     const network = orDispose(model, () => {
       const made = new Network(model, `${plugin}:`);
       const twice = made.parameters.find(({ path }) => this.parameters.paths.includes(path));
@@ -179,16 +179,6 @@ export class Structure {
   }
 }
 
-/** Disposes a model that turns out to be of no use. */
-function orDispose<T>(model: LayersModel, use: () => T): T {
-  try {
-    return use();
-  } catch (error) {
-    if (model instanceof LayersModel) disposeModel(model);
-    throw error;
-  }
-}
-
 function nameTaken(path: string): EspalierError {
   return new EspalierError('model/name-taken', {
     problem: `another network of this plugin has the parameter '${path}' already`,
@@ -198,27 +188,4 @@ function nameTaken(path: string): EspalierError {
 
 function keyedSync<T>(stream: InitialStream, make: () => T, owner = 'model'): T {
   return withKeyedInit((layer, weight) => stream(owner, layer, weight), make);
-}
-
-/** A factory may be asynchronous (it may load a model); keyed streams cover its synchronous part. */
-async function keyedBuild(
-  stream: InitialStream,
-  make: () => LayersModel | Promise<LayersModel>,
-): Promise<LayersModel> {
-  return keyedSync(stream, make);
-}
-
-/** A model of another copy of tfjs-layers has other classes; nothing would fit together. */
-function checkModel(model: unknown): void {
-  if (model instanceof LayersModel) return;
-  const foreign = typeof (model as { predict?: unknown } | undefined)?.predict === 'function';
-  throw new EspalierError(foreign ? 'session/two-tfjs' : 'session/model', {
-    problem: foreign
-      ? 'the model comes from another copy of @tensorflow/tfjs-layers than the one Espalier uses'
-      : 'model must be a tf.LayersModel or a function that returns one',
-    ...(!foreign && { received: model }),
-    fix: foreign
-      ? 'Keep one copy: npm ls @tensorflow/tfjs-core @tensorflow/tfjs-layers, then npm dedupe.'
-      : 'Pass model: () => tf.sequential({ layers: [ … ] }).',
-  });
 }

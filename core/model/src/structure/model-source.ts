@@ -1,0 +1,105 @@
+import { LayersModel } from '@tensorflow/tfjs-layers';
+import { EspalierError } from '@espalier/errors';
+import { existingWeights, ownModel } from '../ownership.js';
+import { disposeModel } from '../parameters.js';
+
+/**
+ * A model, or a function that makes one, called without arguments. A model stays the caller's: the run
+ * trains its weights in place while no plugin changes the structure, works on a copy from then on,
+ * and never disposes it. What a function makes is the run's, and disposed with it; initial weights then
+ * come from keyed streams. Where a function gives weights that existed before it was called (a trained
+ * model, layers of one), the run works on a copy of the whole, and leaves them as they are.
+ */
+export type ModelSource = LayersModel | (() => LayersModel | Promise<LayersModel>);
+
+/** The model to run, and whether the run has to dispose it. */
+export interface ModelForRun {
+  readonly model: LayersModel;
+  readonly mine: boolean;
+}
+
+/**
+ * Takes a model, or lets a function make it.
+ *
+ * @throws EspalierError `session/model`, `session/two-tfjs`, and what `ownModel` throws.
+ */
+export async function takeModel(
+  source: ModelSource,
+  keyed: <T>(make: () => T) => T,
+): Promise<ModelForRun> {
+  if (typeof source !== 'function') {
+    checkModel(source);
+    return { model: source, mine: false };
+  }
+  const existing = existingWeights();
+  const made = await calling(() => keyed(source));
+  checkModel(made);
+  return { model: ownModel(made, existing), mine: true };
+}
+
+/** The same for a plugin's own network, which must be there at once. */
+export function takeNetwork(make: () => LayersModel): LayersModel {
+  const existing = existingWeights();
+  const made = make();
+  checkModel(made, 'addNetwork takes a function that returns a tf.LayersModel at once');
+  return ownModel(made, existing);
+}
+
+/** Disposes a model that turns out to be of no use. */
+export function orDispose<T>(model: LayersModel, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    disposeModel(model);
+    throw error;
+  }
+}
+
+/** A function of tensors, say, throws: it gets no argument. */
+async function calling<T>(make: () => T | Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (cause) {
+    if (cause instanceof EspalierError) throw cause;
+    throw new EspalierError('session/model', {
+      problem: `the function given as model, called without arguments, threw: ${cause instanceof Error ? cause.message : String(cause)}`,
+      fix: `${NO_FUNCTION_OF_TENSORS} ${EXAMPLE}`,
+      cause,
+    });
+  }
+}
+
+const EXAMPLE = 'Pass model: () => tf.sequential({ layers: [ … ] }).';
+const NO_FUNCTION_OF_TENSORS =
+  'It makes the model, and is no function of tensors: for operations of your own, write a layer class.';
+
+function checkModel(
+  model: unknown,
+  problem = 'model must be a tf.LayersModel or a function that returns one',
+): asserts model is LayersModel {
+  if (model instanceof LayersModel) return;
+  const { predict, executeAsync } = (model ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof executeAsync === 'function') throw graphModel();
+  if (typeof predict === 'function') throw foreignModel();
+  throw new EspalierError('session/model', {
+    problem,
+    received: model,
+    fix: typeof model === 'function' ? `${NO_FUNCTION_OF_TENSORS} ${EXAMPLE}` : EXAMPLE,
+  });
+}
+
+/** A model of another copy of tfjs-layers has other classes; nothing would fit together. */
+function foreignModel(): EspalierError {
+  return new EspalierError('session/two-tfjs', {
+    problem:
+      'the model comes from another copy of @tensorflow/tfjs-layers than the one Espalier uses',
+    fix: 'Keep one copy: npm ls @tensorflow/tfjs-core @tensorflow/tfjs-layers, then npm dedupe.',
+  });
+}
+
+function graphModel(): EspalierError {
+  return new EspalierError('session/model', {
+    problem: 'the model is a tf.GraphModel: a converted graph, whose weights do not train',
+    fix: 'Use the tf.LayersModel that it was converted from (tf.loadLayersModel).',
+  });
+}
