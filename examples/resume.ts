@@ -20,19 +20,19 @@ const folder = await mkdtemp(join(tmpdir(), 'espalier-resume-'));
 
 try {
   const undisturbed = await open();
-  await undisturbed.fit({ epochs: EPOCHS });
+  await undisturbed.fit({ untilEpoch: EPOCHS });
   console.log(`undisturbed: ${await describe(undisturbed)}`);
 
   const store = fileStore(folder);
   const stopped = await open(store);
   const stop = new AbortController();
   stopped.telemetry.on('step', ({ step }) => step === STOP_AT && stop.abort());
-  await stopped.fit({ epochs: EPOCHS, signal: stop.signal }); // saves before it returns
+  await stopped.fit({ untilEpoch: EPOCHS, signal: stop.signal }); // saves before it returns
   console.log(`stopped:     ${await describe(stopped)}`);
 
   const resumed = await open(store);
   await resumed.load();
-  await resumed.fit({ epochs: EPOCHS });
+  await resumed.fit({ untilEpoch: EPOCHS });
   console.log(`resumed:     ${await describe(resumed)}`);
 
   const same = (await hash(undisturbed)) === (await hash(resumed));

@@ -79,7 +79,7 @@ export async function trainLanguageModel(
   });
   try {
     for (let epoch = 1; epoch <= epochs; epoch++) {
-      await session.fit({ epochs: epoch, signal });
+      await session.fit({ untilEpoch: epoch, signal });
       signal?.throwIfAborted();
       onEpoch?.(epoch, await perplexity(session.model, validation));
     }

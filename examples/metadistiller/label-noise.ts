@@ -110,7 +110,7 @@ async function trained(preset: Preset, seed: number): Promise<readonly Result[]>
   };
   const results: Result[] = [];
   for (const epoch of EPOCHS) {
-    await session.fit({ epochs: epoch });
+    await session.fit({ untilEpoch: epoch });
     const [wrong, right] = [await targets(true), await targets(false)];
     const { accuracy } = await session.evaluate(test);
     results.push({ epoch, wrong, right, accuracy: accuracy! });

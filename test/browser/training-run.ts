@@ -55,7 +55,7 @@ async function train(epochs: number, store: CheckpointStore): Promise<Run> {
   try {
     session.telemetry.on('step', ({ total }) => losses.push(total));
     await session.load();
-    await session.fit({ epochs });
+    await session.fit({ untilEpoch: epochs });
     return { losses, weights: await hash(session.parameters()) };
   } finally {
     await session.dispose();

@@ -44,7 +44,7 @@ const session = await createSession({
 session.telemetry.on('step', ({ step }) => process.stdout.write(`step ${step}\n`));
 session.telemetry.on('warning', ({ message }) => process.stdout.write(`warning ${message}\n`));
 await session.load();
-await session.fit({ epochs: 12 });
+await session.fit({ untilEpoch: 12 });
 const hash = createHash('sha256');
 for (const [path, tensor] of Object.entries(session.parameters()).sort()) {
   hash.update(path).update(new Uint8Array((await tensor.data()).slice().buffer));

@@ -20,7 +20,7 @@ export function firstDifference(a: Values, b: Values): string | undefined {
 
 /** Trains and gives back every parameter, moving statistics included. */
 export async function trainedValues(session: Session, epochs: number): Promise<Values> {
-  await session.fit({ epochs });
+  await session.fit({ untilEpoch: epochs });
   return valuesOf(session.parameters());
 }
 

@@ -58,6 +58,7 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     .option('--epochs <n>', 'short for --set epochs=<n>', setting('epochs'))
     .option('--seed <n>', 'short for --set seed=<n>', setting('seed'))
     .addOption(allowMismatch())
+    .option('--go-on', 'with --resume: train on though a plugin stopped the run')
     .option('--quiet', 'no progress')
     .action(async (config: string, { epochs, seed, set, ...options }: RawTrainOptions) => {
       const { train } = await import('./commands/train.js');

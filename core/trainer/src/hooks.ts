@@ -61,6 +61,14 @@ export interface EpochResult {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** How a fit ended; see `FitResult`. */
+export interface FitEnd {
+  readonly clock: Clock;
+  readonly status: 'completed' | 'stopped' | 'aborted' | 'failed';
+  /** What the plugin said that stopped it, or the message of the error that it failed by. */
+  readonly reason?: string;
+}
+
 /**
  * Every hook and its argument. A step fires, in this order:
  * `batch` (each micro-batch) → `beforeStep` → [`targets` → `loss`] (each micro-batch) → `gradients`
@@ -81,7 +89,7 @@ export interface HookArguments {
   epochEnd: EpochResult;
   transform: { readonly clock: Clock };
   structureChange: StructureChange;
-  finish: { readonly clock: Clock };
+  finish: FitEnd;
 }
 
 export type HookName = keyof HookArguments;
@@ -190,7 +198,7 @@ export const HOOKS = {
     kind: 'async',
     phase: 'run',
     nested: false,
-    doc: 'A fit is over, however it ended.',
+    doc: 'A fit is over: completed, stopped by a plugin, aborted or failed.',
   },
 } as const satisfies Readonly<Record<HookName, HookRow>>;
 

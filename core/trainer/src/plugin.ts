@@ -134,7 +134,10 @@ export interface BaseContext<E extends Effects> {
   keepState(contract: StateContract): void;
   /** Undoes what `apply` did; runs always, in reverse plugin order. */
   onTeardown(undo: () => void | Promise<void>): void;
-  /** Ends the fit after this step or epoch. */
+  /**
+   * Stops the run: the fit ends after this step or epoch (in `epochStart`: before its first step),
+   * and the run stays stopped, resumed too, until a transform begins or a fit is told to go on.
+   */
   stop(reason: string): void;
   /** A message to the user, as a telemetry event. */
   warn(message: string): void;

@@ -47,7 +47,10 @@ export class Run {
   readonly objective = new Objective(this);
   /** One entry per finished epoch. */
   history: EpochResult[] = [];
-  /** Set by whoever wants the fit to end; checked after each step and epoch. */
+  /**
+   * What a plugin said that stopped the run; checked after each step and epoch. It stays, and goes
+   * into checkpoints, until a transform begins or a fit is told to go on.
+   */
   stopReason: string | undefined;
   /** Running sums of the epoch under way, weighted by examples. */
   epoch: { weight: number; sums: Record<string, number> } = { weight: 0, sums: {} };

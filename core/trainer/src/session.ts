@@ -8,6 +8,7 @@ import { toBatch, toInputs } from './batches.js';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { EspalierError, parseOptions, suggest } from '@espalier/errors';
 import { breathe } from './breathe.js';
+import { refuseData } from './refuse-data.js';
 import { evaluate } from './evaluation.js';
 import type { StepLog } from './hooks.js';
 import { explain, inspect } from './inspect.js';
@@ -63,6 +64,8 @@ export class Session {
   /** What changes the run at this moment. */
   #busy: string | undefined;
   #disposal: Promise<void> | undefined;
+  /** The moment that the newest checkpoint of this run's store holds. */
+  #saved: string | undefined;
 
   constructor(
     private readonly config: SessionConfig,
@@ -71,7 +74,9 @@ export class Session {
     const { run } = assembled;
     const { everySteps, everyEpochs = 1 } = config.checkpoint ?? {};
     if (!config.checkpoint) return;
-    run.saveCheckpoint = async () => void (await this.save());
+    run.saveCheckpoint = async () => {
+      if (this.#saved !== momentOf(run)) await this.save();
+    };
     run.afterStep = async () => {
       if (everySteps && run.clock.step % everySteps === 0) await this.save();
     };
@@ -97,12 +102,18 @@ export class Session {
     return this.assembled.run.structure.layersModel;
   }
 
+  /** What the plugin said that stopped the run, until it goes on: for loops of one's own too. */
+  get stopReason(): string | undefined {
+    return this.assembled.run.stopReason;
+  }
+
   /**
-   * Trains until `epochs` epochs are done in all.
+   * Trains `epochs` more epochs, or until `untilEpoch` are done in all.
    *
    * @throws EspalierError `checkpoint/occupied` where the store holds another run's checkpoints.
    */
   async fit(options: FitOptions): Promise<FitResult> {
+    refuseData('fit', options);
     const train = this.#source('train');
     parseOptions('session.fit', fitShape, options);
     return this.#alone('fit', async () => {
@@ -119,7 +130,8 @@ export class Session {
   }
 
   /** Example-weighted metrics; default: the validation source. */
-  evaluate(source: Source = this.#source('validation')): Promise<Record<string, number>> {
+  async evaluate(source: Source = this.#source('validation')): Promise<Record<string, number>> {
+    refuseData('evaluate', source);
     checkSource('session.evaluate', source);
     return evaluate(this.#run, source);
   }
@@ -166,8 +178,9 @@ export class Session {
 
   /** Writes a checkpoint into the configured store (or another); gives back its name. */
   async save(store: CheckpointStore | undefined = this.config.checkpoint?.store): Promise<string> {
+    const moment = momentOf(this.#run);
     const name = await snapshot(this.#live, this.config, mustHave(store));
-    this.#ownsStore ||= this.#isOwn(store);
+    if (this.#isOwn(store)) [this.#ownsStore, this.#saved] = [true, moment];
     this.telemetry.emit('checkpoint', { name, step: this.clock.step });
     return name;
   }
@@ -251,14 +264,20 @@ export class Session {
   }
 }
 
-const fitShape = z.strictObject({
-  epochs: z.int().nonnegative(),
-  signal: z
-    .custom<AbortSignal>((value) => typeof (value as AbortSignal)?.aborted === 'boolean', {
-      message: 'must be the signal of an AbortController',
-    })
-    .optional(),
-});
+const fitShape = z
+  .strictObject({
+    epochs: z.int().nonnegative().optional(),
+    untilEpoch: z.int().nonnegative().optional(),
+    signal: z
+      .custom<AbortSignal>((value) => typeof (value as AbortSignal)?.aborted === 'boolean', {
+        message: 'must be the signal of an AbortController',
+      })
+      .optional(),
+    goOn: z.boolean().optional(),
+  })
+  .refine(({ epochs, untilEpoch }) => (epochs === undefined) !== (untilEpoch === undefined), {
+    message: 'must have one of epochs: n, which trains n more, and untilEpoch: n, a total',
+  });
 const predictShape = z.strictObject({ batchSize: z.int().positive() });
 
 function checkTransforms(id: string, known: readonly string[]): void {
@@ -277,6 +296,11 @@ function busy(what: string, under: string): EspalierError {
 }
 
 const PROBE = 'probe';
+
+/** Tells one moment of a run from others, for its checkpoints. */
+function momentOf({ clock, stopReason }: Run): string {
+  return JSON.stringify([clock, stopReason]);
+}
 
 /** Refuses a store that is another run's or cannot be written to, before anything is computed. */
 async function claim({ store }: CheckpointOptions): Promise<void> {

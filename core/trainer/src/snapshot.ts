@@ -22,6 +22,8 @@ export interface RunManifest {
   readonly clock: RunClock;
   readonly epoch: Run['epoch'];
   readonly history: readonly EpochResult[];
+  /** What a plugin said that stopped the run; null where none has. */
+  readonly stopReason: string | null;
   readonly preset: Manifest;
   readonly backend: Readonly<Record<string, unknown>>;
   readonly versions: { readonly tfjs: string };
@@ -127,6 +129,7 @@ function manifestOf(
     clock: { ...run.clock },
     epoch: run.epoch,
     history: run.history,
+    stopReason: run.stopReason ?? null,
     preset: resolved.manifest,
     backend: { name: backend.backend, simd: backend.simd, threads: backend.threads },
     versions: { tfjs: tfjsVersion },
@@ -211,6 +214,7 @@ function takeOver(
   Object.assign(run.clock, saved.clock);
   run.epoch = saved.epoch;
   run.history = [...saved.history];
+  run.stopReason = saved.stopReason ?? undefined;
   const restored = tf.tidy(() =>
     Object.fromEntries([...tensors].map(([name, entry]) => [name, tf.keep(toTensor(entry))])),
   );

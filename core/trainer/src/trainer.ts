@@ -15,17 +15,29 @@ import type { RawBatch, Source } from '@espalier/data';
 import { sumWindow } from './window-sums.js';
 import { windows } from './windows.js';
 
-/** How long to fit. */
+/** How long to fit: exactly one of `epochs` and `untilEpoch`. */
 export interface FitOptions {
-  /** Train until this many epochs are done in all, those of a resumed or earlier fit included. */
-  readonly epochs: number;
+  /**
+   * Trains so many more epochs. An epoch that was begun before, by a fit that ended in its middle,
+   * is the first of them.
+   */
+  readonly epochs?: number;
+  /**
+   * Trains until so many epochs are done in all, those of earlier fits and of a resumed run
+   * included: what a run wants that may be resumed.
+   */
+  readonly untilEpoch?: number;
   /** Ends the fit after the step under way, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /** Trains on though a plugin stopped the run; without it such a run stays stopped, resumed too. */
+  readonly goOn?: boolean;
 }
 
 /** How a fit ended. */
 export interface FitResult {
+  /** All its epochs are done; a plugin stopped the run; its signal was aborted. */
   readonly status: 'completed' | 'stopped' | 'aborted';
+  /** What the plugin said that stopped the run. */
   readonly reason?: string;
   /** Every epoch of the run so far, resumed ones included. */
   readonly history: readonly EpochResult[];
@@ -35,33 +47,53 @@ export interface FitResult {
 export async function fit(
   run: Run,
   train: Source,
-  { epochs, signal }: FitOptions,
+  { epochs = 0, untilEpoch = run.clock.epoch + epochs, signal, goOn = false }: FitOptions,
 ): Promise<FitResult> {
   const { clock, taps, telemetry } = run;
-  run.stopReason = undefined;
-  telemetry.emit('start', { epochs, epoch: clock.epoch, stepsPerEpoch: stepsPerEpoch(run, train) });
-  let status: FitResult['status'] | 'failed' = 'failed';
+  const { epoch } = clock;
+  if (goOn) run.stopReason = undefined;
+  else if (run.stopReason !== undefined && epoch < untilEpoch) warnStopped(run);
+  telemetry.emit('start', { epochs: untilEpoch, epoch, stepsPerEpoch: stepsPerEpoch(run, train) });
+  let status: FitResult['status'];
   try {
-    while (clock.epoch < epochs && !stopping(run, signal)) await runEpoch(run, train, signal);
-    status = signal?.aborted ? 'aborted' : run.stopReason === undefined ? 'completed' : 'stopped';
-    if (status !== 'completed') await run.saveCheckpoint?.();
+    while (clock.epoch < untilEpoch && !stopping(run, signal)) await runEpoch(run, train, signal);
+    status = statusOf(run, clock.epoch < untilEpoch && signal?.aborted === true);
+    await run.saveCheckpoint?.();
   } catch (error) {
+    const failed = { status: 'failed', reason: messageOf(error) } as const;
+    telemetry.emit('finish', failed);
     // The error that ended the fit is the one to see.
     await taps
-      .fire('finish', { clock })
+      .fire('finish', { clock, ...failed })
       .catch((second) => telemetry.emit('warning', { message: String(second) }));
     throw error;
-  } finally {
-    telemetry.emit('finish', { status, reason: run.stopReason });
   }
-  await taps.fire('finish', { clock });
-  return { status, reason: run.stopReason, history: run.history };
+  const ended = { status, reason: run.stopReason };
+  telemetry.emit('finish', ended);
+  await taps.fire('finish', { clock, ...ended });
+  return { ...ended, history: run.history };
+}
+
+function statusOf({ stopReason }: Run, aborted: boolean): FitResult['status'] {
+  if (aborted) return 'aborted';
+  return stopReason === undefined ? 'completed' : 'stopped';
+}
+
+function warnStopped({ telemetry, stopReason }: Run): void {
+  telemetry.emit('warning', {
+    message: `a plugin stopped this run (${stopReason}), and it stays stopped; to train on: fit({ …, goOn: true }), or --go-on`,
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<void> {
   const { clock, taps, telemetry } = run;
   if (clock.batch === 0) {
     await taps.fire('epochStart', { clock });
+    if (stopping(run, signal)) return;
     telemetry.emit('epochStart', { epoch: clock.epoch });
   }
   for await (const { raw, next } of windows(run, train)) {

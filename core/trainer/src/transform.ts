@@ -1,13 +1,17 @@
 import type { ContextParts } from './context.js';
 import type { Run } from './run.js';
 
-/** Fires `transform` for some plugins; slots and plugins follow what they changed, however it ends. */
+/**
+ * Fires `transform` for some plugins; slots and plugins follow what they changed, however it ends.
+ * A stop ends where it begins: what it makes is to be trained.
+ */
 export async function transform(
   parts: ContextParts,
   run: Run,
   plugins: readonly string[],
 ): Promise<void> {
   parts.phase = 'transform';
+  run.stopReason = undefined;
   try {
     await run.taps.fireFor('transform', { clock: run.clock }, plugins);
   } catch (error) {

@@ -176,18 +176,18 @@ describe('in a run', () => {
     const values = (session: Awaited<ReturnType<typeof open>>) =>
       Object.values(session.parameters()).map((tensor) => [...tensor.dataSync()]);
     const whole = await withSession(open(all()), async (session) => {
-      await session.fit({ epochs: 2 });
+      await session.fit({ untilEpoch: 2 });
       return values(session);
     });
     const checkpoint = { store: memoryStore(), everySteps: 4, everyEpochs: 1000 };
     await withSession(open(all(), { checkpoint }), (session) => {
       const stop = new AbortController();
       session.telemetry.on('checkpoint', () => stop.abort());
-      return session.fit({ epochs: 2, signal: stop.signal });
+      return session.fit({ untilEpoch: 2, signal: stop.signal });
     });
     const resumed = await withSession(open(all(), { checkpoint }), async (session) => {
       expect(await session.load()).toBe(true);
-      await session.fit({ epochs: 2 });
+      await session.fit({ untilEpoch: 2 });
       return values(session);
     });
     expect(resumed).toEqual(whole);

@@ -292,18 +292,18 @@ describe('resume', () => {
     const store = memoryStore();
     const checkpoint = { store, everySteps: 3 };
     const whole = await withSession(open(variant), async (session) => {
-      await session.fit({ epochs: 2 });
+      await session.fit({ untilEpoch: 2 });
       return valuesOf(session.parameters());
     });
     const stop = new AbortController();
     await withSession(open(variant, { checkpoint }), async (session) => {
       session.telemetry.on('checkpoint', ({ step }) => step === 3 && stop.abort());
-      await session.fit({ epochs: 2, signal: stop.signal });
+      await session.fit({ untilEpoch: 2, signal: stop.signal });
     });
     await withSession(open(variant, { checkpoint }), async (session) => {
       await session.load();
       expect(session.clock).toMatchObject({ step: 3, batch: 3 });
-      await session.fit({ epochs: 2 });
+      await session.fit({ untilEpoch: 2 });
       expect(firstDifference(whole, valuesOf(session.parameters()))).toBeUndefined();
     });
   });
@@ -328,14 +328,14 @@ describe('resume between epochs, where an outer step is due still', () => {
       const stop = new AbortController();
       await withSession(open({ options }, { ...more, checkpoint }), async (session) => {
         if (everySteps) session.telemetry.on('checkpoint', () => stop.abort());
-        await session.fit({ epochs: 1, signal: stop.signal });
+        await session.fit({ untilEpoch: 1, signal: stop.signal });
         await session.save();
       });
       await withSession(open({ options }, { ...more, checkpoint }), async (session) => {
         await session.load();
         expect(session.clock.step).toBe(perEpoch);
         expect(session.clock.epoch).toBe(everySteps ? 0 : 1);
-        await session.fit({ epochs: 2 });
+        await session.fit({ untilEpoch: 2 });
         expect(firstDifference(whole, valuesOf(session.parameters()))).toBeUndefined();
       });
     }

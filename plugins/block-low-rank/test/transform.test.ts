@@ -66,13 +66,13 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     await session.transform();
     await session.save(store);
     const before = tf.memory().numTensors;
-    await session.fit({ epochs: 3 });
+    await session.fit({ untilEpoch: 3 });
     const trained = await outputs(session);
     expect(tf.memory().numTensors).toBe(before);
     await session.dispose();
     const other = await openTiny(plugins());
     expect(await other.load({ store })).toBe(true);
-    await other.fit({ epochs: 3 });
+    await other.fit({ untilEpoch: 3 });
     expect(await outputs(other)).toEqual(trained);
     await other.dispose();
   });

@@ -78,7 +78,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
       await session.transform();
       const alive = liveTensors();
       const start = decoded(session);
-      await session.fit({ epochs: 3 });
+      await session.fit({ untilEpoch: 3 });
       for (const [name, values] of decoded(session)) {
         const old = start.get(name)!;
         values.forEach((value, i) => old[i] === 0 && expect(value).toBe(0));

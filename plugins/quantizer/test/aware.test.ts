@@ -105,7 +105,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
       await session.transform();
       const started = session.parameters()[`${step}_step`]!.dataSync().slice();
       const before = session.parameters()[step]!.dataSync().slice();
-      await session.fit({ epochs: 2 });
+      await session.fit({ untilEpoch: 2 });
       expect(session.parameters()[step]!.dataSync()).not.toEqual(before);
       const learned = session.parameters()[`${step}_step`]!.dataSync();
       if (aware === 'learned-step') expect(learned).not.toEqual(started);
@@ -115,7 +115,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
       expect(await session.evaluate(dataOf(model))).toEqual(loss);
       expect(session.parameters()[`${step}_codes`]!.dtype).toBe('int32');
       expect(session.parameters()[step]).toBeUndefined();
-      await session.fit({ epochs: 4 });
+      await session.fit({ untilEpoch: 4 });
     }),
   );
 });

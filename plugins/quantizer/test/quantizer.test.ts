@@ -113,7 +113,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
       const alive = liveTensors();
       const start = decoded(session, wordModel);
       const bias = session.parameters()['logits/bias']!.dataSync().slice();
-      await session.fit({ epochs: 3 });
+      await session.fit({ untilEpoch: 3 });
       expect(decoded(session, wordModel)).toEqual(start);
       expect(session.parameters()['logits/bias']!.dataSync()).not.toEqual(bias);
       expect(liveTensors()).toBe(alive);
@@ -177,12 +177,12 @@ describe('the model', () => {
       await session.fit({ epochs: 1 });
       await session.transform();
       await session.save(store);
-      await session.fit({ epochs: 3 });
+      await session.fit({ untilEpoch: 3 });
       return valuesOf(session.parameters());
     });
     await withSession(open(wordModel, options), async (session) => {
       await session.load({ store });
-      await session.fit({ epochs: 3 });
+      await session.fit({ untilEpoch: 3 });
       expect(firstDifference(undisturbed, valuesOf(session.parameters()))).toBeUndefined();
     });
   });

@@ -111,11 +111,11 @@ test('a run that was resumed in mid-epoch has counted as one that was not', asyn
   const first = await open({}, { checkpoint });
   const stop = new AbortController();
   first.session.telemetry.on('checkpoint', () => stop.abort());
-  await first.session.fit({ epochs: 2, signal: stop.signal });
+  await first.session.fit({ untilEpoch: 2, signal: stop.signal });
   await first.session.dispose();
   const { session, got } = await open({}, { checkpoint });
   await session.load();
-  await session.fit({ epochs: 2 });
+  await session.fit({ untilEpoch: 2 });
   expect([...got.counts!.counts(WORDS)]).toEqual(countsOf(IDS).map((count) => 2 * count));
   await session.dispose();
 });

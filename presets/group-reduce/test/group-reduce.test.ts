@@ -100,7 +100,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     await withSession(open(groupReduce(SMALL)), async (session) => {
       await session.fit({ epochs: 1 });
       await session.transform({ plugins: ['block-low-rank'] });
-      const [low] = (await session.fit({ epochs: 2 })).history.slice(-1);
+      const [low] = (await session.fit({ untilEpoch: 2 })).history.slice(-1);
       expect(low!.metrics['loss']).toBeGreaterThan(0);
       await session.transform({ plugins: ['quantizer'] });
       const account = compressionAccount(session.inspect().edits);

@@ -183,19 +183,19 @@ describe('in a run', () => {
     const store = memoryStore();
     const preset = metadistiller(small);
     const whole = await withSession(open(preset), async (session) => {
-      await session.fit({ epochs: 2 });
+      await session.fit({ untilEpoch: 2 });
       return valuesOf(session.parameters());
     });
     const checkpoint = { store, everySteps: 3 };
     const stop = new AbortController();
     await withSession(open(preset, { checkpoint }), async (session) => {
       session.telemetry.on('checkpoint', () => stop.abort());
-      await session.fit({ epochs: 2, signal: stop.signal });
+      await session.fit({ untilEpoch: 2, signal: stop.signal });
       expect(session.clock.batch).toBe(3);
     });
     await withSession(open(preset, { checkpoint }), async (session) => {
       await session.load();
-      await session.fit({ epochs: 2 });
+      await session.fit({ untilEpoch: 2 });
       expect(firstDifference(whole, valuesOf(session.parameters()))).toBeUndefined();
     });
   });

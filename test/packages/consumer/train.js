@@ -36,7 +36,7 @@ async function fit(epochs) {
     checkpoint: { store: fileStore('runs') },
   });
   const resumed = await session.load();
-  const { history } = await session.fit({ epochs });
+  const { history } = await session.fit({ untilEpoch: epochs });
   const losses = history.map(({ metrics }) => metrics.loss);
   await session.dispose();
   return { resumed, losses };

@@ -16,7 +16,7 @@ export async function checkLeaks(subject: Subject): Promise<void> {
   await withSession(openSession(subject), async (session) => {
     await session.fit({ epochs: 1 });
     const [settled, taps] = [liveTensors(), grownByTap(session)];
-    await session.fit({ epochs: 3 });
+    await session.fit({ untilEpoch: 3 });
     const grown = liveTensors() - settled;
     demand(
       grown === 0,

@@ -21,7 +21,7 @@ export async function checkTransform(subject: Subject): Promise<void> {
     await session.save(store);
     const values = await trainedValues(session, 2);
     const settled = liveTensors();
-    await session.fit({ epochs: 3 });
+    await session.fit({ untilEpoch: 3 });
     const grown = liveTensors() - settled;
     demand(grown === 0, 'transform', `${grown} tensors are left over by an epoch after transform`);
     await demandSameExport(session, subject);

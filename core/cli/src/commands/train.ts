@@ -13,6 +13,8 @@ export interface TrainOptions {
   readonly resume?: true | string;
   /** With `resume`: differences to the checkpoint's run that are accepted. */
   readonly allowMismatch?: readonly string[];
+  /** With `resume`: train on though a plugin stopped the run. */
+  readonly goOn?: boolean;
   readonly quiet?: boolean;
   readonly verbose?: boolean;
 }
@@ -21,7 +23,7 @@ export interface TrainOptions {
 export async function train(path: string, options: TrainOptions): Promise<number> {
   const loaded = await loadConfig(path, options.set);
   const epochs = epochsOf(loaded);
-  const { resume, allowMismatch } = options;
+  const { resume, allowMismatch, goOn } = options;
   const words = [path, ...options.set.flatMap((text) => ['--set', text])].map(quote);
   const resumeCommand = `npx espalier train ${words.join(' ')} --resume`;
   if (resume === undefined) await refuseEarlierRun(loaded, resumeCommand);
@@ -35,7 +37,7 @@ export async function train(path: string, options: TrainOptions): Promise<number
     const observer = observe(session, loaded, options);
     const interrupt = onInterrupt(observer.say);
     try {
-      const result = await session.fit({ epochs, signal: interrupt.signal });
+      const result = await session.fit({ untilEpoch: epochs, goOn, signal: interrupt.signal });
       observer.say(outcome(result, session, loaded, resumeCommand));
       return result.status === 'aborted' ? interrupt.exitCode : 0;
     } finally {
@@ -61,7 +63,8 @@ function outcome(
   if (status === 'completed') {
     return `Done: ${counted(clock.epoch, 'epoch')}, ${counted(clock.step, 'step')}. ${where}`;
   }
-  return `Stopped at step ${clock.step}${reason === undefined ? '' : `: ${reason}`}. ${where}`;
+  const goOn = saves ? ` Train on with:\n  ${resumeCommand} --go-on` : '';
+  return `Stopped at step ${clock.step}: ${reason}. ${where}${goOn}`;
 }
 
 function counted(count: number, what: string): string {

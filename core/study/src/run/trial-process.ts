@@ -73,7 +73,7 @@ async function train(session: Session, job: TrialJob, epochs: number): Promise<T
   }
   session.telemetry.on('checkpoint', ({ step }) => watch.note(step));
   session.telemetry.on('epoch', ({ epoch }) => process.send!({ progress: { epoch, epochs } }));
-  const { status, history } = await session.fit({ epochs, signal: controller.signal });
+  const { status, history } = await session.fit({ untilEpoch: epochs, signal: controller.signal });
   await sink.close();
   if (status === 'aborted') return { status: 'stopped' };
   const epochsDone = history.map(({ clock, metrics }) => ({

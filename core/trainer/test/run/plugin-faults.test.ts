@@ -45,7 +45,7 @@ async function consequence(
   const config = { model: tinyNoisyMlp, accumulate: 2, validation, plugins, ...more };
   return withSession(open(config), async (session) => {
     const train = async (epochs: number) => {
-      await session.fit({ epochs });
+      await session.fit({ untilEpoch: epochs });
       await session.transform();
     };
     const before = liveTensors();
