@@ -57,6 +57,19 @@ const rejection = (promise: Promise<unknown>) =>
     (error) => error,
   );
 
+test('weights with constraints are read bit for bit, and the constraints stay', async () => {
+  const kernelConstraint = tfl.constraints.minMaxNorm({ maxValue: 0.5, rate: 0.1 });
+  const layer = tfl.layers.dense({ units: 2, inputShape: [3], kernelConstraint });
+  const model = tfl.sequential({ layers: [layer] });
+  await writeModelFolder(model, dir);
+  const read = await readModelFolder(dir);
+  expect(valuesOf(read)).toEqual(valuesOf(model));
+  expect(read.getConfig()).toEqual(model.getConfig());
+  read.setWeights(model.getWeights());
+  expect(valuesOf(read)).not.toEqual(valuesOf(model));
+  [model, read].forEach(disposeModel);
+});
+
 test.each([
   ['a convolutional model', tinyCnn],
   ['a recurrent one', recurrent],

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Variable } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError, suggest } from '@espalier/errors';
 import { checkRegistered } from './graph.js';
 import type { ModelGraph } from './graph.js';
+import { writeExactly } from './layer-variables.js';
 import { parametersOf } from './parameters.js';
 import { pruned } from './prune.js';
 
@@ -59,8 +59,7 @@ function restore(model: LayersModel, { topology, weights }: ModelGraph): void {
         received: value.shape,
       });
     }
-    // Not variable.write: it would apply the constraint, and the copy would not be exact.
-    (parameter.variable.read() as Variable).assign(value);
+    writeExactly(parameter.variable, value);
   }
   for (const path of topology.frozen) {
     const variable = parameters.get(path)?.variable as { trainable: boolean } | undefined;

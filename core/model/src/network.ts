@@ -7,6 +7,7 @@ import { EspalierError } from '@espalier/errors';
 import type { Draw } from './with-random.js';
 import { intercepted } from './intercept.js';
 import type { Interception } from './intercept.js';
+import { writeExactly } from './layer-variables.js';
 import { distinct, unknownLayer } from './names.js';
 import { callsOf, canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer, Parameter } from './parameters.js';
@@ -22,8 +23,8 @@ export interface ExecuteOptions {
   readonly substitute?: ReadonlyMap<string, Tensor>;
   /**
    * Where moving statistics go: to the variables, nowhere (default), or into a map by path, whose
-   * tensors are kept, are read in place of the variables, and are the caller's to dispose. In each
-   * case later reads in the same run see them.
+   * tensors are kept, are read in place of the variables, and are the caller's to dispose. They are
+   * never constrained. In each case later reads in the same run see them.
    */
   readonly writes?: 'apply' | 'discard' | Map<string, Tensor>;
   /** The stream that a layer draws dropout masks and noise from; asked once a layer and run. */
@@ -148,7 +149,11 @@ export class Network {
       },
       write: (variable, value) => {
         const path = this.#paths.get(variable);
-        if (path === undefined || writes === 'apply') return false;
+        if (path === undefined) return false;
+        if (writes === 'apply') {
+          writeExactly(variable, value);
+          return true;
+        }
         written.get(path)?.dispose();
         written.set(path, tf.keep(tf.clone(value)));
         return true;

@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
@@ -85,9 +86,9 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     gradients: (batch, options) => run().objective.gradients(batch, options),
     parameters: ({ trainable = false } = {}) =>
       structure.parameters.values(trainable ? structure.parameters.trainable : undefined),
-    assign: (values) => {
+    assign: (values, { update = false } = {}) => {
       Object.keys(values).forEach((path) => mustDeclare(effects, `weights:${path}`, 'assign'));
-      structure.parameters.assign(values);
+      tf.tidy(() => structure.parameters.assign(update ? run().constrain(values) : values));
     },
     keepState: atSetup('keepState', (contract) => keepState(parts.states, id, contract)),
     onTeardown: (undo) => void parts.teardowns.push({ id, undo }),

@@ -128,8 +128,12 @@ export interface BaseContext<E extends Effects> {
    * parameters: never dispose them.
    */
   parameters(which?: { readonly trainable?: boolean }): NamedTensors;
-  /** Sets parameters by path (`weights:…` effect). Values are copied; the caller keeps its tensors. */
-  assign(values: Readonly<Record<string, Tensor>>): void;
+  /**
+   * Sets parameters by path (`weights:…` effect). Values are copied, bit for bit; the caller keeps its
+   * tensors. With `update: true` an optimizer of the plugin's own made them, and the layers'
+   * constraints act on them as on the run's own updates.
+   */
+  assign(values: Readonly<Record<string, Tensor>>, how?: { readonly update?: boolean }): void;
   /** Declares the plugin's state; exactly one of this and `stateless: true` is required. */
   keepState(contract: StateContract): void;
   /** Undoes what `apply` did; runs always, in reverse plugin order. */

@@ -112,6 +112,14 @@ export class Run {
     return batch;
   }
 
+  /**
+   * What the layers' constraints make of values that an optimizer updated; `LayersModel.fit` passes
+   * over them. Call it in a `tf.tidy`.
+   */
+  constrain(updated: NamedTensors): NamedTensors {
+    return this.semantics === 'tfjs' ? updated : this.parameters.constrain(updated);
+  }
+
   get slots(): Slots {
     return this.#slots;
   }

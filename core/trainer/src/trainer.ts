@@ -200,11 +200,12 @@ function applyUpdates(run: Run, gradients: NamedTensors, statistics: Map<string,
   tf.tidy(() => {
     const params = parameters.values(parameters.trainable);
     const { updates, slots } = optimizer.update(gradients, run.slots, params, { step: clock.step });
-    const next = Object.entries(updates).map(([path, update]) => [
+    const moved = Object.entries(updates).map(([path, update]) => [
       path,
       tf.add(params[path]!, update),
     ]);
-    parameters.assign(Object.fromEntries([...next, ...statistics]));
+    const next = run.constrain(Object.fromEntries(moved));
+    parameters.assign({ ...next, ...Object.fromEntries(statistics) });
     run.replaceSlots(slots);
   });
 }

@@ -117,7 +117,7 @@ export const bilevel = definePlugin({
         if (!Number.isFinite(value + square)) return skip('not finite', NOT_FINITE);
         if (square === 0) return skip('zero', ZERO);
         const moved = outer.moved(problem.phi, found.gradients, optimizer);
-        ctx.assign(moved);
+        ctx.assign(moved, { update: true });
         tf.dispose(moved);
         Object.assign(progress, { steps: outer.steps, inRow: 0 });
       } finally {

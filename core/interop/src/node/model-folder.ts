@@ -16,7 +16,8 @@ const WEIGHTS = /^weights-[0-9a-f]{16}\.bin$/;
 
 /**
  * Reads a LayersModel from a folder of `model.json` and its weight shards, as `model.save` and the
- * converter write it, quantized weights included; without tfjs-node. Not compiled: a training
+ * converter write it, quantized weights included; without tfjs-node. Weights are what the file holds:
+ * tfjs' own reader applies constraints to them. Not compiled: a training
  * configuration is passed over. Classes of layers must be registered, so import what defines them.
  *
  * @returns the model; the caller's, to dispose too.
@@ -34,9 +35,28 @@ export async function readModelFolder(dir: string): Promise<LayersModel> {
   if (weights.length !== expected) {
     throw invalid(`its shards have ${weights.length} bytes where ${expected} are described`);
   }
-  const load = async () => artifactsOf(file, weights.buffer);
-  return tfl.loadLayersModel({ load }).catch((cause: unknown) => {
-    throw invalid(cause instanceof Error ? cause.message : String(cause), cause);
+  const artifacts = artifactsOf(file, weights.buffer);
+  const model = await tfl
+    .loadLayersModel({ load: async () => artifacts })
+    .catch((cause: unknown) => {
+      throw invalid(cause instanceof Error ? cause.message : String(cause), cause);
+    });
+  undoConstraints(model, artifacts);
+  return model;
+}
+
+/** tfjs applies constraints to what it loads; this puts back what the file holds, bit for bit. */
+function undoConstraints(model: LayersModel, { weightSpecs, weightData }: io.ModelArtifacts): void {
+  type Constrained = { constraint: unknown };
+  const variables = model.weights.map((variable) => variable as unknown as Constrained);
+  const constraints = variables.map(({ constraint }) => constraint);
+  if (!constraints.some(Boolean)) return;
+  const names = weightSpecs!.filter(({ group }) => group !== 'optimizer').map(({ name }) => name);
+  tf.tidy(() => {
+    const decoded = tf.io.decodeWeights(weightData!, weightSpecs!);
+    variables.forEach((variable) => (variable.constraint = null));
+    model.loadWeights(Object.fromEntries(names.map((name) => [name, decoded[name]!])));
+    variables.forEach((variable, i) => (variable.constraint = constraints[i]));
   });
 }
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError, suggest } from '@espalier/errors';
+import { constrained, writeExactly } from '../layer-variables.js';
 import type { NamedTensors } from '../named-tensors.js';
 import type { Parameter } from '../parameters.js';
 
@@ -56,14 +57,30 @@ export class ParameterSet {
     return Object.fromEntries(paths.map((path) => [path, this.value(path)]));
   }
 
-  /** Copies values in, after checking all of them; the caller keeps its tensors. */
+  /**
+   * Copies values in bit for bit, after checking all of them; the caller keeps its tensors.
+   * Constraints of layers act on optimizer updates only: see {@link constrain}.
+   */
   assign(values: NamedTensors): void {
     for (const [path, value] of Object.entries(values)) checkShape(path, this.value(path), value);
     tf.tidy(() => {
       for (const [path, value] of Object.entries(values)) {
-        this.#entry(path).parameter.variable.write(value);
+        writeExactly(this.#entry(path).parameter.variable, value);
       }
     });
+  }
+
+  /**
+   * What the layers' constraints make of updated values; call it in a `tf.tidy`.
+   *
+   * @throws EspalierError `parameters/constraint`, naming the parameter.
+   */
+  constrain(values: NamedTensors): NamedTensors {
+    const of = (path: string) => this.#entry(path).parameter.variable;
+    const entries = Object.entries(values);
+    return Object.fromEntries(
+      entries.map(([path, value]) => [path, constrained(of(path), path, value)]),
+    );
   }
 
   /** @throws EspalierError `parameters/unknown` with a suggestion. */

@@ -53,15 +53,18 @@ export function plugin(id: string, sketch: Sketch = {}): Plugin {
   } as never)();
 }
 
-/** A plugin that gives the model an output of its own, and in each transform another in its place. */
-export function changing(id = 'changing'): Plugin {
+/**
+ * A plugin that gives the model an output of its own behind a layer, and in each transform another
+ * in its place.
+ */
+export function changing(id = 'changing', after = 'hidden'): Plugin {
   return plugin(id, {
     apply(ctx) {
       let made = 0;
       const exchange = () =>
         ctx.edit((graph) =>
           appendLayers(keepOutputs(graph, ['logits']), {
-            after: 'hidden',
+            after,
             layers: [tfl.layers.dense({ name: `spare_${made++}`, units: 2 })],
             output: true,
           }),

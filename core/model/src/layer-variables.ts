@@ -1,0 +1,49 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { LayerVariable } from '@tensorflow/tfjs-layers';
+import { EspalierError } from '@espalier/errors';
+
+/** What tfjs-layers keeps in a variable and does not show. */
+interface Inside {
+  readonly val: Variable;
+  readonly constraint?: { apply(value: Tensor): Tensor } | null;
+}
+
+const inside = (variable: LayerVariable) => variable as unknown as Inside;
+
+/**
+ * Copies a value in bit for bit. `LayerVariable.write` would apply the weight's constraint to it, and
+ * what was saved, or computed elsewhere, would not be what is read.
+ */
+export function writeExactly(variable: LayerVariable, value: Tensor): void {
+  const { val } = inside(variable);
+  if (val !== value) val.assign(value);
+}
+
+/**
+ * What a weight's constraint makes of its new value; the value itself where it has none.
+ *
+ * @throws EspalierError `parameters/constraint` naming the weight.
+ */
+export function constrained(variable: LayerVariable, path: string, value: Tensor): Tensor {
+  const { constraint } = inside(variable);
+  if (!constraint) return value;
+  const result = applied(constraint, path, value);
+  if (result instanceof tf.Tensor && tf.util.arraysEqual(result.shape, value.shape)) return result;
+  throw new EspalierError('parameters/constraint', {
+    problem: `the constraint of '${path}' must give a tensor of shape [${value.shape.join(', ')}]`,
+    received: result,
+  });
+}
+
+function applied(constraint: NonNullable<Inside['constraint']>, path: string, value: Tensor) {
+  try {
+    return constraint.apply(value);
+  } catch (cause) {
+    throw new EspalierError('parameters/constraint', {
+      problem: `the constraint of '${path}' failed: ${cause instanceof Error ? cause.message : cause}`,
+      fix: 'Check that it fits the shape of the weight, e.g. its axis.',
+      cause,
+    });
+  }
+}
