@@ -4,7 +4,7 @@
  * plugin knows nothing of the other plugins, yet their terms are in both gradients.
  */
 import { adam, cosineSchedule, createSession, crossEntropy, definePlugin } from '@espalier/core';
-import type { Batch, NamedTensors, Plugin, RawBatch, Session } from '@espalier/core';
+import type { NamedTensors, Plugin, RawBatch, Session } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import * as z from 'zod';
 import { loadDigits, sourceOf } from './digits/data.js';
@@ -14,22 +14,12 @@ const sharpnessAware = definePlugin({
   id: 'sharpness-aware',
   version: '1.0.0',
   options: z.strictObject({ rho: z.number().positive().default(0.05) }),
-  effects: { gradients: 'modify' },
+  effects: { gradients: 'replace' },
   stateless: true,
   apply(ctx, { rho }) {
-    let window: readonly Batch[] = [];
-    ctx.hooks.beforeStep.tap((step) => {
-      window = step.window;
-    });
-    ctx.hooks.gradients.tap((gradients) => {
-      const params = uphill(ctx.parameters(), gradients, rho);
-      const weight = window.reduce((sum, { weightSum }) => sum + weightSum, 0);
-      const parts = window.map((batch) => {
-        const { gradients } = ctx.gradients(batch, { params });
-        return mapTensors(gradients, (g) => tf.mul(g, batch.weightSum / weight));
-      });
-      return mapTensors(gradients, (_, path) => tf.addN(parts.map((part) => part[path]!)));
-    });
+    ctx.hooks.gradients.tap((gradients) =>
+      ctx.windowGradients(uphill(ctx.parameters(), gradients, rho)),
+    );
   },
 });
 

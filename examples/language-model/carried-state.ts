@@ -11,9 +11,8 @@ const options = z.strictObject({
 /**
  * Truncated back-propagation through time: each step starts with the states that the step before
  * left, an epoch with those of its source (zeros). It takes them from the step's own evaluation of
- * the loss, so there is no second forward pass; and so a step may have one micro-batch only, and
- * evaluations nested in a `loss` tap are taken for the step's own. Evaluations of a session keep
- * the states of their source: see `perplexity` for a text with its states.
+ * the loss, so there is no second forward pass; and so a step may have one micro-batch only. Evaluations
+ * of a session keep the states of their source: see `perplexity` for a text with its states.
  *
  * @throws EspalierError `carried-state/output`, `carried-state/accumulate`, `carried-state/size`.
  * @example
@@ -23,12 +22,12 @@ export const carriedState = definePlugin({
   id: 'carried-state',
   version: '1.0.0',
   options,
-  effects: { batch: 'modify', loss: 'add', gradients: 'add' },
+  effects: { 'batch:states': 'replace', loss: 'add' },
   apply(ctx, { carry }) {
     /** Left by the step before; empty at an epoch's start. */
     let carried: NamedTensors = {};
-    /** Of the step under way, from when it starts until its gradients are there. */
-    let behind: NamedTensors | undefined;
+    /** Of the step under way, until it is applied. */
+    let behind: NamedTensors = {};
     const replace = (next: NamedTensors) => {
       tf.dispose(carried);
       carried = next;
@@ -37,25 +36,22 @@ export const carriedState = definePlugin({
     ctx.hooks.batch.tap((batch) => withStates(batch, carried));
     ctx.hooks.beforeStep.tap(({ window }) => {
       if (window.length > 1) throw accumulates(window.length);
-      behind = {};
     });
-    ctx.hooks.loss.tap(({ outputs }) => {
-      if (!behind) return;
+    ctx.hooks.loss.tap(({ outputs, nested }) => {
+      if (nested) return;
       tf.dispose(behind);
       behind = statesIn(outputs, carry);
     });
-    ctx.hooks.gradients.tap((gradients) => {
-      // Whatever is evaluated from here on is not the step's own.
-      replace(behind ?? {});
-      behind = undefined;
-      return gradients;
+    ctx.hooks.afterApply.tap(() => {
+      replace(behind);
+      behind = {};
     });
     ctx.keepState({
       version: 1,
       save: () => ({ tensors: carried }),
       load: ({ tensors = {} }) => replace(kept(tensors)),
     });
-    ctx.onTeardown(() => tf.dispose([carried, behind ?? {}] as unknown as tf.Tensor[]));
+    ctx.onTeardown(() => tf.dispose([carried, behind] as unknown as tf.Tensor[]));
   },
 });
 

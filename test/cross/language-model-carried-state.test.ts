@@ -76,12 +76,12 @@ describe('carriedState', () => {
     expect(Math.abs((await lossOf({ plugins: [] })) - whole)).toBeGreaterThan(1e-3);
   });
 
-  test('evaluations before the step and behind its gradients leave no trace', async () => {
+  test('evaluations before the step, inside of its own and behind its gradients leave no trace', async () => {
     const meddler = definePlugin({
       id: 'meddler',
       version: '1.0.0',
       options: z.strictObject({}),
-      effects: { gradients: 'add' },
+      effects: { gradients: 'replace', loss: 'add' },
       apply(ctx) {
         let window: readonly Batch[] = [];
         const meddle = () =>
@@ -92,6 +92,9 @@ describe('carriedState', () => {
         ctx.hooks.beforeStep.tap((step) => {
           window = step.window;
           meddle();
+        });
+        ctx.hooks.loss.tap(({ nested }) => void (!nested && meddle()), {
+          after: ['carried-state'],
         });
         ctx.hooks.gradients.tap((gradients) => {
           meddle();

@@ -75,6 +75,23 @@ testPlugin(
 testPlugin(factory(shifter((purpose, batch) => `${purpose} ${batch.key}`)), [
   { name: 'augmentation' },
 ]);
+testPlugin(
+  factory({
+    effects: { gradients: 'replace' },
+    apply: (ctx) => ctx.hooks.gradients.tap(() => ctx.windowGradients()),
+  }),
+  [{ name: 'replaced gradients' }],
+);
+testPlugin(
+  factory({
+    effects: { gradients: 'modify' },
+    apply: (ctx) =>
+      ctx.hooks.gradients.tap((gradients) =>
+        Object.fromEntries(Object.entries(gradients).map(([path, g]) => [path, tf.mul(g, 0)])),
+      ),
+  }),
+  [{ name: 'gradients times 0' }],
+);
 testPlugin(factory(holder()), [{ name: 'a tensor as state' }]);
 
 /** A plugin that shifts inputs by a draw for the purpose that it names. */
@@ -151,6 +168,31 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
     },
     'Math.random is drawn from': {
       apply: (ctx) => ctx.hooks.beforeStep.tap(() => void Math.random()),
+    },
+  },
+  'building on others': {
+    'gradients are made anew': {
+      effects: { gradients: 'modify' },
+      apply: (ctx) => ctx.hooks.gradients.tap(() => ctx.windowGradients()),
+    },
+    'the gradients of one layer are made anew, late': {
+      effects: { gradients: 'add' },
+      apply: (ctx) =>
+        ctx.hooks.gradients.tap((gradients) =>
+          ctx.clock.step < 2 ? gradients : { ...gradients, 'logits/bias': tf.ones([3]) },
+        ),
+    },
+    'targets come from elsewhere': {
+      effects: { targets: 'modify' },
+      apply: (ctx) => ctx.hooks.targets.tap(({ logits }) => ({ logits: tf.onesLike(logits!) })),
+    },
+    'inputs come from elsewhere': {
+      effects: { 'batch:inputs': 'modify' },
+      apply: (ctx) =>
+        ctx.hooks.batch.tap(async (batch) => {
+          const [[name, x]] = Object.entries(batch.inputs) as [[string, tf.Tensor]];
+          return { ...batch, inputs: { [name]: tf.onesLike(x) } };
+        }),
     },
   },
   determinism: {

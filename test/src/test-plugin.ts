@@ -1,5 +1,6 @@
 import { checkTrainsAlone } from './checks/alone.js';
 import { checkAttribution } from './checks/attribution.js';
+import { checkBuildsOn } from './checks/build-on.js';
 import { checkDeterminism } from './checks/determinism.js';
 import { checkEffectsDeclared } from './checks/effects.js';
 import { checkLeaks } from './checks/leaks.js';
@@ -18,6 +19,7 @@ export const CHECKS: Checks<PluginSubject> = {
   [ALONE]: checkTrainsAlone,
   options: checkOptions,
   'declared effects': checkEffectsDeclared,
+  'building on others': checkBuildsOn,
   determinism: checkDeterminism,
   'random draws': checkRandom,
   replay: checkReplay,

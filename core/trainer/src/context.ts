@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import type { Clock, NamedTensors } from './batch.js';
+import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
 import { toBatch } from './batches.js';
 import { allows } from './effects.js';
@@ -18,9 +19,11 @@ import { keyedStream } from '@espalier/data';
 import type { Loss } from '@espalier/losses';
 import type { Run } from './run.js';
 import type { Services } from './container.js';
+import { scoped } from '@espalier/model';
 import type { Network } from '@espalier/model';
 import type { Structure } from '@espalier/model/structure';
 import type { Taps } from './taps.js';
+import { sumWindow } from './window-sums.js';
 import type { Telemetry } from '@espalier/telemetry';
 
 /** What contexts are made from. `run` exists only after every plugin has applied. */
@@ -84,6 +87,7 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     batch: (raw, key) => toBatch(raw, key, run().batchSpec),
     objective: (batch, options) => run().objective.evaluate(batch, options),
     gradients: (batch, options) => run().objective.gradients(batch, options),
+    windowGradients: (params) => windowGradients(run(), params),
     parameters: ({ trainable = false } = {}) =>
       structure.parameters.values(trainable ? structure.parameters.trainable : undefined),
     assign: (values, { update = false } = {}) => {
@@ -100,6 +104,17 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     ? structureAccess(id, parts, run, atSetup)
     : {};
   return Object.assign(base, structural) as unknown as PluginContext;
+}
+
+function windowGradients({ window, objective }: Run, params?: NamedTensors): NamedTensors {
+  if (!window) {
+    throw new EspalierError('plugin/no-window', {
+      problem: 'ctx.windowGradients works within a step, and none is under way',
+      fix: 'Call it in a tap from beforeStep to afterStep, or evaluate batches of your own: ctx.gradients(batch).',
+    });
+  }
+  const evaluate = (batch: Batch) => objective.gradients(batch, params ? { params } : {});
+  return scoped(Object.values<Tensor>, () => sumWindow(window, evaluate).gradients);
 }
 
 /** Keeps a function of the context from being called after setup. */
@@ -162,7 +177,7 @@ function closed(hook: HookName, kind: string) {
     tap() {
       throw new EspalierError('effects/undeclared', {
         problem: `tapping '${hook}' needs a declared effect on '${kind}'`,
-        fix: `Declare effects: { ${kind}: 'add' } (or 'modify', or 'own').`,
+        fix: `Declare effects: { ${kind}: 'add' } (or 'modify', 'replace', 'own').`,
       });
     },
   };
@@ -173,7 +188,7 @@ function declaresKind(effects: Effects, kind: string): boolean {
 }
 
 function mustDeclare(effects: Effects, resource: string, act: string): void {
-  if (allows(effects, resource, ['modify', 'own', 'add'])) return;
+  if (allows(effects, resource, ['add', 'modify', 'replace', 'own'])) return;
   throw new EspalierError('effects/undeclared', {
     problem: `this plugin may not ${act} '${resource}': it declares no such effect`,
     fix: `Declare effects: { '${resource}': 'modify' }.`,

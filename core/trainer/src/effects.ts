@@ -1,10 +1,12 @@
 import { EspalierError } from '@espalier/errors';
+import type { Edge } from './order.js';
 
 /**
- * How a plugin touches a resource: `add` beside others, `modify` in order with others, or `own`
- * it alone.
+ * How a plugin touches a resource: `add` beside others, `modify` in order with others, `replace` it
+ * by something that owes nothing to what others made of it, or `own` it alone. One plugin may
+ * replace a resource: it comes first, and what the others add and modify is kept.
  */
-export type Mode = 'add' | 'modify' | 'own';
+export type Mode = 'add' | 'modify' | 'replace' | 'own';
 
 /**
  * What a plugin changes, declared up front: resource → mode. A resource is a kind, or `kind:name`,
@@ -23,7 +25,7 @@ export interface Declared {
 }
 
 /**
- * Refuses two owners of one resource, and an owner beside anyone who transforms it.
+ * Refuses two who own or replace one resource, and an owner beside anyone who modifies it.
  *
  * @throws EspalierError `effects/conflict`, naming both plugins and the ways out.
  */
@@ -39,12 +41,40 @@ export function checkEffects(plugins: readonly Declared[]): void {
 function conflict(a: Effects, b: Effects): readonly [string, string] | undefined {
   for (const [left, leftMode] of Object.entries(a)) {
     for (const [right, rightMode] of Object.entries(b)) {
-      const owned = leftMode === 'own' || rightMode === 'own';
-      const adds = leftMode === 'add' || rightMode === 'add';
-      if (owned && !adds && overlap(left, right)) return [left, right];
+      if (exclude(leftMode, rightMode) && overlap(left, right)) return [left, right];
     }
   }
   return undefined;
+}
+
+function exclude(a: Mode, b: Mode): boolean {
+  if (a === 'add' || b === 'add') return false;
+  return a === 'own' || b === 'own' || (a === 'replace' && b === 'replace');
+}
+
+/**
+ * Who comes before whom on the hook of a kind of resource: whoever replaces something before those
+ * who modify it, or their work would be lost.
+ *
+ * @param handsOn Whether a value goes from tap to tap; what was added to it would be lost too.
+ */
+export function putReplacersFirst(
+  plugins: readonly Declared[],
+  { kind, handsOn }: { readonly kind: string; readonly handsOn: boolean },
+): Edge[] {
+  const ofKind = plugins.flatMap(({ id, effects }) =>
+    Object.entries(effects)
+      .filter(([resource]) => overlap(resource, kind))
+      .map(([resource, mode]) => ({ id, resource, mode })),
+  );
+  return ofKind
+    .filter(({ mode }) => mode === 'replace')
+    .flatMap(({ id, resource }) =>
+      ofKind
+        .filter((other) => other.id !== id && (handsOn || other.mode !== 'add'))
+        .filter((other) => overlap(other.resource, resource))
+        .map((other): Edge => [id, other.id, `it replaces ${resource}`]),
+    );
 }
 
 function conflictError(
@@ -56,7 +86,7 @@ function conflictError(
     `'${plugin.id}' declares '${resource}: ${plugin.effects[resource]}'`;
   return new EspalierError('effects/conflict', {
     problem: `two plugins claim one resource: ${says(first, left)} and ${says(second, right)}`,
-    fix: `Remove one (in a preset: { ${second.id}: false }), narrow what they own by an option, or declare 'modify' with an order.`,
+    fix: `Remove one (in a preset: { ${second.id}: false }), narrow what they claim by an option, or write one so that it builds on what it is given: 'modify', with an order.`,
   });
 }
 

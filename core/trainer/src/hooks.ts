@@ -16,6 +16,8 @@ export interface LossContext {
   /** The loss so far, term by term. */
   readonly ledger: LedgerView;
   readonly training: boolean;
+  /** Whether a plugin or a caller asked for this evaluation; `false`: it is the step's own. */
+  readonly nested: boolean;
   readonly clock: Clock;
   /** The example-weighted mean of per-example values `[batch]`: how every term should be reduced. */
   mean(perExample: Tensor1D): Scalar;

@@ -28,3 +28,4 @@ export type { TapTrace } from './taps.js';
 export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telemetry';
 export * from './tokens.js';
 export type { FitOptions, FitResult } from './trainer.js';
+export { shareOut } from './window-sums.js';

@@ -32,9 +32,12 @@ export interface LedgerView {
   add(name: string, value: Scalar, options?: TermOptions): void;
   /** The unweighted value of a term, by its full name. */
   get(term: string): Scalar;
-  /** Multiplies a term's weight. Needs `'loss:<term>': 'modify'` or `own` for another's term. */
+  /** Multiplies a term's weight. Needs `'loss:<term>': 'modify'` (`replace`, `own`) for another's term. */
   scale(term: string, factor: number): void;
-  /** Replaces a term's value. Needs `'loss:<term>': 'own'` or `modify` for another's term. */
+  /**
+   * Replaces a term's value; its weight stays. Needs `'loss:<term>': 'replace'` (`own`) for another's
+   * term, or `modify` where the new value is made from the old one.
+   */
   replace(term: string, value: Scalar): void;
 }
 

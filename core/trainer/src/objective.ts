@@ -212,7 +212,8 @@ export class Objective {
       if (taps.used('loss')) {
         // Each tap gets its own view of the ledger, made where taps are wrapped.
         const shared = ledger as unknown as LedgerView;
-        const context = { batch, targets, ledger: shared, training: true, clock, mean };
+        const nested = !(evaluation.writes instanceof Map);
+        const context = { batch, targets, ledger: shared, training: true, nested, clock, mean };
         taps.call('loss', { ...forward, ...context });
       }
       return ledger;

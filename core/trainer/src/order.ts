@@ -18,6 +18,9 @@ export interface Ordered {
   readonly order?: Order;
 }
 
+/** One id comes before another, and why, where that is no plugin's own wish. */
+export type Edge = readonly [before: string, after: string, because?: string];
+
 /** One position in the sorted list and the reasons for it, for `explain()`. */
 export interface Placed<T> {
   readonly item: T;
@@ -31,16 +34,18 @@ export interface Placed<T> {
  * @param plugins All of the run: what one without an item wishes still orders those around it, and
  *   any other id is an error with a suggestion.
  * @param what  Names the list in errors: `plugins`, or a hook.
+ * @param implied What holds beside the wishes.
  * @throws EspalierError `order/unknown-id`, `order/missing`, `order/cycle` (shows the path).
  */
 export function sortByOrder<T extends Ordered>(
   items: readonly T[],
   plugins: readonly Ordered[],
   what: string,
+  implied: readonly Edge[] = [],
 ): readonly Placed<T>[] {
   const known = plugins.map(({ id }) => id);
   for (const item of items) checkIds(item, known, what);
-  const edges = [...plugins, ...items].flatMap((item) => edgesOf(item));
+  const edges = [...implied, ...[...plugins, ...items].flatMap((item) => edgesOf(item))];
   const waiting = [...items].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   const placed: Placed<T>[] = [];
   while (waiting.length > 0) {
@@ -54,8 +59,6 @@ export function sortByOrder<T extends Ordered>(
   }
   return placed;
 }
-
-type Edge = readonly [before: string, after: string];
 
 function edgesOf({ id, order }: Ordered): Edge[] {
   const before = (order?.before ?? []).map((other): Edge => [id, other]);
@@ -88,15 +91,17 @@ function allBefore(id: string, edges: readonly Edge[], found = new Set<string>()
 function cycle(start: string, edges: readonly Edge[], what: string): EspalierError {
   const inLoop = [...allBefore(start, edges), start].filter((id) => allBefore(id, edges).has(id));
   const path = [inLoop[0]!];
+  const reasons: string[] = [];
   for (;;) {
-    const [previous] = edges.find(([a, b]) => b === path.at(-1) && inLoop.includes(a))!;
+    const [previous, , because] = edges.find(([a, b]) => b === path.at(-1) && inLoop.includes(a))!;
+    if (because !== undefined) reasons.push(`'${previous}' comes first since ${because}`);
     const first = path.indexOf(previous);
     path.push(previous);
     if (first >= 0) {
       const loop = path.slice(first).reverse().join(' → ');
       return new EspalierError('order/cycle', {
         problem: `${what}: the plugins' order is a cycle: ${loop}`,
-        fix: 'Remove one of these before/after wishes.',
+        fix: `Remove one of these before/after wishes.${reasons.map((each) => ` ${each}.`).join('')}`,
       });
     }
   }
@@ -105,8 +110,12 @@ function cycle(start: string, edges: readonly Edge[], what: string): EspalierErr
 function reasons(item: Ordered, edges: readonly Edge[], known: readonly string[]): string[] {
   const after = edges.filter(([a, b]) => b === item.id && known.includes(a));
   const before = edges.filter(([a, b]) => a === item.id && known.includes(b));
+  const why = (because?: string) => (because === undefined ? '' : `: ${because}`);
   const said = [
-    ...new Set([...after.map(([a]) => `after ${a}`), ...before.map(([, b]) => `before ${b}`)]),
+    ...new Set([
+      ...after.map(([a, , because]) => `after ${a}${why(because)}`),
+      ...before.map(([, b, because]) => `before ${b}${why(because)}`),
+    ]),
   ];
   return said.length > 0 ? said : ['by id'];
 }

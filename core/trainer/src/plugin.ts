@@ -124,6 +124,15 @@ export interface BaseContext<E extends Effects> {
   /** Loss and gradients by path, at any parameters. Synchronous; the caller owns the tensors. */
   gradients(batch: Batch, options?: ObjectiveOptions): Gradients;
   /**
+   * The gradients of the window of the step under way, at any parameters (default: the current ones):
+   * every micro-batch by its share of the weight, with the draws of the step itself. In taps from
+   * `beforeStep` to `afterStep`. Synchronous; in a `gradients` tap the trainer frees the tensors, elsewhere
+   * the caller owns them.
+   *
+   * @throws EspalierError `plugin/no-window`.
+   */
+  windowGradients(params?: NamedTensors): NamedTensors;
+  /**
    * Current values by path, of all parameters or of those that train. The tensors are the live
    * parameters: never dispose them.
    */
@@ -241,7 +250,7 @@ const pluginShape = z.looseObject({
       /^(?!(task|regularization)$)[\w.-]+$/,
       "must be kebab-case, and not 'task' or 'regularization'",
     ),
-  effects: z.record(z.string(), z.enum(['add', 'modify', 'own'])),
+  effects: z.record(z.string(), z.enum(['add', 'modify', 'replace', 'own'])),
   order: z.strictObject({ before: ids, after: ids, requires: ids, optional: ids }),
   exportedAs: z
     .string()

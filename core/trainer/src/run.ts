@@ -54,6 +54,8 @@ export class Run {
   stopReason: string | undefined;
   /** Running sums of the epoch under way, weighted by examples. */
   epoch: { weight: number; sums: Record<string, number> } = { weight: 0, sums: {} };
+  /** The micro-batches of the step under way, from `beforeStep` on. */
+  window: readonly Batch[] | undefined;
   /** Batches as `batch` taps returned them in the step under way. */
   readonly seen: Batch[] = [];
   afterStep?: () => Promise<void>;

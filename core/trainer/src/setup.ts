@@ -108,7 +108,7 @@ function adapt<H extends HookName>(
   const context = argument as LossContext;
   const shared = context.ledger as unknown as Ledger;
   const mayAdd = allows(effects, 'loss', ['add', 'own']);
-  const mayTouch = (term: string) => allows(effects, `loss:${term}`, ['modify', 'own']);
+  const mayTouch = (term: string) => allows(effects, `loss:${term}`, ['modify', 'replace', 'own']);
   const ledger = shared.viewFor(id, mayAdd, mayTouch);
   return { ...context, ledger } as unknown as HookArguments[H];
 }

@@ -1,12 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncHook, SyncWaterfallHook } from 'tapable';
 import type { Clock, NamedTensors } from './batch.js';
+import { putReplacersFirst } from './effects.js';
+import type { Declared } from './effects.js';
 import { attribute, EspalierError } from '@espalier/errors';
 import { HOOKS } from './hooks.js';
-import type { HookArguments, HookKind, HookName, Tap, TapPoint } from './hooks.js';
+import type { HookArguments, HookKind, HookName, HookRow, Tap, TapPoint } from './hooks.js';
 import { checkNotDisposed } from './ownership.js';
 import { sortByOrder } from './order.js';
-import type { Order, Ordered, Placed } from './order.js';
+import type { Edge, Order, Ordered, Placed } from './order.js';
 import { checkHandedOn } from './handed-on.js';
 
 /** What one tap cost so far. */
@@ -74,10 +76,10 @@ export class Taps {
   }
 
   /** Sorts and registers. After this no tap can be added. */
-  seal(plugins: readonly Ordered[]): void {
+  seal(plugins: readonly (Ordered & Declared)[]): void {
     for (const hook of Object.keys(HOOKS) as HookName[]) {
       const mine = this.#registered.filter((tap) => tap.hook === hook);
-      const sorted = sortByOrder(mine, plugins, `hook '${hook}'`);
+      const sorted = sortByOrder(mine, plugins, `hook '${hook}'`, impliedOrder(hook, plugins));
       this.#order.set(hook, sorted);
       if (sorted.length > 0) this.#hooks.set(hook, this.#register(hook, sorted));
     }
@@ -187,6 +189,12 @@ export class Taps {
   #place({ id, hook }: Registered) {
     return { plugin: id, hook, step: this.clock.step };
   }
+}
+
+function impliedOrder(hook: HookName, plugins: readonly Declared[]): readonly Edge[] {
+  const { needs, kind }: HookRow = HOOKS[hook];
+  if (needs === undefined) return [];
+  return putReplacersFirst(plugins, { kind: needs, handsOn: kind.endsWith('waterfall') });
 }
 
 function merge(a: Order, b: Order): Order {

@@ -151,6 +151,7 @@ export async function trainStep(
       run.seen.push(changed);
       window.push(await weighed(batch, changed));
     }
+    run.window = window;
     await taps.fire('beforeStep', step);
 
     const { gradients, checks } = scoped(heldOf, () => accumulateWindow(run, window, statistics));
@@ -171,18 +172,14 @@ export async function trainStep(
     return log;
   } finally {
     tf.dispose([...held, ...statistics.values()]);
+    run.window = undefined;
     run.disposeReplaced(raw);
   }
 }
 
 /** The synchronous zone: every micro-batch's gradients, scaled by its share of the weight. */
 function accumulateWindow(run: Run, window: readonly Batch[], statistics: Map<string, Tensor>) {
-  const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
-  const parts = window.map((batch) => {
-    const part = run.objective.gradients(batch, {}, statistics);
-    return { ...part, share: weight > 0 ? batch.weightSum / weight : 1 / window.length };
-  });
-  const sums = sumWindow(parts);
+  const sums = sumWindow(window, (batch) => run.objective.gradients(batch, {}, statistics));
   const gradients = run.taps.call('gradients', sums.gradients);
   const checks = probe({ ...sums, gradients });
   const result = { gradients, checks };

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
-import type { NamedTensors } from './batch.js';
+import type { Batch, NamedTensors } from './batch.js';
 import type { Gradients } from './objective.js';
 
 /** One micro-batch's part of a window. */
-export interface Part extends Gradients {
+interface Part extends Gradients {
   /** Its share of the window's weight. */
   readonly share: number;
 }
@@ -16,8 +16,26 @@ export interface WindowSums {
   readonly total: Scalar;
 }
 
-/** Adds the parts up by name: micro-batches may differ in the terms that they have. */
-export function sumWindow(parts: readonly Part[]): WindowSums {
+/**
+ * Each micro-batch's share of what a window comes to: its weight over that of all, so that the sum is
+ * the mean over the examples; equal shares where nothing weighs anything.
+ *
+ * @example
+ * const shares = shareOut(window);
+ * const loss = tf.addN(window.map((batch, i) => tf.mul(ctx.objective(batch), shares[i]!)));
+ */
+export function shareOut(window: readonly Batch[]): readonly number[] {
+  const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
+  return window.map((batch) => (weight > 0 ? batch.weightSum / weight : 1 / window.length));
+}
+
+/** Adds up by name, each micro-batch by its share: they may differ in the terms that they have. */
+export function sumWindow(
+  window: readonly Batch[],
+  evaluate: (batch: Batch) => Gradients,
+): WindowSums {
+  const shares = shareOut(window);
+  const parts = window.map((batch, i): Part => ({ ...evaluate(batch), share: shares[i]! }));
   const termsOf = ({ terms, values }: Part) =>
     Object.fromEntries(terms.map(({ name }, i) => [name, values[i]!]));
   const [first] = parts as [Part];

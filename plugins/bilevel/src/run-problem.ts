@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/core';
+import { EspalierError, shareOut } from '@espalier/core';
 import type { Batch, NamedTensors, NetworkCall, PluginContext } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
@@ -59,8 +59,7 @@ export function runProblem(
   const { theta, phi } = variablesOf(run, variables);
   const isOuter = ({ parameters }: NetworkCall) => parameters.some((path) => path in phi);
   const direct = Object.keys(phi).filter((path) => !path.includes(':'));
-  const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
-  const share = (batch: Batch) => (weight > 0 ? batch.weightSum / weight : 1 / window.length);
+  const shares = shareOut(window);
   return {
     theta,
     phi,
@@ -68,8 +67,8 @@ export function runProblem(
     inner(values, made) {
       const own = direct.length === 0 ? {} : made({}, (all) => pick(all, direct));
       const networks = networksBy(made, isOuter);
-      const parts = window.map((batch) =>
-        tf.mul(run.objective(batch, { params: { ...values, ...own }, networks }), share(batch)),
+      const parts = window.map((batch, i) =>
+        tf.mul(run.objective(batch, { params: { ...values, ...own }, networks }), shares[i]!),
       );
       return tf.addN(parts) as Scalar;
     },

@@ -35,7 +35,7 @@ function look(tap: Watched, before: Values, effects: object): void {
   const changed = firstDifference(before, parametersNow(tap));
   const declared =
     changed !== undefined &&
-    allows(effects as never, `weights:${changed}`, ['modify', 'own', 'add']);
+    allows(effects as never, `weights:${changed}`, ['add', 'modify', 'replace', 'own']);
   demand(
     changed === undefined || declared || tap.hook === 'transform',
     'declared effects',

@@ -42,17 +42,12 @@ export const extragradient = definePlugin({
   id: 'extragradient',
   version: '1.0.0',
   options: z.strictObject({ stepSize: z.number().positive().default(0.05) }),
-  effects: { gradients: 'modify' },
+  effects: { gradients: 'replace' },
   stateless: true,
   apply(ctx, { stepSize }) {
-    let window: readonly Batch[] = [];
-    ctx.hooks.beforeStep.tap((step) => {
-      window = step.window;
-    });
-    ctx.hooks.gradients.tap((gradients) => {
-      const ahead = lookAhead(ctx.parameters(), gradients, stepSize);
-      return ctx.gradients(window[0]!, { params: ahead }).gradients;
-    });
+    ctx.hooks.gradients.tap((gradients) =>
+      ctx.windowGradients(lookAhead(ctx.parameters(), gradients, stepSize)),
+    );
   },
 });
 
