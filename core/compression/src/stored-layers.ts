@@ -1,3 +1,4 @@
+import type { EndsInActivation } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -5,6 +6,7 @@ import type { HoldsRows } from './holds-rows.js';
 import type { MatrixShape, StorageConfig } from './storage.js';
 import { StoredMatrix } from './stored-matrix.js';
 
+type Activation = EndsInActivation['activation'];
 type Layer = tfl.layers.Layer;
 type Shape = (number | null)[];
 type Variable = Layer['weights'][number];
@@ -17,7 +19,7 @@ interface StoredConfig {
 /** The part of a dense or convolutional layer that stays as it was; protected in tfjs. */
 interface Biased {
   readonly useBias: boolean;
-  readonly activation: { apply(x: Tensor): Tensor };
+  activation: Activation;
   readonly biasInitializer: Parameters<Layer['addWeight']>[3];
   readonly biasRegularizer: Parameters<Layer['addWeight']>[4];
   readonly biasConstraint: Parameters<Layer['addWeight']>[6];
@@ -72,8 +74,16 @@ abstract class StoredLayer<P extends Layer> extends tfl.layers.Layer {
 }
 
 /** Adds what dense and convolutional layers have beside the kernel. */
-abstract class StoredKernel<P extends Layer> extends StoredLayer<P> {
+abstract class StoredKernel<P extends Layer> extends StoredLayer<P> implements EndsInActivation {
+  readonly endsInActivation = true;
   #bias: Variable | undefined;
+
+  get activation(): Activation {
+    return this.biased.activation;
+  }
+  set activation(activation: Activation) {
+    this.biased.activation = activation;
+  }
 
   override build(inputShape: Shape | Shape[]): void {
     super.build(inputShape);
@@ -93,7 +103,7 @@ abstract class StoredKernel<P extends Layer> extends StoredLayer<P> {
   /** `[…, units]` with bias and activation. */
   protected finish(product: Tensor): Tensor {
     const biased = this.#bias ? tf.add(product, this.#bias.read()) : product;
-    return this.biased.activation.apply(biased);
+    return this.activation.apply(biased);
   }
 
   private get biased(): Biased {

@@ -12,6 +12,7 @@ export type {
   OutputRef,
   Topology,
 } from './graph.js';
+export type { EndsInActivation, Head } from './heads.js';
 export { currentLayer } from './intercept.js';
 export { withKeyedInit } from './keyed-init.js';
 export { macsOf, macsTo } from './macs.js';

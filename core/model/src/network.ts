@@ -5,6 +5,8 @@ import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfj
 import type { NamedTensors } from './named-tensors.js';
 import { EspalierError } from '@espalier/errors';
 import type { Draw } from './with-random.js';
+import { headsOf } from './heads.js';
+import type { Head, TracedHead } from './heads.js';
 import { intercepted } from './intercept.js';
 import type { Interception } from './intercept.js';
 import { writeExactly } from './layer-variables.js';
@@ -13,6 +15,7 @@ import { callsOf, canonicalNames, functional, layerPaths, parametersOf } from '.
 import type { Layer, Parameter } from './parameters.js';
 import { regularizersOf } from './regularizers.js';
 import type { Regularizer } from './regularizers.js';
+import { withoutActivations } from './without-activations.js';
 
 /** How to run a network once. */
 export interface ExecuteOptions {
@@ -27,6 +30,8 @@ export interface ExecuteOptions {
    * never constrained. In each case later reads in the same run see them.
    */
   readonly writes?: 'apply' | 'discard' | Map<string, Tensor>;
+  /** Outputs that are wanted before the softmax or sigmoid that they end in; see `Network.heads`. */
+  readonly logits?: readonly string[];
   /** The stream that a layer draws dropout masks and noise from; asked once a layer and run. */
   readonly random?: (layer: string) => Draw;
 }
@@ -66,9 +71,12 @@ export class Network {
   readonly #layers: ReadonlyMap<Layer, string>;
   readonly #paths: ReadonlyMap<LayerVariable, string>;
   readonly #plans = new Map<string, Plan>();
+  readonly #model: LayersModel;
+  #heads: Readonly<Record<string, TracedHead>> | undefined;
 
   /** `prefix` goes before every path and layer name that leaves this class, features excepted. */
   constructor(model: LayersModel, prefix = '') {
+    this.#model = model;
     this.#view = functional(model);
     refuseStateful(this.#view);
     this.#names = canonicalNames(model);
@@ -87,7 +95,7 @@ export class Network {
    * Runs the model. `inputs` may hold more than it needs.
    *
    * @throws EspalierError `model/input`, `model/unknown-layer`, `model/shared-layer`,
-   * `model/layer-failed` (with the layer's name and the cause).
+   * `model/no-logits`, `model/layer-failed` (with the layer's name and the cause).
    */
   execute(inputs: NamedTensors, options: ExecuteOptions): Executed {
     const fed = this.inputNames.map((name, i) => checkInput(name, this.#view.inputs[i]!, inputs));
@@ -96,7 +104,8 @@ export class Network {
     const written = writes instanceof Map ? writes : new Map<string, Tensor>();
     try {
       const interception = this.#interception(options, written);
-      const result = intercepted(interception, () => plan.model.apply(fed, { training }));
+      const run = () => intercepted(interception, () => plan.model.apply(fed, { training }));
+      const result = this.withLogits(options.logits ?? [], run);
       const results = (Array.isArray(result) ? result : [result]) as Tensor[];
       return { outputs: pick(results, plan.outputs), features: pick(results, plan.features) };
     } finally {
@@ -107,6 +116,35 @@ export class Network {
   /** Runs `fn` with these values in place of the parameters of those paths. */
   withValues<T>(substitute: ReadonlyMap<string, Tensor>, fn: () => T): T {
     return intercepted(this.#interception({ training: false, substitute }, new Map()), fn);
+  }
+
+  /** What each output is, by name. */
+  get heads(): Readonly<Record<string, Head>> {
+    return this.#traced();
+  }
+
+  /**
+   * Runs `fn` with the layers behind these outputs as if they ended before their softmax or sigmoid, and no
+   * longer than that; an output that has neither stays as it is.
+   *
+   * @throws EspalierError `model/no-logits`.
+   */
+  withLogits<T>(outputs: readonly string[], fn: () => T): T {
+    if (outputs.length === 0) return fn();
+    const heads = outputs.map((name) => [name, this.#traced()[name]!] as const);
+    const without = heads.find(([, { gives, hasLogits }]) => gives !== 'values' && !hasLogits);
+    if (without) throw noLogits(...without);
+    return withoutActivations(
+      heads.flatMap(([, { ends }]) => ends),
+      fn,
+    );
+  }
+
+  #traced(): Readonly<Record<string, TracedHead>> {
+    if (this.#heads) return this.#heads;
+    const heads = headsOf(this.#model);
+    this.#heads = Object.fromEntries(this.outputNames.map((name, i) => [name, heads[i]!]));
+    return this.#heads;
   }
 
   /**
@@ -227,5 +265,12 @@ function refuseStateful(model: LayersModel): void {
   throw new EspalierError('model/stateful', {
     problem: `layer '${layer.name}' is stateful: what it gives depends on the batches before, so no step could be replayed`,
     fix: 'Make it with stateful: false.',
+  });
+}
+
+function noLogits(output: string, { layer, gives }: Head): EspalierError {
+  return new EspalierError('model/no-logits', {
+    problem: `the logits of output '${output}' cannot be had: layer '${layer}' ${gives === 'unknown' ? 'is of a class of its own' : 'gives probabilities that other layers use, or that no softmax or sigmoid alone made'}`,
+    fix: 'End the model in a layer with the activation softmax or sigmoid, or without any.',
   });
 }

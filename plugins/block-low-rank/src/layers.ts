@@ -1,4 +1,5 @@
 import type { HoldsRows } from '@espalier/compression';
+import type { EndsInActivation } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -7,6 +8,7 @@ import type { BlockMatrixConfig } from './block-matrix.js';
 import { basisRows, placed } from './blocks.js';
 
 type Shape = (number | null)[];
+type Activation = EndsInActivation['activation'];
 type LayerArguments = ConstructorParameters<typeof tfl.layers.Layer>[0];
 type Variable = tfl.layers.Layer['weights'][number];
 
@@ -96,15 +98,16 @@ export interface BlockLowRankDenseConfig extends BlockMatrixConfig {
   readonly activation?: string | null;
 }
 
-abstract class Scores extends tfl.layers.Layer {
-  readonly #activation: tfl.layers.Layer;
+abstract class Scores extends tfl.layers.Layer implements EndsInActivation {
+  readonly endsInActivation = true;
+  activation: Activation;
   #bias: Variable | undefined;
 
   constructor(protected readonly given: BlockLowRankDenseConfig) {
     super(given as LayerArguments);
     this.supportsMasking = true;
-    const activation = (given.activation ?? 'linear') as 'linear';
-    this.#activation = tfl.layers.activation({ activation });
+    const layer = tfl.layers.activation({ activation: (given.activation ?? 'linear') as 'linear' });
+    this.activation = (layer as unknown as { activation: Activation }).activation;
   }
 
   /** `[units]`, if the layer has a bias. */
@@ -136,7 +139,7 @@ abstract class Scores extends tfl.layers.Layer {
     const scores = matrix.scores(tf.reshape(x, [-1, matrix.columns]) as Tensor2D);
     const biased = this.bias ? tf.add(scores, this.bias) : scores;
     const shaped = tf.reshape(biased, [...x.shape.slice(0, -1), matrix.words]);
-    return this.#activation.call(shaped, {}) as Tensor;
+    return this.activation.apply(shaped);
   }
 }
 

@@ -1,0 +1,28 @@
+import type { Layer } from './parameters.js';
+
+/** A layer and the property that holds its activation. */
+export interface SwappedActivation {
+  readonly layer: Layer;
+  readonly field: 'activation' | 'softmax';
+}
+
+const identity = <T>(x: T): T => x;
+/** What tfjs's linear activation is, to whoever calls it. */
+const LINEAR = { apply: identity, getClassName: () => 'linear' };
+
+/** Runs `fn` with layers as if they ended before their softmax or sigmoid, and no longer than that. */
+export function withoutActivations<T>(swapped: readonly SwappedActivation[], fn: () => T): T {
+  const holders = swapped.map(({ layer, field }) => ({
+    layer: layer as unknown as Record<string, unknown>,
+    field,
+    own: (layer as unknown as Record<string, unknown>)[field],
+  }));
+  try {
+    for (const { layer, field } of holders) {
+      layer[field] = field === 'activation' ? LINEAR : identity;
+    }
+    return fn();
+  } finally {
+    for (const { layer, field, own } of holders) layer[field] = own;
+  }
+}
