@@ -38,6 +38,8 @@ export interface ContextParts {
   readonly teardowns: { readonly id: string; undo(): void | Promise<void> }[];
   /** By output of the user's model; filled before any plugin applies. */
   losses: Readonly<Record<string, Loss>>;
+  /** Outputs that evaluations show before their softmax or sigmoid. */
+  logits: readonly string[];
   /** Plugins' own networks, made when every plugin has applied. */
   readonly networks: { readonly id: string; add(): void }[];
   /** Whether a plugin wants to see the next batch. */

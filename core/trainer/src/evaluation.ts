@@ -50,8 +50,9 @@ async function addBatch(run: Run, raw: RawBatch, sums: Map<string, Sum>): Promis
 }
 
 function collect(run: Run, batch: Batch, values: Map<string, Tensor1D>): void {
-  const { network, taps, losses, features } = run;
-  const forward = network.execute(batch.inputs, { training: false, features, writes: 'discard' });
+  const { network, taps, losses, features, logits } = run;
+  const how = { training: false, features, logits, writes: 'discard' } as const;
+  const forward = network.execute(batch.inputs, how);
   const names = Object.keys(losses);
   const metric = (name: string, value: Tensor1D) => addMetric(values, batch, name, value);
   for (const name of names) {

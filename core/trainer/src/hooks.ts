@@ -9,7 +9,10 @@ export interface LossContext {
   readonly batch: Batch;
   /** Targets after every `targets` tap, by output name of the user's model. */
   readonly targets: NamedTensors;
-  /** Outputs by name: those of the user's model and those that plugins added. */
+  /**
+   * Outputs by name: those of the user's model and those that plugins added. Where the loss of an
+   * output takes logits, these are logits, also if the model ends in a softmax or sigmoid.
+   */
   readonly outputs: NamedTensors;
   /** Feature maps by layer name, as requested with `ctx.features`. */
   readonly features: NamedTensors;

@@ -1,6 +1,7 @@
 export { stopGradient } from '@espalier/backend';
 export * from './batch.js';
 export * from '@espalier/checkpoint';
+export { checkClassifier, classifies } from './classifier.js';
 export * from './contracts.js';
 export { allows } from './effects.js';
 export type { Effects, Mode } from './effects.js';

@@ -72,6 +72,8 @@ export interface ObjectiveParts {
   /** By output of the user's model. */
   readonly losses: Readonly<Record<string, Loss>>;
   readonly features: readonly string[];
+  /** Outputs that are wanted before their softmax or sigmoid. */
+  readonly logits: readonly string[];
 }
 
 /** The settings of the evaluation under way; plugins' own networks follow them. */
@@ -194,7 +196,7 @@ export class Objective {
 
   /** One forward pass through every plugin. */
   #run(batch: Batch, evaluation: Evaluation): Ledger {
-    const { network, taps, losses, features, clock } = this.parts;
+    const { network, taps, losses, features, logits, clock } = this.parts;
     const outer = this.#current;
     this.#current = evaluation;
     try {
@@ -202,6 +204,7 @@ export class Objective {
         ...evaluation,
         training: true,
         features,
+        logits,
       });
       const targets = taps.call('targets', batch.targets);
       const ledger = new Ledger();

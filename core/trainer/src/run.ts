@@ -34,6 +34,8 @@ export interface RunParts {
   readonly telemetry: Telemetry;
   readonly structure: Structure;
   readonly losses: Readonly<Record<string, Loss>>;
+  /** Outputs that evaluations show before their softmax or sigmoid. */
+  readonly logits: readonly string[];
   readonly optimizer: GradientTransform;
   readonly accumulate: number;
   /** Whether a plugin wants to see the first batch of the next step. */
@@ -72,6 +74,7 @@ export class Run {
   declare readonly telemetry: RunParts['telemetry'];
   declare readonly structure: RunParts['structure'];
   declare readonly losses: RunParts['losses'];
+  declare readonly logits: RunParts['logits'];
   declare readonly optimizer: RunParts['optimizer'];
   declare readonly accumulate: RunParts['accumulate'];
   declare readonly lookAhead: RunParts['lookAhead'];

@@ -6,6 +6,8 @@ import type { ContextParts } from './context.js';
 import { allows, checkEffects } from './effects.js';
 import { keyedStream } from '@espalier/data';
 import { attribute, EspalierError, suggest } from '@espalier/errors';
+import { fitLosses } from './heads.js';
+import type { FittedLosses } from './heads.js';
 import type { HookArguments, HookName, LossContext } from './hooks.js';
 import type { Ledger } from './ledger.js';
 import { sortByOrder } from './order.js';
@@ -16,7 +18,7 @@ import { resolvePreset } from './preset/index.js';
 import type { ResolvedPreset } from './preset/index.js';
 import { Run } from './run.js';
 import { isTransform } from './session-config.js';
-import type { SessionConfig } from './session-config.js';
+import type { Semantics, SessionConfig } from './session-config.js';
 import { byGroup } from '@espalier/optim';
 import type { GradientTransform } from '@espalier/optim';
 import { checkLosses } from '@espalier/losses';
@@ -51,7 +53,7 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
   const parts = contextParts(config, structure, order);
   const teardown = () => tearDown(parts);
   try {
-    parts.losses = lossesOf(config, structure.ownOutputs);
+    Object.assign(parts, lossesOf(config, structure));
     resolved.bindings.forEach(({ token, make }) => parts.services.bind(token, make));
     for (const { item } of order) await applyPlugin(item, parts);
     parts.taps.seal(resolved.plugins);
@@ -79,6 +81,7 @@ function contextParts(
     clock,
     structure,
     losses: {},
+    logits: [],
     networks: [],
     lookAhead: false,
     services: new Services(),
@@ -136,7 +139,7 @@ function makeRun(config: SessionConfig, parts: ContextParts): Run {
   const { structure } = parts;
   const run = new Run({
     ...parts,
-    semantics: config.semantics ?? 'espalier',
+    semantics: semanticsOf(config),
     optimizer: optimizerOf(config.optimizer, structure),
     accumulate: config.accumulate ?? 1,
     logInterval: config.logInterval ?? 50,
@@ -146,10 +149,14 @@ function makeRun(config: SessionConfig, parts: ContextParts): Run {
   return run;
 }
 
-function lossesOf(config: SessionConfig, outputs: readonly string[]) {
-  const losses = lossPerOutput(config, outputs);
-  checkLosses(losses, outputs);
-  return losses;
+function lossesOf(config: SessionConfig, { ownOutputs, network }: Structure): FittedLosses {
+  const losses = lossPerOutput(config, ownOutputs);
+  checkLosses(losses, ownOutputs);
+  return fitLosses(losses, network, semanticsOf(config));
+}
+
+function semanticsOf({ semantics = 'espalier' }: SessionConfig): Semantics {
+  return semantics;
 }
 
 function lossPerOutput(

@@ -1,0 +1,55 @@
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import { EspalierError, suggest } from '@espalier/errors';
+
+/** What a model's output is to a loss. */
+export type OutputKind = 'logits' | 'probabilities';
+
+/**
+ * What targets must be: `distributions` over the last axis (or class ids), `probabilities` from 0 to 1,
+ * or `numbers` that are finite.
+ */
+export type TargetKind = 'distributions' | 'probabilities' | 'numbers';
+
+/** A loss per example, and what it demands of its targets. */
+export interface Loss {
+  readonly name: string;
+  /** Loss of each example `[batch]`; further axes (time steps) are averaged. */
+  perExample(output: Tensor, target: Tensor): Tensor1D;
+  /** Metrics per example `[batch]`, for evaluation. */
+  metrics(output: Tensor, target: Tensor): Readonly<Record<string, Tensor1D>>;
+  /** Whether integer targets are class ids, to be checked against the output's last axis. */
+  readonly classIds: boolean;
+  /** What its targets are checked for; absent: class ids only. */
+  readonly targets?: TargetKind;
+  /**
+   * What it takes; absent: what the model gives, whatever that is. For one that wants `logits`, a
+   * model that ends in a softmax or sigmoid runs without it, in training and evaluation; predictions
+   * and exports keep it.
+   */
+  readonly from?: OutputKind;
+  /** What makes probabilities of the logits that it takes; a head that ends in the other is refused. */
+  readonly activation?: 'softmax' | 'sigmoid';
+  /** For a loss that can take either: the same loss for outputs of a kind. A run asks once, at setup. */
+  readAs?(kind: OutputKind): Loss;
+}
+
+/**
+ * Refuses losses for outputs that the model does not have.
+ *
+ * @throws EspalierError `session/loss`.
+ */
+export function checkLosses(
+  losses: Readonly<Record<string, Loss>>,
+  outputs: readonly string[],
+): void {
+  for (const [name, loss] of Object.entries(losses)) {
+    if (outputs.includes(name) && typeof loss?.perExample === 'function') continue;
+    throw new EspalierError('session/loss', {
+      problem: outputs.includes(name)
+        ? `the loss of output '${name}' is not a loss`
+        : `there is a loss for '${name}', but the model has no such output`,
+      received: loss,
+      fix: outputs.includes(name) ? 'Use e.g. crossEntropy().' : suggest(name, outputs),
+    });
+  }
+}
