@@ -1,4 +1,11 @@
-import { crossEntropy, definePlugin, EXITS, SOFT_TARGETS, stopGradient } from '@espalier/core';
+import {
+  checkClassifier,
+  crossEntropy,
+  definePlugin,
+  EXITS,
+  SOFT_TARGETS,
+  stopGradient,
+} from '@espalier/core';
 import type { AuxiliaryOptions, Clock, Evaluated } from '@espalier/core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { levelsOf } from './levels.js';
@@ -33,6 +40,7 @@ export const labelGenerator = definePlugin({
     let levels: readonly Level[] = [];
     const own = () => ctx.get(EXITS).names.at(-1)!;
     const network = ctx.addNetwork(() => {
+      checkClassifier(ctx, own());
       levels = levelsOf(ctx.model, ctx.get(EXITS));
       ctx.requestFeatures(levels.map(({ layer }) => layer));
       const { channels = levels[0]!.shape.at(-1)! } = design;

@@ -7,9 +7,8 @@ import {
   suggest,
   withKeyedInit,
 } from '@espalier/core';
-import type { NamedTensors } from '@espalier/core';
+import type { Head, NamedTensors } from '@espalier/core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 
 /** Makes a teacher, or loads it. */
@@ -74,14 +73,16 @@ export class TeacherModel {
 function predictionOf(model: LayersModel, { studentInputs, output }: Fit): Predict {
   const network = new Network(model);
   const name = outputOf(network, output);
-  checkLogits(model, network.outputNames.indexOf(name), name);
+  checkLogits(network.heads[name]!, name);
+  const squashed = network.heads[name]!.gives === 'probabilities';
   return (inputs) => {
     const fed = network.inputNames.map((input, i) => {
       const given = inputs[input] ?? inputs[studentInputs[i]!];
       checkInput(input, given, model.inputs[i]!.shape, inputs);
       return [input, given!] as const;
     });
-    return network.execute(Object.fromEntries(fed), { training: false }).outputs[name] as Tensor2D;
+    const how = { training: false, logits: squashed ? [name] : [] };
+    return network.execute(Object.fromEntries(fed), how).outputs[name] as Tensor2D;
   };
 }
 
@@ -109,21 +110,14 @@ function checkModel(model: unknown): void {
   });
 }
 
-function checkLogits(model: LayersModel, index: number, name: string): void {
-  const layer = lastLayer(model, index);
-  const activation = String(layer.getConfig()['activation'] ?? layer.getClassName());
-  if (!['softmax', 'sigmoid'].includes(activation.toLowerCase())) return;
+/** A softmax is left out; of other probabilities there are no logits over classes. */
+function checkLogits({ layer, gives, activation, hasLogits }: Head, name: string): void {
+  if (gives !== 'probabilities' || (activation === 'softmax' && hasLogits)) return;
   throw new EspalierError('teacher/not-logits', {
-    problem: `the teacher's output '${name}' gives probabilities: it ends in ${activation}`,
+    problem: `the teacher's output '${name}' gives probabilities that no softmax over classes makes last: see layer '${layer}'`,
+    received: activation,
     fix: 'Give a model that ends before it, or predict: (inputs) => tf.log(probabilities).',
   });
-}
-
-/** What gives an output, inside of models that are layers, too. */
-function lastLayer(model: LayersModel, index: number): tfl.layers.Layer {
-  const { sourceLayer, outputTensorIndex } = model.outputs[index]!;
-  if (!(sourceLayer instanceof tfl.LayersModel)) return sourceLayer;
-  return lastLayer(sourceLayer, outputTensorIndex ?? 0);
 }
 
 function checkInput(

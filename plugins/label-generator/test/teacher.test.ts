@@ -185,7 +185,7 @@ describe('in the run', () => {
 describe('refuses', () => {
   const refusal = (made: Teacher, options: Parameters<typeof teacher>[0] = {}) =>
     expect(targetsOf([bound(made), teacher(options)])).rejects;
-  const dense = (units: number, inputs: number, activation?: 'softmax') => () =>
+  const dense = (units: number, inputs: number, activation?: 'softmax' | 'sigmoid') => () =>
     tfl.sequential({
       layers: [
         tfl.layers.dense({ units, inputShape: [inputs], ...(activation && { activation }) }),
@@ -213,10 +213,10 @@ describe('refuses', () => {
     refusal({ model: dense(3, 5) }).toThrow(/shape \[batch, 5\].*\[3, 6\].*teacher\/inputs/s));
 
   test('probabilities', () =>
-    refusal({ model: dense(3, 6, 'softmax') }).toThrow(/probabilities.*teacher\/not-logits/s));
+    refusal({ model: dense(3, 6, 'sigmoid') }).toThrow(/probabilities.*teacher\/not-logits/s));
 
   test('probabilities of a model inside of the model', () => {
-    const nested = () => tfl.sequential({ layers: [dense(4, 6)(), dense(3, 4, 'softmax')()] });
+    const nested = () => tfl.sequential({ layers: [dense(4, 6)(), dense(3, 4, 'sigmoid')()] });
     return refusal({ model: nested }).toThrow(/probabilities.*teacher\/not-logits/s);
   });
 

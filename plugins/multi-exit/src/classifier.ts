@@ -30,7 +30,7 @@ export function classifierOf(view: ModelView, wanted?: string): Classifier {
     });
   }
   const behind = headOf(view, output);
-  checkLogits(view, behind);
+  checkShape(behind[0]!);
   const head = behind.at(-1)!;
   const features = head.inbound[0] ?? head.name;
   const before = new Set(head.inbound.flatMap((name) => [...ancestorsOf(view, name)]));
@@ -51,25 +51,11 @@ function headOf(view: ModelView, output: string): readonly LayerInfo[] {
   }
 }
 
-function checkLogits(view: ModelView, head: readonly LayerInfo[]): void {
-  const { name, outputShape } = head[0]!;
-  if (outputShape.length !== 1 || outputShape[0] === null || outputShape[0]! < 2) {
-    throw new EspalierError('multi-exit/not-logits', {
-      problem: `output '${name}' must be logits of shape [batch, classes] with 2 classes or more`,
-      received: ['batch', ...outputShape],
-      fix: 'Exits classify whole examples; name another output with the option output.',
-    });
-  }
-  const squashing = head.find((layer) => isSquashing(view, layer));
-  if (!squashing) return;
+function checkShape({ name, outputShape }: LayerInfo): void {
+  if (outputShape.length === 1 && outputShape[0] !== null && outputShape[0]! >= 2) return;
   throw new EspalierError('multi-exit/not-logits', {
-    problem: `output '${name}' gives probabilities: layer '${squashing.name}' ends in softmax or sigmoid`,
-    fix: 'Remove that activation and use crossEntropy() on logits; softmax belongs after training.',
+    problem: `output '${name}' must be logits of shape [batch, classes] with 2 classes or more`,
+    received: ['batch', ...outputShape],
+    fix: 'Exits classify whole examples; name another output with the option output.',
   });
-}
-
-function isSquashing(view: ModelView, { name, className }: LayerInfo): boolean {
-  const entry = view.graph.topology.config.layers.find((layer) => layer.name === name);
-  const activation = String(entry?.config['activation'] ?? className);
-  return ['softmax', 'sigmoid'].includes(activation.toLowerCase());
 }

@@ -1,4 +1,6 @@
 import {
+  checkClassifier,
+  classifies,
   definePlugin,
   EspalierError,
   EXITS,
@@ -20,7 +22,8 @@ import { softDivergence, squaredDistance } from './divergence.js';
  *
  * Terms: `exit-distillation/<exit>` (value τ²·KL, weight α), `exit-distillation/<exit>/hint`.
  *
- * @throws EspalierError in the first step: `services/missing`, `exit-distillation/…`.
+ * @throws EspalierError at setup: `exit-distillation/no-classes`; in the first step: `services/missing`,
+ * `exit-distillation/…`.
  * @example
  * const plugins = [multiExit(), deepestExit(), exitDistillation({ alpha: 0.3 })];
  */
@@ -38,12 +41,18 @@ export const exitDistillation = definePlugin({
   order: { after: ['multi-exit'], optional: ['multi-exit'] },
   stateless: true,
   apply(ctx, { alpha, temperature, hint }) {
+    const outputs = Object.keys(ctx.losses);
+    // Which exits are taught is known in the first step only.
+    if (!outputs.some((output) => classifies(ctx, output))) checkClassifier(ctx, outputs[0]!);
+    const checked = new Set<string>();
     ctx.needs(SOFT_TARGETS);
     if (hint !== 0) [FEATURE_MAPS, EXITS].forEach((token) => ctx.needs(token));
     ctx.hooks.loss.tap((context) => {
       const { outputs, ledger, mean } = context;
       const targets = ctx.get(SOFT_TARGETS).logits(context);
       for (const [exit, teacher] of Object.entries(targets)) {
+        if (exit in ctx.losses && !checked.has(exit)) checkClassifier(ctx, exit);
+        checked.add(exit);
         const student = studentOf(exit, teacher, outputs);
         ledger.scale(hardTerm(exit, context).name, 1 - alpha);
         const value = mean(softDivergence(teacher, student, temperature));

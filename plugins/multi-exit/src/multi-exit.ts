@@ -1,6 +1,7 @@
 import {
   accuracy,
   appendLayers,
+  checkClassifier,
   crossEntropy,
   definePlugin,
   EXITS,
@@ -42,6 +43,7 @@ export const multiExit = definePlugin({
   stateless: true,
   apply(ctx, { at, branch, weights, detach, output }) {
     const classifier = classifierOf(ctx.model, output);
+    checkClassifier(ctx, classifier.output);
     const places = exitPlaces(ctx.model, at, classifier, branch !== 'linear');
     const perExit = weightPerExit(
       weights,

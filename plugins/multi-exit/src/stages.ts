@@ -1,5 +1,5 @@
-import { EspalierError, macsTo, suggest, viewOf } from '@espalier/core';
-import type { ModelView } from '@espalier/core';
+import { EspalierError, macsTo, Network, suggest, viewOf } from '@espalier/core';
+import type { Head, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
@@ -8,6 +8,8 @@ import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 export interface Stage {
   readonly exit: string;
   readonly logits: SymbolicTensor;
+  /** Runs the layers of this stage as if the exit ended before its softmax, if it has one. */
+  withLogits<T>(fn: () => T): T;
   /** What later stages need of all that was computed up to here. */
   readonly carried: readonly SymbolicTensor[];
   /** Multiply-accumulates per example of this stage and all before, their exits included. */
@@ -32,24 +34,30 @@ export function stagesOf(model: LayersModel, exits?: readonly string[]): readonl
     .map((each) => ({ ...each, macs: macsTo(view, [each.exit]) }))
     .sort((a, b) => a.macs - b.macs);
   checkLogits(sorted);
+  const network = new Network(model);
+  const squashed = sorted
+    .map(({ exit }) => exit)
+    .filter((exit) => endsInSoftmax(network.heads[exit]!, exit));
   const names = sorted.map(({ exit }) => exit);
   const done = new Set<SymbolicTensor>(model.inputs);
   return sorted.map(({ exit, logits }, i) => {
     needed(logits, done).forEach((symbol) => done.add(symbol));
     const later = sorted.slice(i + 1).map((each) => each.logits);
     const macs = macsTo(view, names.slice(0, i + 1));
-    return { exit, logits, carried: frontier(later, done), macs };
+    const withLogits = <T>(fn: () => T) =>
+      network.withLogits(squashed.includes(exit) ? [exit] : [], fn);
+    return { exit, logits, withLogits, carried: frontier(later, done), macs };
   });
 }
 
 /** Runs a stage. The caller owns logits `[rows, classes]` and what is carried on. */
 export function runStage(
-  { logits, carried }: Stage,
+  { logits, carried, withLogits }: Stage,
   values: Values,
 ): { readonly logits: Tensor; readonly carried: Values } {
   const [result, ...rest] = tf.tidy(() => {
     const known = new Map(values);
-    return [logits, ...carried].map((symbol) => tf.clone(compute(symbol, known)));
+    return withLogits(() => [logits, ...carried].map((symbol) => tf.clone(compute(symbol, known))));
   });
   return { logits: result!, carried: new Map(carried.map((symbol, i) => [symbol, rest[i]!])) };
 }
@@ -107,6 +115,16 @@ function checkLogits(exits: readonly { exit: string; logits: SymbolicTensor }[])
       fix: 'Name the outputs that are exits with the option exits.',
     });
   }
+}
+
+function endsInSoftmax({ gives, activation, hasLogits, layer }: Head, exit: string): boolean {
+  if (gives !== 'probabilities') return false;
+  if (activation === 'softmax' && hasLogits) return true;
+  throw new EspalierError('early-exit/not-logits', {
+    problem: `exit '${exit}' gives probabilities that no softmax over classes makes last: see layer '${layer}'`,
+    received: activation,
+    fix: 'End exits in softmax or in nothing.',
+  });
 }
 
 function refuseMasks(model: LayersModel): void {

@@ -107,23 +107,6 @@ test.each<[string, () => LayersModel, MultiExitOptions, RegExp]>([
     /cannot edit inside nested model.*edit\/nested/,
   ],
   [
-    'probabilities',
-    mlpEndingIn(() => [
-      tfl.layers.dense({ name: 'probabilities', units: 3, activation: 'softmax' }),
-    ]),
-    {},
-    /'probabilities' gives probabilities.*logits.*multi-exit\/not-logits/,
-  ],
-  [
-    'a softmax layer',
-    mlpEndingIn(() => [
-      tfl.layers.dense({ name: 'logits', units: 3 }),
-      tfl.layers.softmax({ name: 'end' }),
-    ]),
-    {},
-    /layer 'end' ends in softmax.*multi-exit\/not-logits/,
-  ],
-  [
     'an output of another shape',
     mlpEndingIn(() => [
       tfl.layers.dense({ name: 'wide', units: 6 }),
@@ -136,7 +119,7 @@ test.each<[string, () => LayersModel, MultiExitOptions, RegExp]>([
     'a single logit',
     mlpEndingIn(() => [tfl.layers.dense({ name: 'one', units: 1 })]),
     {},
-    /2 classes or more/,
+    /one unit.*binaryCrossEntropy/,
   ],
   ['an unknown output', tinyMlp, { output: 'logit' }, /no output 'logit'.*Did you mean 'logits'/],
   [
