@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { batchMatMul, broadcastBatchMatMul } from './batch-mat-mul.js';
+import { batchNorm } from './batch-norm.js';
 import { cast } from './cast.js';
 import { columnReduction } from './column-sum.js';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.js';
@@ -184,6 +185,13 @@ export const repairs: readonly Repair[] = [
     kind: 'wrong',
     why: 'As above on wasm; on the cpu the wrong element where the height and the width of the filter differ. Goes back through the two passes.',
     make: () => maxPool3dGradient,
+  },
+  {
+    name: tf.FusedBatchNorm,
+    backends: ['wasm', 'cpu'],
+    kind: 'wrong',
+    why: 'Ignores the shape of the statistics: wrong along any axis but the last. Broadcasts them.',
+    make: batchNorm,
   },
   {
     name: tf.Prelu,

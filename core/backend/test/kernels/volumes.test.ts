@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { data, expectAsOnCpu, values } from './harness.js';
+import { onBackend } from './on-backend.js';
 
 type Triple = [number, number, number];
 type Shape5D = [number, ...Triple, number];
@@ -148,6 +149,35 @@ describe('prelu on wasm', () => {
           seed + 1,
         );
         return expectAsOnCpu('wasm', tf.Prelu, { x, alpha }, {});
+      }),
+      runs,
+    );
+  });
+});
+
+describe.each(['cpu', 'wasm'] as const)('batch normalization on %s', (backend) => {
+  it('broadcasts its statistics along any axes, as written out', async () => {
+    const cases = fc.array(fc.tuple(length(4), fc.boolean()), { minLength: 2, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(cases, fc.nat(), fc.boolean(), async (axes, seed, scaled) => {
+        const shape = axes.map(([n]) => n);
+        const shared = axes.map(([n, one]) => (one ? 1 : n));
+        await onBackend(backend, () => {
+          const make = (dims: number[], by: number) =>
+            tf.tensor(data(dims, seed + by).values, dims);
+          const [x, mean, variance] = [make(shape, 0), make(shared, 1), make(shared, 2)];
+          const [scale, offset] = scaled ? [make(shared, 3), make(shared, 4)] : [];
+          const positive = tf.square(variance);
+          const given = { x, mean, variance: positive, ...(scaled && { scale, offset }) };
+          const made = tf
+            .engine()
+            .runKernel(tf.FusedBatchNorm, given as unknown as tf.NamedTensorMap, {
+              varianceEpsilon: 0.1,
+            }) as tf.Tensor;
+          const normed = tf.div(tf.sub(x, mean), tf.sqrt(tf.add(positive, 0.1)));
+          const expected = tf.add(tf.mul(normed, scale ?? 1), offset ?? 0);
+          expect(tf.max(tf.abs(tf.sub(made, expected))).dataSync()[0]).toBeLessThan(1e-4);
+        });
       }),
       runs,
     );
