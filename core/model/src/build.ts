@@ -5,7 +5,7 @@ import { EspalierError, suggest } from '@espalier/errors';
 import { checkRegistered } from './graph.js';
 import type { ModelGraph } from './graph.js';
 import { writeExactly } from './layer-variables.js';
-import { parametersOf } from './parameters.js';
+import { layerPaths, parametersOf } from './parameters.js';
 import { pruned } from './prune.js';
 
 /**
@@ -61,8 +61,10 @@ function restore(model: LayersModel, { topology, weights }: ModelGraph): void {
     }
     writeExactly(parameter.variable, value);
   }
+  const layers = new Map(layerPaths(model).map(([layer, path]) => [path, layer]));
   for (const path of topology.frozen) {
-    const variable = parameters.get(path)?.variable as { trainable: boolean } | undefined;
-    if (variable) variable.trainable = false;
+    const frozen: { trainable: boolean } | undefined =
+      parameters.get(path)?.variable ?? layers.get(path);
+    if (frozen) frozen.trainable = false;
   }
 }

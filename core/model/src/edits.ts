@@ -54,7 +54,7 @@ export function replaceLayer(
   const old = find(config, name);
   const entry = { ...entryOf(layer, name), inboundNodes: old.inboundNodes };
   const layers = config.layers.map((each) => (each === old ? entry : each));
-  const remains = (path: string) => layerOf(config, path) !== name;
+  const remains = (path: string) => path !== name && layerOf(config, path) !== name;
   const kept = Object.entries(graph.weights).filter(([path]) => remains(path));
   const given = Object.entries(weights).map(([weight, value]) => [`${name}/${weight}`, value]);
   const bare: ModelGraph = {

@@ -30,7 +30,10 @@ export interface GraphConfig {
 export type Topology = {
   readonly className: 'Model';
   readonly config: GraphConfig;
-  /** Paths of weights that no gradient trains: frozen ones and moving statistics. */
+  /**
+   * Paths of weights that no gradient trains (frozen ones and moving statistics), and of nested models
+   * that are frozen as a whole.
+   */
   readonly frozen: readonly string[];
 };
 
@@ -62,6 +65,10 @@ export function graphOf(model: LayersModel): ModelGraph {
   refuseSharedAcross(model);
   const parameters = parametersOf(model);
   const frozen = parameters.filter(({ trainable }) => !trainable).map(({ path }) => path);
+  const models = layerPaths(model).filter(
+    ([layer]) => layer instanceof tfl.LayersModel && !layer.trainable,
+  );
+  frozen.push(...models.map(([, path]) => path));
   const weights = parameters.map(({ path, variable }) => [path, variable.read()]);
   return { topology: { className: 'Model', config, frozen }, weights: Object.fromEntries(weights) };
 }

@@ -2,6 +2,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayerVariable } from '@tensorflow/tfjs-layers';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/errors';
+import { patchBatchNormalization } from './batch-normalization.js';
 import { withRandom } from './with-random.js';
 import type { Draw } from './with-random.js';
 import type { Layer } from './parameters.js';
@@ -14,6 +15,8 @@ export interface Interception {
   read(variable: LayerVariable): Tensor | undefined;
   /** Takes a written value; false leaves it to the variable. */
   write(variable: LayerVariable, value: Tensor): boolean;
+  /** Whether a batch normalization keeps its statistics; default no. */
+  isFrozen?(layer: Layer): boolean;
   /** The stream that a layer draws from. */
   random?(layer: string): Draw;
 }
@@ -77,7 +80,15 @@ function patchLayers(): void {
   };
 }
 
+function isFrozen(layer: Layer): boolean {
+  for (let frame = innermost; frame; frame = frame.outer) {
+    if (frame.isFrozen?.(layer)) return true;
+  }
+  return false;
+}
+
 patchLayers();
+patchBatchNormalization(isFrozen);
 
 function inLayer<T>(path: string, { random }: Interception, run: () => T): T {
   const outer = current;

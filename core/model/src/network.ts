@@ -4,6 +4,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import type { NamedTensors } from './named-tensors.js';
 import { EspalierError } from '@espalier/errors';
+import { frozenIn } from './batch-normalization.js';
 import type { Draw } from './with-random.js';
 import { headsOf } from './heads.js';
 import type { Head, TracedHead } from './heads.js';
@@ -32,6 +33,12 @@ export interface ExecuteOptions {
   readonly writes?: 'apply' | 'discard' | Map<string, Tensor>;
   /** Outputs that are wanted before the softmax or sigmoid that they end in; see `Network.heads`. */
   readonly logits?: readonly string[];
+  /**
+   * Whether a batch normalization that is frozen (its `trainable`, or that of a wrapper or model around
+   * it, is false) takes its moving statistics in training too, and leaves them alone; default true.
+   * False: it takes those of the batch, as in tfjs.
+   */
+  readonly freeze?: boolean;
   /** The stream that a layer draws dropout masks and noise from; asked once a layer and run. */
   readonly random?: (layer: string) => Draw;
 }
@@ -70,6 +77,7 @@ export class Network {
   readonly #names: ReadonlyMap<Layer, string>;
   readonly #layers: ReadonlyMap<Layer, string>;
   readonly #paths: ReadonlyMap<LayerVariable, string>;
+  readonly #isFrozen: (layer: Layer) => boolean;
   readonly #plans = new Map<string, Plan>();
   readonly #model: LayersModel;
   #heads: Readonly<Record<string, TracedHead>> | undefined;
@@ -84,6 +92,7 @@ export class Network {
     this.parameters = parametersOf(model, prefix);
     this.#paths = new Map(this.parameters.map(({ path, variable }) => [variable, path]));
     this.regularizers = regularizersOf(this.#view, this.#paths);
+    this.#isFrozen = frozenIn(model);
     this.inputNames = model.inputs.map((input) => this.#names.get(input.sourceLayer)!);
     this.outputNames = outputNames(model, this.#names);
     this.outputShapes = Object.fromEntries(
@@ -177,7 +186,7 @@ export class Network {
   }
 
   #interception(options: ExecuteOptions, written: Map<string, Tensor>): Interception {
-    const { substitute, writes, random } = options;
+    const { substitute, writes, random, freeze = true } = options;
     const streams = new Map<string, Draw>();
     return {
       layers: this.#layers,
@@ -196,6 +205,7 @@ export class Network {
         written.set(path, tf.keep(tf.clone(value)));
         return true;
       },
+      ...(freeze && { isFrozen: this.#isFrozen }),
       ...(random && { random: (layer: string) => remembered(streams, layer, random) }),
     };
   }

@@ -3,6 +3,7 @@ import type { Scalar } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
 import { EspalierError } from '@espalier/errors';
+import { heldLayers } from './held-layers.js';
 import { intercepted } from './intercept.js';
 import { distinct } from './names.js';
 import { canonicalNames } from './parameters.js';
@@ -62,12 +63,9 @@ function lossesUnder(layer: Layer, name: string, seen = new Set<Layer>()): Found
   seen.add(layer);
   if (layer.activityRegularizer) throw activity(name);
   const { _losses: own } = layer as unknown as { readonly _losses: readonly LayerLoss[] };
-  const held = Object.values(layer).flat() as unknown[];
   return [
     ...own.map((loss) => ({ loss, layer: name })),
-    ...held.flatMap((value) =>
-      value instanceof tfl.layers.Layer ? lossesUnder(value, name, seen) : [],
-    ),
+    ...heldLayers(layer).flatMap((held) => lossesUnder(held, name, seen)),
   ];
 }
 

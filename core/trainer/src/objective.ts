@@ -81,6 +81,7 @@ interface Evaluation {
   readonly substitute: ReadonlyMap<string, Tensor>;
   readonly writes: Writes;
   readonly random: (layer: string) => Draw;
+  readonly freeze: boolean;
   /** What keys every draw of this evaluation. */
   readonly draws: readonly [batch: Batch['key'], salt: string];
   readonly networks?: ObjectiveOptions['networks'];
@@ -241,13 +242,14 @@ export class Objective {
   }
 
   #evaluation(batch: Batch, options: ObjectiveOptions, writes: Writes): Evaluation {
-    const { seed } = this.parts;
+    const { seed, semantics } = this.parts;
     const draws = [batch.key, options.rng === 'fresh' ? this.#nextFresh() : 'replay'] as const;
     const random = (layer: string) => lazily(() => keyedStream(seed, 'forward', ...draws, layer));
     const depth = (this.#current?.depth ?? -1) + 1;
     if (depth > DEEPEST) throw endless();
     const substitute = new Map(Object.entries(options.params ?? {}));
-    return { substitute, writes, random, draws, depth, networks: options.networks };
+    const freeze = semantics === 'espalier';
+    return { substitute, writes, random, freeze, draws, depth, networks: options.networks };
   }
 
   /** Counts from 0 in every step, so that a resumed run draws the same. */

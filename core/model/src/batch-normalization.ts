@@ -1,0 +1,53 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
+import { heldLayers } from './held-layers.js';
+import type { Layer } from './parameters.js';
+
+interface BatchNormalization extends Layer {
+  readonly gamma: Pick<LayerVariable, 'read'>;
+  readonly beta: Pick<LayerVariable, 'read'>;
+}
+
+/** tfjs-layers does not export the class. */
+const { prototype } = tf.serialization.SerializationMap.getMap().classNameMap[
+  'BatchNormalization'
+]![0] as unknown as { readonly prototype: BatchNormalization };
+
+/**
+ * Patches batch normalization, once: in training tfjs reads scale and centre of layers that have
+ * none too, and takes the statistics of the batch for frozen ones, those that `isFrozen` names.
+ */
+export function patchBatchNormalization(isFrozen: (layer: Layer) => boolean): void {
+  const { call } = prototype;
+  const none = { read: () => undefined };
+  Object.assign(prototype, { gamma: none, beta: none });
+  prototype.call = function (inputs, kwargs) {
+    const frozen = kwargs['training'] && isFrozen(this);
+    return call.call(this, inputs, frozen ? { ...kwargs, training: false } : kwargs);
+  };
+}
+
+/**
+ * Tells whether a batch normalization of the model is frozen at the moment: by its own `trainable`, or by
+ * that of a wrapper or a model around it.
+ */
+export function frozenIn(model: LayersModel): (layer: Layer) => boolean {
+  const around = new Map<Layer, readonly Layer[]>();
+  const visit = (layer: Layer, outer: readonly Layer[]) => {
+    if (around.has(layer)) return;
+    const chain = [layer, ...outer];
+    around.set(layer, chain);
+    heldLayers(layer).forEach((held) => visit(held, chain));
+  };
+  visit(model, []);
+  return (layer) => {
+    const chain = around.get(layer);
+    return chain !== undefined && (chain.some(({ trainable }) => !trainable) || isStill(layer));
+  };
+}
+
+/** In a model that was built again, the weights of frozen layers are frozen, not the layers. */
+function isStill({ gamma, beta }: Layer & Partial<BatchNormalization>): boolean {
+  const flags = [gamma, beta].map((weight) => (weight as Partial<LayerVariable>).trainable);
+  return flags.includes(false) && !flags.includes(true);
+}
