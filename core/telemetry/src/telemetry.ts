@@ -13,6 +13,18 @@ export interface TelemetryEvents {
     readonly terms: Readonly<Record<string, number>>;
   };
   epoch: { readonly epoch: number; readonly metrics: Readonly<Record<string, number>> };
+  /** A stage of the run begins, or goes on in a resumed run; `index` counts from 0. */
+  stage: {
+    readonly index: number;
+    readonly count: number;
+    readonly epochs?: number;
+    readonly transform?: readonly string[];
+  };
+  /** A transform of the run's stages is done, with the validation's numbers after it. */
+  transform: {
+    readonly plugins: readonly string[];
+    readonly metrics: Readonly<Record<string, number>>;
+  };
   checkpoint: { readonly name: string; readonly step: number };
   /** Part of something long, such as a transform, is done. */
   progress: {

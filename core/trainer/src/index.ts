@@ -25,6 +25,8 @@ export * from '@espalier/data';
 export type { EditRecord, ModelSource } from '@espalier/model/structure';
 export { followPaths } from './structure-change.js';
 export type { StructureChange } from './structure-change.js';
+export { stagesShape } from './stages.js';
+export type { Stage, StageProgress, StagesOptions, StagesResult } from './stages.js';
 export type { TapTrace } from './taps.js';
 export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telemetry';
 export * from './tokens.js';

@@ -14,6 +14,7 @@ import type { ParameterSet, Structure } from '@espalier/model/structure';
 import type { Semantics } from './session-config.js';
 import { changeBetween, takeCensus } from './structure-change.js';
 import type { Census } from './structure-change.js';
+import type { StageProgress } from './stages.js';
 import type { Taps } from './taps.js';
 import type { Telemetry } from '@espalier/telemetry';
 
@@ -54,6 +55,10 @@ export class Run {
    * into checkpoints, until a transform begins or a fit is told to go on.
    */
   stopReason: string | undefined;
+  /** How far the run has come in its stages, where it has any. */
+  progress: StageProgress = { done: [], from: 0, transformed: {} };
+  /** Plugins whose transform has run. */
+  readonly transformed = new Set<string>();
   /** Running sums of the epoch under way, weighted by examples. */
   epoch: { weight: number; sums: Record<string, number> } = { weight: 0, sums: {} };
   /** The micro-batches of the step under way, from `beforeStep` on. */
@@ -123,6 +128,12 @@ export class Run {
    */
   constrain(updated: NamedTensors): NamedTensors {
     return this.semantics === 'tfjs' ? updated : this.parameters.constrain(updated);
+  }
+
+  /** Plugins that have a transform which never ran. */
+  get untransformed(): readonly string[] {
+    const known = this.taps.orderOf('transform').map(({ plugin }) => plugin);
+    return [...new Set(known)].filter((id) => !this.transformed.has(id));
   }
 
   get slots(): Slots {

@@ -24,6 +24,8 @@ import { restore, snapshot } from './snapshot.js';
 import type { LoadOptions } from './snapshot.js';
 import type { RawBatch, Source } from '@espalier/data';
 import type { Telemetry } from '@espalier/telemetry';
+import { runStages, stagesShape } from './stages.js';
+import type { Stage, StageProgress, StagesOptions, StagesResult } from './stages.js';
 import { fit, trainStep } from './trainer.js';
 import { transform } from './transform.js';
 import type { FitOptions, FitResult } from './trainer.js';
@@ -64,6 +66,8 @@ export class Session {
   /** What changes the run at this moment. */
   #busy: string | undefined;
   #disposal: Promise<void> | undefined;
+  /** Whether a fit came to its end, and nothing was said yet of transforms that did not run. */
+  #trained = false;
   /** The moment that the newest checkpoint of this run's store holds. */
   #saved: string | undefined;
 
@@ -117,15 +121,57 @@ export class Session {
     const train = this.#source('train');
     parseOptions('session.fit', fitShape, options);
     return this.#alone('fit', async () => {
-      if (this.config.checkpoint && !this.#ownsStore) await claim(this.config.checkpoint);
-      this.#ownsStore = true;
-      return fit(this.#run, train, options);
+      await this.#claimStore();
+      const result = await fit(this.#run, train, options);
+      this.#trained = result.status !== 'aborted';
+      return result;
     });
+  }
+
+  /**
+   * Runs a whole run's stages, each once: what is over, in an earlier process too, is not done again.
+   * The validation is evaluated after each transform; checkpoints know the stage.
+   *
+   * @throws EspalierError `session/transform` for a plugin that has no transform, before anything
+   * runs; `session/stages` where stages that are over were others.
+   * @example
+   * await session.load();
+   * await session.runStages([{ epochs: 3 }, { transform: ['quantizer'] }]);
+   */
+  async runStages(stages: readonly Stage[], options: StagesOptions = {}): Promise<StagesResult> {
+    parseOptions('session.runStages', stagesShape, stages);
+    parseOptions('session.runStages', stagesOptionsShape, options);
+    const named = stages.flatMap((stage) => ('transform' in stage ? [stage.transform] : []));
+    named.forEach((ids) => ids !== true && this.#checkTransforms(ids));
+    await this.#alone('runStages', () => this.#claimStore());
+    const result = await runStages(
+      {
+        run: this.#run,
+        fit: (given) => this.fit(given),
+        transform: (plugins) => this.transform({ plugins }),
+      },
+      stages,
+      options,
+    );
+    this.#trained = false;
+    if (result.status !== 'aborted') this.#warnUntransformed();
+    return result;
+  }
+
+  /** How far the run has come in its stages, where it was run in any. */
+  get progress(): StageProgress {
+    return this.assembled.run.progress;
+  }
+
+  /** Plugins that have a transform which never ran, in this process or before. */
+  get untransformed(): readonly string[] {
+    return this.assembled.run.untransformed;
   }
 
   /** One optimizer step on one's own batches, for loops of one's own. The caller keeps the tensors. */
   step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
     const window = [batches as RawBatch | RawBatch[]].flat().filter(Boolean);
+    this.#trained = true;
     return this.#alone('step', () => trainStep(this.#run, window));
   }
 
@@ -171,8 +217,7 @@ export class Session {
    */
   async transform({ plugins }: { readonly plugins?: readonly string[] } = {}): Promise<void> {
     const { run, parts } = this.assembled;
-    const known = run.taps.orderOf('transform').map(({ plugin }) => plugin);
-    plugins?.forEach((id) => checkTransforms(id, known));
+    const known = this.#checkTransforms(plugins ?? []);
     await this.#alone('transform', () => transform(parts, run, plugins ?? known));
   }
 
@@ -224,6 +269,7 @@ export class Session {
   /** Tears plugins down in reverse order and frees what the session owns. */
   async dispose(): Promise<void> {
     if (this.#busy) throw busy('dispose', this.#busy);
+    if (this.#trained) this.#warnUntransformed();
     return (this.#disposal ??= this.assembled.teardown());
   }
 
@@ -250,6 +296,27 @@ export class Session {
     }
   }
 
+  async #claimStore(): Promise<void> {
+    if (this.config.checkpoint && !this.#ownsStore) await claim(this.config.checkpoint);
+    this.#ownsStore = true;
+  }
+
+  /** Refuses plugins that have no transform; gives back those that have. */
+  #checkTransforms(ids: readonly string[]): readonly string[] {
+    const known = this.#run.taps.orderOf('transform').map(({ plugin }) => plugin);
+    ids.forEach((id) => checkTransforms(id, known));
+    return known;
+  }
+
+  /** Says once, when a run is over, that its model is not what its plugins would make of it. */
+  #warnUntransformed(): void {
+    const { untransformed } = this;
+    if (untransformed.length === 0) return;
+    this.telemetry.emit('warning', {
+      message: `the run is over, and no transform of '${untransformed.join("', '")}' has run: the model is as it was trained. Add { transform: true } to the configuration's stages, or call session.transform().`,
+    });
+  }
+
   #isOwn(store: CheckpointStore | undefined): boolean {
     return store?.location === this.config.checkpoint?.store.location;
   }
@@ -264,16 +331,18 @@ export class Session {
   }
 }
 
-const fitShape = z
-  .strictObject({
+const stagesOptionsShape = z.strictObject({
+  signal: z
+    .custom<AbortSignal>((value) => typeof (value as AbortSignal)?.aborted === 'boolean', {
+      message: 'must be the signal of an AbortController',
+    })
+    .optional(),
+  goOn: z.boolean().optional(),
+});
+const fitShape = stagesOptionsShape
+  .extend({
     epochs: z.int().nonnegative().optional(),
     untilEpoch: z.int().nonnegative().optional(),
-    signal: z
-      .custom<AbortSignal>((value) => typeof (value as AbortSignal)?.aborted === 'boolean', {
-        message: 'must be the signal of an AbortController',
-      })
-      .optional(),
-    goOn: z.boolean().optional(),
   })
   .refine(({ epochs, untilEpoch }) => (epochs === undefined) !== (untilEpoch === undefined), {
     message: 'must have one of epochs: n, which trains n more, and untilEpoch: n, a total',
@@ -298,8 +367,8 @@ function busy(what: string, under: string): EspalierError {
 const PROBE = 'probe';
 
 /** Tells one moment of a run from others, for its checkpoints. */
-function momentOf({ clock, stopReason }: Run): string {
-  return JSON.stringify([clock, stopReason]);
+function momentOf({ clock, stopReason, progress }: Run): string {
+  return JSON.stringify([clock, stopReason, progress.done]);
 }
 
 /** Refuses a store that is another run's or cannot be written to, before anything is computed. */

@@ -14,6 +14,7 @@ import type { Manifest } from './preset/index.js';
 import type { Run, RunClock } from './run.js';
 import type { SessionConfig } from './session-config.js';
 import type { Assembled } from './setup.js';
+import type { StageProgress } from './stages.js';
 import type { EditRecord } from '@espalier/model/structure';
 
 /** What a checkpoint says beside its tensors: enough to refuse a wrong one and to go on exactly. */
@@ -24,6 +25,9 @@ export interface RunManifest {
   readonly history: readonly EpochResult[];
   /** What a plugin said that stopped the run; null where none has. */
   readonly stopReason: string | null;
+  readonly stages: StageProgress;
+  /** Plugins whose transform has run. */
+  readonly transformed: readonly string[];
   readonly preset: Manifest;
   readonly backend: Readonly<Record<string, unknown>>;
   readonly versions: { readonly tfjs: string };
@@ -130,6 +134,8 @@ function manifestOf(
     epoch: run.epoch,
     history: run.history,
     stopReason: run.stopReason ?? null,
+    stages: run.progress,
+    transformed: [...run.transformed],
     preset: resolved.manifest,
     backend: { name: backend.backend, simd: backend.simd, threads: backend.threads },
     versions: { tfjs: tfjsVersion },
@@ -215,6 +221,9 @@ function takeOver(
   run.epoch = saved.epoch;
   run.history = [...saved.history];
   run.stopReason = saved.stopReason ?? undefined;
+  run.progress = saved.stages;
+  run.transformed.clear();
+  saved.transformed.forEach((id) => run.transformed.add(id));
   const restored = tf.tidy(() =>
     Object.fromEntries([...tensors].map(([name, entry]) => [name, tf.keep(toTensor(entry))])),
   );

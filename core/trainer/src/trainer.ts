@@ -123,7 +123,8 @@ async function endEpoch(run: Run): Promise<void> {
   await run.afterEpoch?.();
 }
 
-async function validate(run: Run): Promise<Record<string, number>> {
+/** The validation's numbers, named as an epoch's are; none without a validation source. */
+export async function validate(run: Run): Promise<Record<string, number>> {
   if (!run.validation) return {};
   const metrics = await evaluate(run, run.validation);
   return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`val/${name}`, value]));

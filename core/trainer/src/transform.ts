@@ -19,6 +19,7 @@ export async function transform(
     warnOfError(run, () => follow(parts, run));
     throw error;
   }
+  plugins.forEach((id) => run.transformed.add(id));
   follow(parts, run);
 }
 

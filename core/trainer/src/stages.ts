@@ -1,0 +1,118 @@
+import { canonicalJson } from './preset/index.js';
+import { EspalierError } from '@espalier/errors';
+import type { Run } from './run.js';
+import { validate } from './trainer.js';
+import type { FitOptions, FitResult } from './trainer.js';
+import { z } from 'zod';
+
+/** A part of a run: so many epochs, or a transform by all plugins that have one, or by some. */
+export type Stage = { readonly epochs: number } | { readonly transform: true | readonly string[] };
+
+/** How far a run has come in its stages: part of its state, so that it is resumed exactly. */
+export interface StageProgress {
+  /** Stages that are over; a transform names its plugins. */
+  readonly done: readonly Stage[];
+  /** Epochs that were done when the stage under way began. */
+  readonly from: number;
+  /** The validation's numbers after the last transform, as those of an epoch. */
+  readonly transformed: Readonly<Record<string, number>>;
+}
+
+/** How to run stages. */
+export type StagesOptions = Pick<FitOptions, 'signal' | 'goOn'>;
+
+/** How a run of stages ended. */
+export interface StagesResult extends FitResult {
+  /** Numbers of the model as it now is: of the last epoch, or the validation's after a transform. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** What stages may be; configurations have them too. */
+export const stagesShape = z
+  .array(
+    z
+      .strictObject({
+        epochs: z.int().positive().optional(),
+        transform: z.union([z.literal(true), z.array(z.string().min(1))]).optional(),
+      })
+      .refine(({ epochs, transform }) => (epochs === undefined) !== (transform === undefined), {
+        message: "must have one of epochs: 3 and transform: ['quantizer'], or true for all plugins",
+      }),
+  )
+  .min(1);
+
+/** What a run of stages needs of a session. */
+export interface StagesHost {
+  readonly run: Run;
+  fit(options: FitOptions): Promise<FitResult>;
+  transform(plugins: readonly string[]): Promise<void>;
+}
+
+/**
+ * Runs what is left of the stages: each is part of the run's state as soon as it is over. A transform
+ * is saved when it was evaluated; one that was cut short is done again from the save before it.
+ */
+export async function runStages(
+  host: StagesHost,
+  stages: readonly Stage[],
+  { signal, goOn }: StagesOptions,
+): Promise<StagesResult> {
+  const { run } = host;
+  const plan = stages.map((stage) => resolved(stage, run));
+  refuseChanged(run.progress.done, plan);
+  let ended: Pick<FitResult, 'status' | 'reason'> = { status: 'completed' };
+  for (const [index, stage] of plan.entries()) {
+    if (index < run.progress.done.length) continue;
+    if (signal?.aborted) return result(run, { status: 'aborted' });
+    run.telemetry.emit('stage', { index, count: plan.length, ...stage });
+    if ('epochs' in stage) {
+      const untilEpoch = run.progress.from + stage.epochs;
+      ended = await host.fit({ untilEpoch, signal, goOn: goOn && ended.reason === undefined });
+      if (ended.status === 'aborted') break;
+      if (index < plan.length - 1) advance(run, stage);
+    } else {
+      await host.transform(stage.transform);
+      advance(run, stage, await validate(run));
+      await run.saveCheckpoint?.();
+      const { transformed: metrics } = run.progress;
+      run.telemetry.emit('transform', { plugins: stage.transform, metrics });
+      ended = { status: 'completed' };
+    }
+  }
+  return result(run, ended);
+}
+
+type Resolved = { readonly epochs: number } | { readonly transform: readonly string[] };
+
+/** A stage whose transform names its plugins, in their order. */
+function resolved(stage: Stage, { taps }: Run): Resolved {
+  if ('epochs' in stage && stage.epochs !== undefined) return { epochs: stage.epochs };
+  const { transform } = stage as Extract<Stage, { transform: unknown }>;
+  const known = taps.orderOf('transform').map(({ plugin }) => plugin);
+  return { transform: known.filter((id) => transform === true || transform.includes(id)) };
+}
+
+/** A stage is over, and with it a stop that ended its epochs. */
+function advance(run: Run, stage: Resolved, transformed = run.progress.transformed): void {
+  const { done } = run.progress;
+  run.progress = { done: [...done, stage], from: run.clock.epoch, transformed };
+  if ('epochs' in stage) run.stopReason = undefined;
+}
+
+function result(run: Run, ended: Pick<FitResult, 'status' | 'reason'>): StagesResult {
+  const { progress, history } = run;
+  const last = progress.done.at(-1);
+  const trained = run.clock.epoch > progress.from || !last || 'epochs' in last;
+  const metrics = trained ? (history.at(-1)?.metrics ?? {}) : progress.transformed;
+  return { ...ended, history, metrics };
+}
+
+function refuseChanged(done: readonly Stage[], plan: readonly Resolved[]): void {
+  const index = done.findIndex((stage, i) => canonicalJson(stage) !== canonicalJson(plan[i] ?? {}));
+  if (index < 0) return;
+  throw new EspalierError('session/stages', {
+    problem: `stage ${index + 1} of this run is over, and it was another than these stages say`,
+    received: { was: done[index], is: plan[index] ?? 'none' },
+    fix: 'Keep the stages that are over; those to come may change. Or start anew.',
+  });
+}
