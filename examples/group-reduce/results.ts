@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readJson, writeJson } from '@espalier/core';
 import type { RowResult } from './measure-row.js';
 
 /**
@@ -17,7 +18,7 @@ export class Results {
 
   find(row: string, ratio: number): RowResult | undefined {
     try {
-      return JSON.parse(readFileSync(this.#path(row, ratio), 'utf8')) as RowResult;
+      return readJson(readFileSync(this.#path(row, ratio), 'utf8')) as RowResult;
     } catch {
       return undefined;
     }
@@ -25,7 +26,7 @@ export class Results {
 
   save(result: RowResult): void {
     const path = this.#path(result.row, result.ratio);
-    writeFileSync(`${path}.tmp`, `${JSON.stringify(result, undefined, 2)}\n`);
+    writeFileSync(`${path}.tmp`, `${writeJson(result, 'result', 2)}\n`);
     renameSync(`${path}.tmp`, path);
   }
 

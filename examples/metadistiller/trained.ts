@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { configFrom, sessionConfig, source } from '@espalier/config';
-import { createSession, EspalierError, keyedStream } from '@espalier/core';
+import { createSession, readJson, EspalierError, keyedStream } from '@espalier/core';
 import type { RawBatch, Session, Source } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
 import type { TrialJob } from '@espalier/study';
@@ -25,7 +25,7 @@ export interface Trained {
  */
 export async function openTrial(studyDir: string, id: string): Promise<Trained> {
   const dir = join(studyDir, 'trials', id);
-  const job = JSON.parse(await readFile(join(dir, 'job.json'), 'utf8')) as TrialJob;
+  const job = readJson(await readFile(join(dir, 'job.json'), 'utf8')) as TrialJob;
   const loaded = configFrom(job.base as never, { file: job.file, sets: job.sets });
   const session = await createSession({
     ...(await sessionConfig(loaded)),

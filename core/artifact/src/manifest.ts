@@ -1,5 +1,5 @@
 import { sha256Hex } from '@espalier/data';
-import { toJson } from '@espalier/data/json';
+import { canonicalJson, readJson } from '@espalier/errors/json';
 import { EspalierError } from '@espalier/errors';
 import type { Topology } from '@espalier/model';
 import type { EditRecord } from '@espalier/model/structure';
@@ -153,14 +153,16 @@ export async function parseManifest(bytes: Uint8Array): Promise<ArtifactManifest
 
 function parseJson(bytes: Uint8Array): unknown {
   if (bytes.length > MAX_BYTES) throw invalid(`it has ${bytes.length} bytes, above ${MAX_BYTES}`);
+  let text: string;
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    value = JSON.parse(text);
   } catch (cause) {
     throw invalid('it is not JSON', undefined, cause);
   }
   if (isDeeper(value, MAX_DEPTH)) throw invalid(`it is nested deeper than ${MAX_DEPTH} levels`);
-  return value;
+  return readJson(text);
 }
 
 function isDeeper(value: unknown, limit: number): boolean {
@@ -175,7 +177,7 @@ function hashOf(manifest: ManifestContent): Promise<string> {
 
 /** With sorted keys, so that equal manifests have equal bytes. */
 function encoded(manifest: unknown): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(toJson(manifest, 'manifest')));
+  return new TextEncoder().encode(canonicalJson(manifest, 'manifest'));
 }
 
 function refuseContent(cause: EspalierError): never {

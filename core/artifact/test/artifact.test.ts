@@ -168,10 +168,10 @@ describe('packing', () => {
   });
 
   test.each([
-    [{ thresholds: [NaN] }, 'json/not-json', /manifest\.notes\.thresholds\.0/],
+    [{ thresholds: [1n] }, 'json/not-json', /manifest\.notes\.thresholds\.0/],
     [{ when: new Date(0) }, 'json/not-json', /manifest\.notes\.when/],
     [{ a: { constructor: 1 } }, 'json/forbidden-key', /manifest\.notes\.a\.constructor/],
-  ])('notes %j are refused by name', async (notes, code, message) => {
+  ])('notes %o are refused by name', async (notes, code, message) => {
     const model = tinyMlp();
     const packed = packArtifact({ model, notes });
     await expect(packed).rejects.toMatchObject({ code, message: expect.stringMatching(message) });

@@ -2,7 +2,7 @@ import { packArtifact, unpackArtifact } from '@espalier/artifact';
 import { encodeSafetensors } from '@espalier/checkpoint';
 import type { HostTensor } from '@espalier/checkpoint';
 import { sha256Hex } from '@espalier/data';
-import { canonicalJson } from '@espalier/data/json';
+import { canonicalJson } from '@espalier/errors/json';
 import { EspalierError } from '@espalier/errors';
 import { disposeModel } from '@espalier/model';
 import { onBackend, tensorsLeakedBy, tinyMlp } from '@espalier/testkit';

@@ -2,11 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { sha256Hex } from '@espalier/data';
 import { EspalierError } from '@espalier/errors';
+import { readJson, writeJson } from '@espalier/errors/json';
 import type { NamedTensors } from '@espalier/model';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
 import type { HostTensor } from './safetensors.js';
 
-/** A run's whole state: plain JSON (NaN and undefined do not survive) and tensors by name. */
+/** A run's whole state: plain data (NaN and infinities survive) and tensors by name. */
 export interface Checkpoint {
   readonly manifest: unknown;
   readonly tensors: ReadonlyMap<string, HostTensor>;
@@ -25,7 +26,8 @@ const SUM_END = SUM_AT + 64;
  * Packs a checkpoint into one safetensors file that any safetensors reader opens, with the manifest
  * and a SHA-256 in its metadata.
  *
- * @throws EspalierError `hash/no-webcrypto` where the platform cannot hash.
+ * @throws EspalierError `hash/no-webcrypto` where the platform cannot hash, `json/not-json` on a
+ * manifest that is not plain data.
  * @example
  * const bytes = await packCheckpoint({ manifest: { seed: 1 }, tensors: await readTensors({ w }) });
  */
@@ -35,7 +37,7 @@ export async function packCheckpoint({ manifest, tensors }: Checkpoint): Promise
     sha256: '0'.repeat(64),
     format: FORMAT,
     formatVersion: String(VERSION),
-    manifest: JSON.stringify(manifest ?? null),
+    manifest: writeJson(manifest ?? null, 'manifest'),
   });
   const sum = await sha256Hex(bytes.subarray(SUM_END));
   bytes.set(new TextEncoder().encode(sum), SUM_AT);
@@ -62,7 +64,7 @@ export async function unpackCheckpoint(bytes: Uint8Array, label: string): Promis
       fix: 'Update to the release that wrote it. The file is untouched.',
     });
   }
-  const manifest: unknown = sound(label, () => JSON.parse(metadata['manifest'] ?? ''));
+  const manifest: unknown = sound(label, () => readJson(metadata['manifest'] ?? ''));
   return { manifest, tensors };
 }
 

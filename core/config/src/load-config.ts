@@ -1,6 +1,6 @@
 import { access, readFile } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
-import { EspalierError, parseOptions, suggest } from '@espalier/core';
+import { EspalierError, parseOptions, readJson as parseJson, suggest } from '@espalier/core';
 import type { PluginEntries } from '@espalier/core';
 import type { Config } from './config.js';
 import { Modules } from './modules.js';
@@ -91,7 +91,7 @@ async function readJson(file: string): Promise<unknown> {
     throw unreadable(file, cause);
   });
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch (cause) {
     throw new EspalierError('config/config', {
       problem: notJson(file, text, cause as Error),

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/core';
+import { EspalierError, readJson } from '@espalier/core';
 import type { PluginEntries, PluginEntry } from '@espalier/core';
 
 type Data = Readonly<Record<string, unknown>>;
@@ -78,7 +78,7 @@ function withValue(
 
 function parsed(written: string): unknown {
   try {
-    return JSON.parse(written) as unknown;
+    return readJson(written);
   } catch {
     return written;
   }

@@ -1,4 +1,5 @@
 import { closest, distance } from 'fastest-levenshtein';
+import { printValue } from './print.js';
 
 /** What an error says: the problem, the value received, what to do about it. */
 export interface ErrorParts {
@@ -67,7 +68,7 @@ function show(value: unknown): string {
   if (Array.isArray(shape) && typeof dtype === 'string') {
     return `a ${isDisposed === true ? 'disposed ' : ''}${dtype} tensor of shape [${shape.join(', ')}]`;
   }
-  return shortened(JSON.stringify(value) ?? String(value));
+  return shortened(printValue(value));
 }
 
 function shortened(text: string): string {

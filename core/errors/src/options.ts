@@ -1,5 +1,6 @@
 import type { z, ZodType, output } from 'zod';
 import { EspalierError, suggest } from './error.js';
+import { printValue } from './print.js';
 
 /**
  * Parses options by their schema. Every issue names its field; unknown keys get a suggestion.
@@ -50,8 +51,7 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'function') return 'a function';
-  if (typeof value === 'number') return String(value);
-  return (JSON.stringify(value) ?? String(value)).slice(0, 120);
+  return printValue(value).slice(0, 120);
 }
 
 /** Keys that the (possibly nested) object schema knows at `path`; none where it cannot be told. */

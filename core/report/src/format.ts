@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Estimate } from './values.js';
 import { interval, isFiniteNumber } from './values.js';
 
-/** Shown wherever a value is missing or not finite. */
+/** Shown wherever a value is missing. */
 export const missing = '—';
 
 export const numberFormatSchema = z.strictObject({
@@ -65,22 +65,28 @@ const withUnit = (text: string, format?: NumberFormat): string =>
   format?.unit ? `${text}\u00a0${format.unit}` : text;
 
 /**
- * Makes the function that writes numbers in one format. A value that is not finite becomes an em
- * dash, and a minus is the minus sign U+2212.
+ * Makes the function that writes numbers in one format: NaN as it is, infinities as ∞; a minus is the
+ * minus sign U+2212.
  *
  * @example
  * numberFormatter({ style: 'percent', digits: 1 })(0.9123); // '91.2%'
  */
 export function numberFormatter(format?: NumberFormat): (value: number) => string {
   const write = bareFormatter(format);
-  return (value) => (Number.isFinite(value) ? withUnit(write(value), format) : missing);
+  return (value) => (Number.isFinite(value) ? withUnit(write(value), format) : notFinite(value));
+}
+
+/** A number that no format fits: a run that diverged must not look like one that is missing. */
+function notFinite(value: number): string {
+  return String(value).replace('Infinity', '∞').replace('-', '\u2212');
 }
 
 /** Makes the function that writes estimates: the value, then the interval if it has one. */
 export function estimateFormatter(format?: NumberFormat): (estimate: Estimate) => string {
   const write = bareFormatter(format);
   return (estimate) => {
-    if (!isFiniteNumber(estimate.value)) return missing;
+    if (estimate.value === null) return missing;
+    if (!isFiniteNumber(estimate.value)) return notFinite(estimate.value);
     const ends = interval(estimate);
     const range = ends ? ` [${write(ends[0])}, ${write(ends[1])}]` : '';
     return withUnit(write(estimate.value) + range, format);

@@ -2,7 +2,7 @@ export type { Block, Plot } from './block.js';
 export type { Figure, Frame } from './figure.js';
 export { figure } from './figure.js';
 export type { NumberFormat } from './format.js';
-export { numberFormatter } from './format.js';
+export { missing, numberFormatter } from './format.js';
 export type { SeriesStyle } from './palette.js';
 export { seriesStyle } from './palette.js';
 export type { Axis } from './plots/axis.js';

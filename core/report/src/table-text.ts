@@ -2,7 +2,7 @@ import type { Align, Table } from './table.js';
 import { tableSchema, writeTable } from './table.js';
 import { validate } from './validate.js';
 import type { Cell } from './values.js';
-import { isEstimate, isFiniteNumber } from './values.js';
+import { isEstimate } from './values.js';
 
 const oneLine = (text: string): string => text.replace(/\s*[\r\n]+\s*/g, ' ');
 
@@ -75,14 +75,14 @@ export function toText(input: Table): string {
 
 function csvField(value: Cell): string {
   if (value === null || value === undefined) return '';
-  if (typeof value === 'number') return isFiniteNumber(value) ? String(value) : '';
   const text = String(value);
   return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
 }
 
 /**
  * The table as CSV (RFC 4180) with a header of labels and raw values at full precision, whatever
- * the columns' formats. An estimate takes three fields: value, low, high. Missing values are empty.
+ * the columns' formats. An estimate takes three fields: value, low, high. Missing values are empty;
+ * NaN, Infinity and -Infinity are written as such.
  *
  * @throws {@link ReportError} if the table is not valid.
  */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { printValue } from '@espalier/errors/json';
 import type { Markup } from './html.js';
 import { html } from './html.js';
 import { cellSchema, jsonValue, list } from './values.js';
@@ -95,6 +96,6 @@ export const renderCode = ({ summary, text: content, open }: Omit<Code, 'kind'>)
     : html`<details class="block full">${body}</details>`;
 };
 
-/** JSON has no undefined, NaN or infinities: the first is left out, the others become `null`. */
+/** As JSON, with NaN and infinities as they are. */
 export const renderJson = ({ value, ...rest }: Omit<Json, 'kind'>): Markup =>
-  renderCode({ ...rest, text: JSON.stringify(value, null, 2) ?? 'null' });
+  renderCode({ ...rest, text: printValue(value, 2) });

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { EspalierError } from '@espalier/errors';
+import { copyJson } from '@espalier/errors/json';
 
 /** A list that nobody changes. */
 export const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
@@ -72,12 +74,12 @@ export const checkUnique =
     });
   };
 
-/** Anything that JSON can hold; cycles and bigints are refused. */
+/** Plain data, NaN and infinities included; what JSON cannot hold is refused by its place. */
 export const jsonValue = z.unknown().superRefine((value, context) => {
   try {
-    JSON.stringify(value);
+    copyJson(value);
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    const reason = (error as EspalierError).parts.problem;
     context.addIssue({ code: 'custom', message: `cannot be written as JSON: ${reason}` });
   }
 });

@@ -23,7 +23,7 @@ describe('toMarkdown', () => {
         '| :-- | --: | --: |',
         '| plain | 91.2% | **1.50 \\[1.25, 1.75\\]\u00a0ms** |',
         '| byot \\| x | **93.0%** | 2.00\u00a0ms |',
-        '| diverged | — | — |',
+        '| diverged | NaN | — |',
         '',
       ].join('\n'),
     );
@@ -54,7 +54,7 @@ describe('markdownText', () => {
 describe('a format with a plus', () => {
   it('writes the sign of whatever is not zero', () => {
     const write = numberFormatter({ style: 'fixed', digits: 1, plus: true });
-    expect([1.25, -1, 0, 0.04, NaN].map(write)).toEqual(['+1.3', '\u22121.0', '0.0', '0.0', '—']);
+    expect([1.25, -1, 0, 0.04, NaN].map(write)).toEqual(['+1.3', '\u22121.0', '0.0', '0.0', 'NaN']);
   });
 });
 
@@ -66,7 +66,7 @@ describe('toText', () => {
         '────────  ──────  ─────────────────────',
         'plain     91.2%   1.50 [1.25, 1.75]\u00a0ms*',
         'byot | x  93.0%*               2.00\u00a0ms',
-        'diverged      —                      —',
+        'diverged    NaN                      —',
         '* best of its column',
         '',
       ].join('\n'),
@@ -104,7 +104,7 @@ describe('toCsv', () => {
         'Run,Top-1,Time,Time low,Time high',
         'plain,0.9123,1.5,1.25,1.75',
         'byot | x,0.93,2,,',
-        'diverged,,,,',
+        'diverged,NaN,,,',
         '',
       ].join('\r\n'),
     );
@@ -143,7 +143,9 @@ describe('number formats', () => {
     [0.123456, undefined, '0.1235'],
     [4000, undefined, '4000'],
     [-0, undefined, '0'],
-    [Infinity, { style: 'integer' }, '—'],
+    [Infinity, { style: 'integer' }, '∞'],
+    [-Infinity, undefined, '−∞'],
+    [NaN, { style: 'percent', digits: 1 }, 'NaN'],
   ] as const)('writes %d as %j: %s', (value, format, text) => {
     expect(written(value, format)).toBe(text);
   });

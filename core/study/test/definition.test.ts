@@ -81,9 +81,9 @@ describe('a study', () => {
     ],
     [
       'a number that JSON lacks',
-      base({ optimizer: { use: 'sgd', options: { learningRate: NaN } } }),
+      base({ optimizer: { use: 'sgd', options: { learningRate: 1n } } }),
       'study/inline',
-      /learningRate' holds NaN/,
+      /learningRate' holds 1/,
     ],
   ])('refuses a base with %s, and says what to do', async (_what, wrong, code, message) => {
     await expect(study({ base: wrong as never })).rejects.toMatchObject({

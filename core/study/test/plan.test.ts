@@ -194,3 +194,9 @@ test('a row tells what is other than in the base', async () => {
   ]);
   expect(rows[1]!.budget).toEqual({ epochs: 5, batchSize: 10, accumulate: 1 });
 });
+
+test('a setting that is not finite reaches the row as it is: here to be refused', async () => {
+  const set = { 'plugins.scaler.options.by': -Infinity };
+  const loaded = await study({ factors: { far: { set } } });
+  await expect(planOf(loaded)).rejects.toThrow(/option 'by': .*-Infinity/);
+});

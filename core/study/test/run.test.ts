@@ -106,18 +106,24 @@ test('a metric that is not finite is a failure of its trial', async () => {
   const loaded = await study({ seeds: 1, metrics: ['loss'] });
   const { failed } = await runStudy(
     loaded,
-    pretend(() => done({ accuracy: null, loss: 1 })),
+    pretend(() => done({ accuracy: -Infinity, loss: 1 })),
   );
-  expect(failed).toMatchObject([{ failure: { code: 'study/not-finite-metric' } }]);
+  const failure = {
+    code: 'study/not-finite-metric',
+    message: expect.stringContaining('-Infinity'),
+  };
+  expect(failed).toMatchObject([{ failure }]);
   const other = await study({ seeds: 1, metrics: ['loss'] });
   expect(
     (
       await runStudy(
         other,
-        pretend(() => done({ accuracy: 1, loss: null })),
+        pretend(() => done({ accuracy: 1, loss: NaN })),
       )
     ).failed,
   ).toEqual([]);
+  const [kept] = StudyStore.read(other.dir)!.trials();
+  expect(kept).toMatchObject({ result: { metrics: { accuracy: 1, loss: NaN } } });
 });
 
 test('a primary metric that a trial does not report stops the study, each time, with its names', async () => {

@@ -24,12 +24,17 @@ test('writes an event a line, at once, with its time', async () => {
   await sink.close();
 });
 
-test('writes numbers that JSON lacks as strings', async () => {
+test('gives back NaN and infinities, and refuses what JSON would lose', async () => {
   const sink = jsonlSink(path);
   sink.write('step', { a: NaN, b: [Infinity, { c: -Infinity }] });
   await sink.close();
   const { events } = await readJsonl(path);
-  expect(events[0]).toMatchObject({ a: 'NaN', b: ['Infinity', { c: '-Infinity' }] });
+  expect(events[0]).toMatchObject({ a: NaN, b: [Infinity, { c: -Infinity }] });
+  const other = jsonlSink(path);
+  expect(() => other.write('step', { seen: new Set() })).toThrow("'step.seen'");
+  other.write('step', { seen: [] });
+  await other.close();
+  expect((await readJsonl(path)).events).toHaveLength(2);
 });
 
 test('lets no event rename itself', async () => {

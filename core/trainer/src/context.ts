@@ -6,6 +6,7 @@ import type { Effects } from './effects.js';
 import { toBatch } from './batches.js';
 import { allows } from './effects.js';
 import { EspalierError } from '@espalier/errors';
+import { copyJson } from '@espalier/errors/json';
 import { HOOKS } from './hooks.js';
 import type { HookName, HookRow } from './hooks.js';
 import type {
@@ -145,7 +146,8 @@ function structureAccess(id: string, parts: ContextParts, run: () => Run, atSetu
           fix: 'Move the edit there; slots and graph are then rebuilt in one go.',
         });
       }
-      parts.structure.edit(change, { plugin: id, phase, detail });
+      const kept = detail === undefined ? undefined : copyJson(detail, 'detail');
+      parts.structure.edit(change, { plugin: id, phase, detail: kept });
     },
     addNetwork: atSetup(
       'addNetwork',

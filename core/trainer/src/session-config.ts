@@ -6,7 +6,7 @@ import type { Loss } from '@espalier/losses';
 import type { GradientTransform } from '@espalier/optim';
 import { z } from 'zod';
 import type { Plugin } from './plugin.js';
-import { isPlain } from '@espalier/data/json';
+import { isPlain } from '@espalier/errors/json';
 import type { PresetSource, ResolveOptions } from './preset/index.js';
 import type { ModelSource } from '@espalier/model/structure';
 

@@ -9,7 +9,8 @@ import { graphOf } from '@espalier/model';
 import { mismatches } from './mismatch.js';
 import type { Slots, GradientTransform } from '@espalier/optim';
 import type { SavedState, StateContract } from './plugin.js';
-import { isPlain } from '@espalier/data/json';
+import { copyJson } from '@espalier/errors/json';
+import { checkState } from './saved-state.js';
 import type { Manifest } from './preset/index.js';
 import type { Run, RunClock } from './run.js';
 import type { SessionConfig } from './session-config.js';
@@ -70,7 +71,7 @@ async function capture(assembled: Assembled, config: SessionConfig): Promise<Che
   const saved = new Map(
     [...parts.states].map(([id, contract]) => [id, calling(id, 'save', () => contract.save())]),
   );
-  const manifest: unknown = JSON.parse(JSON.stringify(manifestOf(assembled, data, saved, config)));
+  const manifest = copyJson(manifestOf(assembled, data, saved, config), 'manifest');
   return { manifest, tensors: await readTensors(allTensors(run, saved)) };
 }
 
@@ -78,11 +79,8 @@ async function capture(assembled: Assembled, config: SessionConfig): Promise<Che
 function calling<T>(plugin: string, hook: 'save' | 'load' | 'migrate', call: () => T): T {
   try {
     const result = call();
-    if (hook === 'load' || isPlain(result)) return result;
-    throw new EspalierError('plugin/state', {
-      problem: `${hook} of keepState must return { json, tensors } at once`,
-      received: result,
-    });
+    if (hook !== 'load') checkState(hook, result);
+    return result;
   } catch (error) {
     throw attribute(error, { plugin, hook });
   }

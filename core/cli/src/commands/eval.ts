@@ -1,6 +1,6 @@
 import { loadConfig, source, withSession } from '@espalier/config';
 import type { Split } from '@espalier/config';
-import { EspalierError } from '@espalier/core';
+import { EspalierError, writeJson } from '@espalier/core';
 import { columns, short } from '../columns.js';
 import { loadCheckpoint } from '../resume.js';
 
@@ -30,7 +30,7 @@ export async function evaluate(path: string, options: EvalOptions): Promise<void
     return session.evaluate(data);
   });
   const rows = Object.entries(metrics).map(([name, value]) => [name, short(value)]);
-  const text = options.json ? JSON.stringify({ split, metrics }) : `${split}\n${columns(rows)}`;
+  const text = options.json ? writeJson({ split, metrics }) : `${split}\n${columns(rows)}`;
   process.stdout.write(`${text}\n`);
 }
 

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { isCode, loadConfig, withSession } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
+import { printValue, writeJson } from '@espalier/core';
 import type { Inspection } from '@espalier/core';
 import { columns } from '../columns.js';
 import { backendLine } from '../observe.js';
@@ -25,7 +26,7 @@ export async function inspect(path: string, { set, json, verbose }: InspectOptio
   const text = await withSession(loaded, async (session) => {
     const inspection = withOrigins(session.inspect(), basename(loaded.file));
     const training = trainingOf(loaded);
-    if (json) return JSON.stringify({ ...inspection, training }, undefined, 2);
+    if (json) return writeJson({ ...inspection, training }, 'inspection', 2);
     return describe({ ...inspection, backend: backendLine(session.backend, verbose) }, training);
   });
   process.stdout.write(`${text}\n`);
@@ -93,7 +94,7 @@ function trainingRows({ loss, optimizer, epochs }: Training): string {
 function inWords(made: unknown): string {
   if (typeof made === 'string') return made;
   const { use, ...rest } = made as { readonly use?: string };
-  const options = Object.keys(rest).length > 0 ? [JSON.stringify(rest)] : [];
+  const options = Object.keys(rest).length > 0 ? [printValue(rest)] : [];
   return [...(use === undefined ? [] : [use]), ...options].join(' ');
 }
 
@@ -121,7 +122,7 @@ function options({ manifest }: Inspection): string {
     ];
     return fields.map(([field, value]) => [
       `${id}.${field}`,
-      JSON.stringify(value),
+      printValue(value),
       `(${plugin.origins[field]})`,
     ]);
   });

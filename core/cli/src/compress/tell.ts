@@ -1,4 +1,5 @@
 import { basename, join } from 'node:path';
+import { writeJson } from '@espalier/core';
 import { toText } from '@espalier/report';
 import type { Table } from '@espalier/report';
 import type { CompressFlags } from './flags.js';
@@ -24,7 +25,7 @@ export function asText(outcome: Outcome): string {
 /** The outcome for programs. */
 export function asJson(outcome: Outcome): string {
   const { input, kind, out, command, inputBytes, compressed, fidelity, counted, remarks } = outcome;
-  return JSON.stringify({
+  return writeJson({
     input,
     kind,
     out,

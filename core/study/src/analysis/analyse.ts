@@ -119,7 +119,8 @@ function valuesOf(
   trials: Trials,
   metricsOf: Measured['metricsOf'],
 ): BySeed {
-  return new Map([...trials].map(([seed, trial]) => [seed, metricsOf(trial)?.[name] ?? null]));
+  const known = (value: number | undefined) => (Number.isFinite(value) ? value! : null);
+  return new Map([...trials].map(([seed, trial]) => [seed, known(metricsOf(trial)?.[name])]));
 }
 
 /** Seeds without a value, and why: leaving them out would choose the seeds that went well. */

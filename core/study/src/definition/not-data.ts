@@ -11,11 +11,11 @@ export interface NotData {
 const isNamed = (value: unknown): boolean =>
   typeof value === 'function' && typeof (value as Partial<PluginFactory>).toJSON?.() === 'string';
 
-/** The first thing in a value that JSON cannot hold: a function, an object of a class, NaN. */
+/** The first thing in a value that JSON cannot hold: a function, an object of a class. */
 export function notData(value: unknown, path = ''): NotData | undefined {
   if (value === undefined || value === null || isNamed(value)) return undefined;
   if (typeof value !== 'object') {
-    const isData = ['string', 'boolean'].includes(typeof value) || Number.isFinite(value);
+    const isData = ['string', 'boolean', 'number'].includes(typeof value);
     return isData ? undefined : { path, value };
   }
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -6,6 +6,7 @@ import {
   createSession,
   diffManifests,
   EspalierError,
+  printValue,
   resolvePreset,
 } from '@espalier/core';
 import type { Inspection, Manifest } from '@espalier/core';
@@ -242,10 +243,10 @@ function differences(
   ];
 }
 
-/** Dotted path → JSON of every value that is no object. */
+/** Dotted path → every value that is no object, in words. */
 function fieldsOf(value: unknown, path = ''): Record<string, string> {
   if (typeof value !== 'object' || value === null) {
-    return value === undefined ? {} : { [path]: JSON.stringify(value) };
+    return value === undefined ? {} : { [path]: printValue(value) };
   }
   const inner = Object.entries(value).map(([key, each]) =>
     fieldsOf(each, path === '' ? key : `${path}.${key}`),

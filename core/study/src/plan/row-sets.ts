@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '@espalier/core';
+import { EspalierError, suggest, writeJson } from '@espalier/core';
 import type { Manifest } from '@espalier/core';
 import { overlap } from '../definition/levels.js';
 import type { Level } from '../definition/levels.js';
@@ -63,7 +63,7 @@ export async function swapSets(
 }
 
 function setting(path: string, value: unknown): string {
-  return `${path}=${JSON.stringify(value)}`;
+  return `${path}=${writeJson(value, path)}`;
 }
 
 /** @throws EspalierError `study/reserved` for a path of the configuration that no row may set. */

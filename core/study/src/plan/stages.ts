@@ -1,4 +1,4 @@
-import { EspalierError, keyedStream, suggest } from '@espalier/core';
+import { EspalierError, keyedStream, suggest, writeJson } from '@espalier/core';
 import type { Stream } from '@espalier/core';
 import type { CheckedRange } from '../definition/schema.js';
 import { hasResult } from '../store/records.js';
@@ -62,7 +62,7 @@ export async function tuningOf(
     const candidates: Candidate[] = [];
     for (const drawn of draws) {
       const own = drawn.filter(({ path }) => hasPluginOf(path, row));
-      const sets = own.map(({ path, value }) => `${path}=${JSON.stringify(value)}`);
+      const sets = own.map(({ path, value }) => `${path}=${writeJson(value, path)}`);
       for (const trial of trialsOf(await planner.vary(row, sets), [seed])) {
         const owner = owners.get(trial.id) ?? row.name;
         if (owner !== row.name) throw sameOnceTuned(row.name, owner);

@@ -1,4 +1,4 @@
-import { code, numberFormatter, table } from '@espalier/report';
+import { code, missing, table } from '@espalier/report';
 import type { Code, Column, Table } from '@espalier/report';
 import type { Findings, RowFindings } from '../analysis/findings.js';
 import type { TrialCost } from '../store/records.js';
@@ -104,7 +104,7 @@ export function effectsTable(findings: Findings): Table {
     rows: findings.rows
       .slice(1)
       .map((row) => ({ row: row.row.name, ...Object.fromEntries(cells(row)) })),
-    caption: `Gains are the paired difference over the added cost; ${numberFormatter()(NaN)} where a row is not compared or adds no cost, or less than 5\u00a0% of time or memory, which may be noise.`,
+    caption: `Gains are the paired difference over the added cost; ${missing} where a row is not compared or adds no cost, or less than 5\u00a0% of time or memory, which may be noise.`,
   });
 }
 

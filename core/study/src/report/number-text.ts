@@ -1,4 +1,4 @@
-import { numberFormatter } from '@espalier/report';
+import { missing, numberFormatter } from '@espalier/report';
 import type { Cell, Column } from '@espalier/report';
 
 const PREFIXES = ['B', 'kB', 'MB', 'GB', 'TB'];
@@ -31,11 +31,8 @@ export const columnFormats = {
 
 function column(write: (value: number) => string): (cell: Cell) => string {
   return (cell) =>
-    typeof cell === 'string' ? cell : typeof cell === 'number' ? write(cell) : NONE;
+    typeof cell === 'string' ? cell : typeof cell === 'number' ? write(cell) : missing;
 }
-
-/** What a table shows where there is no number. */
-const NONE = numberFormatter()(NaN);
 
 export const listed = (items: readonly string[]): string =>
   items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;

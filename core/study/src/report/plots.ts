@@ -118,9 +118,9 @@ function curveOf({ trials }: RowFindings, metric: string, { factor }: MetricForm
   for (const trial of trials.values()) {
     if (!trial || !hasResult(trial)) continue;
     for (const { epoch, metrics } of trial.result.history) {
-      const value = scaled(metrics[metric], factor);
-      if (value === null) continue;
-      byEpoch.set(epoch, [...(byEpoch.get(epoch) ?? []), value]);
+      const value = metrics[metric];
+      if (!Number.isFinite(value)) continue;
+      byEpoch.set(epoch, [...(byEpoch.get(epoch) ?? []), value! * factor]);
     }
   }
   return [...byEpoch]

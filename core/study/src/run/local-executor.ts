@@ -33,6 +33,7 @@ export function localExecutor({ concurrency, limits = {} }: LocalExecutorOptions
       const child = fork(PROCESS, [jobFile], {
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
         execArgv: [],
+        serialization: 'advanced', // results hold NaN and infinities
       });
       return new Trial(child, job, limits).end(signal, onProgress);
     },

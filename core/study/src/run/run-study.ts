@@ -195,8 +195,8 @@ class Runner {
   #keep(work: Work, result: TrialResult, attempts = 1): void {
     const [primary] = this.planner.study.metrics;
     const found = result.metrics[primary!.name];
-    if (found === null) {
-      const message = `metric '${primary!.name}' is not finite after the last epoch`;
+    if (found !== undefined && !Number.isFinite(found)) {
+      const message = `metric '${primary!.name}' is ${found} after the last epoch`;
       return this.#give(
         work,
         { status: 'over', code: 'study/not-finite-metric', message },

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError } from '@espalier/core';
+import { fileError, readJson, writeJson } from '@espalier/core';
 import type { TrialResult } from '../store/records.js';
 
 /** Folder of a trial, in that of the study. */
@@ -13,7 +13,7 @@ export function trialFolder(studyDir: string, id: string): string {
 export async function readResult(dir: string): Promise<TrialResult | undefined> {
   const text = await readFile(join(dir, 'result.json'), 'utf8').catch(() => '');
   try {
-    return JSON.parse(text) as TrialResult;
+    return readJson(text) as TrialResult;
   } catch {
     return undefined;
   }
@@ -25,12 +25,12 @@ export async function readResult(dir: string): Promise<TrialResult | undefined> 
  * @throws EspalierError `study/write`.
  */
 export async function writeResult(dir: string, result: TrialResult): Promise<void> {
-  await writeWhole(dir, 'result.json', JSON.stringify(result));
+  await writeWhole(dir, 'result.json', writeJson(result, 'result'));
 }
 
 /** Writes what a process is to do, and gives back its path. */
 export async function writeJob(dir: string, job: object): Promise<string> {
-  return writeWhole(dir, 'job.json', JSON.stringify(job, null, 2));
+  return writeWhole(dir, 'job.json', writeJson(job, 'job', 2));
 }
 
 /** The names of what a trial has saved: the same text means that it has come no further. */

@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { configFrom, sessionConfig, source } from '@espalier/config';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { createSession, EspalierError, macsOf } from '@espalier/core';
+import { createSession, EspalierError, macsOf, readJson } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import { fileStore, jsonlSink } from '@espalier/core/node';
 import type { TrialEnd, TrialJob } from './job.js';
@@ -26,7 +26,7 @@ process.on('disconnect', () => process.exit(1));
 if (!process.connected) process.exit(1);
 process.on('SIGINT', () => undefined); // Ctrl-C reaches the whole group; the study says when to stop
 
-await main(JSON.parse(await readFile(process.argv[2]!, 'utf8')) as TrialJob);
+await main(readJson(await readFile(process.argv[2]!, 'utf8')) as TrialJob);
 
 async function main(job: TrialJob): Promise<void> {
   const end = await run(job).catch((error: unknown): TrialEnd => {
@@ -61,7 +61,7 @@ async function compute(job: TrialJob): Promise<TrialEnd> {
   if (job.task === 'train') return train(session, job, epochs);
   if (!(await session.load())) throw noCheckpoint(job);
   const test = await source(loaded, 'test');
-  return { status: 'tested', metrics: finite(await session.evaluate(test)) };
+  return { status: 'tested', metrics: await session.evaluate(test) };
 }
 
 async function train(session: Session, job: TrialJob, epochs: number): Promise<TrialEnd> {
@@ -76,10 +76,7 @@ async function train(session: Session, job: TrialJob, epochs: number): Promise<T
   const { status, history } = await session.fit({ untilEpoch: epochs, signal: controller.signal });
   await sink.close();
   if (status === 'aborted') return { status: 'stopped' };
-  const epochsDone = history.map(({ clock, metrics }) => ({
-    epoch: clock.epoch + 1,
-    metrics: finite(metrics),
-  }));
+  const epochsDone = history.map(({ clock, metrics }) => ({ epoch: clock.epoch + 1, metrics }));
   const result: TrialResult = {
     metrics: validationOf(epochsDone.at(-1)?.metrics ?? {}),
     history: epochsDone,
@@ -101,14 +98,6 @@ function noCheckpoint({ dir }: TrialJob): EspalierError {
     problem: `there is no checkpoint of the trained model in ${dir}`,
     fix: 'Put it back, or run the study in another dir.',
   });
-}
-
-/** JSON has neither NaN nor infinities. */
-function finite(metrics: Readonly<Record<string, number>>): Metrics {
-  const entries = Object.entries(metrics);
-  return Object.fromEntries(
-    entries.map(([name, value]) => [name, Number.isFinite(value) ? value : null]),
-  );
 }
 
 /** Those of the validation data, by the names that the test data's have. */

@@ -1,7 +1,7 @@
 import type { DataFingerprints, PlannedBackend, Budget } from '../plan/planned-row.js';
 
-/** Metrics by name; null stands for NaN and infinities. */
-export type Metrics = Readonly<Record<string, number | null>>;
+/** Metrics by name; NaN and infinities among them. */
+export type Metrics = Readonly<Record<string, number>>;
 
 /** What training gave at the end of an epoch; metrics of the validation data begin with `val/`. */
 export interface EpochRecord {

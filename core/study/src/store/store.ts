@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { EspalierError, fileError } from '@espalier/core';
+import { EspalierError, fileError, readJson, writeJson } from '@espalier/core';
 import Database from 'libsql';
 import { guarded } from './guarded.js';
 import { takeLock } from './lock.js';
@@ -98,7 +98,7 @@ export class StudyStore {
     this.#run(
       `INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
        SET failed = excluded.failed, record = excluded.record WHERE trials.failed = 1`,
-      [id, row, seed, kind, failed, JSON.stringify(record)],
+      [id, row, seed, kind, failed, writeJson(record, 'record')],
     );
     this.#run('DELETE FROM crashes WHERE id = ?', [id]);
   }
@@ -134,7 +134,7 @@ export class StudyStore {
   keepTest(record: TestRecord): void {
     this.#run('INSERT OR REPLACE INTO test_results VALUES (?, ?)', [
       record.id,
-      JSON.stringify(record),
+      writeJson(record, 'record'),
     ]);
   }
 
@@ -157,7 +157,7 @@ export class StudyStore {
 }
 
 function parsed<T>(row: unknown): T {
-  return JSON.parse((row as { record: string }).record) as T;
+  return readJson((row as { record: string }).record) as T;
 }
 
 /** Held by the process that runs the study. */

@@ -2,6 +2,7 @@ import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync } f
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileError } from '@espalier/errors';
+import { readJson, writeJson } from '@espalier/errors/json';
 
 /** Appends events to a file, one JSON object a line. */
 export interface JsonlSink {
@@ -9,7 +10,7 @@ export interface JsonlSink {
   close(): Promise<void>;
 }
 
-/** An event read back; `time` is ISO 8601. Numbers that are not finite are strings: `'NaN'`, … */
+/** An event read back, NaN and infinities too; `time` is ISO 8601. */
 export interface JsonlEvent {
   readonly time: string;
   readonly event: string;
@@ -24,9 +25,11 @@ export interface JsonlSkip {
 
 /**
  * Opens a telemetry file for appending, and its folder. Each event is written at once, so that a
- * kill costs at most the line under way. A write that fails throws once; later events are dropped.
+ * kill costs at most the line under way. A write that fails throws once; later events are dropped. NaN
+ * and infinities are written as `{"$numberDouble":"NaN"}`.
  *
- * @throws EspalierError `telemetry/file` with path, errno and what to do.
+ * @throws EspalierError `telemetry/file` with path, errno and what to do; `write` throws
+ * `json/not-json` on data that JSON cannot hold.
  * @example
  * const sink = jsonlSink('runs/a.jsonl');
  * session.telemetry.on('step', (data) => sink.write('step', data));
@@ -71,10 +74,7 @@ function open(path: string): number {
 
 function encode(event: string, data: object): string {
   const own = { time: new Date().toISOString(), event };
-  const json = JSON.stringify({ ...own, ...data, ...own }, (_key, value: unknown) =>
-    typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
-  );
-  return `${json}\n`;
+  return `${writeJson({ ...own, ...data, ...own }, event)}\n`;
 }
 
 /**
@@ -100,7 +100,7 @@ export async function readJsonl(
 
 function decode(line: string): JsonlEvent | undefined {
   try {
-    const value: unknown = JSON.parse(line);
+    const value = readJson(line);
     const isEvent = typeof value === 'object' && value !== null && 'event' in value;
     return isEvent ? (value as JsonlEvent) : undefined;
   } catch {

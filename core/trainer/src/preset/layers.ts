@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseOptions } from '@espalier/errors';
-import { isPlain, toJson } from '@espalier/data/json';
+import { isPlain, toJson } from '@espalier/errors/json';
 import { loadExport } from './load.js';
 import type { LoadFrom } from './load.js';
 import { presetError } from './preset.js';

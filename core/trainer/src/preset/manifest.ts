@@ -1,6 +1,6 @@
 import { sha256Hex } from '@espalier/data';
 import type { Plugin } from '../plugin.js';
-import { canonicalJson, isPlain, toJson } from '@espalier/data/json';
+import { canonicalJson, isPlain, printValue, toJson } from '@espalier/errors/json';
 import type { MergedEntry } from './merge.js';
 import { nameOfUse } from './preset.js';
 
@@ -91,12 +91,12 @@ export function diffManifests(was: Manifest, is: Manifest): readonly ManifestDif
   });
 }
 
-/** Field → canonical JSON; options and bindings one by one. */
+/** Field → its value in words; options and bindings one by one. */
 function fieldsOf({ origins: _, options, bind, ...rest }: PluginManifest): Record<string, string> {
   const spread = (name: string, value: unknown): [string, unknown][] =>
     isPlain(value)
       ? Object.entries(value).map(([key, inner]) => [`${name}.${key}`, inner])
       : [[name, value ?? null]];
   const fields = [...Object.entries(rest), ...spread('options', options), ...spread('bind', bind)];
-  return Object.fromEntries(fields.map(([name, value]) => [name, canonicalJson(value)]));
+  return Object.fromEntries(fields.map(([name, value]) => [name, printValue(value)]));
 }

@@ -262,9 +262,9 @@ describe('a preset that is wrong', () => {
     ],
     [
       'a number that JSON has not',
-      { plugins: { d: { use, options: { alpha: NaN } } } },
+      { plugins: { d: { use, options: { alpha: 1n } } } },
       'json/not-json',
-      /plugins\.d\.options\.alpha.*NaN/,
+      /plugins\.d\.options\.alpha.*1n/,
     ],
   ];
 

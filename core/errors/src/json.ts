@@ -1,0 +1,168 @@
+import { EspalierError } from './error.js';
+import { classOf, isPlain } from './plain.js';
+
+export { isPlain };
+export { printValue } from './print.js';
+
+/**
+ * Plain data as JSON text that {@link readJson} gives back to the bit: NaN, infinities and −0 become
+ * `{"$numberDouble":"NaN"}`, as in MongoDB's Extended JSON. Properties that are `undefined` are left
+ * out; a function with `toJSON`, such as a plugin's factory, is its name.
+ *
+ * @param name What the value is, for errors: `json` makes them name `json.best.loss`.
+ * @throws EspalierError `json/not-json` on what JSON cannot hold, naming its place: a Map, Set, Date
+ * or object of a class, a function, bigint or symbol, `undefined` in an array, a cycle.
+ * @example
+ * writeJson({ best: -Infinity }); // '{"best":{"$numberDouble":"-Infinity"}}'
+ */
+export function writeJson(value: unknown, name = 'value', indent?: number): string {
+  return JSON.stringify(walk(value, name, { number: tagged, key: escaped }), undefined, indent);
+}
+
+/**
+ * Reads what {@link writeJson} wrote; other JSON is read as ever.
+ *
+ * @throws SyntaxError where it is no JSON.
+ */
+export function readJson(text: string): unknown {
+  return JSON.parse(text, (_key, value: unknown) => (isPlain(value) ? revived(value) : value));
+}
+
+/**
+ * A deep copy of plain data.
+ *
+ * @throws EspalierError as {@link writeJson}.
+ */
+export function copyJson(value: unknown, name = 'value'): unknown {
+  return walk(value, name, {});
+}
+
+/**
+ * JSON with sorted keys: equal data give equal text, with 0 and −0 the same. Properties that are
+ * `undefined` are left out; NaN and infinities are written as {@link writeJson} does.
+ *
+ * @throws EspalierError `json/not-json`, `json/forbidden-key`, naming the field.
+ * @example
+ * canonicalJson({ b: [1], a: undefined }); // '{"b":[1]}'
+ */
+export function canonicalJson(value: unknown, name = 'value'): string {
+  const number = (n: number) => (n === 0 ? 0 : tagged(n));
+  return JSON.stringify(walk(value, name, { ...SORTED, number, key: escaped }));
+}
+
+/**
+ * The value as plain data with sorted keys. What has no JSON form (functions, objects of a class)
+ * becomes `'inline'` and its field is reported to `onInline`; without that it is refused.
+ */
+export function toJson(value: unknown, path: string, onInline?: (path: string) => void): unknown {
+  return walk(value, path, { ...SORTED, onInline });
+}
+
+/** What a walk over plain data does with its parts. */
+interface Walk {
+  readonly sorted?: boolean;
+  readonly number?: (value: number) => unknown;
+  readonly key?: (key: string) => string;
+  readonly forbidden?: readonly string[];
+  readonly onInline?: (path: string) => void;
+}
+
+/** Keys by which data could reach the prototype of an object that takes them over. */
+const SORTED = { sorted: true, forbidden: ['__proto__', 'constructor', 'prototype'] };
+
+function walk(value: unknown, path: string, how: Walk, around: readonly unknown[] = []): unknown {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number') return how.number ? how.number(value) : value;
+  const says = nameOf(value);
+  if (says !== undefined && !how.onInline) return says;
+  if (around.includes(value)) throw notJson(path, value, 'part of itself');
+  const inner = (part: unknown, key: string | number) =>
+    walk(part, `${path}.${key}`, how, [...around, value]);
+  if (Array.isArray(value) && !hasOddKeys(value)) return Array.from(value, inner);
+  if (isPlain(value) && Object.getOwnPropertySymbols(value).length === 0) {
+    return Object.fromEntries(
+      entriesOf(value, path, how).map(([key, part]) => [
+        how.key ? how.key(key) : key,
+        inner(part, key),
+      ]),
+    );
+  }
+  if (how.onInline && (typeof value === 'function' || typeof value === 'object')) {
+    how.onInline(path);
+    return 'inline';
+  }
+  throw notJson(path, value, whatIs(value));
+}
+
+/** What a function says that it is called in JSON: factories of plugins do. */
+function nameOf(value: unknown): string | undefined {
+  if (typeof value !== 'function') return undefined;
+  return (value as { toJSON?: () => string | undefined }).toJSON?.();
+}
+
+function entriesOf(value: Readonly<Record<string, unknown>>, path: string, how: Walk) {
+  const entries = Object.entries(value).filter(([, part]) => part !== undefined);
+  const wrong = entries.find(([key]) => how.forbidden?.includes(key));
+  if (wrong) throw refusal('forbidden-key', `'${path}.${wrong[0]}' is not allowed`, 'Rename it.');
+  return how.sorted ? entries.sort(([a], [b]) => (a < b ? -1 : 1)) : entries;
+}
+
+/** Whether an array has properties beside its elements, which JSON would drop. */
+function hasOddKeys(value: readonly unknown[]): boolean {
+  return Object.keys(value).some((key) => !/^\d+$/.test(key));
+}
+
+function whatIs(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'bigint') return `${value}n, a bigint`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (Array.isArray(value)) return 'an array with properties of its own';
+  if (isPlain(value)) return 'an object with symbols as keys';
+  return `an object of the class ${classOf(value)}`;
+}
+
+const WAYS_OUT: Readonly<Record<string, string>> = {
+  Map: 'Use Object.fromEntries(map) or [...map].',
+  Set: 'Use [...set].',
+  Date: 'Use date.toISOString() or date.getTime().',
+};
+
+function notJson(path: string, value: unknown, what: string): EspalierError {
+  const known = WAYS_OUT[classOf(value)];
+  const fix = known ?? 'Use numbers, strings, booleans, null, arrays and plain objects.';
+  return refusal('not-json', `'${path}' has no JSON form: it is ${what}`, fix);
+}
+
+function refusal(what: string, problem: string, fix: string): EspalierError {
+  return new EspalierError(`json/${what}`, { problem, fix });
+}
+
+const TAG = '$numberDouble';
+const TAGGED: Readonly<Record<string, number>> = {
+  NaN,
+  Infinity,
+  '-Infinity': -Infinity,
+  '-0.0': -0,
+};
+
+function tagged(value: number): unknown {
+  if (Object.is(value, -0)) return { [TAG]: '-0.0' };
+  return Number.isFinite(value) ? value : { [TAG]: String(value) };
+}
+
+/** A key of the data that looks like the tag gets one `$` more. */
+function escaped(key: string): string {
+  return /^\$+numberDouble$/.test(key) ? `$${key}` : key;
+}
+
+function revived(value: Readonly<Record<string, unknown>>): unknown {
+  const entries = Object.entries(value);
+  if (!entries.some(([key]) => key.startsWith('$') && key.endsWith(TAG))) return value;
+  const text = value[TAG];
+  if (entries.length === 1 && typeof text === 'string' && Object.hasOwn(TAGGED, text)) {
+    return TAGGED[text];
+  }
+  return Object.fromEntries(
+    entries.map(([key, part]) => [/^\$\$+numberDouble$/.test(key) ? key.slice(1) : key, part]),
+  );
+}

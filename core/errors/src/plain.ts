@@ -1,0 +1,13 @@
+/** Whether it is an object literal or parsed JSON, not an object of a class. */
+export function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
+}
+
+/** The name of an object's class, for messages; `Object` where it has none. */
+export function classOf(value: unknown): string {
+  const { constructor } = Object(value) as { readonly constructor?: { readonly name?: unknown } };
+  const name = constructor?.name;
+  return typeof name === 'string' && name !== '' ? name : 'Object';
+}
