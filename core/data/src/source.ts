@@ -7,7 +7,7 @@ import type { Stream } from './random.js';
 export interface RawBatch {
   readonly x: Tensor | NamedTensors;
   readonly y?: Tensor | NamedTensors;
-  /** Weight of each example `[batch]`; 0 masks it out. */
+  /** Weight of each example `[batch]`; one of 0 counts for nothing, NaN or not. */
   readonly weights?: Tensor1D;
 }
 

@@ -27,7 +27,13 @@ export function weightedMean(
     });
   }
   if (!weights) return tf.mean(values);
-  return tf.div(tf.sum(tf.mul(values, weights)), weightSum || 1);
+  return tf.div(tf.sum(weigh(values, weights)), weightSum || 1);
+}
+
+/** Values by weight; where that is 0 it is 0, whatever the value. */
+export function weigh<T extends Tensor>(values: T, weights: Tensor): T {
+  const counts = tf.greater(weights, 0);
+  return tf.mul(tf.where(counts, values, tf.zerosLike(values)), weights);
 }
 
 /** The mean over all axes but the first. */

@@ -1,54 +1,122 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/errors';
 import type { Loss } from './loss.js';
+import { RULES } from './target-rules.js';
+import type { Rule } from './target-rules.js';
 
-/**
- * Refuses targets that do not fit an output, before anything is computed with them.
- *
- * @throws EspalierError `targets/shape`, `targets/range`.
- */
-export async function checkTarget(
-  loss: Loss,
-  name: string,
-  target: Tensor,
-  outputShape: readonly (number | null)[],
-): Promise<void> {
-  const classIds = loss.classIds && target.rank === outputShape.length - 1;
-  const expected = classIds ? outputShape.slice(0, -1) : outputShape;
-  const fits =
-    target.rank === expected.length &&
-    expected.every((size, i) => i === 0 || size === null || size === target.shape[i]);
-  if (!fits) {
-    throw new EspalierError('targets/shape', {
-      problem: `the targets of output '${name}' have shape [${target.shape.join(', ')}]; ${loss.name} wants [${describe(outputShape, loss)}]`,
-      received: target.shape,
-    });
-  }
-  if (classIds) await checkRange(name, target, outputShape[outputShape.length - 1] ?? Infinity);
+type Shape = readonly (number | null)[];
+
+/** What targets are for. */
+export interface TargetPlace {
+  /** Name of the output. */
+  readonly output: string;
+  /** Its shape, batch first. */
+  readonly shape: Shape;
+  /** Of the batch `[batch]` or `[batch, steps]`: what weighs 0 is not looked at. */
+  readonly weights?: Tensor | undefined;
 }
 
-function describe(shape: readonly (number | null)[], loss: Loss): string {
-  const text = (dims: readonly (number | null)[]) => ['batch', ...dims.slice(1)].join(', ');
+/**
+ * Refuses targets that do not fit an output or its loss, before anything is computed with them.
+ *
+ * @throws EspalierError `targets/shape`, `targets/range`, `targets/distribution`,
+ * `targets/probability`, `targets/not-finite`.
+ */
+export async function checkTarget(loss: Loss, target: Tensor, place: TargetPlace): Promise<void> {
+  checkTargetShape(loss, target, place);
+  const rule = ruleFor(loss, target, place.shape);
+  if (!rule || isChecked(rule, target, place)) return;
+  const [values, weights] = [await target.data(), await place.weights?.data()];
+  const { classes, find } = rule;
+  const units = values.length / (rule.perRow ? classes : 1);
+  const counts = (unit: number) => weights?.[Math.floor((unit * weights.length) / units)] !== 0;
+  const fault = find(values, classes, counts);
+  if (fault) {
+    const example = Math.floor((fault.unit * target.shape[0]!) / units);
+    throw rule.refuse({ ...fault, ...place, example, classes });
+  }
+  if (!(target instanceof tf.Variable)) checked.set(target, { rule: keyOf(rule), ...place });
+}
+
+/** @throws EspalierError `targets/shape`. */
+export function checkTargetShape(
+  loss: Loss,
+  target: Tensor,
+  { output, shape }: Pick<TargetPlace, 'output' | 'shape'>,
+): void {
+  const expected = areIds(loss, target, shape) ? shape.slice(0, -1) : shape;
+  if (fits(target.shape, expected)) return;
+  const oneMore = loss.classIds && fits(target.shape, [...shape.slice(0, -1), 1]);
+  throw new EspalierError('targets/shape', {
+    problem: `the targets of output '${output}' have shape [${target.shape.join(', ')}]; ${loss.name} wants [${describe(shape, loss)}]`,
+    received: target.shape,
+    fix: oneMore
+      ? 'Class ids come without the last axis of length 1: tf.squeeze(y, [-1]).'
+      : 'Reshape the targets, or give the output layer as many units as they have numbers.',
+  });
+}
+
+/**
+ * 1 for each example `[batch]` whose targets are what the losses demand, 0 where they are not; nothing
+ * where {@link checkTarget} has seen them all. On the device, for what comes out of taps.
+ */
+export function testTargets(
+  losses: Readonly<Record<string, Loss>>,
+  targets: Readonly<Record<string, Tensor>>,
+  shapes: Readonly<Record<string, Shape>>,
+  weights?: Tensor,
+): Tensor1D | undefined {
+  const tested = Object.entries(losses).flatMap(([output, loss]) => {
+    const target = targets[output]!;
+    const shape = shapes[output]!;
+    const rule = ruleFor(loss, target, shape);
+    if (!rule || isChecked(rule, target, { output, shape, weights })) return [];
+    return [perExample(rule.test(tf.cast(target, 'float32'), rule.classes), weights)];
+  });
+  return tested.length === 0 ? undefined : tested.reduce((a, b) => tf.logicalAnd(a, b));
+}
+
+/** Whether all that counts of each example is right. */
+function perExample(right: Tensor, weights: Tensor | undefined): Tensor1D {
+  const axes = right.shape.map((_, i) => i).slice(1);
+  if (!weights) return tf.all(right, axes);
+  const shape = right.shape.map((size, i) => (i < weights.rank ? size : 1));
+  const masked = tf.equal(tf.reshape(weights, shape), 0);
+  return tf.all(tf.logicalOr(right, masked), axes);
+}
+
+type Applied = Rule & { readonly classes: number };
+
+function ruleFor(loss: Loss, target: Tensor, shape: Shape): Applied | undefined {
+  const kind = areIds(loss, target, shape) ? 'ids' : loss.targets;
+  return kind && { ...RULES[kind], classes: shape.at(-1) ?? Infinity };
+}
+
+function areIds({ classIds }: Loss, target: Tensor, shape: Shape): boolean {
+  return classIds && target.rank === shape.length - 1;
+}
+
+function fits(given: readonly number[], expected: Shape): boolean {
+  const same = (size: number | null, i: number) => i === 0 || size === null || size === given[i];
+  return given.length === expected.length && expected.every(same);
+}
+
+function describe(shape: Shape, loss: Loss): string {
+  const text = (dims: Shape) => ['batch', ...dims.slice(1)].join(', ');
   return loss.classIds
     ? `${text(shape.slice(0, -1))}] (class ids) or [${text(shape)}`
     : text(shape);
 }
 
-/** Class ids that were found in range, and for how many classes: tensors do not change. */
-const checked = new WeakMap<Tensor, number>();
+/** Targets that were found right: for which rule and, if some weighed 0, by which weights. */
+const checked = new WeakMap<Tensor, Pick<TargetPlace, 'weights'> & { readonly rule: string }>();
 
-async function checkRange(name: string, target: Tensor, classes: number): Promise<void> {
-  if (checked.get(target) === classes) return;
-  const ids = await target.data();
-  const bad = ids.findIndex((id) => !(id >= 0 && id < classes && Number.isInteger(id)));
-  if (bad < 0) {
-    if (!(target instanceof tf.Variable)) checked.set(target, classes);
-    return;
-  }
-  throw new EspalierError('targets/range', {
-    problem: `the targets of output '${name}' must be class ids from 0 to ${classes - 1}; position ${bad} of the batch is not`,
-    received: ids[bad],
-    fix: 'Check the label encoding, or give the output layer more units.',
-  });
+function isChecked(rule: Applied, target: Tensor, { weights }: TargetPlace): boolean {
+  const found = checked.get(target);
+  return found?.rule === keyOf(rule) && (!found.weights || found.weights === weights);
+}
+
+function keyOf({ kind, classes }: Applied): string {
+  return `${kind} ${classes}`;
 }

@@ -11,7 +11,10 @@ export interface Batch {
   readonly inputs: NamedTensors;
   /** By output name of the user's model: class ids `[batch]`, distributions or values `[batch, …]`. */
   readonly targets: NamedTensors;
-  /** Weight of each example; 0 masks it out. Absent: all 1. */
+  /**
+   * Weight of each example; one of 0 counts for nothing, whatever it holds (batch normalization sees
+   * it). Absent: all 1.
+   */
   readonly weights?: Tensor1D;
   /** Names the random draws of this batch: its micro-step in a run, or what its maker chose. */
   readonly key: string | number;

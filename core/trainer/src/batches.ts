@@ -17,7 +17,7 @@ export interface BatchSpec {
  * caller's.
  *
  * @throws EspalierError `batch/inputs`, `batch/targets`, `batch/tensors`, `batch/size`,
- * `batch/weights`, `targets/shape`, `targets/range`.
+ * `batch/weights`, `targets/…`.
  */
 export async function toBatch(
   raw: RawBatch,
@@ -28,10 +28,10 @@ export async function toBatch(
   const targets = namedTensors(raw.y, Object.keys(losses), 'y');
   const { weights } = raw;
   const size = exampleCount({ ...inputs, ...targets, ...(weights && { weights }) });
-  for (const [name, loss] of Object.entries(losses)) {
-    await checkTarget(loss, name, targets[name]!, outputShapes[name]!);
-  }
   const weightSum = await sumWeights(weights, size);
+  for (const [name, loss] of Object.entries(losses)) {
+    await checkTarget(loss, targets[name]!, { output: name, shape: outputShapes[name]!, weights });
+  }
   return { inputs, targets, ...(weights && { weights }), key, size, weightSum };
 }
 

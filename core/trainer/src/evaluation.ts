@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch } from './batch.js';
 import { toBatch } from './batches.js';
 import { EspalierError } from '@espalier/errors';
 import { keyedStream } from '@espalier/data';
+import { weigh } from '@espalier/losses';
+import { withoutMaskedFaults } from './masked.js';
 import type { Run } from './run.js';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
@@ -36,9 +38,9 @@ async function addBatch(run: Run, raw: RawBatch, sums: Map<string, Sum>): Promis
   const batch = await toBatch(raw, 'evaluate', run.batchSpec);
   const values = new Map<string, Tensor1D>();
   const packed = tf.tidy(() => {
-    collect(run, batch, values);
-    const weigh = (v: Tensor) => tf.sum(batch.weights ? tf.mul(v, batch.weights) : v);
-    return tf.stack([...values.values()].map(weigh));
+    collect(run, withoutMaskedFaults(batch), values);
+    const sum = (v: Tensor1D) => tf.sum(batch.weights ? weigh(v, batch.weights) : v);
+    return tf.stack([...values.values()].map(sum));
   });
   const numbers = await packed.data();
   packed.dispose();

@@ -85,12 +85,15 @@ export function logOf(numbers: Numbers, { terms }: Probe): StepLog {
 
 /** Looks for the cause in the data; read only when training has already failed. */
 async function inputFault(window: readonly Batch[]): Promise<string> {
-  for (const { inputs, targets } of window) {
+  for (const { inputs, targets, weights, size } of window) {
+    const weightOf = await weights?.data<'float32'>();
+    const counts = (position: number, length: number) =>
+      weightOf?.[Math.floor((position * weightOf.length) / length)] !== 0;
     for (const [name, tensor] of Object.entries({ ...inputs, ...targets })) {
       const values = await tensor.data();
-      const at = values.findIndex((value) => !Number.isFinite(value));
+      const at = values.findIndex((value, i) => !Number.isFinite(value) && counts(i, tensor.size));
       if (at < 0) continue;
-      const example = Math.floor(at / (tensor.size / tensor.shape[0]!));
+      const example = Math.floor((at * size) / tensor.size);
       return ` (the data hold ${values[at]} in '${name}', example ${example} of the batch)`;
     }
   }

@@ -5,8 +5,9 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import { EspalierError, suggest } from '@espalier/errors';
 import { Ledger } from './ledger.js';
 import type { LedgerView, Term } from './ledger.js';
-import { weightedMean } from '@espalier/losses';
+import { testTargets, weightedMean } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
+import { withoutMaskedFaults } from './masked.js';
 import { scoped, valueAndGradients } from '@espalier/model';
 import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
@@ -196,7 +197,8 @@ export class Objective {
   }
 
   /** One forward pass through every plugin. */
-  #run(batch: Batch, evaluation: Evaluation): Ledger {
+  #run(given: Batch, evaluation: Evaluation): Ledger {
+    const batch = withoutMaskedFaults(given);
     const { network, taps, losses, features, logits, clock } = this.parts;
     const outer = this.#current;
     this.#current = evaluation;
@@ -210,7 +212,9 @@ export class Objective {
       const targets = taps.call('targets', batch.targets);
       const ledger = new Ledger();
       const task = ledger.viewFor('task', true, () => false);
-      const mean = (values: Tensor1D) => weightedMean(values, batch);
+      const valid = testTargets(losses, targets, network.outputShapes, batch.weights);
+      const mean = (values: Tensor1D) =>
+        weightedMean(valid ? poison(values, valid) : values, batch);
       addTaskTerms(losses, forward.outputs, targets, mean, task.add);
       this.#addPenalties(ledger, evaluation);
       if (taps.used('loss')) {
@@ -309,6 +313,11 @@ function addTaskTerms(
     const value = mean(loss.perExample(outputs[name]!, targets[name]!));
     add(names.length === 1 ? loss.name : `${name}/${loss.name}`, value);
   }
+}
+
+/** NaN for examples whose targets are wrong: the step then ends before anything is applied. */
+function poison(values: Tensor1D, valid: Tensor1D): Tensor1D {
+  return tf.where(valid, values, tf.tensor1d(new Float32Array(values.size).fill(NaN)));
 }
 
 function endless(): EspalierError {

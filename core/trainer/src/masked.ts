@@ -1,0 +1,27 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Batch, NamedTensors } from './batch.js';
+
+/**
+ * A batch in which examples of weight 0 hold no NaN or Infinity: zeros stand for them, since 0 times
+ * NaN is NaN, in sums and in gradients. What is finite stays: batch normalization sees it.
+ */
+export function withoutMaskedFaults(batch: Batch): Batch {
+  const { weights, inputs, targets } = batch;
+  if (!weights) return batch;
+  const counts = tf.greater(weights, 0);
+  const clean = (given: NamedTensors) =>
+    Object.fromEntries(Object.entries(given).map(([name, x]) => [name, cleaned(x, counts)]));
+  return { ...batch, inputs: clean(inputs), targets: clean(targets) };
+}
+
+function cleaned(x: Tensor, counts: Tensor): Tensor {
+  if (x.dtype !== 'float32') return x;
+  const perElement = tf.reshape(counts, alignedShape(counts.shape, x.shape));
+  return tf.where(tf.logicalOr(perElement, tf.isFinite(x)), x, tf.zerosLike(x));
+}
+
+/** `[batch]` or `[batch, steps]` under a tensor that has further axes. */
+function alignedShape(counts: readonly number[], shape: readonly number[]): number[] {
+  return shape.map((_, i) => counts[i] ?? 1);
+}
