@@ -21,7 +21,7 @@ export function valueAndGradients(f: () => Forward, xs: readonly Tensor[]) {
   if (xs.length === 0) {
     throw new EspalierError('model/frozen', {
       problem: 'there is nothing to train: the model has no trainable weight',
-      fix: 'Set layer.trainable = true on some of its layers before the session is created.',
+      fix: 'Set layer.trainable = true on some of its layers; the next step follows.',
     });
   }
   const kept: Scalar[] = [];

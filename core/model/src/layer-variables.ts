@@ -9,6 +9,9 @@ interface Inside {
   readonly constraint?: { apply(value: Tensor): Tensor } | null;
 }
 
+/** The values that Espalier wrote last, by what holds them on the device. */
+const written = new WeakMap<Variable, object>();
+
 const inside = (variable: LayerVariable) => variable as unknown as Inside;
 
 /**
@@ -18,6 +21,13 @@ const inside = (variable: LayerVariable) => variable as unknown as Inside;
 export function writeExactly(variable: LayerVariable, value: Tensor): void {
   const { val } = inside(variable);
   if (val !== value) val.assign(value);
+  written.set(val, val.dataId);
+}
+
+/** Whether a value is one that {@link writeExactly} wrote, for this run or for another. */
+export function isWrittenExactly(variable: LayerVariable): boolean {
+  const { val } = inside(variable);
+  return written.get(val) === val.dataId;
 }
 
 /**

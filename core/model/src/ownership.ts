@@ -5,6 +5,7 @@ import { EspalierError } from '@espalier/errors';
 import { buildModel } from './build.js';
 import { graphOf } from './graph.js';
 import { innerVariable } from './parameters.js';
+import { carryTraining } from './structure/model-watch.js';
 
 /** Weights that existed at some moment; whatever is made later is not among them. */
 export type ExistingWeights = Pick<WeakSet<Variable>, 'has'>;
@@ -32,7 +33,9 @@ export function disposeNewWeights(model: LayersModel, existing: ExistingWeights)
 export function ownModel(model: LayersModel, existing: ExistingWeights): LayersModel {
   if (!model.weights.some((weight) => existing.has(innerVariable(weight)))) return model;
   try {
-    return buildModel(graphOf(model));
+    const copy = buildModel(graphOf(model));
+    carryTraining(model, copy);
+    return copy;
   } catch (error) {
     throw error instanceof EspalierError ? notCopied(error) : error;
   } finally {

@@ -55,8 +55,18 @@ function pluginMismatches(
 
 function modelMismatch(saved: RunManifest, now: RunManifest): Mismatch[] {
   if (saved.edits.length > now.edits.length) return [];
-  const [a, b] = [saved.topology, now.topology].map((topology) => canonicalJson(topology));
+  const [a, b] = [saved.topology, now.topology].map((topology) =>
+    canonicalJson(withoutTraining(topology)),
+  );
   return a === b ? [] : [{ name: 'model', problem: 'its model has another topology' }];
+}
+
+/** What trains is no part of the comparison: it may change between fits, and is taken over. */
+function withoutTraining(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutTraining);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).filter(([key]) => !['trainable', 'frozen'].includes(key));
+  return Object.fromEntries(entries.map(([key, each]) => [key, withoutTraining(each)]));
 }
 
 function differs(name: string, saved: unknown, now: unknown): Mismatch[] {

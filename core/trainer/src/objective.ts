@@ -58,7 +58,7 @@ export interface Gradients {
 }
 
 /** Where moving statistics go: applied, dropped, or collected (kept; the caller disposes). */
-export type Writes = 'apply' | 'discard' | Map<string, Tensor>;
+export type Writes = 'discard' | Map<string, Tensor>;
 
 /** What the objective is made of. Fields are read at each evaluation: structure may change. */
 export interface ObjectiveParts {
@@ -106,11 +106,12 @@ export class Objective {
   /** The total loss on a batch. */
   evaluate(batch: Batch, options: ObjectiveOptions = {}): Scalar {
     this.#check(options);
-    const evaluation = this.#evaluation(batch, options, writesOf(options));
-    return tf.tidy(() => {
-      const ledger = this.#run(batch, evaluation);
-      return tf.clone(ledger.total(options.terms ?? all));
-    });
+    return this.#writing(options, (writes) =>
+      tf.tidy(() => {
+        const ledger = this.#run(batch, this.#evaluation(batch, options, writes));
+        return tf.clone(ledger.total(options.terms ?? all));
+      }),
+    );
   }
 
   /**
@@ -118,8 +119,13 @@ export class Objective {
    * in a pass of its own with the same draws, so a term's gradient for a foreign group is exactly
    * zero; where no term says `trains` there is one pass.
    */
-  gradients(batch: Batch, options: ObjectiveOptions = {}, writes = writesOf(options)): Gradients {
+  gradients(batch: Batch, options: ObjectiveOptions = {}, into?: Map<string, Tensor>): Gradients {
     this.#check(options);
+    if (into) return this.#differentiate(batch, options, into);
+    return this.#writing(options, (writes) => this.#differentiate(batch, options, writes));
+  }
+
+  #differentiate(batch: Batch, options: ObjectiveOptions, writes: Writes): Gradients {
     const evaluation = this.#evaluation(batch, options, writes);
     const wanted = options.terms ?? all;
     return scoped(tensorsOf, () => {
@@ -135,6 +141,19 @@ export class Objective {
         gradients: sumByName(passes.map((pass) => pass.gradients)),
       };
     });
+  }
+
+  /** Runs `fn`; the moving statistics that it wrote become the model's where that is asked for. */
+  #writing<T>({ state = 'keep' }: ObjectiveOptions, fn: (writes: Writes) => T): T {
+    if (state === 'keep') return fn('discard');
+    const statistics = new Map<string, Tensor>();
+    try {
+      const result = fn(statistics);
+      this.parts.parameters.assign(Object.fromEntries(statistics));
+      return result;
+    } finally {
+      tf.dispose([...statistics.values()]);
+    }
   }
 
   /** What keys the draws of the evaluation under way; none outside of one. */
@@ -294,10 +313,6 @@ const all = () => true;
 
 function routeOf(term: Term | undefined): string {
   return term?.trains ? JSON.stringify([...term.trains].sort()) : EVERYTHING;
-}
-
-function writesOf({ state = 'keep' }: ObjectiveOptions): Writes {
-  return state === 'update' ? 'apply' : 'discard';
 }
 
 function addTaskTerms(

@@ -69,6 +69,8 @@ export class Run {
   afterEpoch?: () => Promise<void>;
   saveCheckpoint?: () => Promise<void>;
   #slots: Slots = {};
+  /** Whether it was said that other sessions train the same layers. */
+  #toldOfOthers = false;
   #census: Census;
   #ahead: { readonly raw: RawBatch; readonly batch: Promise<Batch> } | undefined;
 
@@ -120,6 +122,40 @@ export class Run {
     const batch = this.batch(raw, position);
     this.#ahead = { raw, batch };
     return batch;
+  }
+
+  /**
+   * Takes over what others did to the model since the last look: values with a warning, and which
+   * parameters train. It compares identities, and reads no value.
+   *
+   * @throws EspalierError `model/changed`, `model/disposed` where the structure is another one.
+   */
+  followModel(): void {
+    this.followValues();
+    const { structure, telemetry } = this;
+    if (structure.replacedChanged()) telemetry.emit('warning', { message: OTHER_MODEL });
+    if (structure.followTraining()) this.followStructure();
+  }
+
+  /** The same while a step may be under way: what trains is left for the next one. */
+  followValues(): void {
+    const { structure, telemetry } = this;
+    structure.refuseChanges();
+    const { paths, byOtherSessions } = structure.parameters.takeOver();
+    if (paths.length === 0 || (byOtherSessions && this.#toldOfOthers)) return;
+    this.#toldOfOthers ||= byOtherSessions;
+    telemetry.emit('warning', { message: foreignValues(paths, byOtherSessions) });
+  }
+
+  /** Slots and plugins follow the parameters as they are now. */
+  followStructure(): void {
+    const { name, resumable } = this.optimizer;
+    if (resumable === false) {
+      const message = `what trains has changed, and the optimizer '${name}' keeps state that cannot be told apart by parameter: it starts anew for all of them. tfjs.adam() and its like keep theirs.`;
+      this.telemetry.emit('warning', { message });
+    }
+    this.initSlots(this.slots);
+    this.announceStructure();
   }
 
   /**
@@ -216,6 +252,18 @@ export class Run {
     this.optimizer.dispose?.();
     this.structure.dispose();
   }
+}
+
+const OTHER_MODEL =
+  'trainable was set on the model that was given to createSession, but plugins edited it: the session trains session.model, a copy. Nothing changed; set it on the layers of session.model.';
+
+function foreignValues(paths: readonly string[], byOtherSessions: boolean): string {
+  const [shown, more] = [paths.slice(0, 5), paths.length - 5];
+  const named = `'${shown.join("', '")}'${more > 0 ? ` and ${more} more` : ''}`;
+  const kept = 'they are taken over; the optimizer and plugins keep their state.';
+  return byOtherSessions
+    ? `values of ${named} were set by another session that trains the same layers: ${kept} This is said once.`
+    : `values of ${named} were set outside of the session (setWeights, model.fit, …): ${kept} A plugin sets values by ctx.assign.`;
 }
 
 function tensorsOf(slots: Slots): Tensor[] {

@@ -274,11 +274,16 @@ export class Session {
   }
 
   get #live(): Assembled {
-    if (!this.#disposal) return this.assembled;
-    throw new EspalierError('session/disposed', {
-      problem: 'this session is disposed',
-      fix: 'Make a new one; load() goes on from a checkpoint.',
-    });
+    this.#lookAround();
+    return this.assembled;
+  }
+
+  /** Takes over what others did to the model, or refuses it, whatever the session is asked for. */
+  #lookAround(): void {
+    if (this.#disposal) throw disposed();
+    const { run } = this.assembled;
+    if (this.#busy) run.followValues();
+    else run.followModel();
   }
 
   get #run(): Run {
@@ -288,6 +293,7 @@ export class Session {
   /** Does what changes the run; one at a time. */
   async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (this.#busy) throw busy(what, this.#busy);
+    this.#lookAround();
     this.#busy = what;
     try {
       return await work();
@@ -354,6 +360,13 @@ function checkTransforms(id: string, known: readonly string[]): void {
   throw new EspalierError('session/transform', {
     problem: `no plugin '${id}' transforms the model`,
     fix: suggest(id, known),
+  });
+}
+
+function disposed(): EspalierError {
+  return new EspalierError('session/disposed', {
+    problem: 'this session is disposed',
+    fix: 'Make a new one; load() goes on from a checkpoint.',
   });
 }
 

@@ -16,7 +16,9 @@ import type { Run, RunClock } from './run.js';
 import type { SessionConfig } from './session-config.js';
 import type { Assembled } from './setup.js';
 import type { StageProgress } from './stages.js';
-import type { EditRecord } from '@espalier/model/structure';
+import { changeBetween, takeCensus } from './structure-change.js';
+import type { Census } from './structure-change.js';
+import type { EditRecord, TrainingFlags } from '@espalier/model/structure';
 
 /** What a checkpoint says beside its tensors: enough to refuse a wrong one and to go on exactly. */
 export interface RunManifest {
@@ -38,6 +40,8 @@ export interface RunManifest {
   readonly training: Readonly<Record<string, unknown>>;
   /** The final topology: with the weights, the truth about the model. */
   readonly topology: unknown;
+  /** `trainable` of every layer and weight: it may change between fits. */
+  readonly trainable: TrainingFlags;
   readonly edits: readonly EditRecord[];
   /** Slot → paths; the tensors are `slots/<slot>/<path>`. */
   readonly slots: Readonly<Record<string, readonly string[]>>;
@@ -107,13 +111,29 @@ export async function restore(
   const now = before.manifest as RunManifest;
   refuse(store, mismatches(saved, now, [...parts.states.keys()]), allowMismatch);
   const transformed = saved.edits.length > now.edits.length;
+  const census = takeCensus(run.structure);
   try {
     takeOver(assembled, found, { rebuild: transformed, allowMismatch });
   } catch (error) {
     takeOver(assembled, before, { rebuild: transformed, allowMismatch: ['model'] });
     throw error;
   }
+  warnOfTraining(run, census);
   return true;
+}
+
+/** What trained when the checkpoint was written trains from here on. */
+function warnOfTraining({ structure, telemetry }: Run, before: Census): void {
+  const change = changeBetween(before, takeCensus(structure));
+  const said = [
+    ['trained', change?.unfrozen ?? []],
+    ['did not train', change?.frozen ?? []],
+  ] as const;
+  const lists = said.filter(([, paths]) => paths.length > 0);
+  if (lists.length === 0) return;
+  const differences = lists.map(([what, paths]) => `${what} '${paths.join("', '")}'`).join(' and ');
+  const message = `the run of the checkpoint ${differences}: so does this run from here on; set trainable after load for anything else`;
+  telemetry.emit('warning', { message });
 }
 
 function manifestOf(
@@ -148,6 +168,7 @@ function manifestOf(
       batchesPerEpoch: train?.batchesPerEpoch ?? null,
     },
     topology: topologyOf(run),
+    trainable: run.structure.trainingFlags,
     edits: run.structure.edits,
     slots: Object.fromEntries(
       Object.entries(run.slots).map(([slot, tensors]) => [slot, Object.keys(tensors)]),
@@ -229,6 +250,8 @@ function takeOver(
     const states = statesOf(parts.states, saved, restored);
     const values = under(restored, 'parameters/');
     if (rebuild) run.structure.rebuild(saved, values);
+    run.structure.trainingFlags = saved.trainable;
+    run.structure.followTraining();
     run.parameters.assign(chosen(run.parameters.paths, values, allowMismatch));
     tf.tidy(() => run.initSlots(slotsOf(saved.slots, restored)));
     run.announceStructure();

@@ -145,6 +145,7 @@ export async function trainStep(
   const statistics = new Map<string, Tensor>();
   const held: Tensor[] = [];
   if (raw.length === 0) throw emptyStep();
+  run.followModel();
   try {
     for (const [i, one] of raw.entries()) {
       const batch = await run.batch(one, i);

@@ -25,8 +25,7 @@ export async function transform(
 
 function follow(parts: ContextParts, run: Run): void {
   parts.phase = undefined;
-  run.initSlots(run.slots);
-  run.announceStructure();
+  run.followStructure();
 }
 
 function warnOfError(run: Run, work: () => void): void {

@@ -1,4 +1,5 @@
-export type { ParameterSet } from './parameter-set.js';
+export type { TrainingFlags } from './model-watch.js';
+export type { ForeignValues, ParameterSet } from './parameter-set.js';
 export { Structure } from './structure.js';
 export type { ModelSource } from './model-source.js';
 export type { EditRecord, InitialStream } from './structure.js';

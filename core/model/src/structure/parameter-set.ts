@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError, suggest } from '@espalier/errors';
-import { constrained, writeExactly } from '../layer-variables.js';
+import { constrained, isWrittenExactly, writeExactly } from '../layer-variables.js';
 import type { NamedTensors } from '../named-tensors.js';
 import type { Parameter } from '../parameters.js';
 
@@ -18,6 +18,15 @@ interface Entry {
   readonly parameter: Parameter;
   readonly group: string;
   readonly value: Tensor;
+  /** What holds the value on the device: another one says that somebody else wrote it. */
+  held: object;
+}
+
+/** Parameters whose values somebody else set. */
+export interface ForeignValues {
+  readonly paths: readonly string[];
+  /** All of them were written by other sessions that train the same layers. */
+  readonly byOtherSessions: boolean;
 }
 
 type Grouping = readonly [name: string, belongs: (path: string) => boolean];
@@ -35,7 +44,10 @@ export class ParameterSet {
         const { path } = parameter;
         const found = groupings.filter(([, belongs]) => belongs(path)).at(-1);
         const value = parameter.variable.read();
-        this.#entries.set(path, { parameter, group: found?.[0] ?? group, value });
+        this.#entries.set(path, {
+          ...{ parameter, value, group: found?.[0] ?? group },
+          held: value.dataId,
+        });
       }
     }
     this.paths = [...this.#entries.keys()];
@@ -65,9 +77,21 @@ export class ParameterSet {
     for (const [path, value] of Object.entries(values)) checkShape(path, this.value(path), value);
     tf.tidy(() => {
       for (const [path, value] of Object.entries(values)) {
-        writeExactly(this.#entry(path).parameter.variable, value);
+        const entry = this.#entry(path);
+        writeExactly(entry.parameter.variable, value);
+        entry.held = entry.value.dataId;
       }
     });
+  }
+
+  /** Takes over what others wrote since the last look; no value is read. */
+  takeOver(): ForeignValues {
+    const entries = [...this.#entries.values()].filter(({ value, held }) => value.dataId !== held);
+    entries.forEach((entry) => (entry.held = entry.value.dataId));
+    return {
+      paths: entries.map(({ parameter }) => parameter.path),
+      byOtherSessions: entries.every(({ parameter }) => isWrittenExactly(parameter.variable)),
+    };
   }
 
   /**

@@ -1,17 +1,19 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError, suggest } from '@espalier/errors';
 import { buildModel } from '../build.js';
-import { graphOf } from '../graph.js';
-import type { ModelEdit, ModelGraph } from '../graph.js';
+import { graphOf, layerOf } from '../graph.js';
+import type { GraphConfig, ModelEdit, ModelGraph } from '../graph.js';
 import { withKeyedInit } from '../keyed-init.js';
 import type { NamedTensors } from '../named-tensors.js';
 import { Network } from '../network.js';
-import { disposeModel } from '../parameters.js';
+import { disposeModel, parametersOf } from '../parameters.js';
 import { viewOf } from '../view.js';
 import type { ModelView } from '../view.js';
 import type { Draw } from '../with-random.js';
 import { orDispose, takeModel, takeNetwork } from './model-source.js';
 import type { ModelSource } from './model-source.js';
+import { carryTraining, ModelWatch } from './model-watch.js';
+import type { TrainingFlags } from './model-watch.js';
 import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
 
 /** The stream of a weight's initial values; `owner` is `model` or a plugin's id. */
@@ -20,7 +22,9 @@ export type InitialStream = (owner: string, layer: string, weight: string) => Dr
 interface Auxiliary {
   readonly network: Network;
   readonly model: LayersModel;
+  readonly prefix: string;
   readonly group: string;
+  readonly watch: ModelWatch;
 }
 
 /** One line of the edit log: provenance, for checkpoints and `inspect()`. */
@@ -44,6 +48,9 @@ export class Structure {
   readonly #auxiliaries: Auxiliary[] = [];
   readonly #features = new Set<string>();
   readonly #groupings: [string, (path: string) => boolean][] = [];
+  #watch: ModelWatch;
+  /** Of the model that the run began with, once an edited copy has taken its place. */
+  #replaced: ModelWatch | undefined;
   #network: Network | undefined;
   #parameters: ParameterSet | undefined;
   #view: ModelView | undefined;
@@ -54,6 +61,7 @@ export class Structure {
     private readonly stream: InitialStream,
   ) {
     this.ownOutputs = new Network(model).outputNames;
+    this.#watch = new ModelWatch(model);
   }
 
   /**
@@ -79,9 +87,9 @@ export class Structure {
   get parameters(): ParameterSet {
     return (this.#parameters ??= new ParameterSet(
       [
-        { parameters: this.network.parameters, group: DEFAULT_GROUP },
-        ...this.#auxiliaries.map(({ network, group }) => ({
-          parameters: network.parameters,
+        { parameters: parametersOf(this.model), group: DEFAULT_GROUP },
+        ...this.#auxiliaries.map(({ model, prefix, group }) => ({
+          parameters: parametersOf(model, prefix),
           group,
         })),
       ],
@@ -124,9 +132,11 @@ export class Structure {
     change: ModelEdit,
     { plugin, phase, detail }: Pick<EditRecord, 'plugin' | 'phase' | 'detail'>,
   ): void {
-    const graph = change(graphOf(this.model));
+    const before = graphOf(this.model);
+    const graph = change(before);
     const edited = keyedSync(this.stream, () => buildModel(graph));
     orDispose(edited, () => this.#checkEdited(new Network(edited).outputNames, viewOf(edited)));
+    carryTraining(this.model, edited, stayingIn(before, graph));
     this.#replace(edited);
     const { outputNames: outputs } = this.network;
     this.edits.push({ plugin, phase, outputs, ...(detail !== undefined && { detail }) });
@@ -140,15 +150,52 @@ export class Structure {
 
   addNetwork(make: () => LayersModel, plugin: string, group: string): Network {
     const model = takeNetwork(() => keyedSync(this.stream, make, plugin));
+    const prefix = `${plugin}:`;
     const network = orDispose(model, () => {
-      const made = new Network(model, `${plugin}:`);
+      const made = new Network(model, prefix);
       const twice = made.parameters.find(({ path }) => this.parameters.paths.includes(path));
       if (twice) throw nameTaken(twice.path);
       return made;
     });
-    this.#auxiliaries.push({ network, model, group });
+    const watch = new ModelWatch(model, prefix);
+    this.#auxiliaries.push({ network, model, prefix, group, watch });
     this.#parameters = undefined;
     return network;
+  }
+
+  /**
+   * Refuses a structure that somebody else changed.
+   *
+   * @throws EspalierError `model/changed`, `model/disposed`.
+   */
+  refuseChanges(): void {
+    this.#watches.forEach((watch) => watch.refuseChanges());
+  }
+
+  /** Takes over which parameters train where somebody set `trainable`; says whether somebody did. */
+  followTraining(): boolean {
+    if (!this.#watches.map((watch) => watch.flagsChanged()).includes(true)) return false;
+    this.#network = undefined;
+    this.#parameters = undefined;
+    return true;
+  }
+
+  /** Whether somebody set `trainable` on the model that an edited copy has replaced. */
+  replacedChanged(): boolean {
+    return this.#replaced?.flagsChanged() ?? false;
+  }
+
+  /** `trainable` of every layer and weight; those that are set become the model's. */
+  get trainingFlags(): TrainingFlags {
+    return Object.assign({}, ...this.#watches.map(({ flags }) => flags)) as TrainingFlags;
+  }
+
+  set trainingFlags(flags: TrainingFlags) {
+    this.#watches.forEach((watch) => (watch.flags = flags));
+  }
+
+  get #watches(): readonly ModelWatch[] {
+    return [this.#watch, ...this.#auxiliaries.map(({ watch }) => watch)];
   }
 
   dispose(): void {
@@ -171,12 +218,27 @@ export class Structure {
 
   #replace(model: LayersModel): void {
     if (this.mine) disposeModel(this.model);
+    this.#replaced ??= this.#watch;
+    this.#watch = new ModelWatch(model);
     this.model = model;
     this.mine = true;
     this.#network = undefined;
     this.#parameters = undefined;
     this.#view = undefined;
   }
+}
+
+/** Whether a path is of a layer that an edit left as it was, or the model itself. */
+function stayingIn({ topology: { config } }: ModelGraph, { topology: edited }: ModelGraph) {
+  const described = ({ layers }: GraphConfig) =>
+    new Map(
+      layers.map(({ name, ...rest }) => [name, JSON.stringify([rest.className, rest.config])]),
+    );
+  const [was, is] = [described(config), described(edited.config)];
+  return (path: string): boolean => {
+    const layer = layerOf(config, `${path}/`);
+    return layer === undefined || was.get(layer) === is.get(layer);
+  };
 }
 
 function nameTaken(path: string): EspalierError {
