@@ -1,8 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
-import type { Batch } from './batch.js';
-import { EspalierError } from '@espalier/errors';
-import type { StepContext, StepLog } from './hooks.js';
+import type { StepLog } from './hooks.js';
 import type { WindowSums } from './window-sums.js';
 
 type Numbers = Float32Array | Int32Array | Uint8Array;
@@ -45,57 +43,35 @@ function condense(tensor: Tensor): Tensor {
   return tf.avgPool(image, [height, width], 1, 'valid');
 }
 
-/**
- * Ends training where a loss term or a gradient is not finite, before anything was applied:
- * weights, slots and statistics are those of the step before.
- *
- * @throws EspalierError `step/non-finite`, naming the input, the term or the parameter.
- */
-export async function checkFinite(
-  numbers: Numbers,
-  { terms, gradients }: Probe,
-  { clock, window }: StepContext,
-): Promise<void> {
-  let bad = 0;
-  while (bad < numbers.length && Number.isFinite(numbers[bad])) bad += 1;
-  if (bad === numbers.length) return;
-  const what =
-    terms[bad] === undefined
-      ? gradientAt(bad - terms.length, gradients)
-      : `the loss term '${terms[bad]}'`;
-  throw new EspalierError('step/non-finite', {
-    problem: `step ${clock.step}: ${what} is not finite${await inputFault(window)}; nothing of this step was applied`,
-    received: numbers[bad],
-    fix: 'Lower the learning rate, clip gradients, or look at the term and its inputs; the last checkpoint is intact.',
-  });
+/** The first number of a step that is not finite. */
+export interface Fault {
+  readonly received: number;
+  /** Full name of the loss term that it is, if it is one. */
+  readonly term?: string;
+  /** Path of the parameter whose gradient it stands for, if it does; neither: the total loss. */
+  readonly path?: string;
 }
 
-/** What the number at `position` behind the terms stands for. */
-function gradientAt(position: number, gradients: Probe['gradients']): string {
-  let left = position - 1;
-  const found = gradients.find(([, size]) => (left -= size) < 0);
-  return position === 0 ? 'the total loss' : `the gradient of '${found![0]}'`;
+/** The first fault, if there is one. */
+export function findFault(numbers: Numbers, { terms, gradients }: Probe): Fault | undefined {
+  let bad = 0;
+  while (bad < numbers.length && Number.isFinite(numbers[bad])) bad += 1;
+  if (bad === numbers.length) return undefined;
+  const received = numbers[bad]!;
+  const term = terms[bad];
+  if (term !== undefined) return { received, term };
+  const path = pathAt(bad - terms.length - 1, gradients);
+  return { received, ...(path !== undefined && { path }) };
+}
+
+/** Whose gradient the number at `position` behind the total stands for. */
+function pathAt(position: number, gradients: Probe['gradients']): string | undefined {
+  let left = position;
+  return position < 0 ? undefined : gradients.find(([, size]) => (left -= size) < 0)![0];
 }
 
 /** The unweighted terms and the weighted total as numbers. */
 export function logOf(numbers: Numbers, { terms }: Probe): StepLog {
   const values = terms.map((name, i) => [name, numbers[i]!]);
   return { total: numbers[terms.length]!, terms: Object.fromEntries(values) };
-}
-
-/** Looks for the cause in the data; read only when training has already failed. */
-async function inputFault(window: readonly Batch[]): Promise<string> {
-  for (const { inputs, targets, weights, size } of window) {
-    const weightOf = await weights?.data<'float32'>();
-    const counts = (position: number, length: number) =>
-      weightOf?.[Math.floor((position * weightOf.length) / length)] !== 0;
-    for (const [name, tensor] of Object.entries({ ...inputs, ...targets })) {
-      const values = await tensor.data();
-      const at = values.findIndex((value, i) => !Number.isFinite(value) && counts(i, tensor.size));
-      if (at < 0) continue;
-      const example = Math.floor((at * size) / tensor.size);
-      return ` (the data hold ${values[at]} in '${name}', example ${example} of the batch)`;
-    }
-  }
-  return '';
 }

@@ -22,6 +22,8 @@ export interface Term extends Required<Pick<TermOptions, 'weight'>> {
   readonly value: Scalar;
   /** Absent: all groups. */
   readonly trains?: readonly string[];
+  /** The plugin that replaced the value last, if another than its owner did. */
+  readonly replacedBy?: string;
 }
 
 /** What a plugin sees of the ledger: it adds terms of its own; others' need a declared effect. */
@@ -78,7 +80,11 @@ export class Ledger {
       },
       replace: (name, value) => {
         checkScalar(name, value);
-        change(name, (term) => ({ ...term, value }));
+        change(name, (term) => ({
+          ...term,
+          value,
+          ...(term.owner !== owner && { replacedBy: owner }),
+        }));
       },
     };
   }

@@ -13,7 +13,7 @@ import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
 import type { AuxiliaryOptions } from './plugin.js';
 import { keyedStream } from '@espalier/data';
-import type { Taps } from './taps.js';
+import type { HandedOn, Taps } from './taps.js';
 import type { Semantics } from './session-config.js';
 import { sumByName } from './window-sums.js';
 
@@ -52,7 +52,7 @@ export interface Gradients {
   readonly total: Scalar;
   /** Unweighted terms, in the order of `terms`. */
   readonly values: readonly Scalar[];
-  readonly terms: readonly { readonly name: string; readonly weight: number }[];
+  readonly terms: readonly Pick<Term, 'name' | 'weight' | 'replacedBy'>[];
   /** By path; a parameter that the loss does not reach is absent. */
   readonly gradients: NamedTensors;
 }
@@ -187,6 +187,23 @@ export class Objective {
     return detach ? detached(outputs) : outputs;
   }
 
+  /**
+   * What each `targets` tap hands on when a step evaluates a batch. The caller owns what is not of the
+   * batch.
+   */
+  targetTrail(batch: Batch): readonly HandedOn<'targets'>[] {
+    const outer = this.#current;
+    this.#current = this.#evaluation(batch, {}, 'discard');
+    try {
+      return scoped(
+        (trail) => trail.flatMap(({ value }) => Object.values(value)),
+        () => this.parts.taps.trail('targets', withoutMaskedFaults(batch).targets),
+      );
+    } finally {
+      this.#current = outer;
+    }
+  }
+
   #pass(batch: Batch, evaluation: Evaluation, wanted: (term: Term) => boolean, route?: string) {
     const { parameters } = this.parts;
     const paths = parameters.trainable;
@@ -209,7 +226,11 @@ export class Objective {
     return {
       value,
       values: alone ? [value] : beside,
-      terms: ledger.terms.map(({ name, weight }) => ({ name, weight })),
+      terms: ledger.terms.map(({ name, weight, replacedBy }) => ({
+        name,
+        weight,
+        ...(replacedBy !== undefined && { replacedBy }),
+      })),
       routes: new Set([here, ...ledger.terms.filter(wanted).map(routeOf)]),
       gradients: Object.fromEntries(reached) as NamedTensors,
     };

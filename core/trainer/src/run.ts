@@ -15,7 +15,7 @@ import type { Semantics } from './session-config.js';
 import { changeBetween, takeCensus } from './structure-change.js';
 import type { Census } from './structure-change.js';
 import type { StageProgress } from './stages.js';
-import type { Taps } from './taps.js';
+import type { HandedOn, Taps } from './taps.js';
 import type { Telemetry } from '@espalier/telemetry';
 
 /** The mutable clocks of a run; plugins see them read-only. */
@@ -63,8 +63,8 @@ export class Run {
   epoch: { weight: number; sums: Record<string, number> } = { weight: 0, sums: {} };
   /** The micro-batches of the step under way, from `beforeStep` on. */
   window: readonly Batch[] | undefined;
-  /** Batches as `batch` taps returned them in the step under way. */
-  readonly seen: Batch[] = [];
+  /** Batches as `batch` taps returned them in the step under way, in order. */
+  readonly seen: HandedOn<'batch'>[] = [];
   afterStep?: () => Promise<void>;
   afterEpoch?: () => Promise<void>;
   saveCheckpoint?: () => Promise<void>;
@@ -241,7 +241,9 @@ export class Run {
   /** Disposes what `batch` taps made in place of the caller's tensors. */
   disposeReplaced(raw: readonly RawBatch[]): void {
     const callers = new Set(raw.flatMap(({ x, y, weights }) => [x, y, weights].flatMap(flat)));
-    const made = this.seen.flatMap((b) => [b.inputs, b.targets, b.weights].flatMap(flat));
+    const made = this.seen.flatMap(({ value: { inputs, targets, weights } }) =>
+      [inputs, targets, weights].flatMap(flat),
+    );
     tf.dispose(made.filter((tensor) => !callers.has(tensor)));
     this.seen.length = 0;
   }

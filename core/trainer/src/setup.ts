@@ -1,5 +1,5 @@
 import type { BackendInfo } from '@espalier/backend';
-import type { Batch } from './batch.js';
+import type { Batch, NamedTensors } from './batch.js';
 import { Services } from './container.js';
 import { contextFor } from './context.js';
 import type { ContextParts } from './context.js';
@@ -21,7 +21,7 @@ import { isTransform } from './session-config.js';
 import type { Semantics, SessionConfig } from './session-config.js';
 import { byGroup } from '@espalier/optim';
 import type { GradientTransform } from '@espalier/optim';
-import { checkLosses } from '@espalier/losses';
+import { checkLosses, checkTargetShape } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { Structure } from '@espalier/model/structure';
 import { Taps } from './taps.js';
@@ -92,21 +92,34 @@ function contextParts(
     run: undefined,
     taps: new Taps(
       clock,
-      (id, hook, argument) => adapt(parts, plugins.get(id)!, hook, argument),
+      (id, hook, argument) => adapt(plugins.get(id)!, hook, argument),
       () => structure.parameters.values(),
+      (plugin, hook, value) => inspectHandedOn(parts, { plugin, hook, value }),
     ),
   };
   return parts;
 }
 
-/** Gives each plugin its own ledger view, and notes the batches that `batch` taps see. */
+/** Notes the batches that `batch` taps made, and checks the shapes of targets. */
+function inspectHandedOn(
+  { run, losses, structure }: ContextParts,
+  { plugin, hook, value }: { plugin: string; hook: HookName; value: unknown },
+): void {
+  if (hook === 'batch') run?.seen.push({ plugin, value: value as Batch });
+  if (hook !== 'batch' && hook !== 'targets') return;
+  const targets = hook === 'batch' ? (value as Batch).targets : (value as NamedTensors);
+  const { outputShapes } = structure.network;
+  for (const [output, loss] of Object.entries(losses)) {
+    checkTargetShape(loss, targets[output]!, { output, shape: outputShapes[output]! });
+  }
+}
+
+/** Gives each plugin its own ledger view. */
 function adapt<H extends HookName>(
-  parts: ContextParts,
   { id, effects }: Plugin,
   hook: H,
   argument: HookArguments[H],
 ): HookArguments[H] {
-  if (hook === 'batch') parts.run?.seen.push(argument as Batch);
   if (hook !== 'loss') return argument;
   const context = argument as LossContext;
   const shared = context.ledger as unknown as Ledger;

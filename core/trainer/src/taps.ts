@@ -22,6 +22,12 @@ export interface TapTrace {
   bytes: number;
 }
 
+/** What a tap of a waterfall gave to the next one. */
+export interface HandedOn<H extends HookName> {
+  readonly plugin: string;
+  readonly value: HookArguments[H];
+}
+
 interface Registered {
   readonly id: string;
   readonly hook: HookName;
@@ -63,6 +69,8 @@ export class Taps {
       argument: HookArguments[H],
     ) => HookArguments[H],
     private readonly parameters: () => NamedTensors,
+    /** Looks at what a tap of a waterfall hands on, and throws where it is wrong. */
+    private readonly inspect: (plugin: string, hook: HookName, value: unknown) => void,
   ) {}
 
   /** What plugin `id` holds for `hook`. */
@@ -121,6 +129,15 @@ export class Taps {
     if (errors.length > 0) throw errors[0];
   }
 
+  /** Fires a synchronous waterfall tap by tap: what each plugin handed on, the last one's being its value. */
+  trail<H extends HookName>(hook: H, argument: HookArguments[H]): readonly HandedOn<H>[] {
+    let value: unknown = argument;
+    return (this.#order.get(hook) ?? []).map(({ item }) => {
+      value = this.#wrapSync(item)(value);
+      return { plugin: item.id, value: value as HookArguments[H] };
+    });
+  }
+
   used(hook: HookName): boolean {
     return this.#hooks.has(hook);
   }
@@ -150,8 +167,7 @@ export class Taps {
       try {
         const result = tap.fn(this.#argument(tap, argument));
         if (isPromise(result)) throw promiseInSyncHook(tap.hook, result);
-        this.#checkOwned(argument, numTensors);
-        return checkHandedOn(tap.hook, argument, result);
+        return this.#handOn(tap, { argument, result, numTensors });
       } catch (error) {
         throw attribute(error, this.#place(tap));
       } finally {
@@ -166,14 +182,23 @@ export class Taps {
       const done = measure(tap.trace);
       try {
         const result = await tap.fn(this.#argument(tap, argument));
-        this.#checkOwned(argument, numTensors);
-        return checkHandedOn(tap.hook, argument, result);
+        return this.#handOn(tap, { argument, result, numTensors });
       } catch (error) {
         throw attribute(error, this.#place(tap));
       } finally {
         done();
       }
     };
+  }
+
+  #handOn(
+    { id, hook }: Registered,
+    { argument, result, numTensors }: { argument: unknown; result: unknown; numTensors: number },
+  ): unknown {
+    this.#checkOwned(argument, numTensors);
+    const value = checkHandedOn(hook, argument, result);
+    if (value !== undefined && value !== argument) this.inspect(id, hook, value);
+    return value;
   }
 
   /** A tap that left fewer tensors than it found may have disposed a parameter. */

@@ -6,9 +6,11 @@ import { breathe } from './breathe.js';
 import { EspalierError } from '@espalier/errors';
 import { evaluate } from './evaluation.js';
 import type { EpochResult, StepLog } from './hooks.js';
-import { checkFinite, logOf, probe } from './finite.js';
+import { explainFault } from './faults.js';
+import { findFault, logOf, probe } from './finite.js';
 import type { Probe } from './finite.js';
 import type { Run } from './run.js';
+import type { HandedOn } from './taps.js';
 import { scoped } from '@espalier/model';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
@@ -150,16 +152,17 @@ export async function trainStep(
     for (const [i, one] of raw.entries()) {
       const batch = await run.batch(one, i);
       const changed = await taps.fire('batch', batch);
-      run.seen.push(changed);
       window.push(await weighed(batch, changed));
     }
     run.window = window;
     await taps.fire('beforeStep', step);
 
-    const { gradients, checks } = scoped(heldOf, () => accumulateWindow(run, window, statistics));
-    held.push(...heldOf({ gradients, checks }));
+    const sums = scoped(heldOf, () => accumulateWindow(run, window, statistics));
+    held.push(...heldOf(sums));
+    const { gradients, checks } = sums;
     const numbers = await checks.numbers.data();
-    await checkFinite(numbers, checks, step);
+    const fault = findFault(numbers, checks);
+    if (fault) throw await explainFault(run, fault, { ...sums, ...step });
     const log = logOf(numbers, checks);
 
     taps.call('beforeApply', step);
@@ -179,18 +182,34 @@ export async function trainStep(
   }
 }
 
+/** Gradients before and after the taps, tap by tap, and what tells whether all is finite. */
+interface Accumulated {
+  readonly raw: NamedTensors;
+  readonly trail: readonly HandedOn<'gradients'>[];
+  readonly gradients: NamedTensors;
+  readonly checks: Probe;
+  /** By loss term: the plugin that replaced its value. */
+  readonly replacedBy: Readonly<Record<string, string>>;
+}
+
 /** The synchronous zone: every micro-batch's gradients, scaled by its share of the weight. */
-function accumulateWindow(run: Run, window: readonly Batch[], statistics: Map<string, Tensor>) {
+function accumulateWindow(
+  run: Run,
+  window: readonly Batch[],
+  statistics: Map<string, Tensor>,
+): Accumulated {
   const sums = sumWindow(window, (batch) => run.objective.gradients(batch, {}, statistics));
-  const gradients = run.taps.call('gradients', sums.gradients);
+  const trail = run.taps.trail('gradients', sums.gradients);
+  const gradients = trail.at(-1)?.value ?? sums.gradients;
   const checks = probe({ ...sums, gradients });
-  const result = { gradients, checks };
+  const result = { raw: sums.gradients, trail, gradients, checks, replacedBy: sums.replacedBy };
   heldOf(result).forEach((tensor) => tf.keep(tensor));
   return result;
 }
 
-function heldOf({ gradients, checks }: { gradients: NamedTensors; checks: Probe }): Tensor[] {
-  return [checks.numbers, ...Object.values(gradients)];
+function heldOf({ raw, trail, checks }: Accumulated): Tensor[] {
+  const all = [raw, ...trail.map(({ value }) => value)].flatMap((each) => Object.values(each));
+  return [...new Set([checks.numbers, ...all])];
 }
 
 /** Optimizer, then parameters, slots and moving statistics: all or nothing. */

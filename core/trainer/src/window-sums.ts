@@ -14,6 +14,8 @@ export interface WindowSums {
   readonly gradients: NamedTensors;
   readonly terms: NamedTensors;
   readonly total: Scalar;
+  /** By term: the plugin that replaced its value. */
+  readonly replacedBy: Readonly<Record<string, string>>;
 }
 
 /**
@@ -39,14 +41,20 @@ export function sumWindow(
   const termsOf = ({ terms, values }: Part) =>
     Object.fromEntries(terms.map(({ name }, i) => [name, values[i]!]));
   const [first] = parts as [Part];
-  if (parts.length === 1) return { ...first, terms: termsOf(first) };
+  const replacedBy = Object.fromEntries(parts.flatMap(replacersOf));
+  if (parts.length === 1) return { ...first, terms: termsOf(first), replacedBy };
   const sum = (of: (part: Part) => NamedTensors) =>
     sumByName(parts.map((part) => scaled(of(part), part.share)));
   return {
     gradients: sum(({ gradients }) => gradients),
     terms: sum(termsOf),
     total: sum(({ total }) => ({ total }))['total'] as Scalar,
+    replacedBy,
   };
+}
+
+function replacersOf({ terms }: Part): [string, string][] {
+  return terms.flatMap(({ name, replacedBy }) => (replacedBy ? [[name, replacedBy]] : []));
 }
 
 /** The sum of records that may differ in what they hold. */
