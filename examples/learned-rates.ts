@@ -30,7 +30,7 @@ const learnedRates = definePlugin({
   id: RATES,
   version: '1.0.0',
   options: z.strictObject({ initial: z.number().positive().default(0.01) }),
-  effects: { gradients: 'modify', structure: 'add' },
+  effects: { gradients: 'modify', 'structure:networks': 'add' },
   stateless: true,
   apply(ctx, { initial }) {
     // As a network's weights they are parameters of the run: `bilevel` finds them, checkpoints hold them.
@@ -56,8 +56,9 @@ function descent(phi: NamedTensors): GradientTransform {
 function scaled(gradients: NamedTensors, phi: NamedTensors): NamedTensors {
   return Object.fromEntries(
     Object.entries(gradients).map(([path, gradient]) => {
-      const logarithm = phi[pathOfRate(layerOf(path))]!;
-      return [path, tf.mul(gradient, tf.exp(tf.reshape(logarithm, [])))];
+      const logarithm = phi[pathOfRate(layerOf(path))];
+      // A layer that came later has no rate of its own.
+      return [path, logarithm ? tf.mul(gradient, tf.exp(tf.reshape(logarithm, []))) : gradient];
     }),
   );
 }

@@ -26,7 +26,7 @@ const metaWeightNet = definePlugin({
   id: 'meta-weight-net',
   version: '1.0.0',
   options: z.strictObject({ units: z.int().positive().default(100) }),
-  effects: { loss: 'add', structure: 'add' },
+  effects: { loss: 'add', 'structure:networks': 'add' },
   stateless: true,
   apply(ctx, { units }) {
     const network = ctx.addNetwork(() => weightNetwork(units));

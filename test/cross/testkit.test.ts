@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { createToken, definePlugin, keyedStream } from '@espalier/core';
-import type { Batch, Effects, PluginContext, Preset } from '@espalier/core';
+import { createToken, definePlugin, followPaths, keyedStream } from '@espalier/core';
+import type { Batch, Effects, PluginContext, Preset, StructureChange } from '@espalier/core';
 import { CHECKS, ConformanceError, onBackend, PRESET_CHECKS, testPlugin } from '@espalier/testkit';
 import type { AnyFactory, PluginSubject, PresetSubject } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -92,6 +92,7 @@ testPlugin(
   }),
   [{ name: 'gradients times 0' }],
 );
+testPlugin(factory(averager(followPaths)), [{ name: 'an average by path' }]);
 testPlugin(factory(holder()), [{ name: 'a tensor as state' }]);
 
 /** A plugin that shifts inputs by a draw for the purpose that it names. */
@@ -127,6 +128,51 @@ function holder({
         load: ({ tensors }) => void (held = load(tensors!['held']!, held)),
       });
       ctx.onTeardown(() => held?.dispose());
+    },
+  };
+}
+
+type Average = Record<string, tf.Tensor>;
+
+/** A plugin that keeps a moving average of every parameter, by path; `follow` says how it follows. */
+function averager(
+  follow: (average: Average, change: StructureChange) => Average | undefined,
+): Sketch {
+  return {
+    stateless: false,
+    apply(ctx) {
+      let average: Average = {};
+      const replace = (next: () => Average) => {
+        const before = average;
+        average = tf.tidy(next);
+        Object.values(average).forEach((tensor) => tf.keep(tensor));
+        tf.dispose(before);
+      };
+      ctx.hooks.afterApply.tap(() => {
+        const moved = tf.tidy(() => {
+          const entries = Object.entries(ctx.parameters()).map(([path, value]) => {
+            const old = average[path] ?? value;
+            return [path, tf.keep(tf.add(tf.mul(old, 0.9), tf.mul(value, 0.1)))] as const;
+          });
+          return Object.fromEntries(entries);
+        });
+        const gone = Object.keys(average).filter((path) => !(path in moved));
+        const left = Object.fromEntries(gone.map((path) => [path, average[path]!]));
+        Object.keys(moved).forEach((path) => average[path]?.dispose());
+        average = { ...left, ...moved };
+      });
+      ctx.hooks.structureChange.tap((change) => {
+        average = follow(average, change) ?? average;
+      });
+      ctx.keepState({
+        version: 1,
+        save: () => ({ tensors: average }),
+        load: ({ tensors = {} }) =>
+          replace(() =>
+            Object.fromEntries(Object.entries(tensors).map(([path, t]) => [path, tf.clone(t)])),
+          ),
+      });
+      ctx.onTeardown(() => tf.dispose(average));
     },
   };
 }
@@ -291,6 +337,28 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
         },
       } satisfies Sketch;
     })(),
+  },
+  'structure changes': {
+    'an average by path does not follow': averager(() => undefined),
+    'numbers by path do not follow': {
+      stateless: false,
+      apply(ctx) {
+        let sizes: Record<string, number> = {};
+        ctx.hooks.afterApply.tap(() => {
+          const found = Object.entries(ctx.parameters()).map(([path, { size }]) => [path, size]);
+          sizes = { ...sizes, ...(Object.fromEntries(found) as Record<string, number>) };
+        });
+        ctx.keepState({
+          version: 1,
+          save: () => ({ json: sizes }),
+          load: ({ json }) => void (sizes = json as Record<string, number>),
+        });
+      },
+    },
+    'what is dropped is not disposed': averager((average, change) => {
+      const lost = [...change.dropped, ...change.reshaped];
+      return Object.fromEntries(Object.entries(average).filter(([path]) => !lost.includes(path)));
+    }),
   },
   transform: {
     'the transformed run forgets what it did': {

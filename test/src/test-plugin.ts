@@ -9,6 +9,7 @@ import { checkPairing } from './checks/pairing.js';
 import { checkRandom } from './checks/random.js';
 import { checkReplay } from './checks/replay.js';
 import { checkResume } from './checks/resume.js';
+import { checkStructureChanges } from './checks/structure.js';
 import { checkTransform } from './checks/transform.js';
 import { ALONE, declareChecks } from './declare-checks.js';
 import type { Checks, DeclareOptions } from './declare-checks.js';
@@ -28,6 +29,7 @@ export const CHECKS: Checks<PluginSubject> = {
   attribution: checkAttribution,
   pairing: checkPairing,
   transform: checkTransform,
+  'structure changes': checkStructureChanges,
 };
 
 /** How to test. */

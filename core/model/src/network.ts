@@ -226,13 +226,18 @@ export class Network {
     return plan;
   }
 
+  /** What a layer gives in its one call; of several outputs, the first, as in the view of a model. */
   #featureOf(name: string): SymbolicTensor {
     const layer = [...this.#names].find(([, known]) => known === name)?.[0];
     if (!layer) throw unknownLayer(name, [...this.#names.values()]);
-    const calls = [...callsOf(this.#view).get(layer)!];
-    if (calls.length === 1) return calls[0]!;
+    const outputs = [...callsOf(this.#view).get(layer)!];
+    const calls = new Set(outputs.map(({ nodeIndex }) => nodeIndex)).size;
+    const first = outputs.find(({ tensorIndex }) => tensorIndex === 0);
+    if (calls === 1 && first) return first;
     throw new EspalierError('model/shared-layer', {
-      problem: `layer '${name}' has ${calls.length} outputs or calls, so its features are ambiguous`,
+      problem: first
+        ? `layer '${name}' has ${calls} calls, so its features are ambiguous`
+        : `nothing takes the first output of layer '${name}', so it has no features`,
       fix: 'Ask for a layer behind the one that you mean.',
     });
   }

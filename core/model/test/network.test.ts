@@ -369,7 +369,7 @@ describe('what a network refuses', () => {
         const options = { training: false, features: ['dense_1'] };
         return tf.tidy(() => new Network(shared).execute({ input_1: x, input_2: x }, options));
       },
-      /has 2 outputs or calls.*model\/shared-layer/s,
+      /has 2 calls.*model\/shared-layer/s,
     ],
     [
       'what is no model',

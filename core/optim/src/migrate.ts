@@ -44,6 +44,20 @@ export function migrateSlots(
   return moved;
 }
 
+/**
+ * Slots for other parameters by the usual rule: of `slots`, what still has its path and shape is kept,
+ * what lost its parameter is dropped, and the rest is that of `fresh`. Disposes none.
+ *
+ * @param fresh `transform.init(parameters)`: the slots that must result.
+ */
+export function followSlots(slots: Slots, fresh: Slots): Slots {
+  return migrateSlots(slots, fresh, (slot, path) => {
+    const place = fresh[slot]?.[path];
+    if (!place) return 'drop';
+    return String(slots[slot]?.[path]?.shape) === String(place.shape) ? 'keep' : 'create';
+  });
+}
+
 function entriesOf(slots: Slots): (readonly [slot: string, path: string, tensor: Tensor])[] {
   return Object.entries(slots).flatMap(([slot, tensors]) =>
     Object.entries(tensors).map(([path, tensor]) => [slot, path, tensor] as const),

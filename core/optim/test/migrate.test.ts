@@ -1,5 +1,5 @@
 import type { SlotFate, Slots } from '@espalier/optim';
-import { adam, migrateSlots } from '@espalier/optim';
+import { adam, followSlots, migrateSlots } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toValues } from './support.js';
@@ -26,6 +26,17 @@ beforeEach(async () => {
   );
 });
 afterEach(() => tf.engine().endScope());
+
+it('followSlots keeps what has its path and shape, and takes the rest from the fresh ones', () => {
+  const other = adam().init({ 'conv/kernel': tf.ones([3, 2]), 'fc/kernel': tf.ones([6, 2]) });
+  const followed = followSlots(old, other);
+  for (const slot of ['adam/m', 'adam/v']) {
+    expect(followed[slot]).toEqual({
+      'conv/kernel': old[slot]!['conv/kernel'],
+      'fc/kernel': other[slot]!['fc/kernel'],
+    });
+  }
+});
 
 describe('migrateSlots', () => {
   it('keeps, moves, drops and creates what it was told', () => {

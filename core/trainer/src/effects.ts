@@ -10,7 +10,7 @@ export type Mode = 'add' | 'modify' | 'replace' | 'own';
 
 /**
  * What a plugin changes, declared up front: resource → mode. A resource is a kind, or `kind:name`,
- * or `kind:prefix*`. The kinds that open a hook are `batch`, `targets`, `loss`, `gradients` and
+ * or `kind:name/part`, each of which holds the next, or `kind:prefix*`. The kinds that open a hook are `batch`, `targets`, `loss`, `gradients` and
  * `structure`; others (`weights:decoder/kernel`, a name of your own) are checked for conflicts only.
  *
  * @example
@@ -93,10 +93,14 @@ function conflictError(
 /** Whether two resource names can mean the same thing. */
 export function overlap(a: string, b: string): boolean {
   const [prefixA, prefixB] = [a, b].map((name) => name.replace(/\*$/, ''));
-  if (a === b) return true;
   if (a.endsWith('*') && prefixB!.startsWith(prefixA!)) return true;
   if (b.endsWith('*') && prefixA!.startsWith(prefixB!)) return true;
-  return !a.includes(':') ? b.startsWith(`${a}:`) : !b.includes(':') && a.startsWith(`${b}:`);
+  return holds(a, b) || holds(b, a);
+}
+
+/** Whether a resource is another one or a part of it: `kind` ⊇ `kind:name` ⊇ `kind:name/part`. */
+function holds(whole: string, part: string): boolean {
+  return part === whole || part.startsWith(`${whole}${whole.includes(':') ? '/' : ':'}`);
 }
 
 /** Whether `effects` allow touching `resource` in one of `modes`. */
@@ -108,5 +112,5 @@ export function allows(effects: Effects, resource: string, modes: readonly Mode[
 
 function covers(declared: string, resource: string): boolean {
   if (declared.endsWith('*')) return resource.startsWith(declared.slice(0, -1));
-  return declared === resource || resource.startsWith(`${declared}:`);
+  return holds(declared, resource);
 }

@@ -104,7 +104,7 @@ export interface BaseContext<E extends Effects> {
    * the step: in a `batch` tap, put `batch.key` into the purpose.
    */
   random(purpose: string): Stream;
-  /** Asks for a layer's output as `features[layer]` in every evaluation. */
+  /** Asks for a layer's output, of several the first, as `features[layer]` in every evaluation. */
   requestFeatures(layers: readonly string[]): void;
   /** Puts parameters whose path satisfies `belongs` into a group (for `trains` and optimizers). */
   group(name: string, belongs: (path: string) => boolean): void;

@@ -7,7 +7,7 @@ import type { EpochResult, StepLog } from './hooks.js';
 import type { Loss } from '@espalier/losses';
 import type { Network } from '@espalier/model';
 import { Objective } from './objective.js';
-import { migrateSlots } from '@espalier/optim';
+import { followSlots } from '@espalier/optim';
 import type { Slots, GradientTransform } from '@espalier/optim';
 import type { RawBatch, Source } from '@espalier/data';
 import type { ParameterSet, Structure } from '@espalier/model/structure';
@@ -176,21 +176,12 @@ export class Run {
     return this.#slots;
   }
 
-  /**
-   * Makes the optimizer's slots for the parameters as they are. Of `old`, what still has its path
-   * and shape is kept, what lost its parameter is dropped, and the rest is made anew.
-   */
+  /** Makes the optimizer's slots for the parameters as they are; of `old`, what fits is kept. */
   initSlots(old: Slots = {}): void {
     const { parameters, optimizer } = this;
     tf.tidy(() => {
       const fresh = optimizer.init(parameters.values(parameters.trainable));
-      const shape = (slots: Slots, slot: string, path: string) =>
-        String(slots[slot]?.[path]?.shape);
-      const fateOf = (slot: string, path: string) => {
-        if (!fresh[slot]?.[path]) return 'drop';
-        return shape(old, slot, path) === shape(fresh, slot, path) ? 'keep' : 'create';
-      };
-      this.replaceSlots(migrateSlots(old, fresh, fateOf));
+      this.replaceSlots(followSlots(old, fresh));
     });
   }
 

@@ -11,6 +11,7 @@ import type { Batch, GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { bound, estimated, ESTIMATOR, INNER_TRANSFORM, SOURCE, TRANSFORM } from './bound.js';
 import { bilevelOptions } from './options.js';
+import { matches } from './matches.js';
 import { dot } from './named.js';
 import { OuterData, START } from './outer-data.js';
 import type { Position } from './outer-data.js';
@@ -141,6 +142,12 @@ export const bilevel = definePlugin({
       });
     }
 
+    ctx.hooks.structureChange.tap(({ dropped }) => {
+      const { phi } = variablesOf(ctx, variables);
+      const lost = dropped.filter((path) => matches(variables, path));
+      if (lost.length > 0) ctx.warn(`outer variables are gone: ${lost.join(', ')}`);
+      tf.tidy(() => outer.follow(parts().optimizer.init(phi)));
+    });
     ctx.keepState({
       version: 1,
       save: () => {

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/core';
+import { EspalierError, followSlots } from '@espalier/core';
 import type { NamedTensors, Slots, GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -21,10 +21,18 @@ export class OuterVariables {
         Object.entries(updates).map(([path, update]) => [path, tf.add(phi[path]!, update)]),
       ) as NamedTensors;
     });
-    const kept = new Set(tensorsOf(this.#slots));
-    tf.dispose(tensorsOf(old).filter((tensor) => !kept.has(tensor)));
+    this.#disposeReplaced(old);
     this.steps += 1;
     return result;
+  }
+
+  /** Keeps the slots of variables that are there as before; those of others are as `fresh` ones. */
+  follow(fresh: Slots): void {
+    const old = this.#slots;
+    if (!old) return;
+    this.#slots = followSlots(old, fresh);
+    tensorsOf(this.#slots).forEach((tensor) => tf.keep(tensor));
+    this.#disposeReplaced(old);
   }
 
   /** Slots under one name each; live tensors. */
@@ -49,6 +57,11 @@ export class OuterVariables {
       (slots[name.slice(0, gap)] ??= {})[name.slice(gap + 1)] = tf.keep(tf.clone(tensor));
     }
     this.#slots = slots;
+  }
+
+  #disposeReplaced(old: Slots | undefined): void {
+    const kept = new Set(tensorsOf(this.#slots));
+    tf.dispose(tensorsOf(old).filter((tensor) => !kept.has(tensor)));
   }
 
   dispose(): void {

@@ -18,7 +18,7 @@ import { pairsIn, tiedMatrices } from './tied.js';
 /** What is asked of the context by token. */
 type Services = Pick<BaseContext<Effects>, 'has' | 'get'>;
 
-const effects = { structure: 'modify' } as const;
+const effects = { 'structure:matrices': 'modify' } as const;
 
 /**
  * Puts block-wise low-rank layers in the place of embeddings and wide dense layers, in the

@@ -1,4 +1,5 @@
-import type { NamedTensors } from '@espalier/core';
+import { followPaths } from '@espalier/core';
+import type { NamedTensors, StructureChange } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
@@ -18,6 +19,12 @@ export class Sums {
 
   tensors(): NamedTensors {
     return Object.fromEntries(this.#sums);
+  }
+
+  /** Drops the sums of parameters that are gone or have another shape. */
+  follow(change: StructureChange): void {
+    const left = followPaths(this.tensors(), change);
+    for (const name of this.#sums.keys()) if (!left[name]) this.#sums.delete(name);
   }
 
   /** Takes sums over; the caller keeps its tensors. */

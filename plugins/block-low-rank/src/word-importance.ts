@@ -46,6 +46,7 @@ export const wordImportance: PluginFactory<typeof options> = definePlugin({
       if (hidden !== undefined) addCovariance(sums, evaluation, hidden);
       if (given.rows === 'fisher') addFisher(sums, ctx, evaluation);
     });
+    ctx.hooks.structureChange.tap((change) => sums.follow(change));
     ctx.provide(IMPORTANCE, () => importance(given, sums));
     ctx.keepState({
       version: 1,

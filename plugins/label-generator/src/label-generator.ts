@@ -33,7 +33,7 @@ export const labelGenerator = definePlugin({
   version: '0.1.0',
   exportedAs: '@espalier/plugin-label-generator#labelGenerator',
   options: labelGeneratorOptions,
-  effects: { loss: 'add', 'structure:label-generator': 'add' },
+  effects: { loss: 'add', 'structure:networks': 'add' },
   stateless: true,
   apply(ctx, { detach, labels, ...design }) {
     ctx.needs(EXITS);

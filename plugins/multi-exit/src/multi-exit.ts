@@ -77,7 +77,7 @@ export const multiExit = definePlugin({
     const features = [...inputs, classifier.features];
     ctx.requestFeatures(features);
     const layers = [...places.map(({ name }) => name), classifier.features];
-    ctx.provide(EXITS, () => exitsOf(ctx.model, names, layers));
+    ctx.provide(EXITS, () => exitsOf(() => ctx.model, names, layers));
     ctx.provide(FEATURE_MAPS, () => featureMapsOf(names, features));
 
     const { perExample } = crossEntropy();
@@ -97,8 +97,18 @@ export const multiExit = definePlugin({
   },
 });
 
-function exitsOf(view: ModelView, names: readonly string[], layers: readonly string[]): Exits {
-  return { names, layers, macs: names.map((name) => macsTo(view, [name])) };
+function exitsOf(
+  view: () => ModelView,
+  names: readonly string[],
+  layers: readonly string[],
+): Exits {
+  return {
+    names,
+    layers,
+    get macs() {
+      return names.map((name) => macsTo(view(), [name]));
+    },
+  };
 }
 
 function featureMapsOf(names: readonly string[], layers: readonly string[]): FeatureMaps {

@@ -27,7 +27,7 @@ export const prune = definePlugin({
   version: '0.1.0',
   exportedAs: '@espalier/plugin-prune#prune',
   options: pruneOptions,
-  effects: { structure: 'modify' },
+  effects: { 'structure:matrices': 'modify' },
   order: {
     before: ['quantizer'],
     after: ['block-low-rank'],

@@ -26,7 +26,7 @@ export const quantizer = definePlugin({
   version: '0.1.0',
   exportedAs: '@espalier/plugin-quantizer#quantizer',
   options: quantizerOptions,
-  effects: { structure: 'modify' },
+  effects: { 'structure:matrices': 'modify' },
   order: { after: ['block-low-rank'], optional: ['block-low-rank'] },
   stateless: true,
   apply(ctx, options) {

@@ -72,6 +72,18 @@ describe.each(GUARDED)("'replace' on $kind", ({ hook, kind, handsOn }) => {
     expect(error.message).toMatch(/\{ b: false \}.*'modify', with an order/);
   });
 
+  test.each([
+    [`${kind}:x`, `${kind}:x/y`, true],
+    [`${kind}:x/*`, `${kind}:x/y`, true],
+    [`${kind}:x`, `${kind}:xy`, false],
+    [`${kind}:x/y`, `${kind}:x/z`, false],
+  ])('%s and %s clash: %s', async (a, b, clash) => {
+    const plugins = [touching('a', hook, a, 'own'), touching('b', hook, b, 'modify')];
+    const opening = () => withSession(open({ plugins }), () => Promise.resolve());
+    if (clash) expect((await refusal(opening)).code).toBe('effects/conflict');
+    else await opening();
+  });
+
   test('two of them on other things do not', () =>
     orderOf([
       touching('a', hook, `${kind}:x`, 'replace'),
