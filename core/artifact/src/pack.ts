@@ -1,6 +1,6 @@
 import { encodeSafetensors, readTensors } from '@espalier/checkpoint';
-import { sha256Hex } from '@espalier/data';
-import { buildModel, disposeModel, graphOf } from '@espalier/model';
+import { keyedStream, sha256Hex } from '@espalier/data';
+import { buildModel, copyModel, disposeModel, graphOf } from '@espalier/model';
 import type { ModelGraph } from '@espalier/model';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { encodeManifest, MANIFEST, weightsFile } from './manifest.js';
@@ -21,20 +21,27 @@ export interface ArtifactContent extends Partial<
  * Packs a model into the files of an artifact, by name: `manifest.json` and
  * `weights-<hash>.safetensors`. Equal content gives equal bytes.
  *
- * @throws EspalierError `model/unregistered-layer`, `json/not-json` and `json/forbidden-key` (naming
+ * @throws EspalierError `model/unregistered-layer`, `model/rebuild` (naming a layer whose configuration
+ * does not tell what it computes), `json/not-json` and `json/forbidden-key` (naming
  * the field), `artifact/content` (likewise), `checkpoint/dtype` on complex64 and string weights.
  * @example
  * const files = await packArtifact({ model, notes: { thresholds: [0.9, 0.8] } });
  */
 export async function packArtifact(content: ArtifactContent): Promise<Map<string, Uint8Array>> {
   const { model } = content;
-  if (!('topology' in model)) return packGraph(content, graphOf(model));
+  if (!('topology' in model)) return packModel(content, model);
   const built = buildModel(model);
   try {
-    return await packGraph(content, graphOf(built));
+    return await packModel(content, built);
   } finally {
     disposeModel(built);
   }
+}
+
+/** Not without having seen that what is written computes what the model computes. */
+async function packModel(content: ArtifactContent, model: LayersModel) {
+  disposeModel(copyModel(model, (...key) => keyedStream('artifact', ...key)));
+  return packGraph(content, graphOf(model));
 }
 
 async function packGraph(content: ArtifactContent, graph: ModelGraph) {

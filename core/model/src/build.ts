@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError, suggest } from '@espalier/errors';
+import { orUndo } from './existing-weights.js';
 import { checkRegistered } from './graph.js';
 import type { ModelGraph } from './graph.js';
 import { writeExactly } from './layer-variables.js';
@@ -25,15 +26,14 @@ export function buildModel(graph: ModelGraph): LayersModel {
   }
   checkRegistered(graph.topology.config);
   const { topology, weights } = pruned(graph);
-  const before = new Set(Object.values(tf.engine().registeredVariables));
   try {
-    const config = structuredClone(topology.config) as unknown as tf.serialization.ConfigDict;
-    const model = tfl.LayersModel.fromConfig<LayersModel>(tfl.LayersModel, config);
-    restore(model, { topology, weights });
-    return model;
+    return orUndo(() => {
+      const config = structuredClone(topology.config) as unknown as tf.serialization.ConfigDict;
+      const model = tfl.LayersModel.fromConfig<LayersModel>(tfl.LayersModel, config);
+      restore(model, { topology, weights });
+      return model;
+    });
   } catch (cause) {
-    const made = Object.values(tf.engine().registeredVariables).filter((v) => !before.has(v));
-    made.forEach((variable) => variable.dispose());
     if (cause instanceof EspalierError) throw cause;
     throw new EspalierError('model/build', {
       problem: `the model cannot be built from its graph: ${(cause as Error).message}`,

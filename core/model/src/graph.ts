@@ -3,6 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { NamedTensors } from './named-tensors.js';
 import { EspalierError } from '@espalier/errors';
+import './complete-configs.js';
 import { automaticStem } from './names.js';
 import { canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer } from './parameters.js';

@@ -19,6 +19,8 @@ export interface Interception {
   isFrozen?(layer: Layer): boolean;
   /** The stream that a layer draws from. */
   random?(layer: string): Draw;
+  /** Sees what a layer gives; the tensors stay the run's. */
+  observe?(layer: string, outputs: readonly Tensor[]): void;
 }
 
 interface Frame extends Interception {
@@ -90,11 +92,13 @@ function isFrozen(layer: Layer): boolean {
 patchLayers();
 patchBatchNormalization(isFrozen);
 
-function inLayer<T>(path: string, { random }: Interception, run: () => T): T {
+function inLayer<T>(path: string, { random, observe }: Interception, run: () => T): T {
   const outer = current;
   current = path;
   try {
-    return random ? withRandom(random(path), run) : run();
+    const outputs = random ? withRandom(random(path), run) : run();
+    observe?.(path, [outputs].flat() as Tensor[]);
+    return outputs;
   } catch (cause) {
     if (cause instanceof EspalierError) throw cause;
     const problem = `layer '${path}' failed: ${cause instanceof Error ? cause.message : cause}`;

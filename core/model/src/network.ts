@@ -41,6 +41,8 @@ export interface ExecuteOptions {
   readonly freeze?: boolean;
   /** The stream that a layer draws dropout masks and noise from; asked once a layer and run. */
   readonly random?: (layer: string) => Draw;
+  /** Sees what each layer gives, those inside of nested models included; the tensors stay the run's. */
+  readonly observe?: (layer: string, outputs: readonly Tensor[]) => void;
 }
 
 /** What a run gives: outputs and asked-for features by name. The caller owns them. */
@@ -186,7 +188,7 @@ export class Network {
   }
 
   #interception(options: ExecuteOptions, written: Map<string, Tensor>): Interception {
-    const { substitute, writes, random, freeze = true } = options;
+    const { substitute, writes, random, observe, freeze = true } = options;
     const streams = new Map<string, Draw>();
     return {
       layers: this.#layers,
@@ -206,6 +208,7 @@ export class Network {
         return true;
       },
       ...(freeze && { isFrozen: this.#isFrozen }),
+      ...(observe && { observe }),
       ...(random && { random: (layer: string) => remembered(streams, layer, random) }),
     };
   }

@@ -1,6 +1,9 @@
 /** A uniform draw in [0, 1). */
 export type Draw = () => number;
 
+/** The stream that goes by a key; equal keys, equal draws. */
+export type StreamByKey = (...key: readonly string[]) => Draw;
+
 /**
  * Runs `fn` with `Math.random` served from `draw`, and puts it back whatever happens. TensorFlow.js
  * draws dropout masks and initial weights from `Math.random`; this is the only place that touches it.

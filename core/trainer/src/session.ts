@@ -13,7 +13,6 @@ import { evaluate } from './evaluation.js';
 import type { StepLog } from './hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
-import { buildModel, graphOf, keepOutputs } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
 import type { Run } from './run.js';
 import { checkConfig, checkSource } from './session-config.js';
@@ -249,11 +248,14 @@ export class Session {
 
   /**
    * A copy of the trained model for use elsewhere: by default with the user's own outputs only.
-   * The caller owns it.
+   * The caller owns it. It computes what the trained model computes, to the bit.
+   *
+   * @throws EspalierError `model/rebuild`, naming a layer that its configuration does not describe;
+   * `model/unregistered-layer`, `edit/unknown-output`.
    */
   export({ outputs }: { readonly outputs?: readonly string[] } = {}): LayersModel {
     const { structure } = this.#run;
-    return buildModel(keepOutputs(graphOf(structure.layersModel), outputs ?? structure.ownOutputs));
+    return structure.copy(outputs ?? structure.ownOutputs);
   }
 
   /** Plugins in order, hooks, parameters, services, manifest, cost of every tap: plain data. */

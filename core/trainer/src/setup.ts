@@ -57,6 +57,7 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
     resolved.bindings.forEach(({ token, make }) => parts.services.bind(token, make));
     for (const { item } of order) await applyPlugin(item, parts);
     parts.taps.seal(resolved.plugins);
+    if (parts.taps.orderOf('transform').length > 0) structure.checkRebuild();
     parts.services.open();
     parts.phase = 'networks';
     for (const { id, add } of parts.networks) await attributed(id, add);

@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { ArtifactPlugin } from '@espalier/artifact';
 import { loadArtifact } from '@espalier/artifact/node';
-import { buildModel, disposeModel, EspalierError, graphOf } from '@espalier/core';
+import { copyModel, disposeModel, EspalierError, keyedStream } from '@espalier/core';
 import type { StateDict } from '@espalier/interop';
 import { readMatrices, readModelFolder } from '@espalier/interop/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -67,7 +67,7 @@ async function readModel(path: string): Promise<Input> {
 /** The model with its layers named as in a session, and what is nested first laid open. */
 function rebuilt(read: LayersModel): LayersModel {
   try {
-    return buildModel(graphOf(read));
+    return copyModel(read, (...key) => keyedStream('compress', ...key));
   } finally {
     disposeModel(read);
   }

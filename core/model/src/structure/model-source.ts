@@ -1,7 +1,10 @@
 import { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError } from '@espalier/errors';
-import { existingWeights, ownModel } from '../ownership.js';
+import { existingWeights } from '../existing-weights.js';
+import { withKeyedInit } from '../keyed-init.js';
+import { ownModel } from '../ownership.js';
 import { disposeModel } from '../parameters.js';
+import type { StreamByKey } from '../with-random.js';
 
 /**
  * A model, or a function that makes one, called without arguments. A model stays the caller's: the run
@@ -23,26 +26,32 @@ export interface ModelForRun {
  *
  * @throws EspalierError `session/model`, `session/two-tfjs`, and what `ownModel` throws.
  */
-export async function takeModel(
-  source: ModelSource,
-  keyed: <T>(make: () => T) => T,
-): Promise<ModelForRun> {
+export async function takeModel(source: ModelSource, stream: StreamByKey): Promise<ModelForRun> {
   if (typeof source !== 'function') {
     checkModel(source);
     return { model: source, mine: false };
   }
   const existing = existingWeights();
-  const made = await calling(() => keyed(source));
+  const made = await calling(() => keyedInit(stream, source));
   checkModel(made);
-  return { model: ownModel(made, existing), mine: true };
+  return { model: ownModel(made, existing, stream), mine: true };
 }
 
 /** The same for a plugin's own network, which must be there at once. */
-export function takeNetwork(make: () => LayersModel): LayersModel {
+export function takeNetwork(
+  make: () => LayersModel,
+  stream: StreamByKey,
+  plugin: string,
+): LayersModel {
   const existing = existingWeights();
-  const made = make();
+  const made = keyedInit(stream, make, plugin);
   checkModel(made, 'addNetwork takes a function that returns a tf.LayersModel at once');
-  return ownModel(made, existing);
+  return ownModel(made, existing, stream);
+}
+
+/** Runs `make` with initial weights from streams that go by owner (`model` or a plugin), layer and weight. */
+export function keyedInit<T>(stream: StreamByKey, make: () => T, owner = 'model'): T {
+  return withKeyedInit((layer, weight) => stream(owner, layer, weight), make);
 }
 
 /** Disposes a model that turns out to be of no use. */

@@ -1,23 +1,21 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError, suggest } from '@espalier/errors';
 import { buildModel } from '../build.js';
+import { copyModel } from '../copy-model.js';
+import { keepOutputs } from '../edits.js';
 import { graphOf, layerOf } from '../graph.js';
 import type { GraphConfig, ModelEdit, ModelGraph } from '../graph.js';
-import { withKeyedInit } from '../keyed-init.js';
 import type { NamedTensors } from '../named-tensors.js';
 import { Network } from '../network.js';
 import { disposeModel, parametersOf } from '../parameters.js';
 import { viewOf } from '../view.js';
 import type { ModelView } from '../view.js';
-import type { Draw } from '../with-random.js';
-import { orDispose, takeModel, takeNetwork } from './model-source.js';
+import type { StreamByKey } from '../with-random.js';
+import { keyedInit, orDispose, takeModel, takeNetwork } from './model-source.js';
 import type { ModelSource } from './model-source.js';
 import { carryTraining, ModelWatch } from './model-watch.js';
 import type { TrainingFlags } from './model-watch.js';
 import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
-
-/** The stream of a weight's initial values; `owner` is `model` or a plugin's id. */
-export type InitialStream = (owner: string, layer: string, weight: string) => Draw;
 
 interface Auxiliary {
   readonly network: Network;
@@ -51,6 +49,7 @@ export class Structure {
   #watch: ModelWatch;
   /** Of the model that the run began with, once an edited copy has taken its place. */
   #replaced: ModelWatch | undefined;
+  #checked = false;
   #network: Network | undefined;
   #parameters: ParameterSet | undefined;
   #view: ModelView | undefined;
@@ -58,7 +57,7 @@ export class Structure {
   private constructor(
     private model: LayersModel,
     private mine: boolean,
-    private readonly stream: InitialStream,
+    private readonly stream: StreamByKey,
   ) {
     this.ownOutputs = new Network(model).outputNames;
     this.#watch = new ModelWatch(model);
@@ -69,8 +68,8 @@ export class Structure {
    *
    * @throws EspalierError `session/model`, `session/two-tfjs`, `model/disposed`, `model/empty`, `model/stateful`.
    */
-  static async create(source: ModelSource, stream: InitialStream): Promise<Structure> {
-    const { model, mine } = await takeModel(source, (make) => keyedSync(stream, make));
+  static async create(source: ModelSource, stream: StreamByKey): Promise<Structure> {
+    const { model, mine } = await takeModel(source, stream);
     const make = () => new Structure(model, mine, stream);
     return mine ? orDispose(model, make) : make();
   }
@@ -127,19 +126,47 @@ export class Structure {
     this.#parameters = undefined;
   }
 
-  /** Replaces the model by an edited one; nothing changes when the edit is refused. */
+  /**
+   * Replaces the model by an edited one; nothing changes when the edit is refused.
+   *
+   * @throws EspalierError `model/rebuild`, `model/lost-layer`, and what the edit and building throw.
+   */
   edit(
     change: ModelEdit,
     { plugin, phase, detail }: Pick<EditRecord, 'plugin' | 'phase' | 'detail'>,
   ): void {
+    this.checkRebuild();
     const before = graphOf(this.model);
     const graph = change(before);
-    const edited = keyedSync(this.stream, () => buildModel(graph));
-    orDispose(edited, () => this.#checkEdited(new Network(edited).outputNames, viewOf(edited)));
-    carryTraining(this.model, edited, stayingIn(before, graph));
+    const edited = keyedInit(this.stream, () => buildModel(graph));
+    orDispose(edited, () => {
+      this.#checkEdited(new Network(edited).outputNames, viewOf(edited));
+      carryTraining(this.model, edited, stayingIn(before, graph));
+      checkCopy(edited, this.stream);
+    });
     this.#replace(edited);
+    this.#checked = true;
     const { outputNames: outputs } = this.network;
     this.edits.push({ plugin, phase, outputs, ...(detail !== undefined && { detail }) });
+  }
+
+  /**
+   * Makes sure that the model, built again from its graph, computes what it computes now; once for
+   * each model, since this does not depend on the values of weights.
+   *
+   * @throws EspalierError `model/rebuild`, and what `graphOf` throws.
+   */
+  checkRebuild(): void {
+    if (!this.#checked) checkCopy(this.model, this.stream);
+    this.#checked = true;
+  }
+
+  /** A copy of the model with these outputs; the caller owns it. */
+  copy(outputs: readonly string[]): LayersModel {
+    this.checkRebuild();
+    const copy = buildModel(keepOutputs(graphOf(this.model), outputs));
+    carryTraining(this.model, copy);
+    return copy;
   }
 
   /** Takes over a checkpoint's topology: of a model that was transformed after setup. */
@@ -149,7 +176,7 @@ export class Structure {
   }
 
   addNetwork(make: () => LayersModel, plugin: string, group: string): Network {
-    const model = takeNetwork(() => keyedSync(this.stream, make, plugin));
+    const model = takeNetwork(make, this.stream, plugin);
     const prefix = `${plugin}:`;
     const network = orDispose(model, () => {
       const made = new Network(model, prefix);
@@ -222,6 +249,7 @@ export class Structure {
     this.#watch = new ModelWatch(model);
     this.model = model;
     this.mine = true;
+    this.#checked = false;
     this.#network = undefined;
     this.#parameters = undefined;
     this.#view = undefined;
@@ -241,13 +269,13 @@ function stayingIn({ topology: { config } }: ModelGraph, { topology: edited }: M
   };
 }
 
+function checkCopy(model: LayersModel, stream: StreamByKey): void {
+  disposeModel(copyModel(model, stream));
+}
+
 function nameTaken(path: string): EspalierError {
   return new EspalierError('model/name-taken', {
     problem: `another network of this plugin has the parameter '${path}' already`,
     fix: 'Give the layers of its networks names of their own.',
   });
-}
-
-function keyedSync<T>(stream: InitialStream, make: () => T, owner = 'model'): T {
-  return withKeyedInit((layer, weight) => stream(owner, layer, weight), make);
 }

@@ -1,0 +1,32 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Variable } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { innerVariable } from './parameters.js';
+
+/** Weights that existed at some moment; whatever is made later is not among them. */
+export type ExistingWeights = Pick<WeakSet<Variable>, 'has'>;
+
+/** The weights of this moment: taken before a function makes a model, they tell what it made. */
+export function existingWeights(): ExistingWeights {
+  return new WeakSet(Object.values(tf.engine().registeredVariables));
+}
+
+/** Disposes those weights of a model that did not exist then. */
+export function disposeNewWeights(model: LayersModel, existing: ExistingWeights): void {
+  for (const weight of model.weights) {
+    const variable = innerVariable(weight);
+    if (!variable.isDisposed && !existing.has(variable)) weight.dispose();
+  }
+}
+
+/** Runs `make`; when it throws, every variable that it made is disposed, whosever it would be. */
+export function orUndo<T>(make: () => T): T {
+  const existing = existingWeights();
+  try {
+    return make();
+  } catch (error) {
+    const all = Object.values(tf.engine().registeredVariables);
+    all.filter((variable) => !existing.has(variable)).forEach((variable) => variable.dispose());
+    throw error;
+  }
+}
