@@ -1,14 +1,18 @@
 import { resolve } from 'node:path';
 import type { BackendInfo } from '@espalier/backend';
+import { describeStage } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
-import type { Session, TelemetryEvent } from '@espalier/core';
+import type { Session, Stage, TelemetryEvent, TelemetryEvents } from '@espalier/core';
 import { consoleProgress, jsonlSink } from '@espalier/core/node';
+import { short } from './columns.js';
 
 const EVENTS: readonly TelemetryEvent[] = [
   'start',
   'epochStart',
   'step',
   'epoch',
+  'stage',
+  'transform',
   'checkpoint',
   'warning',
   'finish',
@@ -42,6 +46,8 @@ export function observe(
   if (!quiet) {
     show.message(backendLine(backend, verbose));
     telemetry.on('start', show.start).on('step', show.step).on('epoch', show.epoch);
+    telemetry.on('stage', (stage) => stage.count > 1 && show.message(stageLine(stage)));
+    telemetry.on('transform', ({ metrics }) => show.message(numbersLine(metrics)));
   }
   return {
     say: show.message,
@@ -50,4 +56,13 @@ export function observe(
       await sink?.close();
     },
   };
+}
+
+function stageLine({ index, count, ...stage }: TelemetryEvents['stage']): string {
+  return `stage ${index + 1}/${count}: ${describeStage(stage as Stage)}`;
+}
+
+function numbersLine(metrics: Readonly<Record<string, number>>): string {
+  const numbers = Object.entries(metrics).map(([name, value]) => `${name} ${short(value)}`);
+  return `transformed | ${numbers.join('  ')}`;
 }

@@ -59,12 +59,12 @@ describe('espalier inspect', () => {
   it('shows loss, optimizer and epochs, and the file as the origin of its plugins', async () => {
     const fromJson = await run('inspect', fixture('plugins.json'));
     expect(fromJson.stdout).toMatch(
-      /loss +mean-squared-error\n +optimizer +sgd {"options":{"learningRate":0\.1}}\n +epochs +not set\n/,
+      /loss +mean-squared-error\n +optimizer +sgd {"options":{"learningRate":0\.1}}\n +semantics +espalier\n +epochs +not set\n/,
     );
     expect(fromJson.stdout).toMatch(/penalty\.options\.weight +0\.3 +\(plugins\.json\)/);
     const fromTs = await run('inspect', fixture('espalier.config.ts'));
     expect(fromTs.stdout).toMatch(
-      /loss +cross-entropy \(code\)\n +optimizer +.* \(code\)\n +epochs +3\n/,
+      /loss +cross-entropy \(code\)\n +optimizer +.* \(code\)\n.*\n +epochs +3\n/,
     );
   });
 

@@ -5,6 +5,7 @@ import type {
   PresetSource,
   SessionConfig,
   Source,
+  Stage,
   GradientTransform,
 } from '@espalier/core';
 
@@ -48,8 +49,13 @@ export interface Config {
   readonly loss: SessionConfig['loss'] | Loss | Reference | string;
   /** `sgd`, `adam`, `adamw`, `rmsprop` as in PyTorch, `tfjs.adam` … as in tfjs; in code, also one transform per parameter group. */
   readonly optimizer: SessionConfig['optimizer'] | GradientTransform | OptimizerReference | string;
-  /** Epochs in all, those of a resumed run included. Needed to train. */
+  /** Epochs in all, those of a resumed run included: short for one stage. To train, this or `stages`. */
   readonly epochs?: number;
+  /**
+   * Training and transforms, in order: `[{ epochs: 3 }, { transform: ['quantizer'] }]`; `true` is
+   * every plugin that has a transform.
+   */
+  readonly stages?: readonly Stage[];
   /** Micro-batches per optimizer step; default 1. */
   readonly accumulate?: number;
   /** Default `espalier`; with `tfjs`, a run computes what `LayersModel.fit` does. */

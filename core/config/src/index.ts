@@ -7,4 +7,5 @@ export { jsonSchema } from './schema.js';
 export type { Settings } from './schema.js';
 export { sessionConfig, source, store } from './session-config.js';
 export type { Split } from './session-config.js';
+export { describeStage, epochsOf, stagesOf, stageUnderWay } from './stages.js';
 export { withSession } from './with-session.js';

@@ -1,4 +1,5 @@
 import { backendNames } from '@espalier/backend';
+import { stagesShape } from '@espalier/core';
 import { z } from 'zod';
 
 const count = z.int().positive();
@@ -58,7 +59,10 @@ export const schema = z
         'sgd, adam, adamw, rmsprop (as in PyTorch); tfjs.sgd, tfjs.momentum, tfjs.adam, tfjs.adamax, tfjs.rmsprop, tfjs.adagrad, tfjs.adadelta (as in TensorFlow.js); or a module. Rates may be schedules.',
       shorthand: true,
     }),
-    epochs: count.optional().describe('Epochs in all, resumed ones included. Needed to train.'),
+    epochs: count.optional().describe('Epochs in all, resumed ones included. This or stages.'),
+    stages: stagesShape
+      .optional()
+      .describe('Training and transforms, in order; true: by every plugin that has a transform.'),
     accumulate: count.optional().describe('Micro-batches per optimizer step; default 1.'),
     semantics: z
       .enum(['espalier', 'tfjs'])
@@ -86,6 +90,10 @@ export const schema = z
         jsonl: z.string().min(1).optional().describe('File for telemetry, relative to this file.'),
       })
       .default({}),
+  })
+  .refine(({ epochs, stages }) => epochs === undefined || stages === undefined, {
+    message: 'epochs and stages exclude each other: write epochs: 3 as a stage, { epochs: 3 }',
+    path: ['stages'],
   })
   .meta({ title: 'Espalier configuration' });
 

@@ -33,6 +33,8 @@ export async function sessionConfig(loaded: LoadedConfig): Promise<SessionConfig
     accumulate,
     logInterval: log.interval,
     checkpoint: checkpoint(loaded),
+    ...(settings.checkpoint && { folder: resolve(loaded.folder, settings.checkpoint.dir) }),
+    resolvePath: (path) => resolve(loaded.folder, path),
     backend,
   };
 }

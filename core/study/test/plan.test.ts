@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { trialsOf } from '@espalier/study';
 import type { Study } from '@espalier/study';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { base, fixtures, planOf, study, temporary } from './studies.js';
+import { base, fixtures, planOf, rowsOf, study, temporary } from './studies.js';
 
 /** Id of the trial of the base, or of the named row, with a seed. */
 async function idOf(
@@ -60,6 +60,8 @@ describe('the id of a trial', () => {
     ['a plugin less', { plugins: { noise: false } }],
     ['the loss', { loss: 'mean-squared-error' }],
     ['epochs', { epochs: 3 }],
+    ['stages', { epochs: undefined, stages: [{ epochs: 2 }, { transform: true }] }],
+    ['semantics', { semantics: 'tfjs' }],
     ['the size of batches', { batchSize: 20 }],
     ['accumulation', { accumulate: 2 }],
     [
@@ -181,6 +183,27 @@ describe('the id of a trial', () => {
       message: expect.stringMatching(/lost\.ts imports '\.\/nowhere\.ts'/) as string,
     });
   });
+});
+
+test('rows may differ in stages: equal epochs are an equal budget', async () => {
+  const stages = [{ epochs: 1 }, { transform: true }, { epochs: 1 }];
+  const [plain, staged] = await rowsOf({
+    base: base({ epochs: undefined, stages: [{ epochs: 2 }] }),
+    factors: { staged: { set: { stages } } },
+  });
+  expect(staged!.budget).toEqual(plain!.budget);
+  const id = trialsOf(plain!, [1])[0]!.id;
+  expect(id).toBe(await idOf()); // what `epochs: 2` is short for
+  expect(staged!.diff).toContain('epochs was 2, is absent');
+  await expect(rowsOf({ factors: { both: { set: { stages } } } })).rejects.toThrow(
+    /epochs and stages exclude each other/,
+  );
+  await expect(
+    rowsOf({
+      base: base({ epochs: undefined, stages }),
+      factors: { wrong: { set: { 'stages.1.transform': ['noize'] } } },
+    }),
+  ).rejects.toThrow(/row 'wrong': its stages name the plugin 'noize'.*Did you mean 'noise'/s);
 });
 
 test('a row tells what is other than in the base', async () => {

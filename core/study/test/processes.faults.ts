@@ -1,11 +1,18 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createSession, crossEntropy, sgd } from '@espalier/core';
 import type { SessionConfig } from '@espalier/core';
 import { readJsonl } from '@espalier/core/node';
-import { analyse, localExecutor, runStudy, StudyStore, testStudy } from '@espalier/study';
+import {
+  analyse,
+  localExecutor,
+  runStudy,
+  studyMarkdown,
+  StudyStore,
+  testStudy,
+} from '@espalier/study';
 import type { LoadedStudy, StudyEvent, TrialRecord } from '@espalier/study';
 import { expect, test, vi } from 'vitest';
 import * as parts from './fixtures/parts.js';
@@ -49,6 +56,55 @@ test('a study gives what sessions in process give, bit for bit, and says what it
   }
   const { events } = await readJsonl(join(loaded.dir, 'trials', trials[0]!.id, 'events.jsonl'));
   expect(events.filter(({ event }) => event === 'epoch')).toHaveLength(2);
+});
+
+test('what a 2-bit quantizer costs is not 0: rows run their stages, and say which did not', async () => {
+  const quantizer = {
+    use: '@espalier/plugin-quantizer#quantizer',
+    options: { bits: 2, minimumSize: 0 },
+  };
+  const stages = [{ epochs: 1 }, { transform: ['quantizer'] }];
+  const loaded = await study({
+    primary: 'loss',
+    seeds: 1,
+    base: base({ epochs: undefined, stages, plugins: { quantizer } }),
+    factors: { plain: { drop: 'quantizer' }, idle: { set: { stages: [{ epochs: 1 }] } } },
+  });
+  await runStudy(loaded);
+  const { planner, rows } = await planOf(loaded);
+  const findings = await analyse(planner, rows, StudyStore.read(loaded.dir));
+  const [quantized, plain, idle] = findings.rows;
+  const lossOf = ({ metrics }: (typeof findings.rows)[number]) => [...metrics[0]!.values.values()];
+  const difference = plain!.metrics[0]!.comparison;
+  expect(difference).toMatchObject({ kind: 'paired' });
+  lossOf(plain!).forEach((loss, i) => expect(loss).not.toBe(lossOf(quantized!)[i]));
+  expect(lossOf(idle!)).toEqual(lossOf(plain!));
+  const bytes = findings.rows.map(({ costs }) => costs.find(({ cost }) => cost === 'modelBytes')!);
+  expect(bytes[0]!.mean).toBeLessThan(bytes[1]!.mean!);
+  expect(bytes[1]!.mean).toBe(4 * (5 * 8 + 9 * 3));
+  const text = studyMarkdown(findings);
+  expect(text).toMatch(/'idle': no stage ran the transform of 'quantizer'/);
+  expect(text).not.toMatch(/'(plain|base)': no stage ran/);
+
+  await testStudy(planner, findings);
+  const tested = new Map(
+    StudyStore.read(loaded.dir)!
+      .tests()
+      .map((each) => [each.id, each]),
+  );
+  const testLoss = ({ trials }: (typeof findings.rows)[number]) =>
+    [...trials.values()].map((trial) => tested.get(trial!.id)!.metrics['loss']);
+  testLoss(plain!).forEach((loss, i) => expect(loss).not.toBe(testLoss(quantized!)[i]));
+});
+
+test('each trial has a folder of its own for what plugins write', async () => {
+  const diary = { use: './parts.ts#diary', options: { title: './base.json' } };
+  const loaded = await study({ base: base({ epochs: 1, plugins: { diary } }) });
+  await runStudy(loaded);
+  const texts = finished(loaded).map(({ id }) =>
+    readFileSync(join(loaded.dir, 'trials', id, 'diary.txt'), 'utf8'),
+  );
+  expect(texts).toEqual(Array(2).fill('completed with cross-entropy\n'));
 });
 
 test('a plugin that throws and one that kills its process are told; the others go on', async () => {

@@ -262,6 +262,24 @@ test('equal compute: schedules end with the longer run, not long before', async 
   ]);
 });
 
+test('equal compute: the epochs of stages grow in proportion', async () => {
+  const stages = [{ epochs: 1 }, { transform: [] }, { epochs: 2 }];
+  const loaded = await study({
+    base: base({ epochs: undefined, stages }),
+    factors,
+    equalCompute: true,
+    seeds: 1,
+  });
+  const { executor, jobs } = pretend(({ row }) =>
+    done({ accuracy: 0.5 }, { seconds: row === 'noise' ? 5 : 2 }),
+  );
+  await runStudy(loaded, { executor });
+  expect(jobs.at(-1)!.sets).toEqual(['stages.0.epochs=3', 'stages.2.epochs=5']);
+  const { planner, rows } = await planOf(loaded);
+  const findings = await analyse(planner, rows, StudyStore.read(loaded.dir));
+  expect(findings.rows.map(({ row }) => row.budget.epochs)).toEqual([3, 3, 3, 8]);
+});
+
 test('equal compute: no row more where the base is the costliest', async () => {
   const loaded = await study({ factors, equalCompute: true });
   const { executor, jobs } = pretend(({ row }) =>

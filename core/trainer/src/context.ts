@@ -35,6 +35,8 @@ export interface ContextParts {
   readonly services: Services;
   readonly taps: Taps;
   readonly telemetry: Telemetry;
+  readonly folder: string | undefined;
+  readonly resolvePath: (path: string) => string;
   readonly states: Map<string, StateContract>;
   readonly teardowns: { readonly id: string; undo(): void | Promise<void> }[];
   /** By output of the user's model; filled before any plugin applies. */
@@ -53,7 +55,7 @@ export interface ContextParts {
 /** The narrow view of the run that one plugin gets. */
 export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
   const { id, effects } = plugin;
-  const { structure, losses, services, telemetry, clock, seed } = parts;
+  const { structure, losses, services, telemetry, clock, seed, folder, resolvePath } = parts;
   const run = (): Run => {
     if (parts.run) return parts.run;
     throw new EspalierError('plugin/too-early', {
@@ -78,6 +80,8 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
       return structure.view;
     },
     losses,
+    folder,
+    resolvePath,
     random: (purpose: string) =>
       keyedStream(seed, id, purpose, ...(parts.run?.objective.draws ?? [clock.step])),
     requestFeatures: atSetup('requestFeatures', (layers) => structure.requestFeatures(layers)),

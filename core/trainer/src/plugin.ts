@@ -99,6 +99,13 @@ export interface BaseContext<E extends Effects> {
   /** The live clocks. */
   readonly clock: Clock;
   /**
+   * The run's own folder, for files that the plugin writes: that of its checkpoints, or a trial's.
+   * Undefined where the run has none. It need not exist yet.
+   */
+  readonly folder: string | undefined;
+  /** A path of the plugin's options, which goes by the configuration, as one that can be read. */
+  resolvePath(path: string): string;
+  /**
    * A stream keyed by this plugin and the purpose. In an evaluation of the objective (`targets`,
    * `loss`) also by the batch, and by the evaluation where it asked for fresh draws; elsewhere by
    * the step: in a `batch` tap, put `batch.key` into the purpose.

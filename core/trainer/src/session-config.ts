@@ -57,6 +57,10 @@ export interface SessionConfig extends ResolveOptions {
   /** Steps between `step` events; default 50. */
   readonly logInterval?: number;
   readonly checkpoint?: CheckpointOptions;
+  /** Where plugins put files of this run, as `ctx.folder`. */
+  readonly folder?: string;
+  /** Makes a path of a plugin's options one that works from here; default: it stays as it is. */
+  readonly resolvePath?: (path: string) => string;
   /** The backend in use, or how to choose one; default: the current one, else the best there is. */
   readonly backend?: BackendInfo | UseBackendOptions;
 }
@@ -111,6 +115,8 @@ const configShape = z.strictObject({
       keep: count,
     })
     .optional(),
+  folder: z.string().min(1).optional(),
+  resolvePath: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
   backend: z.looseObject({}).optional(),
 });
 

@@ -71,7 +71,7 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
 }
 
 function contextParts(
-  { seed = 0 }: SessionConfig,
+  { seed = 0, folder, resolvePath = (path) => path }: SessionConfig,
   structure: Structure,
   order: readonly Placed<Plugin>[],
 ): ContextParts {
@@ -79,6 +79,8 @@ function contextParts(
   const plugins = new Map(order.map(({ item }) => [item.id, item]));
   const parts: ContextParts = {
     seed,
+    folder,
+    resolvePath,
     clock,
     structure,
     losses: {},

@@ -1,17 +1,38 @@
-import { loadConfig, withSession } from '@espalier/config';
+import { loadConfig, stagesOf, withSession } from '@espalier/config';
+import type { LoadedConfig } from '@espalier/config';
+import type { Session } from '@espalier/core';
 
 /** Options of `espalier explain`. */
 export interface ExplainOptions {
   readonly set: readonly string[];
 }
 
-/** Prints who taps a hook (or every hook), in which order and why. */
+/** Prints who taps a hook (or every hook), in which order and why, and when transforms run. */
 export async function explain(
   path: string,
   hook: string | undefined,
   { set }: ExplainOptions,
 ): Promise<void> {
   const loaded = await loadConfig(path, set);
-  const text = await withSession(loaded, async (session) => session.explain(hook));
+  const text = await withSession(loaded, async (session) => {
+    const lines = hook === undefined || hook === 'transform' ? transforms(session, loaded) : [];
+    return [session.explain(hook), ...lines].join('\n');
+  });
   process.stdout.write(`${text}\n`);
+}
+
+/** In which stage each plugin's transform runs. */
+function transforms({ untransformed }: Session, loaded: LoadedConfig): readonly string[] {
+  const { epochs, stages: written } = loaded.settings;
+  const stages = epochs === undefined && !written ? [] : stagesOf(loaded);
+  const lines = untransformed.map((id) => {
+    const at = stages.flatMap((stage, i) => {
+      const runs =
+        'transform' in stage && (stage.transform === true || stage.transform.includes(id));
+      return runs ? [i + 1] : [];
+    });
+    const when = at.length > 0 ? `in stage ${at.join(' and ')}` : 'never: no stage names it';
+    return `  ${id}: ${when}`;
+  });
+  return lines.length > 0 ? ['\ntransforms run', ...lines] : [];
 }

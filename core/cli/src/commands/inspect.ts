@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
-import { isCode, loadConfig, withSession } from '@espalier/config';
+import { describeStage, isCode, loadConfig, stagesOf, withSession } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import { printValue, writeJson } from '@espalier/core';
-import type { Inspection } from '@espalier/core';
+import type { Inspection, Stage } from '@espalier/core';
 import { columns } from '../columns.js';
 import { backendLine } from '../observe.js';
 
@@ -17,7 +17,9 @@ export interface InspectOptions {
 interface Training {
   readonly loss: unknown;
   readonly optimizer: unknown;
+  readonly semantics: Inspection['semantics'];
   readonly epochs?: number;
+  readonly stages?: readonly Stage[];
 }
 
 /** Prints what a run is made of. */
@@ -25,7 +27,7 @@ export async function inspect(path: string, { set, json, verbose }: InspectOptio
   const loaded = await loadConfig(path, set);
   const text = await withSession(loaded, async (session) => {
     const inspection = withOrigins(session.inspect(), basename(loaded.file));
-    const training = trainingOf(loaded);
+    const training = trainingOf(loaded, inspection);
     if (json) return writeJson({ ...inspection, training }, 'inspection', 2);
     return describe({ ...inspection, backend: backendLine(session.backend, verbose) }, training);
   });
@@ -51,11 +53,14 @@ function withOrigins(inspection: Inspection, file: string): Inspection {
   };
 }
 
-function trainingOf({ written, settings }: LoadedConfig): Training {
+function trainingOf(loaded: LoadedConfig, { semantics }: Inspection): Training {
+  const { written, settings } = loaded;
   return {
     loss: isCode(written.loss) ? nameOf(written.loss) : settings.loss,
     optimizer: isCode(written.optimizer) ? nameOf(written.optimizer) : settings.optimizer,
+    semantics,
     epochs: settings.epochs,
+    ...(settings.stages && { stages: stagesOf(loaded) }),
   };
 }
 
@@ -82,11 +87,14 @@ function describe(inspection: Inspection, training: Training): string {
   ].join('\n\n');
 }
 
-function trainingRows({ loss, optimizer, epochs }: Training): string {
+function trainingRows({ loss, optimizer, semantics, epochs, stages }: Training): string {
   return columns([
     ['loss', inWords(loss)],
     ['optimizer', inWords(optimizer)],
-    ['epochs', epochs === undefined ? 'not set' : String(epochs)],
+    ['semantics', semantics],
+    stages
+      ? ['stages', stages.map(describeStage).join(' → ')]
+      : ['epochs', epochs === undefined ? 'not set' : String(epochs)],
   ]);
 }
 

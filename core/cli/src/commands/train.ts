@@ -1,6 +1,5 @@
-import { loadConfig, store, withSession } from '@espalier/config';
+import { loadConfig, stagesOf, store, withSession } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
-import { EspalierError } from '@espalier/core';
 import type { FitResult, Session } from '@espalier/core';
 import { onInterrupt } from '../interrupt.js';
 import { observe } from '../observe.js';
@@ -22,7 +21,7 @@ export interface TrainOptions {
 /** Trains; gives back the exit code. */
 export async function train(path: string, options: TrainOptions): Promise<number> {
   const loaded = await loadConfig(path, options.set);
-  const epochs = epochsOf(loaded);
+  const stages = stagesOf(loaded);
   const { resume, allowMismatch, goOn } = options;
   const words = [path, ...options.set.flatMap((text) => ['--set', text])].map(quote);
   const resumeCommand = `npx espalier train ${words.join(' ')} --resume`;
@@ -37,7 +36,7 @@ export async function train(path: string, options: TrainOptions): Promise<number
     const observer = observe(session, loaded, options);
     const interrupt = onInterrupt(observer.say);
     try {
-      const result = await session.fit({ untilEpoch: epochs, goOn, signal: interrupt.signal });
+      const result = await session.runStages(stages, { goOn, signal: interrupt.signal });
       observer.say(outcome(result, session, loaded, resumeCommand));
       return result.status === 'aborted' ? interrupt.exitCode : 0;
     } finally {
@@ -69,14 +68,6 @@ function outcome(
 
 function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
-}
-
-function epochsOf({ settings }: LoadedConfig): number {
-  if (settings.epochs !== undefined) return settings.epochs;
-  throw new EspalierError('cli/epochs', {
-    problem: 'the configuration does not say for how long to train',
-    fix: 'Add epochs: 10, or pass --epochs 10.',
-  });
 }
 
 function quote(word: string): string {

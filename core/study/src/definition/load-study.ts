@@ -88,7 +88,7 @@ function refuseInline(written: unknown, label: string): void {
   });
 }
 
-function checkBase({ settings: { data, epochs }, file }: LoadedConfig): void {
+function checkBase({ settings: { data, epochs, stages }, file }: LoadedConfig): void {
   const label = basename(file);
   const missing = (['train', 'validation'] as const).find((split) => data[split] === undefined);
   if (missing) {
@@ -97,10 +97,10 @@ function checkBase({ settings: { data, epochs }, file }: LoadedConfig): void {
       fix: 'A study trains on one split and compares on another; the test split is for its final report.',
     });
   }
-  if (epochs !== undefined) return;
+  if (epochs !== undefined || stages) return;
   throw new EspalierError('study/epochs', {
     problem: `${label} does not say for how long to train`,
-    fix: 'Add epochs: 10 to the base.',
+    fix: "Add epochs: 10 to the base, or stages: [{ epochs: 10 }, { transform: ['quantizer'] }].",
   });
 }
 

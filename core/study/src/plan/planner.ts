@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { configFrom, sessionConfig, source } from '@espalier/config';
+import { configFrom, epochsOf, sessionConfig, source, stagesOf } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import {
   canonicalJson,
@@ -8,6 +8,7 @@ import {
   EspalierError,
   printValue,
   resolvePreset,
+  suggest,
 } from '@espalier/core';
 import type { Inspection, Manifest } from '@espalier/core';
 import { rowsOf } from '../definition/rows.js';
@@ -57,6 +58,7 @@ export class Planner {
     const session = await createSession({
       ...(await sessionConfig(study.base)),
       checkpoint: undefined,
+      folder: undefined,
       backend: { ...settings.backend, threads },
     });
     try {
@@ -134,6 +136,7 @@ export class Planner {
         { overrides: config.overrides, load: modules.load },
       );
       refuseUnnamed(manifest);
+      refuseUnknownInStages(config, manifest);
       await this.#tryComponents(config);
       return { config, manifest };
     } catch (error) {
@@ -152,7 +155,8 @@ export class Planner {
 
   async #resolve(given: Pick<PlannedRow, 'name' | 'kind' | 'sets'>): Promise<PlannedRow> {
     const { config, manifest } = await this.#manifest(given.name, given.sets);
-    const { epochs = 0, batchSize = null, accumulate = 1 } = config.settings;
+    const { batchSize = null, accumulate = 1 } = config.settings;
+    const epochs = epochsOf(stagesOf(config));
     const [train, validation] = [
       await this.#data(config, 'train'),
       await this.#data(config, 'validation'),
@@ -208,10 +212,15 @@ export function trialsOf(
 }
 
 /** A configuration's settings that its manifest of plugins does not tell. */
-function trainingOf({ settings }: LoadedConfig) {
-  const { model, data, batchSize, loss, optimizer, epochs, accumulate = 1 } = settings;
-  const { train, validation } = data;
-  return { model, data: { train, validation }, batchSize, loss, optimizer, epochs, accumulate };
+function trainingOf(config: LoadedConfig) {
+  const { settings } = config;
+  const { model, batchSize, loss, optimizer, accumulate = 1, semantics } = settings;
+  const { train, validation } = settings.data;
+  const data = { train, validation };
+  const [first, ...more] = stagesOf(config);
+  const epochs = more.length === 0 && 'epochs' in first! ? first.epochs : undefined;
+  const stages = epochs === undefined ? [first, ...more] : undefined;
+  return { model, data, batchSize, loss, optimizer, epochs, stages, accumulate, semantics };
 }
 
 /** The modules that a configuration names, core among them. */
@@ -272,6 +281,19 @@ function refuseUnnamed({ inline: [field] }: Manifest): void {
     fix:
       "Name plugins and components: { use: './parts.ts#scaler' }, or let definePlugin say exportedAs; " +
       'give options as data.',
+  });
+}
+
+/** A trial would refuse it too, but later. */
+function refuseUnknownInStages(config: LoadedConfig, { plugins }: Manifest): void {
+  const named = stagesOf(config).flatMap((stage) =>
+    'transform' in stage && stage.transform !== true ? stage.transform : [],
+  );
+  const unknown = named.find((id) => !Object.hasOwn(plugins, id));
+  if (unknown === undefined) return;
+  throw new EspalierError('study/unknown', {
+    problem: `its stages name the plugin '${unknown}', which it has not`,
+    fix: suggest(unknown, Object.keys(plugins)),
   });
 }
 

@@ -1,3 +1,4 @@
+import type { LoadedConfig } from '@espalier/config';
 import { EspalierError, keyedStream, suggest, writeJson } from '@espalier/core';
 import type { Stream } from '@espalier/core';
 import type { CheckedRange } from '../definition/schema.js';
@@ -152,7 +153,22 @@ export async function equalComputeRow(
   const costliest = rows[seconds.indexOf(most)]!.name;
   const as = { name: `base, as long as ${costliest}`, kind: 'equal-compute' } as const;
   const schedules = stretched(config.settings.optimizer.options, epochs / budget.epochs);
-  return planner.vary(base!, [`epochs=${epochs}`, ...schedules], as);
+  return planner.vary(base!, [...longer(config, epochs), ...schedules], as);
+}
+
+/** Settings that make a run's epochs so many; those of its stages grow in proportion. */
+function longer({ settings: { stages } }: LoadedConfig, epochs: number): string[] {
+  if (!stages) return [`epochs=${epochs}`];
+  const before = stages.reduce((sum, stage) => sum + (stage.epochs ?? 0), 0);
+  let [was, done] = [0, 0];
+  return stages.flatMap((stage, i) => {
+    if (stage.epochs === undefined) return [];
+    was += stage.epochs;
+    const until = Math.round((epochs * was) / before);
+    const own = until - done;
+    done = until;
+    return [`stages.${i}.epochs=${own}`];
+  });
 }
 
 function draw(range: CheckedRange, stream: Stream): unknown {

@@ -1,4 +1,5 @@
 import type { Findings } from '../analysis/findings.js';
+import { hasResult } from '../store/records.js';
 import { counted, listed } from './number-text.js';
 import { failedTrials, hasNoSpread, paired, progress } from './row-findings.js';
 
@@ -10,6 +11,7 @@ export function warnings(findings: Findings): readonly string[] {
   return [
     ...unfinished(findings),
     ...failed(findings),
+    ...untransformed(findings),
     ...fewSeeds(findings),
     ...equalDifferences(findings),
     ...disagreement(findings),
@@ -32,6 +34,20 @@ function failed(findings: Findings): readonly string[] {
   return [
     `${counted(trials.length, 'trial')} failed, of ${listed(rows)}. A row that lacks a seed is not compared: to leave the seed out would choose those that went well.`,
   ];
+}
+
+/** Rows whose model is not what their plugins would have made of it. */
+function untransformed({ rows }: Findings): readonly string[] {
+  return rows.flatMap(({ row, trials }) => {
+    const ids = [...trials.values()].flatMap((trial) =>
+      trial && hasResult(trial) ? (trial.result.untransformed ?? []) : [],
+    );
+    if (ids.length === 0) return [];
+    const which = listed([...new Set(ids)].map((id) => `'${id}'`));
+    return [
+      `'${row.name}': no stage ran the transform of ${which}, so its figures are of the model without it. Add { transform: true } to the stages.`,
+    ];
+  });
 }
 
 function fewSeeds({ seeds }: Findings): readonly string[] {

@@ -1,9 +1,9 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { configFrom, sessionConfig, source } from '@espalier/config';
+import { configFrom, epochsOf, sessionConfig, source, stagesOf } from '@espalier/config';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { createSession, EspalierError, macsOf, readJson } from '@espalier/core';
-import type { Session } from '@espalier/core';
+import type { Session, Stage } from '@espalier/core';
 import { fileStore, jsonlSink } from '@espalier/core/node';
 import type { TrialEnd, TrialJob } from './job.js';
 import type { Metrics, TrialResult } from '../store/records.js';
@@ -16,6 +16,17 @@ const PATIENCE_MS = 600_000;
 
 /** How core marks the metrics of the validation data. */
 const VALIDATION = 'val/';
+
+const EVENTS = [
+  'start',
+  'stage',
+  'step',
+  'epoch',
+  'transform',
+  'checkpoint',
+  'warning',
+  'finish',
+] as const;
 
 const controller = new AbortController();
 process.on('message', (message) => {
@@ -56,31 +67,34 @@ async function compute(job: TrialJob): Promise<TrialEnd> {
     seed: job.seed,
     backend: { prefer: name as never, threads },
     checkpoint: { store: fileStore(join(job.dir, 'checkpoints')), keep: 1 },
+    folder: job.dir,
   });
-  const { epochs = 0 } = loaded.settings;
-  if (job.task === 'train') return train(session, job, epochs);
+  if (job.task === 'train') return train(session, job, stagesOf(loaded));
   if (!(await session.load())) throw noCheckpoint(job);
   const test = await source(loaded, 'test');
   return { status: 'tested', metrics: await session.evaluate(test) };
 }
 
-async function train(session: Session, job: TrialJob, epochs: number): Promise<TrialEnd> {
+async function train(session: Session, job: TrialJob, stages: readonly Stage[]): Promise<TrialEnd> {
   await session.load();
   const watch = await Stopwatch.open(job.dir, session.clock.step);
   const sink = jsonlSink(join(job.dir, 'events.jsonl'));
-  for (const event of ['start', 'step', 'epoch', 'checkpoint', 'warning', 'finish'] as const) {
+  for (const event of EVENTS) {
     session.telemetry.on(event, (data: unknown) => sink.write(event, data as never));
   }
   session.telemetry.on('checkpoint', ({ step }) => watch.note(step));
+  const epochs = epochsOf(stages);
   session.telemetry.on('epoch', ({ epoch }) => process.send!({ progress: { epoch, epochs } }));
-  const { status, history } = await session.fit({ untilEpoch: epochs, signal: controller.signal });
+  const { signal } = controller;
+  const { status, history, metrics } = await session.runStages(stages, { signal });
   await sink.close();
   if (status === 'aborted') return { status: 'stopped' };
   const epochsDone = history.map(({ clock, metrics }) => ({ epoch: clock.epoch + 1, metrics }));
   const result: TrialResult = {
-    metrics: validationOf(epochsDone.at(-1)?.metrics ?? {}),
+    metrics: validationOf(metrics),
     history: epochsDone,
     cost: { ...costOf(session), seconds: watch.seconds },
+    untransformed: session.untransformed,
   };
   await writeResult(job.dir, result);
   return { status: 'done', result };

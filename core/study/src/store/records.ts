@@ -11,10 +11,12 @@ export interface EpochRecord {
 
 /** What a finished trial reports. */
 export interface TrialResult {
-  /** Metrics of the validation data after the last epoch. */
+  /** Metrics of the validation data after the last epoch, or the transform that followed it. */
   readonly metrics: Metrics;
   readonly history: readonly EpochRecord[];
   readonly cost: TrialCost;
+  /** Plugins that have a transform which never ran: the figures are of the model without it. */
+  readonly untransformed?: readonly string[];
 }
 
 /** What a trial cost. */
