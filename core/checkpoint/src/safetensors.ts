@@ -6,6 +6,7 @@ const ARRAYS = {
   F64: Float64Array,
   I64: BigInt64Array,
   U64: BigUint64Array,
+  C64: BigUint64Array,
   F32: Float32Array,
   I32: Int32Array,
   U32: Uint32Array,
@@ -15,14 +16,22 @@ const ARRAYS = {
   U16: Uint16Array,
   I8: Int8Array,
   U8: Uint8Array,
+  F8_E4M3: Uint8Array,
+  F8_E5M2: Uint8Array,
+  F8_E8M0: Uint8Array,
   BOOL: Uint8Array,
 } as const;
 
 const KNOWN = Object.keys(ARRAYS).join(', ');
+/** Types of the format whose elements share bytes. */
+const PACKED = ['F4', 'F6_E2M3', 'F6_E3M2'];
 const MAX_HEADER = 100_000_000; // bytes; the reference implementation's limit
 const RESERVED = ['__metadata__', '__proto__'];
 
-/** Element types of the format. F16 and BF16 are their bits in a Uint16Array. */
+/**
+ * Element types of the format. F16 and BF16 are their bits in a Uint16Array, F8 in a Uint8Array, C64 in
+ * a BigUint64Array.
+ */
 export type SafetensorsDtype = keyof typeof ARRAYS;
 
 /** A tensor on the host; `data` has one element per entry of `shape`, row-major. */
@@ -106,7 +115,8 @@ function checkEntry(name: string, { dtype, shape, data }: HostTensor, names: Set
  * Decodes a safetensors file. Tensors are views of `bytes` where alignment allows, else copies.
  * Nothing the header claims is believed or allocated before all of it is checked.
  *
- * @throws EspalierError `safetensors/invalid` on whatever is not exactly such a file.
+ * @throws EspalierError `safetensors/invalid` on whatever is not exactly such a file,
+ * `safetensors/dtype` on elements of 4 or 6 bits.
  * @example
  * const { tensors, metadata } = decodeSafetensors(bytes);
  */
@@ -167,6 +177,7 @@ function locate(name: string, value: unknown): Located {
     throw refuse('is not described by dtype, shape and data_offsets');
   }
   const { dtype, shape, data_offsets: offsets } = value;
+  if (PACKED.includes(String(dtype))) throw packed(name, String(dtype));
   if (!isDtype(dtype)) {
     throw refuse(`has an unknown dtype (${String(dtype).slice(0, 80)}); known: ${KNOWN}`);
   }
@@ -226,6 +237,14 @@ function invalid(problem: string, cause?: unknown): EspalierError {
     problem: `this is not a sound safetensors file: ${problem}`,
     fix: 'Take another copy of the file, or write it again.',
     cause,
+  });
+}
+
+function packed(name: string, dtype: string): EspalierError {
+  return new EspalierError('safetensors/dtype', {
+    problem: `tensor '${name.slice(0, 80)}' has elements that share bytes, which are not read`,
+    received: dtype,
+    fix: 'Save it in bits of its own: F32, BF16, F16, or whole bytes (U8).',
   });
 }
 

@@ -5,6 +5,7 @@ const ARRAYS = {
   F64: Float64Array,
   I64: BigInt64Array,
   U64: BigUint64Array,
+  C64: BigUint64Array,
   F32: Float32Array,
   I32: Int32Array,
   U32: Uint32Array,
@@ -14,6 +15,9 @@ const ARRAYS = {
   U16: Uint16Array,
   I8: Int8Array,
   U8: Uint8Array,
+  F8_E4M3: Uint8Array,
+  F8_E5M2: Uint8Array,
+  F8_E8M0: Uint8Array,
   BOOL: Uint8Array,
 } as const;
 

@@ -293,8 +293,58 @@ it.skipIf(process.platform === 'win32')('a full disk leaves the previous result'
   expect(await held()).toEqual(before);
 });
 
+it('carries what it cannot read as numbers along, and says so', async () => {
+  const bytes = (dtype: 'U8' | 'I8' | 'F8_E4M3', shape: number[]): HostTensor => {
+    const data = Uint8Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => i % 251);
+    return { dtype, shape, data: dtype === 'I8' ? new Int8Array(data.buffer) : data };
+  };
+  const packed = {
+    'bits4.weight': bytes('U8', [2048, 1]), // as bitsandbytes writes them
+    'bits4.weight.absmax': vector(64, 'absmax'),
+    'bits4.weight.quant_map': vector(16, 'map'),
+    'bits8.weight': bytes('I8', [64, 64]),
+    'bits8.SCB': vector(64, 'scb'),
+    'plain8.weight': bytes('I8', [64, 64]),
+    'plain8.bias': vector(64, 'bias8'),
+    'float8.weight': bytes('F8_E4M3', [64, 64]),
+    'gptq.qweight': { dtype: 'I32', shape: [8, 64], data: new Int32Array(512).fill(7) },
+    'gptq.scales': matrix(1, 64, 'scales'),
+    'h.0.attn.c_proj.weight': matrix(SIZE, SIZE, 'proj'), // Linear or Conv1D: nothing tells
+    'h.0.attn.c_proj.bias': vector(SIZE, 'projBias'),
+  } as const satisfies Record<string, HostTensor>;
+  const words = { 'embedding.weight': language['embedding.weight'] };
+  await writeFile(at('packed.safetensors'), state({ ...words, ...packed }));
+  const flags = ['--layers', 'embedding', '--ratio', '6'];
+  const { told: table, out } = await told('packed.safetensors', ...flags);
+  const rest = decodeSafetensors(await readFile(join(out, 'rest.safetensors')));
+  expect(Object.fromEntries(rest.tensors)).toEqual(packed);
+  expect(table.fidelity.map(({ layer }) => layer)).toEqual(['embedding']);
+  expect(table.remarks.join(' ')).toMatch(
+    /5 of them hold codes, not numbers \(I8, I32, U8, F8_E4M3\)/,
+  );
+});
+
+it('takes counts by word id in any order', async () => {
+  const counts = JSON.parse(await readFile(at('counts.json'), 'utf8')) as number[];
+  const lines = counts.map((count, id) => `${id}\t${count}`).reverse();
+  await writeFile(at('by-id.tsv'), lines.join('\n'));
+  const flags = [...NPY, '--ratio', '5', '--counts'];
+  const [byId, inOrder] = [
+    await told('words.npy', ...flags, at('by-id.tsv')),
+    await told('words.npy', ...flags, at('counts.json')),
+  ];
+  expect(byId.told.fidelity).toEqual(inOrder.told.fidelity);
+});
+
 describe('bad input of espalier compress', () => {
-  const counts = async (name: string, content: string) => {
+  it.each(['I8', 'U8', 'I64', 'BOOL'] as const)('a matrix of %s alone', async (dtype) => {
+    const made = { I8: Int8Array, U8: Uint8Array, I64: BigInt64Array, BOOL: Uint8Array }[dtype];
+    const name = `integers-${dtype}.npy`;
+    await writeFile(at(name), encodeNpy({ dtype, shape: [64, 8], data: new made(512) }));
+    expect(await refused(name, '--ratio', '4')).toMatch(new RegExp(`holds ${dtype}, not floats`));
+  });
+
+  const counts = async (name: string, content: string | Uint8Array) => {
     await writeFile(at(name), content);
     return ['--counts', at(name)];
   };
@@ -305,6 +355,11 @@ describe('bad input of espalier compress', () => {
     ['that are all zero', JSON.stringify(new Array(WORDS).fill(0)), /all word counts are zero/],
     ['that are not numbers', 'the\t5\nof\tNaN\n', /line 2/],
     ['that are no text of counts', 'once upon a time\n', /line 1/],
+    ['of three columns', 'the 50 770\nof 24 300\n', /line 1 .*'the 50 770'/],
+    ['by ids of which one is missing', '0 5\n1 4\n3 2\n', /word ids.*0 to 2, each once.*'3'/],
+    ['by ids that are fractional', '0 5\n1.5 4\n', /word ids.*0 to 1.*'1\.5'/],
+    ['by ids that are negative', '0 5\n-1 4\n', /word ids.*0 to 1.*'-1'/],
+    ['in another encoding', Uint8Array.of(97, 32, 49, 10, 0xe9, 32, 50, 10), /line 2 .*UTF-8/],
   ])('counts %s', async (what, content, message) => {
     const flags = await counts(`${what}.txt`, content);
     expect(await refused('words.npy', ...NPY, ...flags)).toMatch(message);
@@ -388,10 +443,10 @@ describe('bad input of espalier compress', () => {
     );
     await mkdir(at('empty'));
     expect(await refused('cut.safetensors')).toMatch(/safetensors\/invalid/);
-    expect(await refused('vector.npy')).toMatch(/no embedding.*vector \[9\]/);
+    expect(await refused('vector.npy')).toMatch(/no embedding.*vector F32 \[9\]/);
     expect(await refused('norms.safetensors')).toMatch(/not one matrix/);
     await writeFile(at('none.npy'), encodeNpy({ ...matrix(0, 8, 'none') }));
-    expect(await refused('none.npy')).toMatch(/not one matrix.*none \[0, 8\]/);
+    expect(await refused('none.npy')).toMatch(/not one matrix.*none F32 \[0, 8\]/);
     expect(await refused('empty')).toMatch(/neither model\.json nor the manifest\.json/);
     expect(await refused('nowhere')).toMatch(/there is no .*nowhere/);
     expect(await refused('counts.json')).toMatch(/neither a \.npy nor a safetensors file/);

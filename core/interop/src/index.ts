@@ -1,9 +1,10 @@
-export { toFloat32 } from './float32.js';
+export { isFloat, toFloat32 } from './float32.js';
 export { decodeNpy, encodeNpy } from './npy/npy.js';
 export { pytorchLayers } from './pytorch/layers.js';
 export type { PyTorchLayersOptions } from './pytorch/layers.js';
 export { pytorchModules } from './pytorch/modules.js';
 export type {
+  PyTorchConv1d,
   PyTorchEmbedding,
   PyTorchKind,
   PyTorchLinear,

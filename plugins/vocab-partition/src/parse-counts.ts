@@ -12,7 +12,8 @@ export interface ParsedCounts {
 /**
  * Reads word counts: a JSON array of counts; a JSON object `{ "word": count }`, or `{ "vocab": […],
  * "counts": […] }`; or text, a word and its count a line, in either order, with tabs or blanks
- * between (as `sort | uniq -c` writes it, too), or the counts alone. Where words are numbers
+ * between (as `sort | uniq -c` writes it, too), or the counts alone, below a header or not. There are
+ * no other columns; a word that holds blanks is parted from its count by a tab. Where words are numbers
  * themselves, the count comes last. Words keep the order of a text; an object that was parsed already
  * lost it where keys are whole numbers, so match its words with {@link countsFor}.
  *
@@ -24,6 +25,7 @@ export interface ParsedCounts {
 export function parseCounts(input: unknown): ParsedCounts {
   if (typeof input !== 'string') return fromJson(input);
   const text = input.replace(/^\uFEFF/, '');
+  if (text.includes('\0')) throw notText();
   if (!/^\s*[[{]/.test(text)) return parseLines(text);
   try {
     return fromJson(JSON.parse(text), text);
@@ -86,6 +88,13 @@ function words(vocab: unknown, length: number): readonly string[] {
     problem: `'vocab' must hold ${length} words, one for each of 'counts'`,
     received: sound ? `${vocab.length} words` : vocab,
     fix: 'Give the word of each count, in the same order.',
+  });
+}
+
+function notText(): EspalierError {
+  return new EspalierError('vocab-partition/parse', {
+    problem: 'the counts hold zero bytes: they are binary, or text in UTF-16',
+    fix: 'Save them as text in UTF-8.',
   });
 }
 

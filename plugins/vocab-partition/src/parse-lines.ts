@@ -9,38 +9,72 @@ interface Line {
   readonly text: string;
 }
 
+/** What a line says: `written` is the count as it stands there. */
+interface Entry {
+  readonly word?: string;
+  readonly count: number;
+  readonly written: string;
+}
+
 /** The form of a line: what is word and what is count; nothing where it does not have that form. */
-type Form = (text: string) => { readonly word?: string; readonly count: number } | undefined;
+type Form = (text: string) => Entry | undefined;
 
 const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?`;
+/** Without blanks, those that part thousands included; words may hold other separators of Unicode. */
+const WORD = String.raw`[^ \t\u00a0\u2007\u202f]+`;
 function form(pattern: string): Form {
-  const expression = new RegExp(pattern, 's'); // words may hold a line separator of Unicode
+  const expression = new RegExp(pattern, 's');
   return (text) => {
     const found = expression.exec(text)?.groups;
     if (!found) return undefined;
-    return { ...(found['word'] !== undefined && { word: found['word'] }), count: +found['count']! };
+    const { word, count: written } = found as { readonly word?: string; readonly count: string };
+    return { ...(word !== undefined && { word }), count: Number(written), written };
   };
 }
 
-/** In order of preference. A tab parts words that hold blanks. */
+/** In order of preference. A tab parts words that hold blanks; between blanks there are two columns. */
 const FORMS: readonly Form[] = [
   form(String.raw`^(?<word>[^\t]+)\t *(?<count>${NUMBER})\s*$`),
-  form(String.raw`^\s*(?<word>\S(?:.*\S)?)\s+(?<count>${NUMBER})\s*$`),
-  form(String.raw`^\s*(?<count>${NUMBER})(?:\t| +)(?<word>\S.*?)\s*$`),
+  form(String.raw`^\s*(?<word>${WORD})\s+(?<count>${NUMBER})\s*$`),
+  form(String.raw`^ *(?<count>${NUMBER}) *\t(?<word>[^\t]*[^\t\s])\s*$`),
+  form(String.raw`^\s*(?<count>${NUMBER})\s+(?<word>${WORD})\s*$`),
   form(String.raw`^\s*(?<count>${NUMBER})\s*$`),
 ];
 
-/** Reads a word and its count, or a count, a line; a first line without any number is a header. */
+/** Reads a word and its count, or a count, a line; the first may be a header of as many columns. */
 export function parseLines(text: string): ParsedCounts {
   const lines = linesOf(text);
-  const body = lines.length > 1 && !/\d/.test(lines[0]!.text) ? lines.slice(1) : lines;
+  const body = isHeader(lines) ? lines.slice(1) : lines;
   const read = formOf(body);
   const parsed = body.map((line) => ({ line, ...(read(line.text) ?? refuse(line)) }));
   parsed.forEach(({ line, count }) => (count < 0 || count === Infinity) && refuse(line));
+  refuseDottedThousands(parsed);
   const counts = checkCounts(parsed.map(({ count }) => count));
   if (parsed[0]!.word === undefined) return { counts };
   const words = parsed.map(({ word }) => word!);
   return { words: distinct(words, (i) => `line ${parsed[i]!.line.number}`), counts };
+}
+
+/** What stands for a number that is not there. */
+const NO_NUMBER = /^([+-]?(nan|inf(inity)?)|null|none|n\/?a|-+|\?)$/i;
+
+/** Whether the first line names columns: as many as the next line has, all of them words. */
+function isHeader([first, second]: readonly Line[]): boolean {
+  if (!first || !second || /\d/.test(first.text)) return false;
+  const columnsOf = ({ text }: Line) =>
+    text.trim().split(second.text.includes('\t') ? '\t' : /\s+/);
+  const names = columnsOf(first);
+  return (
+    names.length === columnsOf(second).length && !names.some((each) => NO_NUMBER.test(each.trim()))
+  );
+}
+
+/** `50.770` is fifty thousand where smaller counts are whole: as a decimal it would be 50.77. */
+function refuseDottedThousands(entries: readonly (Entry & { readonly line: Line })[]): void {
+  const dotted = entries.filter(({ written }) => /^[1-9]\d{0,2}\.\d{3}$/.test(written));
+  const small = entries.filter(({ written }) => /^\d{1,3}$/.test(written));
+  if (dotted.length === 0 || small.length === 0) return;
+  if (dotted.length + small.length === entries.length) refuse(dotted[0]!.line);
 }
 
 function linesOf(text: string): Line[] {
@@ -68,6 +102,6 @@ function refuse({ number, text }: Line): never {
   throw new EspalierError('vocab-partition/parse', {
     problem: `line ${number} must be a word and how often it occurs, like the lines around it`,
     received: text,
-    fix: 'Counts are numbers of 0 or more, without separators of thousands; the text is UTF-8.',
+    fix: 'Counts are numbers of 0 or more, without separators of thousands; there are no other columns; a tab parts a word that holds blanks from its count.',
   });
 }

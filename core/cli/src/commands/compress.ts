@@ -3,6 +3,7 @@ import { artifactBytes, packArtifact } from '@espalier/artifact';
 import { useBackend } from '@espalier/backend';
 import { Modules } from '@espalier/config';
 import { disposeModel, resolvePreset } from '@espalier/core';
+import { isFloat } from '@espalier/interop';
 import { artifactPlugins, modulesOf } from '../compress/artifact-plugins.js';
 import { compressed } from '../compress/compressed.js';
 import type { Compressed, Compression } from '../compress/compressed.js';
@@ -112,6 +113,7 @@ async function write(input: Input, result: Compressed, told: Told): Promise<Outc
 }
 
 function inputRemarks({ rest }: Input, given: Counts | undefined): string[] {
+  const codes = [...rest].filter(([, tensor]) => !isFloat(tensor) && tensor.shape.length > 1);
   return [
     ...(given?.words
       ? ['The counts were taken in the order of their file: its first word is row 0.']
@@ -119,6 +121,11 @@ function inputRemarks({ rest }: Input, given: Counts | undefined): string[] {
     ...(rest.size > 0
       ? [
           `${rest.size} tensors belong to no module that is read; they are in rest.safetensors, unchanged: ${listed([...rest.keys()])}.`,
+        ]
+      : []),
+    ...(codes.length > 0
+      ? [
+          `${codes.length} of them hold codes, not numbers (${listed([...new Set(codes.map(([, { dtype }]) => dtype))])}): what is packed is not compressed again.`,
         ]
       : []),
   ];

@@ -1,5 +1,6 @@
 import { EspalierError } from '@espalier/core';
-import { pytorchLayers, pytorchModules } from '@espalier/interop';
+import type { HostTensor } from '@espalier/core';
+import { isFloat, pytorchLayers, pytorchModules } from '@espalier/interop';
 import type { PyTorchModule, StateDict } from '@espalier/interop';
 import * as tfl from '@tensorflow/tfjs-layers';
 
@@ -26,6 +27,7 @@ export function stateDictModel(state: StateDict): StateDictModel {
   const [[name, tensor] = ['', undefined]] = state;
   if (state.size !== 1 || tensor?.shape.length !== 2 || tensor.shape.includes(0))
     throw noMatrix(state);
+  if (!isFloat(tensor)) throw notFloat(name, tensor);
   const layers = pytorchLayers(new Map([[`${name}.weight`, tensor]]), [name], {
     kinds: { [name]: 'embedding' },
   });
@@ -44,7 +46,7 @@ function branchOf(state: StateDict, module: PyTorchModule): Branch {
 
 function inputShape(module: PyTorchModule): Shape {
   if (module.kind === 'embedding') return [null];
-  return module.kind === 'linear' ? [module.inputs] : [null, module.inputSize];
+  return 'inputs' in module ? [module.inputs] : [null, module.inputSize];
 }
 
 function branch(shape: Shape, layers: readonly tfl.layers.Layer[]): Branch {
@@ -60,10 +62,21 @@ function modelOf(branches: readonly Branch[]): tfl.LayersModel {
   });
 }
 
-function noMatrix(state: StateDict): EspalierError {
-  const shapes = [...state].map(([name, { shape }]) => `${name} [${shape.join(', ')}]`);
+function notFloat(name: string, { dtype }: HostTensor): EspalierError {
   return new EspalierError('cli/no-matrix', {
-    problem: 'the file holds no embedding, linear or recurrent module, and is not one matrix',
+    problem: `'${name}' holds ${dtype}, not floats: its elements may be codes of something packed`,
+    received: dtype,
+    fix: 'If they are the numbers themselves, save them as float32: array.astype("float32").',
+  });
+}
+
+function noMatrix(state: StateDict): EspalierError {
+  const shapes = [...state].map(
+    ([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`,
+  );
+  return new EspalierError('cli/no-matrix', {
+    problem:
+      'the file holds no embedding, linear or recurrent module of floats, and is not one matrix',
     received: shapes.slice(0, 5),
     fix: "Name tensors as PyTorch's state_dict() does ('embedding.weight'), or give a .npy file of two dimensions.",
   });

@@ -1,10 +1,12 @@
 import { toTensor } from '@espalier/checkpoint';
+import type { HostTensor } from '@espalier/checkpoint';
 import { EspalierError, suggest } from '@espalier/errors';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { Shape } from '@tensorflow/tfjs-layers';
+import { isFloat } from '../float32.js';
 import { ResetAfterGRU } from '../reset-after-gru.js';
-import { pytorchModules } from './modules.js';
+import { join, pytorchModules } from './modules.js';
 import type {
   PyTorchModule,
   PyTorchModulesOptions,
@@ -46,7 +48,7 @@ export function pytorchLayers(
   order: readonly string[],
   { kinds, returnSequences = true }: PyTorchLayersOptions = {},
 ): tfl.layers.Layer[] {
-  const modules = inOrder(pytorchModules(state, { kinds }).modules, order);
+  const modules = inOrder(state, pytorchModules(state, { kinds }).modules, order);
   const lastRecurrent = modules.findLastIndex(isRecurrent);
   return modules.flatMap((module, i) => {
     const weights = pytorchWeights(state, module);
@@ -71,7 +73,7 @@ function layerOf(
     return withWeights(tfl.layers.embedding({ name, inputDim, outputDim }), [null, null], weights);
   }
   const { kind, bias: useBias } = module;
-  if (kind === 'linear') {
+  if (kind === 'linear' || kind === 'conv1d') {
     const { inputs, outputs: units } = module;
     const shape = isFirst ? { inputShape: [inputs] } : {};
     return withWeights(
@@ -114,11 +116,17 @@ function withWeights<T extends tfl.layers.Layer>(
   return layer;
 }
 
-function inOrder(modules: readonly PyTorchModule[], order: readonly string[]): PyTorchModule[] {
+function inOrder(
+  state: StateDict,
+  modules: readonly PyTorchModule[],
+  order: readonly string[],
+): PyTorchModule[] {
   const names = modules.map(({ name }) => name);
   const ordered = order.map((name) => {
     const module = modules[names.indexOf(name)];
     if (module) return module;
+    const weight = state.get(join(name, 'weight'));
+    if (weight) throw notRead(name, weight);
     throw new EspalierError('pytorch/order', {
       problem: `the state dict has no module '${name}' of a kind that is read`,
       fix: suggest(name, names),
@@ -126,6 +134,16 @@ function inOrder(modules: readonly PyTorchModule[], order: readonly string[]): P
   });
   for (const [i, module] of ordered.slice(1).entries()) checkFollows(ordered[i]!, module);
   return ordered;
+}
+
+function notRead(name: string, weight: HostTensor): EspalierError {
+  return new EspalierError('pytorch/order', {
+    problem: `'${name}' is of no kind that is read`,
+    received: `${weight.dtype} [${weight.shape.join(', ')}]`,
+    fix: isFloat(weight)
+      ? `If it is one, say which: { kinds: { '${name}': 'linear' } }; 'conv1d' is that of GPT-2.`
+      : 'Its weights are codes: decode them with the tool that wrote them, and save floats.',
+  });
 }
 
 function checkFollows(before: PyTorchModule, module: PyTorchModule): void {
@@ -139,12 +157,12 @@ function checkFollows(before: PyTorchModule, module: PyTorchModule): void {
 
 function inputsOf(module: PyTorchModule): number | undefined {
   if (module.kind === 'embedding') return undefined;
-  return module.kind === 'linear' ? module.inputs : module.inputSize;
+  return isRecurrent(module) ? module.inputSize : module.inputs;
 }
 
 function outputsOf(module: PyTorchModule): number {
   if (module.kind === 'embedding') return module.columns;
-  return module.kind === 'linear' ? module.outputs : module.hiddenSize;
+  return isRecurrent(module) ? module.hiddenSize : module.outputs;
 }
 
 function isRecurrent(module: PyTorchModule): module is PyTorchRecurrent {

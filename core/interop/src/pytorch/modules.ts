@@ -1,5 +1,7 @@
 import type { HostTensor } from '@espalier/checkpoint';
 import { EspalierError, suggest } from '@espalier/errors';
+import { isFloat } from '../float32.js';
+import { conv1dStyle, isConv1d } from './conv1d.js';
 import { guessTable } from './guess-table.js';
 
 /** Tensors by name, as `state_dict()` names them. */
@@ -9,7 +11,7 @@ export type StateDict = ReadonlyMap<string, HostTensor>;
 export type PyTorchKind = PyTorchModule['kind'];
 
 /** A module of a state dict. `name` is the common prefix of its tensors, without the last dot. */
-export type PyTorchModule = PyTorchEmbedding | PyTorchLinear | PyTorchRecurrent;
+export type PyTorchModule = PyTorchEmbedding | PyTorchLinear | PyTorchConv1d | PyTorchRecurrent;
 
 /** `nn.Embedding`. */
 export interface PyTorchEmbedding {
@@ -26,6 +28,15 @@ export interface PyTorchLinear {
   readonly inputs: number;
   readonly outputs: number;
   readonly bias: boolean;
+}
+
+/** `Conv1D` of GPT-2 in transformers: a linear module whose weight is `[inputs, outputs]`. */
+export interface PyTorchConv1d {
+  readonly kind: 'conv1d';
+  readonly name: string;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly bias: true;
 }
 
 /** `nn.LSTM` or `nn.GRU`, in one direction. */
@@ -58,9 +69,12 @@ const GATES: Readonly<Record<number, 'lstm' | 'gru'>> = { 4: 'lstm', 3: 'gru' };
 
 /**
  * Finds the modules whose tensors a state dict holds: `nn.LSTM`, `nn.GRU`, `nn.Linear`,
- * `nn.Embedding`. Only one matrix without a bias is ambiguous: it is an embedding or a linear module by
- * its name (`embedding`, `wte`; `lm_head`, `decoder`), else an embedding if it has more than eight
- * times as many rows as columns; `kinds` overrides that.
+ * `nn.Embedding`, and the `Conv1D` of GPT-2. One matrix without a bias is ambiguous: it is an embedding or
+ * a linear module by its name (`embedding`, `wte`; `lm_head`, `decoder`), else an embedding if it has more
+ * than eight times as many rows as columns. A square one with a bias may be either of `Linear` and
+ * `Conv1D`: where its name is one of GPT-2's (`c_proj`), the others of these names decide, by their
+ * shapes. `kinds` overrides both. What stays unclear is in `rest`, and so are weights that are no floats:
+ * integers are codes of something packed.
  *
  * @throws EspalierError `pytorch/module` on recurrent modules that are bidirectional, projected or
  * have inconsistent shapes; `pytorch/kind` where `kinds` contradicts the tensors.
@@ -74,10 +88,13 @@ export function pytorchModules(
   const groups = groupByModule(state);
   const modules: PyTorchModule[] = [];
   const rest: string[] = [];
+  const style = conv1dStyle(groups);
   checkNames(Object.keys(kinds), [...groups.keys()]);
   for (const [name, parameters] of groups) {
     const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined;
-    const module = recurrentOf(name, parameters) ?? tableOf(name, parameters, kind);
+    const module = isPacked(parameters)
+      ? undefined
+      : (recurrentOf(name, parameters) ?? tableOf(name, parameters, { kind, style }));
     checkKind(name, module, kind);
     if (module) modules.push(module);
     else rest.push(...[...parameters.keys()].map((each) => join(name, each)));
@@ -101,16 +118,31 @@ function groupByModule(state: StateDict): ReadonlyMap<string, Parameters> {
   return groups;
 }
 
+/** Whether weights are no numbers to compute with: integers beside a scale, codes in bytes, F8. */
+function isPacked(parameters: Parameters): boolean {
+  return [...parameters.values()].some((tensor) => !isFloat(tensor));
+}
+
+interface Hints {
+  readonly kind: PyTorchKind | undefined;
+  readonly style: ReturnType<typeof conv1dStyle>;
+}
+
 function tableOf(
   name: string,
   parameters: Parameters,
-  kind: PyTorchKind | undefined,
-): PyTorchEmbedding | PyTorchLinear | undefined {
+  { kind, style }: Hints,
+): PyTorchEmbedding | PyTorchLinear | PyTorchConv1d | undefined {
   const { shape } = parameters.get('weight') ?? { shape: [] };
   const bias = parameters.get('bias');
   if (shape.length !== 2 || parameters.size !== (bias ? 2 : 1)) return undefined;
   const [rows, columns] = shape as [number, number];
-  if (rows * columns === 0 || (bias && !hasShape(bias, [rows]))) return undefined;
+  if (rows * columns === 0) return undefined;
+  if (bias) {
+    const turned = isConv1d(name, { rows, columns, bias }, { kind, style });
+    if (turned) return { kind: 'conv1d', name, inputs: rows, outputs: columns, bias: true };
+    if (turned === undefined || !hasShape(bias, [rows])) return undefined;
+  }
   const found = bias ? 'linear' : (kind ?? guessTable(name, rows, columns));
   if (found === 'embedding') return { kind: found, name, rows, columns };
   return { kind: 'linear', name, inputs: columns, outputs: rows, bias: bias !== undefined };

@@ -32,6 +32,7 @@ export function pytorchWeights(state: StateDict, module: PyTorchModule): readonl
   if (module.kind === 'linear') {
     return [asF32({ kernel: transpose(get('weight')), ...(module.bias && { bias: get('bias') }) })];
   }
+  if (module.kind === 'conv1d') return [asF32({ kernel: get('weight'), bias: get('bias') })];
   const convert = module.kind === 'lstm' ? lstmWeights : gruWeights;
   return Array.from({ length: module.layers }, (_, k) =>
     asF32(convert((parameter) => get(`${parameter}_l${k}`), module.bias)),
