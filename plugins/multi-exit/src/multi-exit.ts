@@ -13,6 +13,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { branchLayers, lastStage } from './branches.js';
 import { classifierOf } from './classifier.js';
+import { nameExit } from './exit-names.js';
 import { weightAt, weightPerExit } from './exit-weights.js';
 import { multiExitOptions } from './options.js';
 import { exitPlaces } from './places.js';
@@ -53,7 +54,7 @@ export const multiExit = definePlugin({
     const branches = places.map((from, i) =>
       branchLayers({
         kind: branch,
-        name: `exit_${i + 1}`,
+        name: nameExit(i + 1),
         from,
         last,
         classes: classifier.classes,

@@ -1,6 +1,7 @@
 import { EspalierError, macsTo, Network, suggest, viewOf } from '@espalier/core';
 import type { Head, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
+import { rankExit } from './exit-names.js';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 
@@ -20,7 +21,8 @@ export interface Stage {
 export type Values = ReadonlyMap<SymbolicTensor, Tensor>;
 
 /**
- * Cuts a model at its exits, shallowest first. Any directed graph can be cut: where an exit does not
+ * Cuts a model at its exits, shallowest first: those of `multiExit` in its order, before others, which go
+ * by their cost. Any directed graph can be cut: where an exit does not
  * stand at a merge point, its stage carries several tensors.
  *
  * @param exits Output names; default all.
@@ -32,7 +34,7 @@ export function stagesOf(model: LayersModel, exits?: readonly string[]): readonl
   const sorted = [...(exits ?? view.outputNames)]
     .map((exit) => ({ exit, logits: outputOf(view, exit) }))
     .map((each) => ({ ...each, macs: macsTo(view, [each.exit]) }))
-    .sort((a, b) => a.macs - b.macs);
+    .sort(byDepth);
   checkLogits(sorted);
   const network = new Network(model);
   const squashed = sorted
@@ -48,6 +50,12 @@ export function stagesOf(model: LayersModel, exits?: readonly string[]): readonl
       network.withLogits(squashed.includes(exit) ? [exit] : [], fn);
     return { exit, logits, withLogits, carried: frontier(later, done), macs };
   });
+}
+
+/** `multiExit`'s own exits by number before all others, which go by their cost. */
+function byDepth(a: { exit: string; macs: number }, b: { exit: string; macs: number }): number {
+  const [first, second] = [rankExit(a.exit), rankExit(b.exit)];
+  return first === second ? a.macs - b.macs : first - second;
 }
 
 /** Runs a stage. The caller owns logits `[rows, classes]` and what is carried on. */
