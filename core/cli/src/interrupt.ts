@@ -16,7 +16,7 @@ export function onInterrupt(say: (message: string) => void): Interrupt {
     const code = CODES[name as keyof typeof CODES];
     if (exitCode !== 0) process.exit(code);
     exitCode = code;
-    say('Finishing this step. Once more to stop at once, without saving.');
+    say('Finishing this step or batch. Once more to stop at once, without saving.');
     controller.abort();
   };
   const names = Object.keys(CODES) as (keyof typeof CODES)[];

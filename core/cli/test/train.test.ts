@@ -24,10 +24,10 @@ const newest = async (dir: string) => {
 };
 
 /** Sends the signal when the run says that it has paused. */
-function whenPaused(signal: NodeJS.Signals): Options {
+function whenPaused(signal: NodeJS.Signals, env: Options['env'] = {}): Options {
   let sent = false;
   return {
-    env: { PAUSE_AT: '3' },
+    env: { PAUSE_AT: '3', ...env },
     onOutput(output, child) {
       if (!sent && output.includes('paused\n')) sent = child.kill(signal);
     },
@@ -54,10 +54,36 @@ describe('espalier train', () => {
     expect(await newest('cut')).toEqual(await newest('whole'));
   });
 
-  it('ends at once on a second Ctrl-C', async () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'ends in the middle of a validation on %s, and resumes to the undisturbed run',
+    async (signal) => {
+      const args = ['train', 'espalier.config.ts', '--epochs', '1', ...into(signal)];
+      const cut = await espalier(args, whenPaused(signal, { PAUSE_IN: 'validation' }));
+      expect(cut.code).toBe(signal === 'SIGINT' ? 130 : 143);
+      expect(cut.stderr).toContain('Saved at step 6.');
+      const inProcess = [join(fixtures, 'espalier.config.ts'), '--epochs', '1'];
+      expect(await run('train', ...inProcess, ...into(signal), '--resume')).toMatchObject({
+        code: 0,
+      });
+      await run('train', ...inProcess, ...into(`${signal} whole`));
+      expect(await newest(signal)).toEqual(await newest(`${signal} whole`));
+    },
+  );
+
+  it('has nothing to save in espalier eval, which ends at once', async () => {
+    await run('train', config, '--epochs', '1', ...into('evaluated'));
+    const args = ['eval', 'run.json', '--split', 'validation', ...into('evaluated')];
+    const ended = await espalier(
+      args,
+      whenPaused('SIGINT', { PAUSE_IN: 'validation', PAUSE: 'for good' }),
+    );
+    expect(ended).toMatchObject({ code: null, stdout: 'paused\n' });
+  });
+
+  it.each(['train', 'validation'])('ends at once on a second Ctrl-C, in %s', async (data) => {
     let presses = 0;
-    const ended = await espalier(['train', 'run.json', ...into('twice')], {
-      env: { PAUSE_AT: '0', PAUSE: 'for good' },
+    const ended = await espalier(['train', 'run.json', ...into(`twice ${data}`)], {
+      env: { PAUSE_AT: '0', PAUSE: 'for good', ...(data !== 'train' && { PAUSE_IN: data }) },
       onOutput(output, child) {
         const awaited = presses === 0 ? 'paused\n' : 'Once more';
         if (!output.includes(awaited) || presses === 2) return;
@@ -66,7 +92,8 @@ describe('espalier train', () => {
       },
     });
     expect(ended.code).toBe(130);
-    expect((await newest('twice')).name).toBe('step-000000006.safetensors');
+    const saved = await readdir(join(folder, `twice ${data}`));
+    expect(saved).toEqual(data === 'train' ? ['step-000000006.safetensors'] : []);
   });
 
   it('says that nothing was saved where there is no checkpoint folder', async () => {

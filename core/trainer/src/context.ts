@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { refuseAborted } from './aborted.js';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
@@ -50,6 +51,8 @@ export interface ContextParts {
   /** What goes on outside of the loop: plugins apply, make their networks, or transform the model. */
   phase: 'setup' | 'networks' | 'transform' | undefined;
   run: Run | undefined;
+  /** Ends what goes on outside of the loop. */
+  signal: AbortSignal | undefined;
 }
 
 /** The narrow view of the run that one plugin gets. */
@@ -105,7 +108,10 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     onTeardown: (undo) => void parts.teardowns.push({ id, undo }),
     stop: (reason: string) => void (run().stopReason = reason),
     warn: (message: string) => telemetry.emit('warning', { message, plugin: id }),
-    progress: (what, done, total) => telemetry.emit('progress', { plugin: id, what, done, total }),
+    progress: (what, done, total) => {
+      telemetry.emit('progress', { plugin: id, what, done, total });
+      refuseAborted(what, parts.signal);
+    },
   };
   const structural = declaresKind(effects, 'structure')
     ? structureAccess(id, parts, run, atSetup)

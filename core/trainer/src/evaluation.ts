@@ -1,26 +1,49 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch } from './batch.js';
+import { breathe } from './breathe.js';
 import { toBatch } from './batches.js';
 import { EspalierError } from '@espalier/errors';
 import { keyedStream } from '@espalier/data';
 import { weigh } from '@espalier/losses';
 import { withoutMaskedFaults } from './masked.js';
 import type { Run } from './run.js';
+import { noteWatchingStates } from './watching-states.js';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 
-/** Example-weighted metrics of a source: `loss`, the losses' own, and plugins'. */
-export async function evaluate(run: Run, source: Source): Promise<Record<string, number>> {
+/**
+ * Example-weighted metrics of a source: `loss`, the losses' own, and plugins'. Nothing where the
+ * signal ended it between two batches: plugins that watch evaluations then have not seen it.
+ */
+export async function evaluate(
+  run: Run,
+  source: Source,
+  signal?: AbortSignal,
+): Promise<Record<string, number> | undefined> {
+  if (!signal) return evaluateAll(run, source);
+  const seen = noteWatchingStates(run);
+  try {
+    const metrics = await evaluateAll(run, source, signal);
+    if (!metrics) seen.restore();
+    return metrics;
+  } finally {
+    seen.dispose();
+  }
+}
+
+async function evaluateAll(run: Run, source: Source, signal?: AbortSignal) {
   const sums = new Map<string, Sum>();
   let weight = 0;
   const stream = keyedStream(run.seed, 'evaluate');
   for await (const raw of source.iterate({ epoch: 0, skip: 0, stream })) {
     try {
+      if (signal?.aborted) return undefined;
       weight += await addBatch(run, raw, sums);
     } finally {
       disposeRaw(raw);
     }
+    await breathe();
   }
   if (weight === 0) throw nothingToEvaluate();
   return Object.fromEntries(

@@ -31,4 +31,5 @@ export type { TapTrace } from './taps.js';
 export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telemetry';
 export * from './tokens.js';
 export type { FitOptions, FitResult } from './trainer.js';
+export type { TransformOptions } from './transform.js';
 export { shareOut } from './window-sums.js';

@@ -161,7 +161,12 @@ export interface BaseContext<E extends Effects> {
   stop(reason: string): void;
   /** A message to the user, as a telemetry event. */
   warn(message: string): void;
-  /** Says how far something long has come, as a telemetry event. */
+  /**
+   * Says how far something long has come, as a telemetry event. It throws where a signal ends the
+   * transform: do not catch that, and edit the model at the end.
+   *
+   * @throws EspalierError `session/aborted`.
+   */
   progress(what: string, done: number, total: number): void;
 }
 

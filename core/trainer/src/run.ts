@@ -3,6 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { toBatch } from './batches.js';
 import type { BatchSpec } from './batches.js';
+import type { EspalierError } from '@espalier/errors';
 import type { EpochResult, StepLog } from './hooks.js';
 import type { Loss } from '@espalier/losses';
 import type { Network } from '@espalier/model';
@@ -11,6 +12,7 @@ import { followSlots } from '@espalier/optim';
 import type { Slots, GradientTransform } from '@espalier/optim';
 import type { RawBatch, Source } from '@espalier/data';
 import type { ParameterSet, Structure } from '@espalier/model/structure';
+import type { StateContract } from './plugin.js';
 import type { Semantics } from './session-config.js';
 import { changeBetween, takeCensus } from './structure-change.js';
 import type { Census } from './structure-change.js';
@@ -33,6 +35,8 @@ export interface RunParts {
   readonly clock: RunClock;
   readonly taps: Taps;
   readonly telemetry: Telemetry;
+  /** Of plugins that keep any, by id. */
+  readonly states: ReadonlyMap<string, StateContract>;
   readonly structure: Structure;
   readonly losses: Readonly<Record<string, Loss>>;
   /** Outputs that evaluations show before their softmax or sigmoid. */
@@ -68,6 +72,8 @@ export class Run {
   afterStep?: () => Promise<void>;
   afterEpoch?: () => Promise<void>;
   saveCheckpoint?: () => Promise<void>;
+  /** Why the model is none to go on with, where a transform of it was ended in its middle. */
+  cutShort: EspalierError | undefined;
   #slots: Slots = {};
   /** Whether it was said that other sessions train the same layers. */
   #toldOfOthers = false;
@@ -79,6 +85,7 @@ export class Run {
   declare readonly clock: RunParts['clock'];
   declare readonly taps: RunParts['taps'];
   declare readonly telemetry: RunParts['telemetry'];
+  declare readonly states: RunParts['states'];
   declare readonly structure: RunParts['structure'];
   declare readonly losses: RunParts['losses'];
   declare readonly logits: RunParts['logits'];

@@ -7,6 +7,7 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import { toBatch, toInputs } from './batches.js';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { EspalierError, parseOptions, suggest } from '@espalier/errors';
+import { abortedError, refuseAborted } from './aborted.js';
 import { breathe } from './breathe.js';
 import { refuseData } from './refuse-data.js';
 import { evaluate } from './evaluation.js';
@@ -27,6 +28,7 @@ import { runStages, stagesShape } from './stages.js';
 import type { Stage, StageProgress, StagesOptions, StagesResult } from './stages.js';
 import { fit, trainStep } from './trainer.js';
 import { transform } from './transform.js';
+import type { TransformOptions } from './transform.js';
 import type { FitOptions, FitResult } from './trainer.js';
 import { z } from 'zod';
 
@@ -56,6 +58,18 @@ async function chooseBackend(given: SessionConfig['backend']): Promise<BackendIn
   const native = current === 'tensorflow' ? (['tfjs-node-gpu', 'tfjs-node'] as const) : undefined;
   const known = backendNames.filter((name) => native?.includes(name as never) ?? name === current);
   return useBackend(given ?? (known.length > 0 ? { prefer: known } : {}));
+}
+
+/** How to evaluate. */
+export interface EvaluateOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** How to predict. */
+export interface PredictOptions {
+  /** Examples at a time; default 128. */
+  readonly batchSize?: number;
+  readonly signal?: AbortSignal;
 }
 
 /** A run under way. Every method may be called any number of times; `dispose` ends it. */
@@ -147,7 +161,7 @@ export class Session {
       {
         run: this.#run,
         fit: (given) => this.fit(given),
-        transform: (plugins) => this.transform({ plugins }),
+        transform: (given) => this.transform(given),
       },
       stages,
       options,
@@ -174,19 +188,39 @@ export class Session {
     return this.#alone('step', () => trainStep(this.#run, window));
   }
 
-  /** Example-weighted metrics; default: the validation source. */
-  async evaluate(source: Source = this.#source('validation')): Promise<Record<string, number>> {
+  /**
+   * Example-weighted metrics; default: the validation source. A signal ends it between two batches.
+   *
+   * @throws EspalierError `session/aborted`.
+   */
+  async evaluate(
+    source: Source = this.#source('validation'),
+    options: EvaluateOptions = {},
+  ): Promise<Record<string, number>> {
     refuseData('evaluate', source);
     checkSource('session.evaluate', source);
-    return evaluate(this.#run, source);
+    const { signal } = parseOptions('session.evaluate', evaluateShape, options);
+    const metrics = await evaluate(this.#run, source, signal);
+    if (!metrics) throw abortedError('session.evaluate', signal!);
+    return metrics;
   }
 
-  /** Outputs by name for any number of examples. The caller owns them. */
-  async predict(x: RawBatch['x'], { batchSize = 128 } = {}): Promise<NamedTensors> {
-    parseOptions('session.predict', predictShape, { batchSize });
+  /**
+   * Outputs by name for any number of examples. The caller owns them. A signal ends it between two
+   * batches.
+   *
+   * @throws EspalierError `session/aborted`.
+   */
+  async predict(x: RawBatch['x'], options: PredictOptions = {}): Promise<NamedTensors> {
+    const { batchSize, signal } = parseOptions('session.predict', predictShape, options);
     const { network } = this.#run;
     const inputs = toInputs(x, network.inputNames);
-    return network.executeInSlices(inputs, { batchSize, pause: breathe });
+    const pause = async () => {
+      await breathe();
+      refuseAborted('session.predict', signal);
+    };
+    refuseAborted('session.predict', signal);
+    return network.executeInSlices(inputs, { batchSize, pause });
   }
 
   /** Checks and names a batch for {@link objective}. `key` names its random draws. */
@@ -213,11 +247,17 @@ export class Session {
   /**
    * Lets plugins (default: all) change the trained model's structure; slots of unchanged parameters
    * are kept. In stages: `transform({ plugins: ['block-low-rank'] })`, retrain, then the next.
+   * A signal ends it between two taps, or where a plugin says how far it has come.
+   *
+   * @throws EspalierError `session/aborted`; the session is of no use any more where the model was
+   * changed by then (`session/cut-short`).
    */
-  async transform({ plugins }: { readonly plugins?: readonly string[] } = {}): Promise<void> {
+  async transform(options: TransformOptions = {}): Promise<void> {
+    const { plugins, signal } = parseOptions('session.transform', transformShape, options);
     const { run, parts } = this.assembled;
     const known = this.#checkTransforms(plugins ?? []);
-    await this.#alone('transform', () => transform(parts, run, plugins ?? known));
+    const given = { plugins: plugins ?? known, signal };
+    await this.#alone('transform', () => transform(parts, run, given));
   }
 
   /** Writes a checkpoint into the configured store (or another); gives back its name. */
@@ -284,6 +324,7 @@ export class Session {
   #lookAround(): void {
     if (this.#disposal) throw disposed();
     const { run } = this.assembled;
+    if (run.cutShort) throw run.cutShort;
     if (this.#busy) run.followValues();
     else run.followModel();
   }
@@ -339,12 +380,13 @@ export class Session {
   }
 }
 
+const signalShape = z
+  .custom<AbortSignal>((value) => typeof (value as AbortSignal)?.aborted === 'boolean', {
+    message: 'must be the signal of an AbortController',
+  })
+  .optional();
 const stagesOptionsShape = z.strictObject({
-  signal: z
-    .custom<AbortSignal>((value) => typeof (value as AbortSignal)?.aborted === 'boolean', {
-      message: 'must be the signal of an AbortController',
-    })
-    .optional(),
+  signal: signalShape,
   goOn: z.boolean().optional(),
 });
 const fitShape = stagesOptionsShape
@@ -355,7 +397,15 @@ const fitShape = stagesOptionsShape
   .refine(({ epochs, untilEpoch }) => (epochs === undefined) !== (untilEpoch === undefined), {
     message: 'must have one of epochs: n, which trains n more, and untilEpoch: n, a total',
   });
-const predictShape = z.strictObject({ batchSize: z.int().positive() });
+const evaluateShape = z.strictObject({ signal: signalShape });
+const predictShape = z.strictObject({
+  batchSize: z.int().positive().default(128),
+  signal: signalShape,
+});
+const transformShape = z.strictObject({
+  plugins: z.array(z.string()).optional(),
+  signal: signalShape,
+});
 
 function checkTransforms(id: string, known: readonly string[]): void {
   if (known.includes(id)) return;

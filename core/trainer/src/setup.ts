@@ -93,6 +93,7 @@ function contextParts(
     teardowns: [],
     phase: 'setup',
     run: undefined,
+    signal: undefined,
     taps: new Taps(
       clock,
       (id, hook, argument) => adapt(plugins.get(id)!, hook, argument),

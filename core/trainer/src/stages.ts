@@ -1,8 +1,10 @@
+import { cutShortError, isAborted } from './aborted.js';
 import { canonicalJson } from './preset/index.js';
 import { EspalierError } from '@espalier/errors';
 import type { Run } from './run.js';
 import { validate } from './trainer.js';
 import type { FitOptions, FitResult } from './trainer.js';
+import type { TransformOptions } from './transform.js';
 import { z } from 'zod';
 
 /** A part of a run: so many epochs, or a transform by all plugins that have one, or by some. */
@@ -45,7 +47,7 @@ export const stagesShape = z
 export interface StagesHost {
   readonly run: Run;
   fit(options: FitOptions): Promise<FitResult>;
-  transform(plugins: readonly string[]): Promise<void>;
+  transform(options: TransformOptions): Promise<void>;
 }
 
 /**
@@ -71,15 +73,36 @@ export async function runStages(
       if (ended.status === 'aborted') break;
       if (index < plan.length - 1) advance(run, stage);
     } else {
-      await host.transform(stage.transform);
-      advance(run, stage, await validate(run));
-      await run.saveCheckpoint?.();
-      const { transformed: metrics } = run.progress;
-      run.telemetry.emit('transform', { plugins: stage.transform, metrics });
-      ended = { status: 'completed' };
+      ended = { status: (await transformStage(host, stage, signal)) ? 'completed' : 'aborted' };
+      if (ended.status === 'aborted') break;
     }
   }
   return result(run, ended);
+}
+
+/** A transform, its validation and a save; whether it came to its end. */
+async function transformStage(
+  host: StagesHost,
+  stage: Extract<Resolved, { transform: unknown }>,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const { run } = host;
+  const { transform: plugins } = stage;
+  try {
+    await host.transform({ plugins, signal });
+  } catch (error) {
+    if (isAborted(error)) return false;
+    throw error;
+  }
+  const metrics = await validate(run, signal);
+  if (!metrics) {
+    run.cutShort = cutShortError();
+    return false;
+  }
+  advance(run, stage, metrics);
+  await run.saveCheckpoint?.();
+  run.telemetry.emit('transform', { plugins, metrics });
+  return true;
 }
 
 type Resolved = { readonly epochs: number } | { readonly transform: readonly string[] };

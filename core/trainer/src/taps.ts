@@ -105,14 +105,16 @@ export class Taps {
     return (result as HookArguments[H] | undefined) ?? argument;
   }
 
-  /** Fires an asynchronous hook for some plugins only, in their order. */
+  /** Fires an asynchronous hook for some plugins only, in their order; `before` each tap. */
   async fireFor<H extends HookName>(
     hook: H,
     argument: HookArguments[H],
-    plugins: readonly string[],
+    { plugins, before }: { readonly plugins: readonly string[]; before(): void },
   ): Promise<void> {
     for (const { item } of this.#order.get(hook) ?? []) {
-      if (plugins.includes(item.id)) await this.#wrapAsync(item)(argument);
+      if (!plugins.includes(item.id)) continue;
+      before();
+      await this.#wrapAsync(item)(argument);
     }
   }
 

@@ -29,7 +29,10 @@ export interface FitOptions {
    * included: what a run wants that may be resumed.
    */
   readonly untilEpoch?: number;
-  /** Ends the fit after the step under way, with a checkpoint. */
+  /**
+   * Ends the fit after the step under way, or the batch of a validation, with a checkpoint. A
+   * validation that was cut short is done again when the run goes on.
+   */
   readonly signal?: AbortSignal;
   /** Trains on though a plugin stopped the run; without it such a run stays stopped, resumed too. */
   readonly goOn?: boolean;
@@ -108,13 +111,16 @@ async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<
     await breathe();
     if (stopping(run, signal)) return;
   }
-  await endEpoch(run);
+  await endEpoch(run, signal);
 }
 
-async function endEpoch(run: Run): Promise<void> {
+/** Where the signal ends its validation, the epoch ends when the fit goes on: with that validation. */
+async function endEpoch(run: Run, signal?: AbortSignal): Promise<void> {
   const { clock, taps, telemetry } = run;
   if (clock.batch === 0) throw emptySource();
-  const metrics = { ...run.epochMeans(), ...(await validate(run)) };
+  const validated = await validate(run, signal);
+  if (!validated) return;
+  const metrics = { ...run.epochMeans(), ...validated };
   const result = { clock: { ...clock }, metrics };
   run.history.push(result);
   await taps.fire('epochEnd', result);
@@ -126,10 +132,16 @@ async function endEpoch(run: Run): Promise<void> {
 }
 
 /** The validation's numbers, named as an epoch's are; none without a validation source. */
-export async function validate(run: Run): Promise<Record<string, number>> {
+export async function validate(
+  run: Run,
+  signal?: AbortSignal,
+): Promise<Record<string, number> | undefined> {
   if (!run.validation) return {};
-  const metrics = await evaluate(run, run.validation);
-  return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`val/${name}`, value]));
+  const metrics = await evaluate(run, run.validation, signal);
+  return (
+    metrics &&
+    Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`val/${name}`, value]))
+  );
 }
 
 /**

@@ -1,5 +1,13 @@
+import { cutShortError, isAborted, refuseAborted } from './aborted.js';
 import type { ContextParts } from './context.js';
 import type { Run } from './run.js';
+
+/** Which plugins transform the model, and what ends it between two of their taps or steps. */
+export interface TransformOptions {
+  /** Default: all that have a transform. */
+  readonly plugins?: readonly string[];
+  readonly signal?: AbortSignal;
+}
 
 /**
  * Fires `transform` for some plugins; slots and plugins follow what they changed, however it ends.
@@ -8,15 +16,20 @@ import type { Run } from './run.js';
 export async function transform(
   parts: ContextParts,
   run: Run,
-  plugins: readonly string[],
+  { plugins, signal }: TransformOptions & { readonly plugins: readonly string[] },
 ): Promise<void> {
+  const edits = run.structure.edits.length;
+  const before = () => refuseAborted('session.transform', signal);
+  before();
   parts.phase = 'transform';
+  parts.signal = signal;
   run.stopReason = undefined;
   try {
-    await run.taps.fireFor('transform', { clock: run.clock }, plugins);
+    await run.taps.fireFor('transform', { clock: run.clock }, { plugins, before });
   } catch (error) {
     // The error that ended it is the one to see.
     warnOfError(run, () => follow(parts, run));
+    if (isAborted(error) && run.structure.edits.length > edits) run.cutShort = cutShortError();
     throw error;
   }
   plugins.forEach((id) => run.transformed.add(id));
@@ -25,6 +38,7 @@ export async function transform(
 
 function follow(parts: ContextParts, run: Run): void {
   parts.phase = undefined;
+  parts.signal = undefined;
   run.followStructure();
 }
 

@@ -72,7 +72,11 @@ async function compute(job: TrialJob): Promise<TrialEnd> {
   if (job.task === 'train') return train(session, job, stagesOf(loaded));
   if (!(await session.load())) throw noCheckpoint(job);
   const test = await source(loaded, 'test');
-  return { status: 'tested', metrics: await session.evaluate(test) };
+  const { signal } = controller;
+  const metrics = await session.evaluate(test, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+  return metrics ? { status: 'tested', metrics } : { status: 'stopped' };
 }
 
 async function train(session: Session, job: TrialJob, stages: readonly Stage[]): Promise<TrialEnd> {
