@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { useBackend } from '@espalier/backend';
-import type { BackendInfo } from '@espalier/backend';
+import type { BackendInfo, BackendName } from '@espalier/backend';
 import { disposeModel } from '@espalier/core';
 import { toSvg, toText } from '@espalier/report';
 import { measureRow, onTest } from './measure-row.js';
@@ -56,7 +56,7 @@ async function main(options: Options): Promise<void> {
 }
 
 async function backendOf({ backend, threads }: Options): Promise<BackendInfo> {
-  return useBackend({ ...(backend && { prefer: backend as BackendInfo['name'] }), threads });
+  return useBackend({ ...(backend && { prefer: backend as BackendName }), threads });
 }
 
 async function subjectOf({ data, seed }: Options, backend: BackendInfo): Promise<Subject> {

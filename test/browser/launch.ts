@@ -6,7 +6,6 @@ import { findChromium } from './find-chromium.mjs';
 const args = [
   '--headless',
   '--no-sandbox',
-  '--disable-gpu',
   '--disable-quic',
   '--no-first-run',
   '--disable-background-networking',
@@ -14,14 +13,23 @@ const args = [
   '--disable-sync',
 ];
 
+/** WebGL computed by the processor: every machine has it. */
+const softwareGl = [
+  '--use-gl=angle',
+  '--use-angle=swiftshader',
+  '--enable-unsafe-swiftshader',
+  '--ignore-gpu-blocklist',
+];
+
 /**
- * Starts the machine's Chromium; the caller closes it.
+ * Starts the machine's Chromium, with WebGL or without a graphics card; the caller closes it.
  * @throws Error if there is none, naming the command that installs it.
  */
-export async function launchChromium(): Promise<Browser> {
+export async function launchChromium({ webgl = false } = {}): Promise<Browser> {
   const executablePath = findChromium();
   if (!executablePath) {
     throw new Error('No Chromium found. Run `npm run setup:browser`, or set CHROMIUM_PATH.');
   }
-  return chromium.launch({ executablePath, args });
+  const graphics = webgl ? softwareGl : ['--disable-gpu'];
+  return chromium.launch({ executablePath, args: [...args, ...graphics] });
 }

@@ -23,8 +23,8 @@ export interface Outcome {
   readonly after: Run;
 }
 
-/** Trains the tiny network with BYOT exits on wasm; the same code in Node and in a page. */
-export async function trainAndResume(options: Omit<UseBackendOptions, 'prefer'>): Promise<Outcome> {
+/** Trains the tiny network with BYOT exits, on wasm unless asked; the same code in Node and in a page. */
+export async function trainAndResume(options: UseBackendOptions): Promise<Outcome> {
   const backend = await useBackend({ prefer: 'wasm', ...options });
   const { line, simd, threads } = backend;
   const store = memoryStore();

@@ -22,13 +22,17 @@ const isolation = {
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };
 
-/** Serves `training-page.ts` and the `.wasm` files; `isolated` gives the page shared memory. */
-export async function serveTrainingPage({
-  isolated,
-}: {
-  readonly isolated: boolean;
-}): Promise<Site> {
-  const script = await bundle();
+/** What a site serves, and how. */
+export interface SiteOptions {
+  /** The module of the page, beside this file. */
+  readonly entry: string;
+  /** Whether the page gets shared memory. */
+  readonly isolated?: boolean;
+}
+
+/** Serves a bundled page and the `.wasm` files. */
+export async function servePage({ entry, isolated = false }: SiteOptions): Promise<Site> {
+  const script = await bundle(entry);
   const server = createServer(({ url = '/' }, response) => {
     if (isolated) response.setHeaders(new Map(Object.entries(isolation)));
     if (url === '/') send(response, 'text/html', page);
@@ -46,9 +50,9 @@ const send = (response: ServerResponse, type: string, body: string | Uint8Array)
 
 const wasm = (url: string) => readFileSync(wasmFolder + basename(url));
 
-async function bundle(): Promise<string> {
+async function bundle(entry: string): Promise<string> {
   const { outputFiles } = await build({
-    entryPoints: [here('training-page.ts')],
+    entryPoints: [here(entry)],
     bundle: true,
     format: 'esm',
     platform: 'browser',

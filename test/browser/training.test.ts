@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { launchChromium } from './launch.js';
 import { trainAndResume } from './training-run.js';
 import type { Outcome } from './training-run.js';
-import { serveTrainingPage } from './training-server.js';
+import { servePage } from './training-server.js';
 
 let browser: Browser;
 let node: Outcome;
@@ -27,7 +27,7 @@ interface Conditions {
 }
 
 async function trainInPage({ threads, isolated }: Conditions): Promise<Visit> {
-  const site = await serveTrainingPage({ isolated });
+  const site = await servePage({ entry: 'training-page.ts', isolated });
   const page = await browser.newPage();
   const complaints: string[] = [];
   const requests: string[] = [];

@@ -1,5 +1,15 @@
-/** The backends {@link useBackend} knows, fastest first on a machine that has them all. */
-export const backendNames = ['tfjs-node-gpu', 'tfjs-node', 'webgpu', 'wasm', 'cpu'] as const;
+/**
+ * The backends {@link useBackend} knows, in the order in which it tries them: fastest first on a machine
+ * that has them all, but webgl only where wasm cannot be had, since not every card computes in 32 bits.
+ */
+export const backendNames = [
+  'tfjs-node-gpu',
+  'tfjs-node',
+  'webgpu',
+  'wasm',
+  'webgl',
+  'cpu',
+] as const;
 
 /** One of {@link backendNames}. */
 export type BackendName = (typeof backendNames)[number];
@@ -34,9 +44,9 @@ export interface PassedOver {
 export interface BackendInfo {
   /** The name TensorFlow.js knows it by: `tensorflow` for both native ones. */
   readonly backend: string;
-  /** The name it was picked by. */
-  readonly name: BackendName;
-  /** The npm package it came from. */
+  /** The name it was picked by; of a backend that is none of ours, the one TensorFlow.js has. */
+  readonly name: BackendName | (string & Record<never, never>);
+  /** The npm package it came from; empty where that is unknown. */
   readonly package: string;
   /** The version of that package; for a native one, TensorFlow's own stands in `device`. */
   readonly version: string;
@@ -47,8 +57,12 @@ export interface BackendInfo {
   /** What computes, where the backend can tell: `CPU, TensorFlow 2.21.0`, an adapter's name. */
   readonly device?: string;
   readonly passedOver: readonly PassedOver[];
+  /** What was chosen, in words, without the others. */
+  readonly chosen: string;
   /** All of the above in one line, to print. */
   readonly line: string;
+  /** What a user must know about the choice, as a sentence, if there is anything. */
+  readonly warning?: string;
   /**
    * Takes the installed kernels and gradients out again and ends worker threads. Threaded wasm is
    * shut down with its tensors; every other backend stays set, as plain TensorFlow.js. Safe to

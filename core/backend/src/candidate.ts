@@ -1,4 +1,4 @@
-import type { BackendName, UseBackendOptions } from './backend-info.js';
+import type { BackendInfo, UseBackendOptions } from './backend-info.js';
 
 /** A backend that has been set and works. */
 export interface Started {
@@ -8,13 +8,15 @@ export interface Started {
   readonly device?: string;
   /** Why there are fewer threads than were asked for. */
   readonly threadsObstacle?: string;
+  /** {@link BackendInfo.warning}. */
+  readonly warning?: string;
   /** Frees what would outlive the backend's use. */
   stop?(): void;
 }
 
 /** One way to compute, and how to try it. */
 export interface Candidate {
-  readonly name: BackendName;
+  readonly name: BackendInfo['name'];
   readonly backend: string;
   readonly package: string;
   readonly install: string;
@@ -33,5 +35,12 @@ export class NotAvailable extends Error {
     readonly install?: string,
   ) {
     super(reason);
+  }
+}
+
+/** It works, but must not train. */
+export class Unfit extends NotAvailable {
+  constructor(reason: string) {
+    super(reason, 'another backend');
   }
 }

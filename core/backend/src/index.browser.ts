@@ -1,16 +1,25 @@
 import { browserHost } from './browser/wasm-host.js';
+import { webgl } from './browser/webgl.js';
 import { webgpu } from './browser/webgpu.js';
 import { cpu } from './candidates/cpu.js';
 import { wasm } from './candidates/wasm.js';
 import { refuseForeignEngine } from './second-core.js';
-import { makeUseBackend } from './use-backend.js';
+import { makeBackendChoice } from './use-backend.js';
 
 export * from './shared.js';
+
+const choice = makeBackendChoice({
+  candidates: [webgpu, wasm(browserHost), webgl, cpu],
+  others: 'it runs in Node only',
+  alwaysHasWasm: false,
+  refuseSecondCore: refuseForeignEngine,
+});
 
 /**
  * Chooses the fastest backend that works here, sets it, and makes it able to train: missing and slow
  * kernels ({@link installKernels}), wrong gradients ({@link installGradients}) and methods that layers
- * call in vain ({@link installTensorMethods}) are replaced until `dispose()`. Order: webgpu, wasm, cpu.
+ * call in vain ({@link installTensorMethods}) are replaced until `dispose()`. Order: webgpu,
+ * wasm, webgl, cpu.
  *
  * Calling it again with the same choice changes nothing; what is installed goes when every caller
  * has disposed.
@@ -27,7 +36,20 @@ export * from './shared.js';
  * backend.dispose();
  * ```
  */
-export const useBackend = makeUseBackend({
-  candidates: [webgpu, wasm(browserHost), cpu],
-  refuseSecondCore: refuseForeignEngine,
-});
+export const useBackend = choice.useBackend;
+
+/**
+ * Makes the current backend able to train, as {@link useBackend} does, or chooses one where none is
+ * current. A backend that is none of ours is kept too, with a warning. In Node TensorFlow.js
+ * takes its plain cpu backend by itself as soon as a tensor is made, unless another is registered: then
+ * the fastest takes its place, and {@link BackendInfo.warning} says so. A program that has set 'cpu' where
+ * nothing else was registered looks the same: `useBackend({ prefer: 'cpu' })` stays there.
+ *
+ * @throws EspalierError `backend/unfit` where the current one keeps numbers in 16 bits (webgl on some
+ * cards), `backend/second-core` if two copies of tfjs-core are loaded.
+ * @example
+ * ```ts
+ * const { line, warning } = await keepBackend();
+ * ```
+ */
+export const keepBackend = choice.keepBackend;

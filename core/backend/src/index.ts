@@ -4,9 +4,16 @@ import { nodeCpu, nodeGpu } from './node/native.js';
 import { refuseSecondCore } from './node/second-core.js';
 import { nodeHost } from './node/wasm-host.js';
 import { webgpu } from './node/webgpu.js';
-import { makeUseBackend } from './use-backend.js';
+import { makeBackendChoice } from './use-backend.js';
 
 export * from './shared.js';
+
+const choice = makeBackendChoice({
+  candidates: [nodeGpu, nodeCpu, webgpu, wasm(nodeHost), cpu],
+  others: 'it runs in a browser only',
+  alwaysHasWasm: true,
+  refuseSecondCore,
+});
 
 /**
  * Chooses the fastest backend that works here, sets it, and makes it able to train: missing and slow
@@ -28,7 +35,20 @@ export * from './shared.js';
  * backend.dispose();
  * ```
  */
-export const useBackend = makeUseBackend({
-  candidates: [nodeGpu, nodeCpu, webgpu, wasm(nodeHost), cpu],
-  refuseSecondCore,
-});
+export const useBackend = choice.useBackend;
+
+/**
+ * Makes the current backend able to train, as {@link useBackend} does, or chooses one where none is
+ * current. A backend that is none of ours is kept too, with a warning. In Node TensorFlow.js
+ * takes its plain cpu backend by itself as soon as a tensor is made, unless another is registered: then
+ * the fastest takes its place, and {@link BackendInfo.warning} says so. A program that has set 'cpu' where
+ * nothing else was registered looks the same: `useBackend({ prefer: 'cpu' })` stays there.
+ *
+ * @throws EspalierError `backend/unfit` where the current one keeps numbers in 16 bits (webgl on some
+ * cards), `backend/second-core` if two copies of tfjs-core are loaded.
+ * @example
+ * ```ts
+ * const { line, warning } = await keepBackend();
+ * ```
+ */
+export const keepBackend = choice.keepBackend;

@@ -10,7 +10,7 @@ function threadsOf({ threads, threadsObstacle }: Started, asked = threads): stri
 function traits(candidate: Candidate, started: Started, threadsAsked?: number): string {
   const wasm = candidate.backend === 'wasm';
   return [
-    `${candidate.package} ${started.version}`,
+    `${candidate.package} ${started.version}`.trim(),
     started.device,
     wasm && (started.simd ? 'SIMD' : 'without SIMD, which this machine does not support'),
     threadsOf(started, threadsAsked),
@@ -22,13 +22,10 @@ function traits(candidate: Candidate, started: Started, threadsAsked?: number): 
 export const reasons = (passedOver: readonly PassedOver[]): string =>
   passedOver.map(({ name, reason, install }) => `${name}: ${reason} (${install})`).join('; ');
 
+/** What was chosen. */
+export const describe = (candidate: Candidate, started: Started, threadsAsked?: number): string =>
+  `backend ${candidate.name} (${traits(candidate, started, threadsAsked)})`;
+
 /** What was chosen, why each earlier one was not, and what would make it available. */
-export function describe(
-  candidate: Candidate,
-  started: Started,
-  passedOver: readonly PassedOver[],
-  threadsAsked?: number,
-): string {
-  const chosen = `backend ${candidate.name} (${traits(candidate, started, threadsAsked)})`;
-  return passedOver.length === 0 ? chosen : `${chosen}; passed over ${reasons(passedOver)}`;
-}
+export const withReasons = (chosen: string, passedOver: readonly PassedOver[]): string =>
+  passedOver.length === 0 ? chosen : `${chosen}; passed over ${reasons(passedOver)}`;

@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/errors';
 import type { BackendInfo, BackendName, PassedOver, UseBackendOptions } from './backend-info.js';
-import { NotAvailable } from './candidate.js';
+import { NotAvailable, Unfit } from './candidate.js';
 import type { Candidate, Started } from './candidate.js';
+import { kept } from './candidates/kept.js';
 import { installGradients } from './gradients/index.js';
 import { installKernels } from './kernels/index.js';
-import { describe, reasons } from './line.js';
+import { describe, reasons, withReasons } from './line.js';
 import { checkThreads, namesToTry } from './options.js';
 import { installTensorMethods } from './tensor-methods.js';
 
@@ -20,11 +21,16 @@ interface Running {
 interface Choice {
   readonly running: Running;
   readonly passedOver: readonly PassedOver[];
+  readonly warning?: string;
 }
 
 /** What a platform adds: its candidates in order, and a look for a second copy of tfjs. */
 export interface Platform {
   readonly candidates: readonly Candidate[];
+  /** Why the other backends cannot be had, as half a sentence. */
+  readonly others: string;
+  /** Whether wasm needs no set-up, so that plain cpu is never the best there is. */
+  readonly alwaysHasWasm: boolean;
   /** @throws EspalierError naming the copies of tfjs-core if there are several. */
   refuseSecondCore(): void;
 }
@@ -82,19 +88,19 @@ async function start(
   return begin(candidate, started, options.threads);
 }
 
-const unknownHere = (name: BackendName): PassedOver => ({
+const unknownHere = (name: BackendName, reason: string): PassedOver => ({
   name,
-  reason: 'it runs in Node only',
+  reason,
   install: 'another backend',
 });
 
 async function choose(platform: Platform, options: UseBackendOptions): Promise<Choice> {
-  const here = platform.candidates.map(({ name }) => name);
+  const here = platform.candidates.map(({ name }) => name as BackendName);
   const passedOver: PassedOver[] = [];
   for (const name of options.prefer === undefined ? here : namesToTry(options.prefer)) {
     const candidate = platform.candidates.find((each) => each.name === name);
     if (!candidate) {
-      passedOver.push(unknownHere(name));
+      passedOver.push(unknownHere(name, platform.others));
       continue;
     }
     try {
@@ -111,8 +117,52 @@ async function choose(platform: Platform, options: UseBackendOptions): Promise<C
   });
 }
 
-function inform({ running: used, passedOver }: Choice): BackendInfo {
+/** Whether tfjs has taken its plain backend by itself: nothing better was registered to be chosen. */
+function isCpuByDefault(): boolean {
+  const { registry, registryFactory } = tf.engine();
+  const priorities = Object.values(registryFactory).map(({ priority }) => priority);
+  return 'cpu' in registry && registryFactory['cpu']!.priority === Math.max(...priorities);
+}
+
+/** Starts the current backend as the candidate that it is, or else as it stands. */
+async function keep(platform: Platform, current: string): Promise<Choice> {
+  if (running?.candidate.backend === current) return { running, passedOver: [] };
+  const same = platform.candidates.filter(({ backend }) => backend === current);
+  for (const candidate of [...same, kept(current)]) {
+    try {
+      return { running: await start(candidate, {}, platform), passedOver: [] };
+    } catch (error) {
+      if (error instanceof Unfit) throw unfit(current, error);
+      if (!(error instanceof NotAvailable)) throw error;
+    }
+  }
+  throw new Error('Whatever is current can be kept.');
+}
+
+const unfit = (current: string, { reason }: Unfit): EspalierError =>
+  new EspalierError('backend/unfit', {
+    problem: `The current backend, ${current}, cannot train: ${reason}`,
+    fix: "Choose another, for example backend: { prefer: ['wasm', 'cpu'] }.",
+  });
+
+async function keepOrChoose(platform: Platform): Promise<Choice> {
+  const current = tf.getBackend() as string | undefined;
+  if (!current) return choose(platform, {});
+  const replaceable = platform.alwaysHasWasm && current === 'cpu' && !running && isCpuByDefault();
+  if (!replaceable) return keep(platform, current);
+  const choice = await choose(platform, {});
+  const { name, backend } = choice.running.candidate;
+  if (backend === current) return choice;
+  const warning =
+    `${name} takes the place of cpu, which TensorFlow.js had chosen by itself; tensors move over ` +
+    "when they are used. To stay on cpu: backend: { prefer: 'cpu' }";
+  return { ...choice, warning };
+}
+
+function inform({ running: used, passedOver, warning }: Choice): BackendInfo {
   const { candidate, started } = used;
+  const chosen = describe(candidate, started, used.threadsAsked);
+  const known = warning ?? started.warning;
   used.users += 1;
   let disposed = false;
   return {
@@ -124,7 +174,9 @@ function inform({ running: used, passedOver }: Choice): BackendInfo {
     threads: started.threads,
     device: started.device,
     passedOver,
-    line: describe(candidate, started, passedOver, used.threadsAsked),
+    chosen,
+    line: withReasons(chosen, passedOver),
+    ...(known !== undefined && { warning: known }),
     dispose() {
       if (!disposed) end(used);
       disposed = true;
@@ -132,14 +184,20 @@ function inform({ running: used, passedOver }: Choice): BackendInfo {
   };
 }
 
-/** `useBackend` for a platform; calls wait for one another. */
-export function makeUseBackend(platform: Platform) {
+/** `useBackend` and `keepBackend` of a platform; calls wait for one another. */
+export function makeBackendChoice(platform: Platform) {
   let last: Promise<unknown> = Promise.resolve();
-  return async (options: UseBackendOptions = {}): Promise<BackendInfo> => {
-    namesToTry(options.prefer);
-    checkThreads(options.threads);
-    const turn = last.then(async () => inform(await choose(platform, options)));
+  const inTurn = (decide: () => Promise<Choice>): Promise<BackendInfo> => {
+    const turn = last.then(async () => inform(await decide()));
     last = turn.catch(() => undefined);
     return turn;
+  };
+  return {
+    useBackend: async (options: UseBackendOptions = {}): Promise<BackendInfo> => {
+      namesToTry(options.prefer);
+      checkThreads(options.threads);
+      return inTurn(() => choose(platform, options));
+    },
+    keepBackend: (): Promise<BackendInfo> => inTurn(() => keepOrChoose(platform)),
   };
 }

@@ -26,9 +26,8 @@ export interface Observer {
 }
 
 /** The backend in a line; why others were passed over only where that is asked for. */
-export function backendLine({ line, passedOver }: BackendInfo, verbose = false): string {
-  if (verbose || passedOver.length === 0) return line;
-  return `${line.slice(0, line.indexOf('; passed over '))}; why this one: --verbose`;
+export function backendLine({ line, chosen, passedOver }: BackendInfo, verbose = false): string {
+  return verbose || passedOver.length === 0 ? line : `${chosen}; why this one: --verbose`;
 }
 
 /** Shows progress on standard error and writes telemetry, as the configuration says. */

@@ -61,7 +61,10 @@ export interface SessionConfig extends ResolveOptions {
   readonly folder?: string;
   /** Makes a path of a plugin's options one that works from here; default: it stays as it is. */
   readonly resolvePath?: (path: string) => string;
-  /** The backend in use, or how to choose one; default: the current one, else the best there is. */
+  /**
+   * The backend in use, or how to choose one; default: the current one, else the best there is. In Node a
+   * cpu backend that TensorFlow.js took by itself gives way to a faster one (`keepBackend`).
+   */
   readonly backend?: BackendInfo | UseBackendOptions;
 }
 

@@ -1,6 +1,5 @@
-import { backendNames, useBackend } from '@espalier/backend';
+import { keepBackend, useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
-import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Batch, Clock, NamedTensors } from './batch.js';
@@ -54,10 +53,7 @@ export async function createSession(config: SessionConfig): Promise<Session> {
 
 async function chooseBackend(given: SessionConfig['backend']): Promise<BackendInfo> {
   if (given && 'line' in given) return given;
-  const current = tf.getBackend();
-  const native = current === 'tensorflow' ? (['tfjs-node-gpu', 'tfjs-node'] as const) : undefined;
-  const known = backendNames.filter((name) => native?.includes(name as never) ?? name === current);
-  return useBackend(given ?? (known.length > 0 ? { prefer: known } : {}));
+  return given ? useBackend(given) : keepBackend();
 }
 
 /** How to evaluate. */

@@ -51,6 +51,7 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
     keyedStream(seed, 'init', ...key),
   );
   const parts = contextParts(config, structure, order);
+  if (backend.warning) parts.telemetry.emit('warning', { message: backend.warning });
   const teardown = () => tearDown(parts);
   try {
     Object.assign(parts, lossesOf(config, structure));

@@ -12,6 +12,7 @@ import { depthwiseBackpropInput } from './depthwise-backprop-input.js';
 import { emptyOutput, emptyReduction } from './empty.js';
 import { fusedMatMul } from './fused-mat-mul.js';
 import { gather } from './gather.js';
+import { padHighRank, reverseHighRank } from './high-rank.js';
 import { maxPool3d, maxPool3dGradient } from './max-pool-3d.js';
 import { oneChannel } from './one-channel.js';
 import { oneHot } from './one-hot.js';
@@ -301,5 +302,19 @@ export const repairs: readonly Repair[] = [
     kind: 'wrong',
     why: 'Over no elements, wasm traps and the cpu gives 0. Gives NaN, as TensorFlow.',
     make: emptyReduction(NaN),
+  },
+  {
+    name: tf.PadV2,
+    backends: ['webgl'],
+    kind: 'wrong',
+    why: 'With more than four axes its shader does not compile, so no convolution in three dimensions trains. Pads axis by axis.',
+    make: padHighRank,
+  },
+  {
+    name: tf.Reverse,
+    backends: ['webgl'],
+    kind: 'wrong',
+    why: 'As above, refused. Reverses axis by axis.',
+    make: reverseHighRank,
   },
 ];

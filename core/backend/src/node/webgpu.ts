@@ -39,7 +39,14 @@ function stop(): void {
   Reflect.deleteProperty(globalThis.navigator, 'gpu');
 }
 
+/** It runs already: its adapter stays. */
+async function startAgain(): Promise<Started> {
+  if (!(await tf.setBackend('webgpu'))) throw new NotAvailable('it could not be started');
+  return { version: findPeer(backendPackage), simd: false, threads: 1 };
+}
+
 async function start(): Promise<Started> {
+  if ('webgpu' in tf.engine().registry) return startAgain();
   findPeer(adapterPackage);
   const version = findPeer(backendPackage);
   const dawn = await loadDawn();

@@ -5,7 +5,7 @@ import { activate } from './backends.js';
 import { example, problemOf } from './cases.js';
 import type { Case } from './cases.js';
 import { cases } from './cases/index.js';
-import { secondOrderError } from './checks.js';
+import { secondOrderError } from './errors.js';
 import { directions, gradient, hessianVector } from './differences.js';
 
 beforeAll(() => activate('cpu'));

@@ -7,7 +7,7 @@ import { gradientRepairs } from '@espalier/backend';
 import { example, problemOf } from './cases.js';
 import type { Case } from './cases.js';
 import { cases } from './cases/index.js';
-import { firstOrderError, secondOrderError } from './checks.js';
+import { firstOrderError, secondOrderError } from './errors.js';
 
 /** For every repair the cases that show its defect, by the repaired op and the order. */
 const demonstrations: Record<string, readonly string[]> = {

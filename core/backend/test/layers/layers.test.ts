@@ -3,9 +3,8 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installTensorMethods, useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
-import { spread, stream } from '../gradients/differences.js';
 import { layerTable } from './table.js';
-import type { LayerCase } from './table.js';
+import { notFinite, trainOnce } from './train-once.js';
 
 /** Containers, and what a layer is made of. */
 const others = ['InputLayer', 'Model', 'Functional', 'Sequential', 'StackedRNNCells'];
@@ -17,36 +16,6 @@ function layerClasses(): string[] {
     .map(([name]) => name)
     .filter((name) => !others.includes(name) && !name.endsWith('Cell'));
 }
-
-function inputsOf({ inputs, classes }: LayerCase): tf.Tensor[] {
-  const next = stream(5);
-  return inputs.map((shape) => {
-    const values = spread(tf.util.sizeFromShape(shape), classes ? 0 : -1, classes ?? 1, next);
-    return tf.tensor(classes ? values.map(Math.floor) : values, shape);
-  });
-}
-
-/** One step of gradient descent for the layer, a factor in front of it and one behind. */
-function train(one: LayerCase): { trained: number; gradients: tf.Tensor[]; after: tf.Variable[] } {
-  const layer = one.make();
-  const before = tf.variable(tf.scalar(1.25));
-  const behind = tf.variable(tf.scalar(0.75));
-  const xs = inputsOf(one);
-  const loss = () => {
-    const scaled = one.atInput ? xs : xs.map((x) => tf.mul(x, before));
-    const y = layer.apply(scaled.length > 1 ? scaled : scaled[0]!, { training: true });
-    return tf.mean(tf.square(tf.add(tf.mul(y as tf.Tensor, behind), 0.3))) as tf.Scalar;
-  };
-  tf.tidy(() => void loss());
-  const weights = layer.trainableWeights.map((weight) => weight.read() as tf.Variable);
-  const after = [...(one.atInput ? [] : [before]), behind, ...weights];
-  const { grads } = tf.variableGrads(loss, after);
-  tf.train.sgd(0.01).applyGradients(grads);
-  return { trained: after.length, gradients: Object.values(grads), after };
-}
-
-const notFinite = (tensors: readonly tf.Tensor[]) =>
-  tensors.flatMap((tensor) => [...tensor.dataSync()]).filter((value) => !Number.isFinite(value));
 
 test('the table has every layer', () => {
   expect(layerTable.map(({ className }) => className).sort()).toEqual(layerClasses().sort());
@@ -64,7 +33,7 @@ describe.each(['wasm', 'cpu'] as const)('on %s', (prefer) => {
   });
 
   test.each(layerTable)('$className trains', (one) => {
-    const { trained, gradients, after } = train(one);
+    const { trained, gradients, after } = trainOnce(one);
     expect(gradients.length).toBe(trained);
     expect(notFinite([...gradients, ...after])).toEqual([]);
   });
@@ -72,7 +41,7 @@ describe.each(['wasm', 'cpu'] as const)('on %s', (prefer) => {
   // Documented in the README: should this fail, TensorFlow.js has learned it.
   test('CenterCrop lets no gradient through', () => {
     const crop = layerTable.find(({ className }) => className === 'CenterCrop')!;
-    expect(() => train({ ...crop, atInput: false })).toThrow(/CropAndResize/);
+    expect(() => trainOnce({ ...crop, atInput: false })).toThrow(/CropAndResize/);
   });
 
   test('an orthogonal kernel is orthogonal, and r2Score is 1 for the truth', () => {

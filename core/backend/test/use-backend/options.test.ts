@@ -11,7 +11,7 @@ describe('useBackend refuses, and changes nothing', () => {
     ['CPU', "Did you mean 'cpu'?"],
     ['@tensorflow/tfjs-node', "Did you mean 'tfjs-node'?"],
     ['tensorflow', "here they are 'tfjs-node-gpu' and 'tfjs-node'"],
-    ['quantum', 'Known: cpu, tfjs-node, tfjs-node-gpu, wasm, webgpu.'],
+    ['quantum', 'Known: cpu, tfjs-node, tfjs-node-gpu, wasm, webgl, webgpu.'],
   ])('the unknown backend %s', async (name, hint) => {
     const failed = prefer(name);
     await expect(failed).rejects.toMatchObject({ code: 'backend/unknown-name' });
