@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { createToken, definePlugin, followPaths, keyedStream } from '@espalier/core';
+import {
+  createToken,
+  definePlugin,
+  followPaths,
+  keyedStream,
+  toDistribution,
+} from '@espalier/core';
 import type { Batch, Effects, PluginContext, Preset, StructureChange } from '@espalier/core';
 import { CHECKS, ConformanceError, onBackend, PRESET_CHECKS, testPlugin } from '@espalier/testkit';
 import type { AnyFactory, PluginSubject, PresetSubject } from '@espalier/testkit';
@@ -94,6 +100,17 @@ testPlugin(
 );
 testPlugin(factory(averager(followPaths)), [{ name: 'an average by path' }]);
 testPlugin(factory(holder()), [{ name: 'a tensor as state' }]);
+
+/** A plugin that changes targets. */
+function changer(change: (target: tf.Tensor, logits: (number | null)[]) => tf.Tensor): Sketch {
+  return {
+    effects: { targets: 'modify' },
+    apply: (ctx) =>
+      ctx.hooks.targets.tap(({ logits }) => ({
+        logits: change(logits!, [...ctx.model.outputShapes['logits']!]),
+      })),
+  };
+}
 
 /** A plugin that shifts inputs by a draw for the purpose that it names. */
 function shifter(purposeOf: (purpose: string, batch: Batch) => string): Sketch {
@@ -239,6 +256,27 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
           const [[name, x]] = Object.entries(batch.inputs) as [[string, tf.Tensor]];
           return { ...batch, inputs: { [name]: tf.onesLike(x) } };
         }),
+    },
+  },
+  targets: {
+    'labels leave their range': changer((target) => tf.add(target, 5)),
+    'labels get an axis too many': changer((target) => tf.expandDims(target, 1)),
+    'distributions are taken for ids': changer((target) => tf.oneHot(tf.cast(target, 'int32'), 3)),
+    'distributions no longer sum to 1': changer((target, logits) =>
+      tf.mul(toDistribution(target, logits), 0.5),
+    ),
+    'an example of weight 0 counts': {
+      effects: { loss: 'add' },
+      apply(ctx) {
+        let mean = 0;
+        ctx.hooks.beforeStep.tap(({ window }) => {
+          const sums = window
+            .flatMap(({ inputs }) => Object.values(inputs))
+            .map((x) => tf.tidy(() => tf.mean(x).dataSync()[0]!));
+          mean = sums.reduce((a, b) => a + b, 0);
+        });
+        ctx.hooks.loss.tap(({ ledger }) => ledger.add('mean', tf.scalar(mean)));
+      },
     },
   },
   determinism: {

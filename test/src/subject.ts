@@ -112,13 +112,18 @@ function standIn(plugin: Plugin) {
   return { use: Object.assign(() => plugin, { definition: { id: plugin.id } }) };
 }
 
+/** Makes the model of a subject. */
+export function modelOf({ model = tinyNoisyMlp }: Subject): LayersModel {
+  return model();
+}
+
 /** What the run of a subject trains on. */
 export function trainSourceOf(subject: Subject): Source {
   return subject.session?.train ?? seededSource(subject, 0);
 }
 
-function seededSource({ model = tinyNoisyMlp }: Subject, seed: number): Source {
-  const probe = model();
+function seededSource(subject: Subject, seed: number): Source {
+  const probe = modelOf(subject);
   const shape = inputShapeOf(probe);
   const classes = probe.outputs.at(-1)!.shape.at(-1)!;
   probe.dispose();

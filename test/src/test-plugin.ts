@@ -10,6 +10,7 @@ import { checkRandom } from './checks/random.js';
 import { checkReplay } from './checks/replay.js';
 import { checkResume } from './checks/resume.js';
 import { checkStructureChanges } from './checks/structure.js';
+import { checkTargets } from './checks/targets.js';
 import { checkTransform } from './checks/transform.js';
 import { ALONE, declareChecks } from './declare-checks.js';
 import type { Checks, DeclareOptions } from './declare-checks.js';
@@ -21,6 +22,7 @@ export const CHECKS: Checks<PluginSubject> = {
   options: checkOptions,
   'declared effects': checkEffectsDeclared,
   'building on others': checkBuildsOn,
+  targets: checkTargets,
   determinism: checkDeterminism,
   'random draws': checkRandom,
   replay: checkReplay,
