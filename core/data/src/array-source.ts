@@ -19,8 +19,8 @@ export interface ArraySourceOptions {
   readonly x: Arrays;
   /** Targets: class ids `[examples]` (integers), or distributions or values. */
   readonly y?: Arrays;
-  /** Weight of each example; 0 masks it out. */
-  readonly weights?: Float32Array;
+  /** Weight of each example, or `{ data, shape: [examples, time] }` of each time step; 0 masks it out. */
+  readonly weights?: Float32Array | HostArray;
   readonly batchSize: number;
   /** New order each epoch; default true. */
   readonly shuffle?: boolean;
@@ -56,7 +56,7 @@ export function arraySource(options: ArraySourceOptions): Source {
         yield {
           x: take(options.x),
           ...(options.y && { y: take(options.y) }),
-          ...(weights && { weights: tf.tensor1d(pick(weights, rows, 1)) }),
+          ...(weights && { weights: takeRows(asArray(weights), rows) }),
         };
       }
     },
@@ -73,8 +73,12 @@ function columnsOf({ x, y, weights }: ArraySourceOptions): Column[] {
     if (isHostArray(arrays)) return [{ name: what, ...arrays }];
     return Object.entries(arrays).map(([key, array]) => ({ name: `${what}.${key}`, ...array }));
   };
-  const weightColumn = weights && [{ name: 'weights', data: weights, shape: [weights.length] }];
+  const weightColumn = weights && [{ name: 'weights', ...asArray(weights) }];
   return [...named('x', x), ...named('y', y), ...(weightColumn ?? [])];
+}
+
+function asArray(weights: Float32Array | HostArray): HostArray {
+  return 'shape' in weights ? weights : { data: weights, shape: [weights.length] };
 }
 
 function unknownOption(name: string): EspalierError {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '@espalier/model';
 import type { Stream } from './random.js';
 
@@ -7,8 +7,11 @@ import type { Stream } from './random.js';
 export interface RawBatch {
   readonly x: Tensor | NamedTensors;
   readonly y?: Tensor | NamedTensors;
-  /** Weight of each example `[batch]`; one of 0 counts for nothing, NaN or not. */
-  readonly weights?: Tensor1D;
+  /**
+   * Weight of each example `[batch]`, or of each of its time steps `[batch, time]`; one of 0 counts for
+   * nothing, NaN or not.
+   */
+  readonly weights?: Tensor;
 }
 
 /** What a source is asked for. */

@@ -49,7 +49,7 @@ export function exampleCount(tensors: NamedTensors): number {
 }
 
 /**
- * The sum of the examples' weights; each is 1 where none are given.
+ * The sum of the weights of examples, or of their steps; each is 1 where none are given.
  *
  * @throws EspalierError `batch/weights`.
  */
@@ -57,11 +57,11 @@ export async function sumWeights(weights: Tensor | undefined, size: number): Pro
   if (!weights) return size;
   const values = await weights.data<'float32'>();
   const bad = values.findIndex((value) => !(value >= 0 && value < Infinity));
-  if (weights.rank === 1 && bad < 0) return values.reduce((a, b) => a + b, 0);
+  if (weights.rank >= 1 && bad < 0) return values.reduce((a, b) => a + b, 0);
   throw new EspalierError('batch/weights', {
-    problem: `weights must be [${size}], each finite and 0 or more`,
+    problem: `weights must be [${size}], or [${size}, time] for each step, each finite and 0 or more`,
     received: bad < 0 ? weights : values[bad],
-    fix: 'Give each example one weight; 0 masks it out.',
+    fix: 'Give each example (or each of its time steps) one weight; 0 masks it out.',
   });
 }
 

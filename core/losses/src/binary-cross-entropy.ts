@@ -22,10 +22,12 @@ export function binaryCrossEntropy(options: CrossEntropyOptions = {}): Loss {
     activation: 'sigmoid',
     ...(from && { from }),
     readAs: (kind) => binaryCrossEntropy({ from: kind }),
-    perExample: (output, target) => meanPerExample(perElement(output, tf.cast(target, 'float32'))),
-    metrics(output, target) {
+    weighsSteps: true,
+    perExample: (output, target, steps) =>
+      meanPerExample(perElement(output, tf.cast(target, 'float32')), steps),
+    metrics(output, target, steps) {
       const hit = tf.equal(tf.greater(output, threshold), tf.greater(target, 0.5));
-      return { accuracy: meanPerExample(tf.cast(hit, 'float32')) };
+      return { accuracy: meanPerExample(tf.cast(hit, 'float32'), steps) };
     },
   };
 }

@@ -21,13 +21,14 @@ export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
     activation: 'softmax',
     ...(from && { from }),
     readAs: (kind) => crossEntropy({ from: kind }),
-    perExample(output, target) {
+    weighsSteps: true,
+    perExample(output, target, steps) {
       const q = toDistribution(target, output);
       const ids = q !== target;
       const logP = from === 'probabilities' ? logOf(output, ids) : tf.logSoftmax(output);
-      return meanPerExample(tf.neg(tf.sum(tf.mul(q, logP), -1)));
+      return meanPerExample(tf.neg(tf.sum(tf.mul(q, logP), -1)), steps);
     },
-    metrics: (output, target) => ({ accuracy: accuracy(output, target) }),
+    metrics: (output, target, steps) => ({ accuracy: accuracy(output, target, steps) }),
   };
 }
 
@@ -53,8 +54,11 @@ export function toDistribution(
   return tf.cast(tf.oneHot(ids as Tensor1D, shape[shape.length - 1]!), 'float32');
 }
 
-/** 1 where the largest output is the target's class, else 0; `[batch]`. */
-export function accuracy(output: Tensor, target: Tensor): Tensor1D {
+/**
+ * 1 where the largest output is the target's class, else 0; `[batch]`, over time steps the mean, by `steps`
+ * `[batch, time]` where it is given.
+ */
+export function accuracy(output: Tensor, target: Tensor, steps?: Tensor): Tensor1D {
   const wanted = target.rank === output.rank ? tf.argMax(target, -1) : tf.cast(target, 'int32');
-  return meanPerExample(tf.cast(tf.equal(tf.argMax(output, -1), wanted), 'float32'));
+  return meanPerExample(tf.cast(tf.equal(tf.argMax(output, -1), wanted), 'float32'), steps);
 }

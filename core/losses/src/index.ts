@@ -4,7 +4,7 @@ export { checkLosses } from './loss.js';
 export type { Loss, OutputKind, TargetKind } from './loss.js';
 export { meanSquaredError } from './mean-squared-error.js';
 export type { CrossEntropyOptions } from './options.js';
-export { weigh, weightedMean } from './reduce.js';
+export { meanPerExample, weigh, weightedMean } from './reduce.js';
 export type { ExampleWeights } from './reduce.js';
 export { checkTarget, checkTargetShape, testTargets } from './targets.js';
 export type { TargetPlace } from './targets.js';

@@ -13,10 +13,18 @@ export type TargetKind = 'distributions' | 'probabilities' | 'numbers';
 /** A loss per example, and what it demands of its targets. */
 export interface Loss {
   readonly name: string;
-  /** Loss of each example `[batch]`; further axes (time steps) are averaged. */
-  perExample(output: Tensor, target: Tensor): Tensor1D;
-  /** Metrics per example `[batch]`, for evaluation. */
-  metrics(output: Tensor, target: Tensor): Readonly<Record<string, Tensor1D>>;
+  /**
+   * Loss of each example `[batch]`; further axes (time steps) are averaged, by `steps` where it is given:
+   * how each step counts, `[batch, time]`, from a mask of the model or weights per step.
+   */
+  perExample(output: Tensor, target: Tensor, steps?: Tensor): Tensor1D;
+  /** Metrics per example `[batch]`, for evaluation; they count steps as the loss does. */
+  metrics(output: Tensor, target: Tensor, steps?: Tensor): Readonly<Record<string, Tensor1D>>;
+  /**
+   * That it heeds `steps`, e.g. with {@link meanPerExample}. One that does not say so is refused where some
+   * steps count for less.
+   */
+  readonly weighsSteps?: boolean;
   /** Whether integer targets are class ids, to be checked against the output's last axis. */
   readonly classIds: boolean;
   /** What its targets are checked for; absent: class ids only. */

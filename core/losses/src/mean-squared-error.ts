@@ -15,8 +15,12 @@ export function meanSquaredError(options = {}): Loss {
     name: 'mean-squared-error',
     classIds: false,
     targets: 'numbers',
-    perExample: (output, target) => meanPerExample(tf.square(difference(output, target))),
-    metrics: (output, target) => ({ mae: meanPerExample(tf.abs(difference(output, target))) }),
+    weighsSteps: true,
+    perExample: (output, target, steps) =>
+      meanPerExample(tf.square(difference(output, target)), steps),
+    metrics: (output, target, steps) => ({
+      mae: meanPerExample(tf.abs(difference(output, target)), steps),
+    }),
   };
 }
 

@@ -36,10 +36,35 @@ export function weigh<T extends Tensor>(values: T, weights: Tensor): T {
   return tf.mul(tf.where(counts, values, tf.zerosLike(values)), weights);
 }
 
-/** The mean over all axes but the first. */
-export function meanPerExample(values: Tensor): Tensor1D {
+/**
+ * The mean over all axes but the first, `[batch]`. With `steps` (`[batch, time]`, how each step counts) those
+ * of `values` count by them; an example without a step that counts gives 0.
+ *
+ * @throws EspalierError `loss/steps` for values without those steps.
+ * @example
+ * const squared = tf.square(tf.sub(output, target)); // [batch, time, units]
+ * const loss = meanPerExample(squared, steps); // [batch]
+ */
+export function meanPerExample(values: Tensor, steps?: Tensor): Tensor1D {
+  if (steps) return meanOverSteps(values, steps);
   if (values.rank <= 1) return values as Tensor1D;
   return tf.mean(tf.reshape(values, [values.shape[0]!, -1]), 1);
+}
+
+function meanOverSteps(values: Tensor, steps: Tensor): Tensor1D {
+  const batch = steps.shape[0]!;
+  if (!tf.util.arraysEqual(values.shape.slice(0, steps.rank), steps.shape)) {
+    throw new EspalierError('loss/steps', {
+      problem: `steps of shape [${steps.shape.join(', ')}] count, but the loss gives no value for each`,
+      received: values,
+      fix: 'Reduce values of shape [batch, time, …]; weights per step are for outputs with such steps only.',
+    });
+  }
+  const perStep = tf.mean(tf.reshape(values, [batch, steps.size / batch, -1]), -1) as tf.Tensor2D;
+  const weights = tf.reshape(steps, [batch, -1]);
+  const sums = tf.sum(weights, 1);
+  const divisors = tf.add(sums, tf.cast(tf.equal(sums, 0), 'float32'));
+  return tf.div(tf.sum(weigh(perStep, weights), 1), divisors);
 }
 
 /** tfjs's `epsilon()`. */

@@ -81,8 +81,10 @@ export function testTargets(
 function perExample(right: Tensor, weights: Tensor | undefined): Tensor1D {
   const axes = right.shape.map((_, i) => i).slice(1);
   if (!weights) return tf.all(right, axes);
-  const shape = right.shape.map((size, i) => (i < weights.rank ? size : 1));
-  const masked = tf.equal(tf.reshape(weights, shape), 0);
+  const fits = tf.util.arraysEqual(right.shape.slice(0, weights.rank), weights.shape);
+  const given = fits ? weights : tf.max(tf.reshape(weights, [weights.shape[0]!, -1]), 1);
+  const shape = right.shape.map((size, i) => (i < given.rank ? size : 1));
+  const masked = tf.equal(tf.reshape(given, shape), 0);
   return tf.all(tf.logicalOr(right, masked), axes);
 }
 

@@ -15,6 +15,8 @@ export interface Interception {
   read(variable: LayerVariable): Tensor | undefined;
   /** Takes a written value; false leaves it to the variable. */
   write(variable: LayerVariable, value: Tensor): boolean;
+  /** Sees what a layer made of what. */
+  applied?(layer: Layer, inputs: readonly Tensor[], outputs: readonly Tensor[]): void;
   /** Whether a batch normalization keeps its statistics; default no. */
   isFrozen?(layer: Layer): boolean;
   /** The stream that a layer draws from. */
@@ -76,10 +78,17 @@ function patchLayers(): void {
     const run = () => apply.call(this, inputs, kwargs);
     for (let frame = innermost; frame; frame = frame.outer) {
       const path = frame.layers.get(this);
-      if (path !== undefined) return inLayer(path, frame, run);
+      if (path === undefined) continue;
+      const made = inLayer(path, frame, run);
+      frame.applied?.(this, tensorsIn(inputs), tensorsIn(made));
+      return made;
     }
     return run();
   };
+}
+
+function tensorsIn(given: unknown): readonly Tensor[] {
+  return [given].flat() as Tensor[];
 }
 
 function isFrozen(layer: Layer): boolean {

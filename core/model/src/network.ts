@@ -11,6 +11,7 @@ import type { Head, TracedHead } from './heads.js';
 import { intercepted } from './intercept.js';
 import type { Interception } from './intercept.js';
 import { writeExactly } from './layer-variables.js';
+import { makesMasks, MaskTrail } from './masks.js';
 import { distinct, unknownLayer } from './names.js';
 import { callsOf, canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer, Parameter } from './parameters.js';
@@ -39,6 +40,8 @@ export interface ExecuteOptions {
    * False: it takes those of the batch, as in tfjs.
    */
   readonly freeze?: boolean;
+  /** Whether the masks of outputs are wanted too; default no. */
+  readonly masks?: boolean;
   /** The stream that a layer draws dropout masks and noise from; asked once a layer and run. */
   readonly random?: (layer: string) => Draw;
   /** Sees what each layer gives, those inside of nested models included; the tensors stay the run's. */
@@ -46,7 +49,12 @@ export interface ExecuteOptions {
 }
 
 /** What a run gives: outputs and asked-for features by name. The caller owns them. */
-export type Executed = { readonly outputs: NamedTensors; readonly features: NamedTensors };
+export type Executed = {
+  readonly outputs: NamedTensors;
+  readonly features: NamedTensors;
+  /** If wanted, by output that a mask reaches (Masking, `maskZero`): bool `[batch, time]`. */
+  readonly masks: NamedTensors;
+};
 
 /** A functional model over chosen tensors, and where each wanted one is in its results. */
 interface Plan {
@@ -79,6 +87,7 @@ export class Network {
   readonly #names: ReadonlyMap<Layer, string>;
   readonly #layers: ReadonlyMap<Layer, string>;
   readonly #paths: ReadonlyMap<LayerVariable, string>;
+  readonly #makesMasks: boolean;
   readonly #isFrozen: (layer: Layer) => boolean;
   readonly #plans = new Map<string, Plan>();
   readonly #model: LayersModel;
@@ -95,6 +104,7 @@ export class Network {
     this.#paths = new Map(this.parameters.map(({ path, variable }) => [variable, path]));
     this.regularizers = regularizersOf(this.#view, this.#paths);
     this.#isFrozen = frozenIn(model);
+    this.#makesMasks = [...this.#layers.keys()].some(makesMasks);
     this.inputNames = model.inputs.map((input) => this.#names.get(input.sourceLayer)!);
     this.outputNames = outputNames(model, this.#names);
     this.outputShapes = Object.fromEntries(
@@ -113,14 +123,21 @@ export class Network {
     const plan = this.#plan(options.features ?? []);
     const { training, writes } = options;
     const written = writes instanceof Map ? writes : new Map<string, Tensor>();
+    const trail = options.masks && this.#makesMasks ? new MaskTrail() : undefined;
     try {
-      const interception = this.#interception(options, written);
+      const interception = {
+        ...this.#interception(options, written),
+        ...(trail && { applied: trail.follow.bind(trail) }),
+      };
       const run = () => intercepted(interception, () => plan.model.apply(fed, { training }));
       const result = this.withLogits(options.logits ?? [], run);
       const results = (Array.isArray(result) ? result : [result]) as Tensor[];
-      return { outputs: pick(results, plan.outputs), features: pick(results, plan.features) };
+      const outputs = pick(results, plan.outputs);
+      const masks = trail ? masksOf(trail, outputs) : {};
+      return { outputs, features: pick(results, plan.features), masks };
     } finally {
       if (written !== writes) written.forEach((value) => value.dispose());
+      trail?.dispose();
     }
   }
 
@@ -253,6 +270,14 @@ export function outputNames(model: LayersModel, names: ReadonlyMap<Layer, string
 
 function pick(results: readonly Tensor[], wanted: Plan['outputs']): NamedTensors {
   return Object.fromEntries(wanted.map(([name, position]) => [name, results[position]!]));
+}
+
+function masksOf(trail: MaskTrail, outputs: NamedTensors): NamedTensors {
+  const masks = Object.entries(outputs).flatMap(([name, output]) => {
+    const mask = trail.of(output);
+    return mask ? [[name, tf.clone(mask)] as const] : [];
+  });
+  return Object.fromEntries(masks);
 }
 
 function remembered(

@@ -1,5 +1,5 @@
 import type { NamedTensors } from '@espalier/model';
-import type { Tensor1D } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 
 export type { NamedTensors };
 
@@ -12,15 +12,19 @@ export interface Batch {
   /** By output name of the user's model: class ids `[batch]`, distributions or values `[batch, …]`. */
   readonly targets: NamedTensors;
   /**
-   * Weight of each example; one of 0 counts for nothing, whatever it holds (batch normalization sees
-   * it). Absent: all 1.
+   * Weight of each example `[batch]`, or of each of its time steps `[batch, time]`; one of 0 counts for
+   * nothing, whatever it holds (batch normalization sees it). Absent: all 1. In `loss` and `evaluate` taps
+   * it is that of the example, its steps' weights summed.
    */
-  readonly weights?: Tensor1D;
+  readonly weights?: Tensor;
   /** Names the random draws of this batch: its micro-step in a run, or what its maker chose. */
   readonly key: string | number;
   /** Number of examples. */
   readonly size: number;
-  /** Sum of the weights, on the host: scales this micro-batch within its window. */
+  /**
+   * Sum of the weights, on the host: what sums of losses are divided by, and what scales this micro-batch
+   * within its window. By the semantics of tfjs the number of examples (or of steps that have weights).
+   */
   readonly weightSum: number;
 }
 

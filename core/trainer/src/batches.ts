@@ -2,6 +2,9 @@ import type { Batch, NamedTensors } from './batch.js';
 import { checkTarget } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import type { RawBatch } from '@espalier/data';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/errors';
+import { hasSteps } from './steps.js';
 import { exampleCount, namedTensors, sumWeights } from '@espalier/data/tensors';
 
 /** What batches are checked against. */
@@ -10,6 +13,8 @@ export interface BatchSpec {
   readonly losses: Readonly<Record<string, Loss>>;
   /** Output shapes by name, batch first. */
   readonly outputShapes: Readonly<Record<string, readonly (number | null)[]>>;
+  /** Whether sums are divided by the number of examples, not by their weights. */
+  readonly countsExamples: boolean;
 }
 
 /**
@@ -22,24 +27,49 @@ export interface BatchSpec {
 export async function toBatch(
   raw: RawBatch,
   key: Batch['key'],
-  { inputNames, losses, outputShapes }: BatchSpec,
+  { inputNames, losses, outputShapes, countsExamples }: BatchSpec,
 ): Promise<Batch> {
   const inputs = namedTensors(raw.x, inputNames, 'x');
   const targets = namedTensors(raw.y, Object.keys(losses), 'y');
   const { weights } = raw;
   const size = exampleCount({ ...inputs, ...targets, ...(weights && { weights }) });
-  const weightSum = await sumWeights(weights, size);
+  const weightSum = await sumFor({ weights, size }, countsExamples);
   for (const [name, loss] of Object.entries(losses)) {
     await checkTarget(loss, targets[name]!, { output: name, shape: outputShapes[name]!, weights });
   }
+  checkStepWeights(weights, targets);
   return { inputs, targets, ...(weights && { weights }), key, size, weightSum };
 }
 
 /** A batch as taps changed it, its weights summed anew where they or the size are other ones. */
-export async function weighed(batch: Batch, changed: Batch): Promise<Batch> {
+export async function weighed(
+  batch: Batch,
+  changed: Batch,
+  { countsExamples }: Pick<BatchSpec, 'countsExamples'>,
+): Promise<Batch> {
   const { weights, size } = changed;
   if (weights === batch.weights && size === batch.size) return changed;
-  return { ...changed, weightSum: await sumWeights(weights, size) };
+  return { ...changed, weightSum: await sumFor({ weights, size }, countsExamples) };
+}
+
+async function sumFor(
+  { weights, size }: { readonly weights: Tensor | undefined; readonly size: number },
+  countsExamples: boolean,
+): Promise<number> {
+  const sum = await sumWeights(weights, size);
+  return countsExamples ? (weights?.size ?? size) : sum;
+}
+
+/** Weights per step must be those of some output's targets. */
+function checkStepWeights(weights: Tensor | undefined, targets: NamedTensors): void {
+  if (!weights || weights.rank < 2) return;
+  const fits = Object.values(targets).some((target) => hasSteps(target, weights));
+  if (fits) return;
+  throw new EspalierError('batch/weights', {
+    problem: `weights of shape [${weights.shape.join(', ')}] are weights per step, and no output has targets with such steps`,
+    received: Object.entries(targets).map(([name, { shape }]) => `${name}: [${shape.join(', ')}]`),
+    fix: 'Give each example one weight: [batch].',
+  });
 }
 
 /** Names a batch without targets, for prediction. */

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor1D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch } from './batch.js';
 import { breathe } from './breathe.js';
 import { toBatch } from './batches.js';
@@ -9,6 +9,7 @@ import { weigh } from '@espalier/losses';
 import { withoutMaskedFaults } from './masked.js';
 import type { Run } from './run.js';
 import { noteWatchingStates } from './watching-states.js';
+import { checkWeighsSteps, countingOf } from './steps.js';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 
@@ -57,52 +58,74 @@ interface Sum {
   readonly weight: number;
 }
 
+/** A metric's values per example, and what they count by. */
+interface Weighed {
+  readonly values: Tensor1D;
+  /** Absent: the batch's weights. */
+  readonly weights: Tensor1D | undefined;
+}
+
 async function addBatch(run: Run, raw: RawBatch, sums: Map<string, Sum>): Promise<number> {
-  const batch = await toBatch(raw, 'evaluate', run.batchSpec);
-  const values = new Map<string, Tensor1D>();
+  const batch = await toBatch(raw, 'evaluate', { ...run.batchSpec, countsExamples: false });
+  const metrics = new Map<string, Weighed>();
   const packed = tf.tidy(() => {
-    collect(run, withoutMaskedFaults(batch), values);
-    const sum = (v: Tensor1D) => tf.sum(batch.weights ? weigh(v, batch.weights) : v);
-    return tf.stack([...values.values()].map(sum));
+    collect(run, withoutMaskedFaults(batch), metrics);
+    return tf.stack([...metrics.values()].flatMap(totalsOf));
   });
   const numbers = await packed.data();
   packed.dispose();
-  [...values.keys()].forEach((name, i) => {
+  [...metrics].forEach(([name, { weights }], i) => {
     const { sum, weight } = sums.get(name) ?? { sum: 0, weight: 0 };
-    sums.set(name, { sum: sum + numbers[i]!, weight: weight + batch.weightSum });
+    const [more, counted] = [numbers[2 * i]!, numbers[2 * i + 1]!];
+    sums.set(name, { sum: sum + more, weight: weight + (weights ? counted : batch.size) });
   });
   return batch.weightSum;
 }
 
-function collect(run: Run, batch: Batch, values: Map<string, Tensor1D>): void {
-  const { network, taps, losses, features, logits } = run;
-  const how = { training: false, features, logits, writes: 'discard' } as const;
-  const forward = network.execute(batch.inputs, how);
+/** The sum of the values by weight, and that of the weights. */
+function totalsOf({ values, weights }: Weighed): Scalar[] {
+  if (!weights) return [tf.sum(values), tf.scalar(0)];
+  return [tf.sum(weigh(values, weights)), tf.sum(weights)];
+}
+
+function collect(run: Run, given: Batch, metrics: Map<string, Weighed>): void {
+  const { network, taps, losses, features, logits, semantics } = run;
+  const masks = semantics === 'espalier';
+  const how = { training: false, features, logits, writes: 'discard', masks } as const;
+  const forward = network.execute(given.inputs, how);
+  const { targets } = given;
+  const { batch, steps, present } = countingOf(given, targets, forward.masks);
+  const weights = batch.weights as Tensor1D | undefined;
   const names = Object.keys(losses);
-  const metric = (name: string, value: Tensor1D) => addMetric(values, batch, name, value);
   for (const name of names) {
-    const [output, target] = [forward.outputs[name]!, batch.targets[name]!];
+    const [loss, output, target] = [losses[name]!, forward.outputs[name]!, targets[name]!];
     const prefix = names.length === 1 ? '' : `${name}/`;
-    metric(`${prefix}loss`, losses[name]!.perExample(output, target));
-    for (const [each, value] of Object.entries(losses[name]!.metrics(output, target))) {
-      metric(prefix + each, value);
+    const by = present[name] ?? weights;
+    checkWeighsSteps(name, loss, steps[name]);
+    const values = loss.metrics(output, target, steps[name]);
+    addMetric(metrics, batch, `${prefix}loss`, loss.perExample(output, target, steps[name]), by);
+    for (const [each, value] of Object.entries(values)) {
+      addMetric(metrics, batch, prefix + each, value, by);
     }
   }
-  taps.call('evaluate', { ...forward, batch, targets: batch.targets, metric });
+  const { outputs, features: found } = forward;
+  const metric = (name: string, value: Tensor1D) => addMetric(metrics, batch, name, value, weights);
+  taps.call('evaluate', { outputs, features: found, batch, targets, steps, metric });
 }
 
 function addMetric(
-  values: Map<string, Tensor1D>,
+  metrics: Map<string, Weighed>,
   batch: Batch,
   name: string,
   value: Tensor1D,
+  weights: Tensor1D | undefined,
 ): void {
-  if (value?.rank === 1 && value.size === batch.size && !values.has(name)) {
-    values.set(name, tf.cast(value, 'float32'));
+  if (value?.rank === 1 && value.size === batch.size && !metrics.has(name)) {
+    metrics.set(name, { values: tf.cast(value, 'float32'), weights });
     return;
   }
   throw new EspalierError('evaluate/metric', {
-    problem: values.has(name)
+    problem: metrics.has(name)
       ? `there is already a metric '${name}'`
       : `the metric '${name}' must have one value per example: [${batch.size}]`,
     received: value,

@@ -14,6 +14,11 @@ export interface LossContext {
    * output takes logits, these are logits, also if the model ends in a softmax or sigmoid.
    */
   readonly outputs: NamedTensors;
+  /**
+   * By output whose steps do not all count alike, how each counts, `[batch, time]`: what a mask of the model
+   * and weights per step say. For `loss.perExample(output, target, steps[name])`.
+   */
+  readonly steps: NamedTensors;
   /** Feature maps by layer name, as requested with `ctx.features`. */
   readonly features: NamedTensors;
   /** The loss so far, term by term. */
@@ -57,6 +62,8 @@ export interface EvaluateContext {
   readonly targets: NamedTensors;
   readonly outputs: NamedTensors;
   readonly features: NamedTensors;
+  /** As in {@link LossContext}. */
+  readonly steps: NamedTensors;
   metric(name: string, perExample: Tensor1D): void;
 }
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
+import { hasSteps } from './steps.js';
 
 /**
  * A batch in which examples of weight 0 hold no NaN or Infinity: zeros stand for them, since 0 times
@@ -17,7 +18,8 @@ export function withoutMaskedFaults(batch: Batch): Batch {
 
 function cleaned(x: Tensor, counts: Tensor): Tensor {
   if (x.dtype !== 'float32') return x;
-  const perElement = tf.reshape(counts, alignedShape(counts.shape, x.shape));
+  const perUnit = hasSteps(x, counts) ? counts : tf.any(tf.reshape(counts, [x.shape[0]!, -1]), 1);
+  const perElement = tf.reshape(perUnit, alignedShape(perUnit.shape, x.shape));
   return tf.where(tf.logicalOr(perElement, tf.isFinite(x)), x, tf.zerosLike(x));
 }
 

@@ -3,9 +3,10 @@ import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { stopGradient } from '@espalier/backend';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import { EspalierError, suggest } from '@espalier/errors';
+import type { LossContext } from './hooks.js';
 import { Ledger } from './ledger.js';
 import type { LedgerView, Term } from './ledger.js';
-import { testTargets, weightedMean } from '@espalier/losses';
+import { testTargets } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { withoutMaskedFaults } from './masked.js';
 import { scoped, valueAndGradients } from '@espalier/model';
@@ -13,6 +14,8 @@ import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
 import type { AuxiliaryOptions } from './plugin.js';
 import { keyedStream } from '@espalier/data';
+import { checkWeighsSteps, countingOf, meanOverPresent } from './steps.js';
+import type { Counting } from './steps.js';
 import type { HandedOn, Taps } from './taps.js';
 import type { Semantics } from './session-config.js';
 import { sumByName } from './window-sums.js';
@@ -237,32 +240,36 @@ export class Objective {
   }
 
   /** One forward pass through every plugin. */
-  #run(given: Batch, evaluation: Evaluation): Ledger {
-    const batch = withoutMaskedFaults(given);
-    const { network, taps, losses, features, logits, clock } = this.parts;
+  #run(raw: Batch, evaluation: Evaluation): Ledger {
+    const given = withoutMaskedFaults(raw);
+    const { network, taps, losses, features, logits, clock, semantics } = this.parts;
     const outer = this.#current;
     this.#current = evaluation;
     try {
-      const forward = network.execute(batch.inputs, {
+      const { masks, ...forward } = network.execute(given.inputs, {
         ...evaluation,
         training: true,
         features,
         logits,
+        masks: semantics === 'espalier',
       });
-      const targets = taps.call('targets', batch.targets);
+      const targets = taps.call('targets', given.targets);
+      const counting = countingOf(given, targets, masks);
+      const { batch, steps } = counting;
       const ledger = new Ledger();
       const task = ledger.viewFor('task', true, () => false);
-      const valid = testTargets(losses, targets, network.outputShapes, batch.weights);
-      const mean = (values: Tensor1D) =>
-        weightedMean(valid ? poison(values, valid) : values, batch);
-      addTaskTerms(losses, forward.outputs, targets, mean, task.add);
+      const valid = testTargets(losses, targets, network.outputShapes, given.weights);
+      const reduce = (values: Tensor1D, weights?: Tensor1D) =>
+        meanOverPresent(valid ? poison(values, valid) : values, batch, weights);
+      const mean = (values: Tensor1D) => reduce(values);
+      addTaskTerms(losses, { ...forward, targets, ...counting, reduce }, task.add);
       this.#addPenalties(ledger, evaluation);
       if (taps.used('loss')) {
         // Each tap gets its own view of the ledger, made where taps are wrapped.
         const shared = ledger as unknown as LedgerView;
         const nested = !(evaluation.writes instanceof Map);
-        const context = { batch, targets, ledger: shared, training: true, nested, clock, mean };
-        taps.call('loss', { ...forward, ...context });
+        const context = { batch, targets, steps, ledger: shared, training: true, nested };
+        taps.call('loss', { ...forward, ...context, clock, mean });
       }
       return ledger;
     } finally {
@@ -336,17 +343,21 @@ function routeOf(term: Term | undefined): string {
   return term?.trains ? JSON.stringify([...term.trains].sort()) : EVERYTHING;
 }
 
+interface TaskContext extends Pick<LossContext, 'outputs' | 'targets'>, Counting {
+  reduce(values: Tensor1D, weights?: Tensor1D): Scalar;
+}
+
 function addTaskTerms(
   losses: Readonly<Record<string, Loss>>,
-  outputs: NamedTensors,
-  targets: NamedTensors,
-  mean: (values: Tensor1D) => Scalar,
+  { outputs, targets, steps, present, reduce }: TaskContext,
   add: (name: string, value: Scalar) => void,
 ): void {
   const names = Object.keys(losses);
   for (const name of names) {
     const loss = losses[name]!;
-    const value = mean(loss.perExample(outputs[name]!, targets[name]!));
+    checkWeighsSteps(name, loss, steps[name]);
+    const values = loss.perExample(outputs[name]!, targets[name]!, steps[name]);
+    const value = reduce(values, present[name]);
     add(names.length === 1 ? loss.name : `${name}/${loss.name}`, value);
   }
 }

@@ -115,7 +115,8 @@ export class Run {
 
   get batchSpec(): BatchSpec {
     const { inputNames, outputShapes } = this.network;
-    return { inputNames, losses: this.losses, outputShapes };
+    const countsExamples = this.semantics === 'tfjs';
+    return { inputNames, losses: this.losses, outputShapes, countsExamples };
   }
 
   /** A raw batch checked and named, by how many come before it from this step on. */

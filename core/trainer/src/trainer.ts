@@ -164,7 +164,7 @@ export async function trainStep(
     for (const [i, one] of raw.entries()) {
       const batch = await run.batch(one, i);
       const changed = await taps.fire('batch', batch);
-      window.push(await weighed(batch, changed));
+      window.push(await weighed(batch, changed, run.batchSpec));
     }
     run.window = window;
     await taps.fire('beforeStep', step);

@@ -14,6 +14,7 @@ import {
   mixerOptions,
   mixerOrder,
   mixTargets,
+  readWeights,
 } from './mixing.js';
 import { rearrange } from './pixels.js';
 
@@ -42,7 +43,7 @@ export const cutmix = definePlugin({
     ctx.hooks.batch.tap(async (batch) => {
       const [name, images] = imagesOf(batch);
       const [, height, width] = images.shape;
-      const weights = await batch.weights?.data<'float32'>();
+      const weights = await readWeights(batch);
       const random = ctx.random(`mix ${batch.key}`);
       const boxes = drawFor(per, batch.size, () => drawBox(alpha, [height, width], random));
       const partners = drawPartners(batch, weights, random);

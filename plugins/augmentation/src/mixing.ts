@@ -63,6 +63,20 @@ export function drawFor<T>(per: 'batch' | 'example', size: number, draw: () => T
 }
 
 /**
+ * The weights of a batch's examples, on the host.
+ *
+ * @throws EspalierError `mixing/step-weights`.
+ */
+export async function readWeights({ weights }: Batch): Promise<Float32Array | undefined> {
+  if (!weights || weights.rank === 1) return weights?.data<'float32'>();
+  throw new EspalierError('mixing/step-weights', {
+    problem: 'examples are mixed by one weight each, and the batch has one for each of their steps',
+    received: weights,
+    fix: 'Give each example one weight, or leave mixup and cutmix out.',
+  });
+}
+
+/**
  * A partner for each example: a permutation of those that count. An example of weight 0 is its own
  * partner.
  */

@@ -12,6 +12,7 @@ import {
   mixerOptions,
   mixerOrder,
   mixTargets,
+  readWeights,
 } from './mixing.js';
 import type { MixerContext } from './mixing.js';
 
@@ -39,7 +40,7 @@ export const mixup = definePlugin({
     ctx.hooks.batch.tap(async (batch) => {
       const x = batch.inputs[name]!;
       if (x.dtype !== 'float32') throw ids(name, x);
-      const weights = await batch.weights?.data<'float32'>();
+      const weights = await readWeights(batch);
       const random = ctx.random(`mix ${batch.key}`);
       const shares = drawFor(per, batch.size, () => drawBeta(alpha, random));
       const mix = { shares, partners: drawPartners(batch, weights, random) };

@@ -134,6 +134,18 @@ describe('in a run', () => {
     }
   });
 
+  test('weights per step, which cannot be mixed, are refused by name', async () => {
+    for (const mixer of [mixup(), cutmix()]) {
+      await withSession(open([mixer], { loss: meanSquaredError() }), async (session) => {
+        const rows = tf.tensor2d(CLASSES.map(oneHot));
+        const step = session.step({ x: x(), y: rows, weights: tf.ones([6, 3]) });
+        const error = (await step.catch((reason: unknown) => reason)) as EspalierError;
+        expect(error.code).toBe('mixing/step-weights');
+        expect(error.message).toContain(mixer.id);
+      });
+    }
+  });
+
   test('class ids train as their distributions do', async () => {
     const rows = (): RawBatch => ({ x: x(), y: tf.tensor2d(CLASSES.map(oneHot)) });
     const losses = async (batch: () => RawBatch) =>

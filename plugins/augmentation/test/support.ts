@@ -108,7 +108,7 @@ export function steps(
 
 function onHost({ inputs, targets, weights }: Batch): Omit<Seen, 'loss'> {
   const [x, y] = [inputs, targets].map((tensors) => Object.values(tensors)[0]!.arraySync());
-  return { x, y, ...(weights && { weights: weights.arraySync() }) };
+  return { x, y, ...(weights && { weights: weights.arraySync() as number[] }) };
 }
 
 function withStreams(plugin: Plugin, streams: Streams): Plugin {

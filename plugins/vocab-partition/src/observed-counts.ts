@@ -14,16 +14,16 @@ export class ObservedCounts implements WordCounts {
   }
 
   /**
-   * Counts the words of a batch, each by the weight of its example.
+   * Counts the words of a batch, each by the weight of its example, or of its step.
    *
    * @throws EspalierError `vocab-partition/word-id`.
    */
   async add({ inputs, weights, size }: Batch): Promise<void> {
-    const weightOf = await weights?.data<'float32'>();
+    const given = await weights?.data<'float32'>();
     for (const name of this.#input.names) {
       const ids = await inputs[name]!.data<'float32'>();
-      const perExample = ids.length / size;
-      ids.forEach((id, i) => this.#count(name, id, weightOf?.[Math.floor(i / perExample)] ?? 1));
+      const weightAt = given ? weigher(given, ids.length, size) : () => 1;
+      ids.forEach((id, i) => this.#count(name, id, weightAt(i)));
     }
   }
 
@@ -55,6 +55,16 @@ export class ObservedCounts implements WordCounts {
   load(saved: ReturnType<ObservedCounts['save']>): void {
     this.#counts = new Map(saved);
   }
+}
+
+/** The weight of each id: of its step or, where the weights are of other steps, of its example. */
+function weigher(weights: Float32Array, ids: number, examples: number) {
+  if (weights.length === ids) return (i: number) => weights[i]!;
+  const [perExample, steps] = [ids / examples, weights.length / examples];
+  const meanOf = (example: number) =>
+    weights.subarray(example * steps, (example + 1) * steps).reduce((a, b) => a + b, 0) / steps;
+  const means = Float32Array.from({ length: examples }, (_, i) => meanOf(i));
+  return (i: number) => means[Math.floor(i / perExample)]!;
 }
 
 function notAWord(name: string, id: number): EspalierError {

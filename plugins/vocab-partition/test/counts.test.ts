@@ -5,6 +5,7 @@ import {
   createSession,
   crossEntropy,
   definePlugin,
+  meanSquaredError,
   memoryStore,
   sgd,
 } from '@espalier/core';
@@ -104,6 +105,29 @@ test('a word counts by the weight of its example', async () => {
   const expected = Array.from({ length: WORDS }, () => 0);
   IDS.forEach((id, i) => (expected[id]! += weights[Math.floor(i / 3)]!));
   expect(await countsAfter({}, { train })).toEqual(expected);
+});
+
+test.each([3, 2])('a word counts by the weight of its step, of %d', async (steps) => {
+  const weights = Float32Array.from({ length: 16 * steps }, (_, i) => [0, 1, 0.5][i % 3]!);
+  const input = tfl.input({ shape: [3], name: 'tokens', dtype: 'int32' });
+  const words = tfl.layers.embedding({ inputDim: WORDS, outputDim: 4 }).apply(input);
+  const read = tfl.layers.simpleRNN({ units: 4 }).apply(words) as SymbolicTensor;
+  const outputs = tfl.layers.repeatVector({ n: steps }).apply(read) as SymbolicTensor;
+  const train = arraySource({
+    x: { data: IDS, shape: [16, 3] },
+    y: { data: new Float32Array(16 * steps * 4), shape: [16, steps, 4] },
+    weights: { data: weights, shape: [16, steps] },
+    batchSize: 5,
+  });
+  const model = () => tfl.model({ inputs: input, outputs });
+  const expected = Array.from({ length: WORDS }, () => 0);
+  const meanAt = (example: number) =>
+    weights.subarray(example * steps, (example + 1) * steps).reduce((a, b) => a + b, 0) / steps;
+  IDS.forEach((id, i) => {
+    expected[id]! += steps === 3 ? weights[i]! : meanAt(Math.floor(i / 3));
+  });
+  const counts = await countsAfter({}, { train, model, loss: meanSquaredError() });
+  expect(counts).toEqual(expected);
 });
 
 test('a run that was resumed in mid-epoch has counted as one that was not', async () => {
