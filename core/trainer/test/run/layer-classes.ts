@@ -6,6 +6,8 @@ export function layerClasses(inConstructor: RegExp): string[] {
   const { classNameMap } = tf.serialization.SerializationMap.getMap();
   return Object.entries(classNameMap).flatMap(([name, [made]]) => {
     if (!(made.prototype instanceof tfl.layers.Layer) || name.endsWith('Cell')) return [];
+    // tfjs ships functions; what other tests registered in this process are classes.
+    if (!String(made).startsWith('function')) return [];
     return constructorsOf(made).some((text) => inConstructor.test(text)) ? [name] : [];
   });
 }
