@@ -8,6 +8,8 @@ export { holdsRows, rowsOf } from './holds-rows.js';
 export type { HoldsRows } from './holds-rows.js';
 export { isWordMatrix, matrixPlaces, storagesOf } from './matrix-places.js';
 export type { MatrixPlace } from './matrix-places.js';
+export { describeRules, penalizeMatrix, readRules, refuseConstraints } from './penalties.js';
+export type { ChosenLayers, Regularizes, Rules, WrittenRule, WrittenRules } from './penalties.js';
 export { parseBytes } from './parse-bytes.js';
 export * from './storage.js';
 export { hostBytes, storeMatrices } from './store-matrices.js';
@@ -19,3 +21,4 @@ export type {
   StoredEmbeddingConfig,
 } from './stored-layers.js';
 export { addStoredWeight, StoredMatrix } from './stored-matrix.js';
+export type { Constrains } from './stored-matrix.js';

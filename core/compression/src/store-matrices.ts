@@ -1,8 +1,9 @@
 import type { LayerEntry, ModelGraph, NamedTensors, StructureAccess } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { CompressionDetail, CompressionEntry } from './account.js';
-import { isWeightOf, storagesOf } from './matrix-places.js';
+import { isWeightOf, matrixPlaces, storagesOf } from './matrix-places.js';
 import type { MatrixPlace } from './matrix-places.js';
+import { describeRules } from './penalties.js';
 import { storageOf } from './storage.js';
 import type { StorageConfig } from './storage.js';
 
@@ -96,12 +97,22 @@ function accountOf(before: ModelGraph, stored: readonly NewlyStored[]): Compress
     const [error, norm] = [sumOf(own, 'error'), sumOf(own, 'norm')];
     return {
       layer,
-      what: describe(own),
+      what: [describe(own), ...rulesOf(before, layer, own)].join('; '),
       bytesBefore,
       bytesAfter: bytesBefore - removed + added,
       relativeError: norm === 0 ? 0 : Math.sqrt(error / norm),
     };
   });
+}
+
+/** What becomes of the layer's regularizer and constraint. */
+function rulesOf(graph: ModelGraph, layer: string, stored: readonly NewlyStored[]): string[] {
+  const entry = graph.topology.config.layers.find(({ name }) => name === layer)!;
+  const trains = matrixPlaces(graph, entry).some(({ matrix, shape, storage }) => {
+    const config = stored.find(({ place }) => place.matrix === matrix)?.config ?? storage;
+    return storageOf(matrix, shape, config).weights.some(({ trainable }) => trainable);
+  });
+  return describeRules(entry, trains);
 }
 
 function bytesOf({ weights }: ModelGraph, layer: string): number {

@@ -4,7 +4,10 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { HoldsRows } from './holds-rows.js';
 import type { MatrixShape, StorageConfig } from './storage.js';
+import { penalizeMatrix } from './penalties.js';
+import type { Regularizes } from './penalties.js';
 import { StoredMatrix } from './stored-matrix.js';
+import type { Constrains } from './stored-matrix.js';
 
 type Activation = EndsInActivation['activation'];
 type Layer = tfl.layers.Layer;
@@ -55,8 +58,37 @@ abstract class StoredLayer<P extends Layer> extends tfl.layers.Layer {
     const [first] = inputShape;
     const shape = this.shapeOfMatrix((Array.isArray(first) ? first : inputShape) as Shape);
     const name = this.matrixName;
-    this.#matrix = new StoredMatrix(this, name, shape, this.#storage[name]);
+    this.#matrix = new StoredMatrix(
+      this,
+      name,
+      shape,
+      this.#storage[name],
+      this.#constraint(shape),
+    );
+    const parts = [this.#matrix];
+    penalizeMatrix(this, this.#rule<Regularizes>('Regularizer'), {
+      parts,
+      decode: () => tf.reshape(this.matrix.all(), [...this.plainShape()]),
+    });
     this.built = true;
+  }
+
+  /** The shape in which the plain layer holds the matrix. */
+  protected plainShape(): readonly number[] {
+    return this.matrix.shape;
+  }
+
+  /** The plain layer's constraint, for a matrix `[rows, columns]`. */
+  #constraint(shape: MatrixShape): Constrains | undefined {
+    const constraint = this.#rule<Constrains>('Constraint');
+    if (!constraint) return undefined;
+    const plain = (x: Tensor) => tf.reshape(x, [...this.plainShape()]);
+    return { apply: (x) => tf.tidy(() => tf.reshape(constraint.apply(plain(x)), [...shape])) };
+  }
+
+  /** What the plain layer's configuration says of the matrix. */
+  #rule<R>(kind: 'Regularizer' | 'Constraint'): R | null | undefined {
+    return (this.plain as unknown as Record<string, R | null>)[`${this.matrixName}${kind}`];
   }
 
   override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
@@ -192,6 +224,10 @@ export class StoredConv2D extends StoredKernel<Layer> {
     const channels = inputShape.at(this.channelsFirst ? 1 : -1)!;
     this.#filter = [height, width, channels, this.config.filters];
     return [height * width * channels, this.config.filters];
+  }
+
+  protected override plainShape(): readonly number[] {
+    return this.#filter!;
   }
 
   override call(inputs: Tensor | Tensor[]): Tensor {

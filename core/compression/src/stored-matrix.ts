@@ -1,10 +1,15 @@
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { storageOf } from './storage.js';
 import type { MatrixShape, MatrixStorage, StorageConfig } from './storage.js';
 
 type Layer = tfl.layers.Layer;
 type LayerVariable = Layer['weights'][number];
+
+/** What keeps a weight within bounds after each update. */
+export interface Constrains {
+  apply(value: Tensor): Tensor;
+}
 
 /** The part of a layer that adds weights; protected in tfjs, meant for subclasses. */
 interface AddsWeights {
@@ -15,6 +20,7 @@ interface AddsWeights {
     initializer: unknown,
     regularizer: undefined,
     trainable: boolean,
+    constraint?: Constrains,
   ): LayerVariable;
 }
 
@@ -31,11 +37,21 @@ export class StoredMatrix {
     name: string,
     readonly shape: MatrixShape,
     config?: StorageConfig,
+    /** Holds for the numbers themselves, where the storage has them: as the weight `name`. */
+    constraint?: Constrains,
   ) {
     this.#storage = storageOf(name, shape, config);
     this.#weights = new Map(
-      this.#storage.weights.map((weight) => [weight.name, addStoredWeight(layer, weight)]),
+      this.#storage.weights.map((weight) => {
+        const own = weight.name === name ? constraint : undefined;
+        return [weight.name, addStoredWeight(layer, weight, own)];
+      }),
     );
+  }
+
+  /** Whether a weight of its storage trains. */
+  get trains(): boolean {
+    return this.#storage.weights.some(({ trainable }) => trainable);
   }
 
   /** Rows by number: float32 `[n, columns]`. Only those rows are decoded. */
@@ -60,9 +76,10 @@ export class StoredMatrix {
 export function addStoredWeight(
   layer: Layer,
   { name, shape, dtype, trainable }: MatrixStorage['weights'][number],
+  constraint?: Constrains,
 ): LayerVariable {
   const initializer =
     dtype === 'float32' ? tfl.initializers.glorotUniform({}) : tfl.initializers.zeros();
   const adds = layer as unknown as AddsWeights;
-  return adds.addWeight(name, [...shape], dtype, initializer, undefined, trainable);
+  return adds.addWeight(name, [...shape], dtype, initializer, undefined, trainable, constraint);
 }

@@ -45,7 +45,9 @@ export function regularizersOf(
   const times = timesInTfjs(model);
   const named = [...losses].flatMap(([loss, layer]) => {
     const read = variablesRead(loss, layer);
-    const path = read.map((variable) => paths.get(variable)).find((each) => each !== undefined);
+    const known = read.filter((variable) => paths.has(variable));
+    const [first] = [...known.filter(({ trainable }) => trainable), ...known];
+    const path = first && paths.get(first);
     // Of a layer that another one only refers to: none of its parameters is in this model.
     return path === undefined ? [] : [{ loss, path }];
   });

@@ -1,3 +1,4 @@
+import { describeRules } from '@espalier/compression';
 import type { CompressionEntry } from '@espalier/compression';
 import { factorize } from './factorize.js';
 import type { Factorised } from './factorize.js';
@@ -26,7 +27,7 @@ export async function approximationOf(
   const squared = squaredErrors(matrix, partition, factorised, importance);
   const entry: CompressionEntry = {
     layer: place.entry.name,
-    what: describe(plan),
+    what: [describe(plan), ...describeRules(place.entry, true)].join('; '),
     bytesBefore: 4 * matrix.rows * matrix.columns,
     bytesAfter: bytesOf(blocks, ranks) + indexBytes(permuted, matrix),
     relativeError: ratio(squared.error, squared.norm),

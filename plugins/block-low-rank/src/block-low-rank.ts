@@ -1,4 +1,10 @@
-import { IMPORTANCE, RANK_ALLOCATOR, VOCAB_PARTITIONER, WORD_COUNTS } from '@espalier/compression';
+import {
+  IMPORTANCE,
+  RANK_ALLOCATOR,
+  refuseConstraints,
+  VOCAB_PARTITIONER,
+  WORD_COUNTS,
+} from '@espalier/compression';
 import type { ImportanceWeights, Matrix } from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
 import type { BaseContext, Effects, PluginFactory } from '@espalier/core';
@@ -13,7 +19,7 @@ import { partitionsOf, planBlocks } from './plan.js';
 import type { PlanRequest, Target } from './plan.js';
 import { greedyRanks } from './rank-rules.js';
 import { putInPlace } from './put-in-place.js';
-import { pairsIn, tiedMatrices } from './tied.js';
+import { pairsIn, tiedMatrices, withMovedRules } from './tied.js';
 
 /** What is asked of the context by token. */
 type Services = Pick<BaseContext<Effects>, 'has' | 'get'>;
@@ -46,8 +52,10 @@ export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effe
     order: { optional: ['vocab-partition', 'word-importance', 'rank-rule'] },
     stateless: true,
     apply(ctx, options) {
+      refuseConstraints(ctx.model.graph, options, 'block-low-rank');
       ctx.hooks.transform.tap(async () => {
         const { graph } = ctx.model;
+        refuseConstraints(graph, options, 'block-low-rank');
         const found = placesIn(graph, options);
         const matrices = await Promise.all(found.map((place) => matrixAt(graph, place)));
         const tied = tiedMatrices(found, matrices, options);
@@ -65,7 +73,7 @@ export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effe
           ctx.progress(`${request.place.entry.name} factorised`, i + 1, requests.length);
         }
         if (made.length === 0) return;
-        const detail = { compression: made.map(({ entry }) => entry) };
+        const detail = { compression: made.map(({ entry }) => withMovedRules(entry, tied)) };
         tf.tidy(() => ctx.edit((before) => putInPlace(before, made, pairsIn(tied)), detail));
       });
     },

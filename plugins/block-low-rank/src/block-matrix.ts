@@ -35,11 +35,17 @@ export class BlockMatrix {
   readonly words: number;
   readonly blocks: readonly PlacedBlock[];
 
+  /** What of it is stored in its layer. */
+  readonly stored: readonly StoredMatrix[];
+
   private constructor(
     readonly columns: number,
     { blocks }: BlockMatrixConfig,
     private readonly parts: Parts,
   ) {
+    this.stored = [...parts.rows, ...(parts.basis ? [parts.basis] : [])].filter(
+      (each) => each instanceof StoredMatrix,
+    );
     this.blocks = placed(blocks);
     this.words = wordsIn(blocks);
   }
@@ -70,6 +76,11 @@ export class BlockMatrix {
     // The executor of tfjs hands every tensor on as float32.
     const index = permuted ? () => tf.cast(rest[0]!, 'int32') as Tensor1D : undefined;
     return new BlockMatrix(columns, config, { rows, basis, index });
+  }
+
+  /** The whole matrix `[words, columns]`, decoded, in the order of word ids. */
+  whole(): Tensor2D {
+    return this.lookup(tf.range(0, this.words, 1, 'int32') as Tensor1D);
   }
 
   /** All that the matrix consists of: rows of every block, the basis if any, the index if any. */

@@ -1,4 +1,5 @@
-import type { HoldsRows } from '@espalier/compression';
+import { penalizeMatrix, readRules } from '@espalier/compression';
+import type { HoldsRows, WrittenRule, WrittenRules } from '@espalier/compression';
 import type { EndsInActivation } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
@@ -21,6 +22,10 @@ export interface BlockLowRankEmbeddingConfig extends BlockMatrixConfig {
   readonly outputDim: number;
   /** As in `tf.layers.embedding`: id 0 is padding. */
   readonly maskZero?: boolean;
+  /** As `tf.layers.embedding` writes it into its configuration; acts on the decoded matrix. */
+  readonly embeddingsRegularizer?: WrittenRule;
+  /** That of a dense layer which shares the factors; acts on the decoded matrix, transposed. */
+  readonly kernelRegularizer?: WrittenRule;
   /** Whether it hands its factors on, as further outputs, to a {@link BlockLowRankTiedDense}. */
   readonly shares?: boolean;
 }
@@ -58,6 +63,9 @@ export class BlockLowRankEmbedding extends tfl.layers.Layer implements HoldsRows
   override build(shape: Shape | Shape[]): void {
     super.build(shape);
     this.#matrix = BlockMatrix.ofLayer(this, this.given.outputDim, this.given);
+    const { embeddingsRegularizer = null, kernelRegularizer = null } = this.given;
+    penalizeWhole(this, this.matrix, embeddingsRegularizer, (whole) => whole);
+    penalizeWhole(this, this.matrix, kernelRegularizer, (whole) => tf.transpose(whole));
   }
 
   override computeOutputShape(shape: Shape | Shape[]): Shape | Shape[] {
@@ -83,12 +91,21 @@ export class BlockLowRankEmbedding extends tfl.layers.Layer implements HoldsRows
 
   override getConfig(): tf.serialization.ConfigDict {
     const { outputDim, maskZero = false, shares = false } = this.given;
-    return { ...super.getConfig(), ...matrixConfig(this.given), outputDim, maskZero, shares };
+    const { embeddingsRegularizer = null, kernelRegularizer = null } = this.given;
+    return {
+      ...super.getConfig(),
+      ...matrixConfig(this.given),
+      ...{ outputDim, maskZero, shares, embeddingsRegularizer, kernelRegularizer },
+    };
   }
 }
 
-/** Configuration of {@link BlockLowRankDense} and {@link BlockLowRankTiedDense}. */
-export interface BlockLowRankDenseConfig extends BlockMatrixConfig {
+/**
+ * Configuration of {@link BlockLowRankDense} and {@link BlockLowRankTiedDense}. Its rules are as
+ * `tf.layers.dense` writes them; the regularizer of the kernel acts on the decoded matrix, and a tied
+ * layer has none.
+ */
+export interface BlockLowRankDenseConfig extends BlockMatrixConfig, WrittenRules {
   readonly name?: string;
   /** Default true. */
   readonly trainable?: boolean;
@@ -123,7 +140,9 @@ abstract class Scores extends tfl.layers.Layer implements EndsInActivation {
     super.build(shape);
     if (this.given.useBias === false) return;
     const zeros = tfl.initializers.zeros();
-    this.#bias = this.addWeight('bias', [this.units], 'float32', zeros, undefined, true);
+    const { biasRegularizer, biasConstraint } = readRules(this.given);
+    const rules = [biasRegularizer ?? undefined, true, biasConstraint ?? undefined] as const;
+    this.#bias = this.addWeight('bias', [this.units], 'float32', zeros, ...rules);
   }
 
   override computeOutputShape(shape: Shape | Shape[]): Shape {
@@ -132,7 +151,12 @@ abstract class Scores extends tfl.layers.Layer implements EndsInActivation {
 
   override getConfig(): tf.serialization.ConfigDict {
     const { useBias = true, activation = null } = this.given;
-    return { ...super.getConfig(), ...matrixConfig(this.given), useBias, activation };
+    const { kernelRegularizer = null, biasRegularizer = null, biasConstraint = null } = this.given;
+    return {
+      ...super.getConfig(),
+      ...matrixConfig(this.given),
+      ...{ useBias, activation, kernelRegularizer, biasRegularizer, biasConstraint },
+    };
   }
 
   protected activated(x: Tensor, matrix: BlockMatrix): Tensor {
@@ -166,6 +190,8 @@ export class BlockLowRankDense extends Scores implements HoldsRows {
   override build(shape: Shape | Shape[]): void {
     this.#matrix = BlockMatrix.ofLayer(this, onlyShape(shape).at(-1)!, this.given);
     super.build(shape);
+    const { kernelRegularizer = null } = this.given;
+    penalizeWhole(this, this.matrix, kernelRegularizer, (whole) => tf.transpose(whole));
   }
 
   override call(inputs: Tensor | Tensor[]): Tensor {
@@ -187,6 +213,17 @@ export class BlockLowRankTiedDense extends Scores {
       return this.activated(x!, matrix);
     });
   }
+}
+
+function penalizeWhole(
+  layer: tfl.layers.Layer,
+  matrix: BlockMatrix,
+  written: WrittenRule,
+  turned: (whole: Tensor2D) => Tensor,
+): void {
+  const { kernelRegularizer } = readRules({ kernelRegularizer: written });
+  const decode = () => turned(matrix.whole());
+  penalizeMatrix(layer, kernelRegularizer, { parts: matrix.stored, decode });
 }
 
 function decodedShapes({ blocks, permuted }: BlockMatrixConfig, columns: number): Shape[] {

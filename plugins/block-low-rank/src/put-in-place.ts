@@ -2,6 +2,7 @@ import { replaceLayer } from '@espalier/core';
 import type { LayerEntry, ModelGraph, NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { layers } from '@tensorflow/tfjs-layers';
+import type { WrittenRule, WrittenRules } from '@espalier/compression';
 import type { Approximation } from './approximation.js';
 import type { BlockMatrixConfig } from './block-matrix.js';
 import { BlockLowRankDense, BlockLowRankEmbedding } from './layers.js';
@@ -40,29 +41,33 @@ function replace(graph: ModelGraph, { place, factorised, index }: Approximation)
 }
 
 function embedding({ config }: LayerEntry, blocks: BlockMatrixConfig): layers.Layer {
-  const { outputDim, maskZero, trainable } = config as {
+  const { outputDim, maskZero, trainable, embeddingsRegularizer } = config as {
     outputDim: number;
     maskZero?: boolean;
     trainable?: boolean;
+    embeddingsRegularizer?: WrittenRule;
   };
   return new BlockLowRankEmbedding({
     ...blocks,
     outputDim,
     maskZero: maskZero ?? false,
     trainable: trainable ?? true,
+    embeddingsRegularizer: embeddingsRegularizer ?? null,
   });
 }
 
 function dense({ config }: LayerEntry, blocks: BlockMatrixConfig): layers.Layer {
-  const { useBias, activation, trainable } = config as {
+  const { useBias, activation, trainable, ...rest } = config as WrittenRules & {
     useBias?: boolean;
     activation?: string;
     trainable?: boolean;
   };
+  const { kernelRegularizer = null, biasRegularizer = null, biasConstraint = null } = rest;
   return new BlockLowRankDense({
     ...blocks,
     useBias: useBias ?? true,
     activation: activation ?? null,
     trainable: trainable ?? true,
+    ...{ kernelRegularizer, biasRegularizer, biasConstraint },
   });
 }

@@ -1,4 +1,4 @@
-import type { Matrix } from '@espalier/compression';
+import type { CompressionEntry, Matrix, WrittenRules } from '@espalier/compression';
 import { EspalierError, replaceLayer } from '@espalier/core';
 import type { LayerEntry, ModelGraph, NamedTensors, OutputRef } from '@espalier/core';
 import type { BlockMatrixConfig } from './block-matrix.js';
@@ -46,19 +46,29 @@ export function pairsIn(tied: readonly Tied[]): ReadonlyMap<string, string> {
   return new Map(tied.map(({ embedding, softmax }) => [embedding.entry.name, softmax.entry.name]));
 }
 
+/** The account of an embedding says which regularizer comes to it from the layer that shares its matrix. */
+export function withMovedRules(line: CompressionEntry, tied: readonly Tied[]): CompressionEntry {
+  const pair = tied.find(({ embedding }) => embedding.entry.name === line.layer);
+  if (!pair?.softmax.entry.config['kernelRegularizer']) return line;
+  const from = pair.softmax.entry.name;
+  return { ...line, what: `${line.what}; kernelRegularizer of ${from} moves to the shared matrix` };
+}
+
 /** Lets a dense layer use the factors of an embedding that is in low rank by now. */
 export function shareFactors(graph: ModelGraph, embedding: string, dense: string): ModelGraph {
   const { config } = entryNamed(graph, embedding);
   const blocks = config as unknown as BlockMatrixConfig;
-  const { useBias, activation } = entryNamed(graph, dense).config as {
+  const { useBias, activation, ...rest } = entryNamed(graph, dense).config as WrittenRules & {
     useBias?: boolean;
     activation?: string;
   };
+  const { kernelRegularizer = null, biasRegularizer = null, biasConstraint = null } = rest;
   const layer = new BlockLowRankTiedDense({
     blocks: blocks.blocks,
     permuted: blocks.permuted ?? false,
     useBias: useBias ?? true,
     activation: activation ?? null,
+    ...{ biasRegularizer, biasConstraint },
   });
   const bias = graph.weights[`${dense}/bias`];
   const replaced = replaceLayer(graph, dense, layer, bias ? { bias } : ({} as NamedTensors));
@@ -66,7 +76,9 @@ export function shareFactors(graph: ModelGraph, embedding: string, dense: string
     blocks.blocks.length + (basisRows(blocks.blocks) > 0 ? 1 : 0) + (blocks.permuted ? 1 : 0);
   const factors = Array.from({ length: count }, (_, i): OutputRef => [embedding, 0, i + 1]);
   return withEntries(replaced, (entry) => {
-    if (entry.name === embedding) return { ...entry, config: { ...entry.config, shares: true } };
+    if (entry.name === embedding) {
+      return { ...entry, config: { ...entry.config, shares: true, kernelRegularizer } };
+    }
     if (entry.name !== dense) return entry;
     return { ...entry, inboundNodes: entry.inboundNodes.map((call) => [...call, ...factors]) };
   });

@@ -1,4 +1,4 @@
-import { storeMatrices } from '@espalier/compression';
+import { refuseConstraints, storeMatrices } from '@espalier/compression';
 import type { MatrixPlace, NewlyStored } from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
 import type { ModelGraph } from '@espalier/core';
@@ -35,8 +35,10 @@ export const prune = definePlugin({
   },
   stateless: true,
   apply(ctx, options) {
+    refuseConstraints(ctx.model.graph, options, 'prune');
     ctx.hooks.transform.tap(async () => {
       const { graph } = ctx.model;
+      refuseConstraints(graph, options, 'prune');
       const places = placesIn(graph, options);
       const stored: NewlyStored[] = [];
       for (const [i, kept] of keptNumbers(places, options).entries()) {
