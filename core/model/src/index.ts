@@ -16,6 +16,7 @@ export type {
 export type { EndsInActivation, Head } from './heads.js';
 export { currentLayer } from './intercept.js';
 export { withKeyedInit } from './keyed-init.js';
+export type { IdInput } from './id-inputs.js';
 export { macsOf, macsTo } from './macs.js';
 export { Network } from './network.js';
 export type { ExecuteOptions, Executed } from './network.js';

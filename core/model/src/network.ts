@@ -8,6 +8,8 @@ import { frozenIn } from './batch-normalization.js';
 import type { Draw } from './with-random.js';
 import { headsOf } from './heads.js';
 import type { Head, TracedHead } from './heads.js';
+import { idInputsOf } from './id-inputs.js';
+import type { IdInput } from './id-inputs.js';
 import { intercepted } from './intercept.js';
 import type { Interception } from './intercept.js';
 import { writeExactly } from './layer-variables.js';
@@ -81,6 +83,8 @@ export class Network {
   readonly outputNames: readonly string[];
   /** By output, batch first. */
   readonly outputShapes: Readonly<Record<string, readonly (number | null)[]>>;
+  /** By input, of those that hold ids of rows of an embedding. */
+  readonly idInputs: Readonly<Record<string, IdInput>>;
   /** What its layers add to a loss, wherever they stand. */
   readonly regularizers: readonly Regularizer[];
   readonly #view: LayersModel;
@@ -106,6 +110,10 @@ export class Network {
     this.#isFrozen = frozenIn(model);
     this.#makesMasks = [...this.#layers.keys()].some(makesMasks);
     this.inputNames = model.inputs.map((input) => this.#names.get(input.sourceLayer)!);
+    const ids = idInputsOf(this.#view);
+    this.idInputs = Object.fromEntries(
+      this.inputNames.flatMap((name, i) => (ids[i] ? [[name, ids[i]]] : [])),
+    );
     this.outputNames = outputNames(model, this.#names);
     this.outputShapes = Object.fromEntries(
       this.outputNames.map((name, i) => [name, model.outputs[i]!.shape]),

@@ -5,11 +5,14 @@ import type { RawBatch } from '@espalier/data';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/errors';
 import { hasSteps } from './steps.js';
+import { checkIds } from './word-ids.js';
+import type { IdInputs } from './word-ids.js';
 import { exampleCount, namedTensors, sumWeights } from '@espalier/data/tensors';
 
 /** What batches are checked against. */
 export interface BatchSpec {
   readonly inputNames: readonly string[];
+  readonly idInputs: IdInputs;
   readonly losses: Readonly<Record<string, Loss>>;
   /** Output shapes by name, batch first. */
   readonly outputShapes: Readonly<Record<string, readonly (number | null)[]>>;
@@ -22,18 +25,19 @@ export interface BatchSpec {
  * caller's.
  *
  * @throws EspalierError `batch/inputs`, `batch/targets`, `batch/tensors`, `batch/size`,
- * `batch/weights`, `targets/…`.
+ * `batch/weights`, `inputs/ids`, `targets/…`.
  */
 export async function toBatch(
   raw: RawBatch,
   key: Batch['key'],
-  { inputNames, losses, outputShapes, countsExamples }: BatchSpec,
+  { inputNames, idInputs, losses, outputShapes, countsExamples }: BatchSpec,
 ): Promise<Batch> {
   const inputs = namedTensors(raw.x, inputNames, 'x');
   const targets = namedTensors(raw.y, Object.keys(losses), 'y');
   const { weights } = raw;
   const size = exampleCount({ ...inputs, ...targets, ...(weights && { weights }) });
   const weightSum = await sumFor({ weights, size }, countsExamples);
+  await checkIds(idInputs, inputs, weights);
   for (const [name, loss] of Object.entries(losses)) {
     await checkTarget(loss, targets[name]!, { output: name, shape: outputShapes[name]!, weights });
   }

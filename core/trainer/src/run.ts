@@ -114,9 +114,9 @@ export class Run {
   }
 
   get batchSpec(): BatchSpec {
-    const { inputNames, outputShapes } = this.network;
+    const { inputNames, idInputs, outputShapes } = this.network;
     const countsExamples = this.semantics === 'tfjs';
-    return { inputNames, losses: this.losses, outputShapes, countsExamples };
+    return { inputNames, idInputs, losses: this.losses, outputShapes, countsExamples };
   }
 
   /** A raw batch checked and named, by how many come before it from this step on. */

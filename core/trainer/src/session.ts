@@ -4,6 +4,7 @@ import type { Scalar } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import { toBatch, toInputs } from './batches.js';
+import { checkIds } from './word-ids.js';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { EspalierError, parseOptions, suggest } from '@espalier/errors';
 import { abortedError, refuseAborted } from './aborted.js';
@@ -211,6 +212,7 @@ export class Session {
     const { batchSize, signal } = parseOptions('session.predict', predictShape, options);
     const { network } = this.#run;
     const inputs = toInputs(x, network.inputNames);
+    await checkIds(network.idInputs, inputs);
     const pause = async () => {
       await breathe();
       refuseAborted('session.predict', signal);

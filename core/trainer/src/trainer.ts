@@ -16,6 +16,7 @@ import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 import { sumWindow } from './window-sums.js';
 import { windows } from './windows.js';
+import { checkHandedOnIds } from './word-ids.js';
 
 /** How long to fit: exactly one of `epochs` and `untilEpoch`. */
 export interface FitOptions {
@@ -164,6 +165,7 @@ export async function trainStep(
     for (const [i, one] of raw.entries()) {
       const batch = await run.batch(one, i);
       const changed = await taps.fire('batch', batch);
+      await checkHandedOnIds(run, changed);
       window.push(await weighed(batch, changed, run.batchSpec));
     }
     run.window = window;

@@ -29,6 +29,7 @@ export class ObservedCounts implements WordCounts {
 
   #count(name: string, id: number, weight: number): void {
     if (weight === 0) return;
+    if (weight === 0) return;
     if (!Number.isInteger(id) || id < 0) throw notAWord(name, id);
     if (id === 0 && this.#input.padded) return;
     this.#counts.set(id, (this.#counts.get(id) ?? 0) + weight);

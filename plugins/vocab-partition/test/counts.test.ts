@@ -251,7 +251,7 @@ test.each<[string, VocabPartitionOptions, Partial<SessionConfig>, RegExp]>([
   ],
   ['an unknown input', { input: 'token' }, {}, /no input 'token'.*tokens.*vocab-partition\/input/],
   ['negative counts', { counts: [1, -2] }, {}, /word 1 .*-2.*vocab-partition\/counts/],
-  ['counts that are NaN', { counts: [NaN] }, {}, /vocab-partition\.options\.counts\.0'.*NaN/],
+  ['counts that are NaN', { counts: [NaN] }, {}, /word 0 .*NaN.*vocab-partition\/counts/],
   ['zeros', { counts: [0, 0] }, {}, /all word counts are zero/],
   [
     'words that nobody counted',
