@@ -64,6 +64,13 @@ describe('a configuration that is wrong', () => {
     ['optimizer.options.learningRte=1', "Did you mean 'learningRate'?"],
     ['optimizer.options.learningRate.schedule=cosin', "Did you mean 'cosine'?"],
     ['loss=cross-entropie', "Did you mean 'cross-entropy'?"],
+    ['loss={"use":"cross-entropy","options":{"form":"logits"}}', "Did you mean 'from'?"],
+    ['loss={"use":"binary-cross-entropy","options":{"from":"logit"}}', "option 'from'"],
+    ['loss={"use":"mean-squared-error","options":{"from":"logits"}}', "unknown option 'from'"],
+    [
+      'loss={"use":"cross-entropy","options":{"from":"probabilities"}}',
+      "says from: 'probabilities', but layer 'logits'",
+    ],
     ['model=./parts.ts#modl', "Did you mean 'model'?"],
     ['model=./nowhere.ts#model', 'nowhere.ts'],
     ['data.train=./parts.ts#notASource', 'data.train is not a source'],

@@ -132,10 +132,9 @@ abstract class StoredKernel<P extends Layer> extends StoredLayer<P> implements E
     return outputs * this.matrix.shape[0];
   }
 
-  /** `[…, units]` with bias and activation. */
-  protected finish(product: Tensor): Tensor {
-    const biased = this.#bias ? tf.add(product, this.#bias.read()) : product;
-    return this.activation.apply(biased);
+  /** `[…, units]` with the bias, if there is one. */
+  protected addBias(product: Tensor): Tensor {
+    return this.#bias ? tf.add(product, this.#bias.read()) : product;
   }
 
   private get biased(): Biased {
@@ -176,7 +175,8 @@ export class StoredDense extends StoredKernel<Layer> implements HoldsRows {
       const x = only(inputs);
       const flat = tf.reshape(x, [-1, x.shape.at(-1)!]) as Tensor2D;
       const product = tf.matMul(flat, this.matrix.all());
-      return this.finish(tf.reshape(product, [...x.shape.slice(0, -1), this.config.units]));
+      const shaped = tf.reshape(product, [...x.shape.slice(0, -1), this.config.units]);
+      return this.activation.apply(this.addBias(shaped));
     });
   }
 }
@@ -238,8 +238,9 @@ export class StoredConv2D extends StoredKernel<Layer> {
       const filter = tf.reshape(this.matrix.all(), this.#filter!) as Tensor4D;
       const [step, dilation] = [pair(strides), pair(dilationRate)];
       const maps = tf.conv2d(x, filter, step, padding as 'same' | 'valid', 'NHWC', dilation);
-      const y = this.finish(maps);
-      return this.channelsFirst ? tf.transpose(y, [0, 3, 1, 2]) : y;
+      const y = this.addBias(maps);
+      // As in tfjs: a softmax is over the last axis, whatever that is.
+      return this.activation.apply(this.channelsFirst ? tf.transpose(y, [0, 3, 1, 2]) : y);
     });
   }
 

@@ -3,7 +3,7 @@ import type { Importance, ImportanceRequest } from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
 import type { BaseContext, Effects, EvaluateContext, PluginFactory } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { Sums } from './sums.js';
 
@@ -69,14 +69,19 @@ function hiddenLayer({ model }: BaseContext<Effects>, { metric, softmax }: Optio
   });
 }
 
-/** `Σ h hᵀ` over positions, and how many there were. */
-function addCovariance(sums: Sums, { features }: EvaluateContext, layer: string): void {
+/** `Σ w h hᵀ` over positions and `Σ w`, each by the weight of its example. */
+function addCovariance(sums: Sums, { features, batch }: EvaluateContext, layer: string): void {
+  const states = features[layer]!;
+  const columns = states.shape.at(-1)!;
+  const weights = batch.weights ?? tf.ones([batch.size]);
+  const rows = (x: Tensor) => tf.reshape(x, [-1, columns]) as Tensor2D;
   sums.add('covariance', () => {
-    const states = features[layer]!;
-    const flat = tf.reshape(states, [-1, states.shape.at(-1)!]) as Tensor2D;
-    return tf.matMul(flat, flat, true, false);
+    const shape = states.shape.map((_, i) => weights.shape[i] ?? 1);
+    const weighed = tf.mul(states, tf.reshape(weights, shape));
+    return tf.matMul(rows(weighed), rows(states), true, false);
   });
-  sums.add('positions', () => tf.scalar(features[layer]!.size / features[layer]!.shape.at(-1)!));
+  const perWeight = states.size / columns / weights.size;
+  sums.add('positions', () => tf.mul(tf.sum(weights), perWeight));
 }
 
 /** Squared gradients of every matrix, summed over its columns or rows. */

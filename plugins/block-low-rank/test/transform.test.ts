@@ -1,6 +1,6 @@
 import { compressionAccount } from '@espalier/compression';
 import { memoryStore } from '@espalier/core';
-import type { Session } from '@espalier/core';
+import type { RawBatch, Session, Source } from '@espalier/core';
 import { blockLowRank, rankRule, wordImportance } from '@espalier/plugin-block-low-rank';
 import { vocabPartition } from '@espalier/plugin-vocab-partition';
 import { backendsUnderTest, onBackend } from '@espalier/testkit';
@@ -105,6 +105,37 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     const [, softmax] = compressionAccount(session.inspect().edits);
     expect(softmax!.weightedError).toBeLessThan(softmax!.relativeError);
     await session.dispose();
+  });
+
+  test('hidden states of examples of weight 0 count for nothing', async () => {
+    const account = async (change: (raw: RawBatch) => RawBatch) => {
+      const session = await openTiny([
+        wordImportance({ rows: 'uniform', metric: 'hidden-covariance', softmax: 'softmax' }),
+        blockLowRank({ ratio: 1.5, minimum: 400 }),
+      ]);
+      const text = tinyText({ examples: 8 });
+      const changed: Source = {
+        fingerprint: () => text.fingerprint(),
+        async *iterate(options) {
+          for await (const raw of text.iterate(options)) yield change(raw);
+        },
+      };
+      await session.evaluate(changed);
+      await session.transform();
+      const [, softmax] = compressionAccount(session.inspect().edits);
+      await session.dispose();
+      return softmax!.weightedError!;
+    };
+    const half = (each: tf.Tensor) => tf.slice(each, 0, 4);
+    const weights = () => tf.tensor1d([1, 1, 1, 1, 0, 0, 0, 0]);
+    const masked = await account(({ x, y }) => ({ x, y: y!, weights: weights() }));
+    const left = await account(({ x, y }) => ({
+      x: half(x as tf.Tensor),
+      y: half(y as tf.Tensor),
+    }));
+    const all = await account((raw) => raw);
+    expect(masked).toBeCloseTo(left, 6);
+    expect(Math.abs(masked - all)).toBeGreaterThan(1e-5);
   });
 
   test('counts and relative frequencies are the same', async () => {

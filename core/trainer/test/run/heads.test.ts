@@ -164,6 +164,28 @@ describe.each(Object.keys(HEADS))('a head %s', (name) => {
   });
 });
 
+test('two heads of two kinds, each with its loss', async () => {
+  const model = (a: Activation, b: Activation) => () => {
+    const x = tfl.input({ shape: [6], name: 'x' });
+    const outputs = [apply(dense(a, 3, 'kind'), x), apply(dense(b, 2, 'marks'), x)];
+    return tfl.model({ inputs: x, outputs });
+  };
+  const y = {
+    kind: numbers([EXAMPLES], () => Math.floor(3 * draw())),
+    marks: numbers([EXAMPLES, 2], () => Math.round(draw())),
+  };
+  const train = arraySource({ x: numbers([EXAMPLES, 6]), y, batchSize: 4 });
+  const loss = { kind: crossEntropy(), marks: binaryCrossEntropy() };
+  const run = async (a: Activation, b: Activation) =>
+    withSession(open({ model: model(a, b), loss, train, validation: train }), async (session) => {
+      const { history } = await session.fit({ epochs: 2 });
+      return { history, parameters: valuesOf(session.parameters()) };
+    });
+  const [ours, logits] = [await run('softmax', 'sigmoid'), await run('linear', 'linear')];
+  expect(ours.history).toEqual(logits.history);
+  expect(firstDifference(ours.parameters, logits.parameters)).toBeUndefined();
+});
+
 const oneHead =
   (activation: Activation, units = 3) =>
   () =>
