@@ -5,9 +5,17 @@ import {
   definePlugin,
   followPaths,
   keyedStream,
+  replaceLayer,
   toDistribution,
 } from '@espalier/core';
-import type { Batch, Effects, PluginContext, Preset, StructureChange } from '@espalier/core';
+import type {
+  Batch,
+  Effects,
+  HasPlainLayer,
+  PluginContext,
+  Preset,
+  StructureChange,
+} from '@espalier/core';
 import { CHECKS, ConformanceError, onBackend, PRESET_CHECKS, testPlugin } from '@espalier/testkit';
 import type { AnyFactory, PluginSubject, PresetSubject } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -21,6 +29,41 @@ interface Sketch {
   readonly stateless?: boolean;
   readonly apply?: (ctx: PluginContext, options: never) => void;
 }
+
+/** A dense layer that forgets its bias when it is to be plain. */
+class Forgetful extends tfl.layers.Layer implements HasPlainLayer {
+  static readonly className = 'Forgetful';
+
+  constructor(private readonly given: { readonly units: number; readonly name?: string }) {
+    super(given);
+  }
+
+  override build([, inputs]: number[]): void {
+    const ones = tfl.initializers.ones();
+    this.addWeight('kernel', [inputs!, this.given.units], 'float32', ones);
+    this.addWeight('bias', [this.given.units], 'float32', ones);
+    this.built = true;
+  }
+
+  override computeOutputShape([batch]: number[]): number[] {
+    return [batch!, this.given.units];
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+    const [kernel, bias] = this.weights.map((weight) => weight.read());
+    return tf.tidy(() => tf.add(tf.matMul([inputs].flat()[0]!, kernel!), bias!));
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    return { ...super.getConfig(), units: this.given.units };
+  }
+
+  plainLayer() {
+    const config = { ...this.getConfig(), useBias: false };
+    return { className: 'Dense', config, weights: { kernel: this.weights[0]!.read() } };
+  }
+}
+tf.serialization.registerClass(Forgetful);
 
 const factory = (sketch: Sketch = {}): AnyFactory =>
   definePlugin({
@@ -399,6 +442,19 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
     }),
   },
   transform: {
+    'a layer does not decode what it computes': {
+      effects: { structure: 'modify' },
+      apply: (ctx) =>
+        ctx.hooks.transform.tap(() =>
+          ctx.edit((graph) => {
+            const [kernel, bias] = ['kernel', 'bias'].map(
+              (name) => graph.weights[`logits/${name}`]!,
+            );
+            const weights = { kernel: kernel!, bias: bias! };
+            return replaceLayer(graph, 'logits', new Forgetful({ units: bias!.size }), weights);
+          }),
+        ),
+    },
     'the transformed run forgets what it did': {
       effects: { structure: 'modify', loss: 'add' },
       apply(ctx) {

@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { CompressOptions } from './commands/compress.js';
 import type { EvalOptions } from './commands/eval.js';
 import type { ExplainOptions } from './commands/explain.js';
+import type { ExportOptions } from './commands/export.js';
 import type { InspectOptions } from './commands/inspect.js';
 import type { StudyReportOptions, StudyRunOptions } from './commands/study.js';
 import type { TrainOptions } from './commands/train.js';
@@ -17,6 +18,7 @@ Examples:
   $ espalier train run.json --epochs 20 --set optimizer.options.learningRate=0.01
   $ espalier train run.json --set plugins.multi-exit.options.detach=true --set checkpoint.dir=runs/b
   $ espalier eval run.json --split test --json
+  $ espalier export run.json --out small --format dense
   $ espalier inspect run.json
   $ espalier explain run.json loss
   $ espalier study run study.ts
@@ -73,6 +75,22 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     .action(async (config: string, options: EvalOptions) => {
       const { evaluate } = await import('./commands/eval.js');
       await evaluate(config, options);
+    });
+  command(program, 'export', 'write the trained model for use elsewhere')
+    .requiredOption('--out <dir>', 'folder for it: new, or an earlier export')
+    .addOption(
+      new Option(
+        '--format <what>',
+        'tfjs: model.json and weights; dense: the same, compressed layers decoded to ordinary ones; artifact',
+      )
+        .choices(['tfjs', 'dense', 'artifact'])
+        .default('tfjs'),
+    )
+    .option('--checkpoint <path>', 'a file or folder; default: the newest checkpoint')
+    .addOption(allowMismatch())
+    .action(async (config: string, options: ExportOptions) => {
+      const { exportModel } = await import('./commands/export.js');
+      await exportModel(config, options);
     });
   command(program, 'inspect', 'print plugins, options and their origins, hooks, parameters')
     .option('--json', 'print JSON')

@@ -2,6 +2,7 @@ import type { EndsInActivation } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import type { HasPlainLayer, PlainLayer } from '@espalier/core';
 import type { HoldsRows } from './holds-rows.js';
 import type { MatrixShape, StorageConfig } from './storage.js';
 import { penalizeMatrix } from './penalties.js';
@@ -32,7 +33,7 @@ interface Biased {
  * A layer that keeps one matrix in whatever storage its configuration names and is in all else the
  * plain layer: same configuration, shapes, masks, bias, activation.
  */
-abstract class StoredLayer<P extends Layer> extends tfl.layers.Layer {
+abstract class StoredLayer<P extends Layer> extends tfl.layers.Layer implements HasPlainLayer {
   readonly #storage: Readonly<Record<string, StorageConfig>>;
   #matrix: StoredMatrix | undefined;
 
@@ -49,6 +50,13 @@ abstract class StoredLayer<P extends Layer> extends tfl.layers.Layer {
   /** The decoded matrix's source; there once the layer is built. */
   get matrix(): StoredMatrix {
     return this.#matrix!;
+  }
+
+  /** The plain layer over the decoded matrix. */
+  plainLayer(): PlainLayer {
+    const config = { ...this.getConfig(), storage: undefined };
+    const weights = { [this.matrixName]: tf.reshape(this.matrix.all(), [...this.plainShape()]) };
+    return { className: this.plain.getClassName(), config, weights };
   }
 
   protected abstract shapeOfMatrix(inputShape: Shape): MatrixShape;
@@ -124,6 +132,11 @@ abstract class StoredKernel<P extends Layer> extends StoredLayer<P> implements E
     const shape = [this.matrix.shape[1]];
     const [init, regularizer] = [biasInitializer, biasRegularizer];
     this.#bias = this.addWeight('bias', shape, 'float32', init, regularizer, true, biasConstraint);
+  }
+
+  override plainLayer(): PlainLayer {
+    const { weights, ...rest } = super.plainLayer();
+    return { ...rest, weights: { ...weights, ...(this.#bias && { bias: this.#bias.read() }) } };
   }
 
   /** Multiply-accumulate operations per example; see `macsOf` of the model package. */

@@ -25,6 +25,8 @@ export type { ExistingWeights } from './existing-weights.js';
 export { canonicalNames, disposeModel, parametersOf } from './parameters.js';
 export type { Parameter } from './parameters.js';
 export type { Regularizer } from './regularizers.js';
+export { isPlainClass, plainModel, unplainLayers } from './plain-layers.js';
+export type { HasPlainLayer, PlainLayer } from './plain-layers.js';
 export { viewOf } from './view.js';
 export type { LayerInfo, ModelView } from './view.js';
 export type { NamedTensors } from './named-tensors.js';

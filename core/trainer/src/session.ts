@@ -14,6 +14,7 @@ import { evaluate } from './evaluation.js';
 import type { StepLog } from './hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
+import { disposeModel, plainModel } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
 import type { Run } from './run.js';
 import { checkConfig, checkSource } from './session-config.js';
@@ -67,6 +68,17 @@ export interface PredictOptions {
   /** Examples at a time; default 128. */
   readonly batchSize?: number;
   readonly signal?: AbortSignal;
+}
+
+/** What to export. */
+export interface ExportOptions {
+  /** Outputs by name; default: the user's own. */
+  readonly outputs?: readonly string[];
+  /**
+   * Decodes compressed layers: the model then has layers of TensorFlow.js in their place, and predicts
+   * the same but for rounding.
+   */
+  readonly dense?: boolean;
 }
 
 /** A run under way. Every method may be called any number of times; `dispose` ends it. */
@@ -291,9 +303,15 @@ export class Session {
    * @throws EspalierError `model/rebuild`, naming a layer that its configuration does not describe;
    * `model/unregistered-layer`, `edit/unknown-output`.
    */
-  export({ outputs }: { readonly outputs?: readonly string[] } = {}): LayersModel {
+  export({ outputs, dense = false }: ExportOptions = {}): LayersModel {
     const { structure } = this.#run;
-    return structure.copy(outputs ?? structure.ownOutputs);
+    const copy = structure.copy(outputs ?? structure.ownOutputs);
+    if (!dense) return copy;
+    try {
+      return plainModel(copy);
+    } finally {
+      disposeModel(copy);
+    }
   }
 
   /** Plugins in order, hooks, parameters, services, manifest, cost of every tap: plain data. */

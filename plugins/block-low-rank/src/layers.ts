@@ -1,5 +1,6 @@
 import { penalizeMatrix, readRules } from '@espalier/compression';
 import type { HoldsRows, WrittenRule, WrittenRules } from '@espalier/compression';
+import type { HasPlainLayer, PlainLayer } from '@espalier/core';
 import type { EndsInActivation } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
@@ -41,7 +42,7 @@ export interface BlockLowRankEmbeddingConfig extends BlockMatrixConfig {
  *   blocks: [{ rows: 2000, rank: 85 }, { rows: 8000, rank: 4 }],
  * });
  */
-export class BlockLowRankEmbedding extends tfl.layers.Layer implements HoldsRows {
+export class BlockLowRankEmbedding extends tfl.layers.Layer implements HoldsRows, HasPlainLayer {
   static className = 'BlockLowRankEmbedding';
   #matrix: BlockMatrix | undefined;
 
@@ -58,6 +59,14 @@ export class BlockLowRankEmbedding extends tfl.layers.Layer implements HoldsRows
   /** Rows by word id `[n]`: float32 `[n, outputDim]`; only those are decoded. */
   decodeRows(ids: Tensor1D): Tensor2D {
     return this.matrix.lookup(ids);
+  }
+
+  /** `tf.layers.embedding` of the decoded matrix. */
+  plainLayer(): PlainLayer {
+    const { outputDim, maskZero = false, embeddingsRegularizer = null } = this.given;
+    const own = { inputDim: this.matrix.words, outputDim, maskZero, embeddingsRegularizer };
+    const config = { ...super.getConfig(), ...own };
+    return { className: 'Embedding', config, weights: { embeddings: this.matrix.whole() } };
   }
 
   override build(shape: Shape | Shape[]): void {
@@ -159,6 +168,17 @@ abstract class Scores extends tfl.layers.Layer implements EndsInActivation {
     };
   }
 
+  /** `tf.layers.dense` of a decoded matrix `[units, inputs]`. */
+  protected plainDense(matrix: BlockMatrix): PlainLayer {
+    const { activation = null } = this.given;
+    const none = { blocks: undefined, permuted: undefined, storage: undefined };
+    const own = { units: this.units, activation: activation ?? 'linear' };
+    const config = { ...this.getConfig(), ...none, ...own };
+    const kernel = tf.transpose(matrix.whole());
+    const weights = { kernel, ...(this.bias && { bias: this.bias }) };
+    return { className: 'Dense', config, weights };
+  }
+
   protected activated(x: Tensor, matrix: BlockMatrix): Tensor {
     const scores = matrix.scores(tf.reshape(x, [-1, matrix.columns]) as Tensor2D);
     const biased = this.bias ? tf.add(scores, this.bias) : scores;
@@ -173,7 +193,7 @@ abstract class Scores extends tfl.layers.Layer implements EndsInActivation {
  *
  * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950, section 3.
  */
-export class BlockLowRankDense extends Scores implements HoldsRows {
+export class BlockLowRankDense extends Scores implements HoldsRows, HasPlainLayer {
   static className = 'BlockLowRankDense';
   #matrix: BlockMatrix | undefined;
 
@@ -185,6 +205,10 @@ export class BlockLowRankDense extends Scores implements HoldsRows {
   /** Rows by unit `[n]`: float32 `[n, inputs]`; only those are decoded. */
   decodeRows(ids: Tensor1D): Tensor2D {
     return this.matrix.lookup(ids);
+  }
+
+  plainLayer(): PlainLayer {
+    return this.plainDense(this.matrix);
   }
 
   override build(shape: Shape | Shape[]): void {
@@ -203,8 +227,16 @@ export class BlockLowRankDense extends Scores implements HoldsRows {
  * A dense layer that uses the matrix of a {@link BlockLowRankEmbedding} that `shares` it: its inputs
  * are `[batch, …, inputs]` and the embedding's further outputs. Only the bias is its own.
  */
-export class BlockLowRankTiedDense extends Scores {
+export class BlockLowRankTiedDense extends Scores implements HasPlainLayer {
   static className = 'BlockLowRankTiedDense';
+
+  /** The matrix is decoded twice: a plain dense layer has one of its own. */
+  plainLayer(sources: readonly tfl.layers.Layer[]): PlainLayer {
+    const shared = sources.find((layer) => layer instanceof BlockLowRankEmbedding)!;
+    const { config, ...plain } = this.plainDense(shared.matrix);
+    const { kernelRegularizer = null } = shared.getConfig();
+    return { ...plain, config: { ...config, kernelRegularizer }, inputs: 1 };
+  }
 
   override call(inputs: Tensor | Tensor[]): Tensor {
     return tf.tidy(() => {

@@ -124,6 +124,12 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       coded.forEach((value, i) => expect(Math.abs(value - exact[i]!)).toBeLessThan(0.1));
       expect(coded).not.toEqual(exact);
       await session.save(store);
+      const dense = session.export({ dense: true });
+      const classNames = dense.layers.map((layer) => layer.getClassName());
+      const plain = tinyLanguageModel().layers.map((layer) => layer.getClassName());
+      expect(classNames.slice(-plain.length)).toEqual(plain);
+      const decoded = await predictions(dense);
+      coded.forEach((value, i) => expect(decoded[i]).toBeCloseTo(value, 4));
       const copy = session.export();
       const files = await packArtifact({ model: copy });
       const { model } = await unpackArtifact(async (file) => files.get(file)!);

@@ -1,4 +1,5 @@
 import { stopGradient } from '@espalier/core';
+import type { HasPlainLayer, PlainLayer } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -11,8 +12,14 @@ import type { Shape } from '@tensorflow/tfjs-layers';
  * @example
  * const frozenView = new StopGradient({ name: 'exit_1_detach' }).apply(features);
  */
-export class StopGradient extends tfl.layers.Layer {
+export class StopGradient extends tfl.layers.Layer implements HasPlainLayer {
   static readonly className = 'StopGradient';
+
+  /** For inference there is nothing to stop. */
+  plainLayer(): PlainLayer {
+    const config = { ...this.getConfig(), activation: 'linear' };
+    return { className: 'Activation', config, weights: {} };
+  }
 
   override computeOutputShape(inputShape: Shape): Shape {
     return inputShape;

@@ -25,6 +25,7 @@ export async function checkTransform(subject: Subject): Promise<void> {
     const grown = liveTensors() - settled;
     demand(grown === 0, 'transform', `${grown} tensors are left over by an epoch after transform`);
     await demandSameExport(session, subject);
+    await demandSameDense(session, subject);
     return values;
   });
   if (!whole) return;
@@ -67,6 +68,26 @@ async function demandSameExport(session: Session, subject: Subject): Promise<voi
     differing === undefined,
     'transform',
     `the model exported by case '${subject.name}' predicts otherwise than the session's, in output ${differing}`,
+  );
+}
+
+/** As ordinary layers of TensorFlow.js, as far as its layers know ones, it predicts the same. */
+async function demandSameDense(session: Session, subject: Subject): Promise<void> {
+  const { outputs } = session.inspect();
+  const shape = session.model.inputs.map(({ shape: each }) => [2, ...each.slice(1)] as number[]);
+  const inputs = shape.map((each) => tf.ones(each));
+  const [own, dense] = [session.export({ outputs }), session.export({ outputs, dense: true })];
+  const [mine, theirs] = [await outputsOf(own, inputs), await outputsOf(dense, inputs)];
+  tf.dispose(inputs);
+  [own, dense].forEach((model) => model.dispose());
+  const differing = [...mine].find(([name, values]) => {
+    const scale = Math.max(...values.map(Math.abs), 1e-3);
+    return values.some((value, i) => !(Math.abs(value - theirs.get(name)![i]!) < 1e-4 * scale));
+  });
+  demand(
+    differing === undefined,
+    'transform',
+    `the model exported by case '${subject.name}' with { dense: true } predicts otherwise than the session's, in output ${differing?.[0]}; let plainLayer of its layers decode what call computes with`,
   );
 }
 

@@ -13,12 +13,15 @@ export function importedPlugins(model: LayersModel): ArtifactPlugin[] {
   return [{ id: 'interop', version, use: '@espalier/interop#ResetAfterGRU', layers: classes }];
 }
 
+/** A model with what is known of how it was made. */
+export type Exported = Pick<Compressed, 'model' | 'inspection' | 'account'>;
+
 /**
  * The plugins of an artifact: those of the input, then those of the run, with the layer classes that
  * each brought.
  */
 export function artifactPlugins(
-  result: Compressed,
+  result: Exported,
   before: readonly ArtifactPlugin[],
 ): ArtifactPlugin[] {
   const known = before.flatMap(({ layers = [] }) => layers);
@@ -26,7 +29,7 @@ export function artifactPlugins(
 }
 
 /** Modules that have to be imported before a result is loaded. */
-export function modulesOf(result: Compressed, before: readonly ArtifactPlugin[]): string[] {
+export function modulesOf(result: Exported, before: readonly ArtifactPlugin[]): string[] {
   const changing = new Set(result.account.map(({ plugin }) => plugin));
   const own = ownPlugins(result, []).filter(({ id }) => changing.has(id));
   const uses = [...before, ...own].flatMap(({ use }) => use ?? []);
@@ -34,7 +37,7 @@ export function modulesOf(result: Compressed, before: readonly ArtifactPlugin[])
 }
 
 function ownPlugins(
-  { inspection, account, model }: Compressed,
+  { inspection, account, model }: Exported,
   known: readonly string[],
 ): ArtifactPlugin[] {
   const classOf = new Map(model.layers.map((layer) => [layer.name, layer.getClassName()]));

@@ -1,0 +1,95 @@
+import { readdir } from 'node:fs/promises';
+import { saveArtifact } from '@espalier/artifact/node';
+import { compressionAccount } from '@espalier/compression';
+import { loadConfig, withSession } from '@espalier/config';
+import { disposeModel, EspalierError, unplainLayers } from '@espalier/core';
+import type { Session } from '@espalier/core';
+import { writeModelFolder } from '@espalier/interop/node';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { artifactPlugins, modulesOf } from '../compress/artifact-plugins.js';
+import type { Exported } from '../compress/artifact-plugins.js';
+import { loadCheckpoint } from '../resume.js';
+
+/** Options of `espalier export`. */
+export interface ExportOptions {
+  readonly set: readonly string[];
+  readonly out: string;
+  /** Plain files of TensorFlow.js; the same with compressed layers decoded; an artifact. */
+  readonly format: 'tfjs' | 'dense' | 'artifact';
+  /** A file or folder; default: the configuration's. */
+  readonly checkpoint?: string;
+  /** Differences to the checkpoint's run that are accepted. */
+  readonly allowMismatch?: readonly string[];
+}
+
+/** Writes the trained model, as transformed, for use elsewhere. */
+export async function exportModel(path: string, options: ExportOptions): Promise<void> {
+  const { set, format, out, checkpoint, allowMismatch } = options;
+  await refuseOther(out, format);
+  const loaded = await loadConfig(path, set);
+  await withSession(loaded, async (session) => {
+    await loadCheckpoint(session, loaded, { path: checkpoint, allowMismatch });
+    const model = session.export({ dense: format === 'dense' });
+    try {
+      const lines = await write(session, model, options);
+      process.stdout.write(`${lines.join('\n')}\n`);
+    } finally {
+      disposeModel(model);
+    }
+  });
+}
+
+async function write(
+  session: Session,
+  model: LayersModel,
+  { format, out }: ExportOptions,
+): Promise<readonly string[]> {
+  const inspection = session.inspect();
+  const { edits, manifest } = inspection;
+  const exported = { model, inspection, account: compressionAccount(edits) };
+  const { step } = session.clock;
+  if (format === 'artifact') {
+    const provenance = { command: 'espalier export', step, preset: manifest.hash };
+    const plugins = artifactPlugins(exported, []);
+    const { total } = await saveArtifact(out, { model, edits, plugins, provenance });
+    return [`${out}: the model of step ${step} as an artifact, ${total} bytes`, ...needs(exported)];
+  }
+  await writeModelFolder(model, out);
+  return [
+    `${out}: the model of step ${step} as model.json and its weights, for tf.loadLayersModel`,
+    ...needs(exported),
+  ];
+}
+
+/** What has to be imported before the model is loaded, by layer. */
+function needs(exported: Exported): readonly string[] {
+  const layers = unplainLayers(exported.model);
+  if (layers.length === 0) return [];
+  const classes = [...new Set(layers.map(({ className }) => className))];
+  const modules = modulesOf(exported, []).map((name) => `import '${name}';`);
+  const isCompressed = exported.account.some(({ layer }) =>
+    layers.some(({ path }) => path === layer),
+  );
+  return [
+    `It has layers that TensorFlow.js does not know: ${classes.join(', ')}. Before it is loaded, ${modules.length > 0 ? modules.join(' ') : 'register their classes: import what defines them.'}`,
+    ...(isCompressed ? ['With --format dense it has ordinary layers in their place.'] : []),
+  ];
+}
+
+/** Refuses a folder that holds something else, before anything is loaded. */
+async function refuseOther(out: string, format: ExportOptions['format']): Promise<void> {
+  const names = await readdir(out).catch((cause: NodeJS.ErrnoException): string[] => {
+    if (cause.code === 'ENOENT') return [];
+    throw new EspalierError('cli/out', {
+      problem: `cannot write to ${out}: ${cause.message}`,
+      cause,
+    });
+  });
+  const own = format === 'artifact' ? 'manifest.json' : 'model.json';
+  if (names.length === 0 || names.includes(own)) return;
+  throw new EspalierError('cli/out', {
+    problem: `${out} holds something else than an exported model`,
+    received: names.slice(0, 5),
+    fix: 'Choose an empty or new folder for --out. What is there is untouched.',
+  });
+}
