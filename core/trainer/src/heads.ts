@@ -61,8 +61,8 @@ function ofActivated(loss: Loss): Loss {
     ...read,
     activation: activation!,
     from: 'logits',
-    perExample: (output, target) => read.perExample(activate(output), target),
-    metrics: (output, target) => read.metrics(activate(output), target),
+    perExample: (output, ...rest) => read.perExample(activate(output), ...rest),
+    metrics: (output, ...rest) => read.metrics(activate(output), ...rest),
   };
 }
 

@@ -8,7 +8,7 @@ export type { Effects, Mode } from './effects.js';
 export * from '@espalier/errors';
 export { HOOKS } from './hooks.js';
 export type * from './hooks.js';
-export type { Inspection } from './inspect.js';
+export type { Inspection, LossInfo } from './inspect.js';
 export { explain } from './inspect.js';
 export type { LedgerView, Term, TermOptions } from './ledger.js';
 export * from '@espalier/losses';

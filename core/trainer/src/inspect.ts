@@ -1,7 +1,9 @@
 import { EspalierError, suggest } from '@espalier/errors';
 import { HOOKS } from './hooks.js';
 import type { HookName } from './hooks.js';
+import type { Loss, OutputKind } from '@espalier/losses';
 import type { Manifest } from './preset/index.js';
+import type { Run } from './run.js';
 import type { Semantics } from './session-config.js';
 import type { Assembled } from './setup.js';
 import type { EditRecord } from '@espalier/model/structure';
@@ -21,6 +23,11 @@ export interface Inspection {
   /** Options with the origin of each value, versions, hash. */
   readonly manifest: Manifest;
   readonly outputs: readonly string[];
+  /**
+   * By output of the user's model: its loss, what that takes (absent: whatever the model gives), and the
+   * activation that training and evaluation leave out.
+   */
+  readonly losses: Readonly<Record<string, LossInfo>>;
   readonly parameters: readonly {
     path: string;
     shape: readonly number[];
@@ -32,6 +39,18 @@ export interface Inspection {
   readonly edits: readonly EditRecord[];
   /** What each tap cost so far. */
   readonly trace: readonly TapTrace[];
+}
+
+/** A loss as plain data. */
+export interface LossInfo {
+  readonly name: string;
+  readonly from?: OutputKind;
+  readonly without?: string;
+}
+
+function lossInfo({ logits, network }: Run, output: string, { name, from }: Loss): LossInfo {
+  const without = logits.includes(output) ? network.heads[output]!.activation : undefined;
+  return { name, ...(from && { from }), ...(without && { without }) };
 }
 
 /** Describes an assembled run. */
@@ -48,6 +67,9 @@ export function inspect({ run, parts, resolved, order, backend }: Assembled): In
     }),
     manifest: resolved.manifest,
     outputs: structure.network.outputNames,
+    losses: Object.fromEntries(
+      Object.entries(run.losses).map(([output, loss]) => [output, lossInfo(run, output, loss)]),
+    ),
     parameters: parameters.paths.map((path) => ({
       path,
       shape: parameters.value(path).shape,

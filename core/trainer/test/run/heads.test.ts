@@ -233,6 +233,23 @@ describe('semantics tfjs', () => {
   });
 });
 
+test.each(['espalier', 'tfjs'] as const)(
+  'steps of weight 0 count for nothing, by %s',
+  (semantics) =>
+    withSession(
+      open({ model: modelOf('timeDistributed', 'softmax'), loss: crossEntropy(), semantics }),
+      async (session) => {
+        const at = async (label: number) => {
+          const y = tf.tensor2d([[0, 1, 2, label]]);
+          const raw = { x: tf.ones([1, 4, 2]), y, weights: tf.tensor2d([[1, 1, 1, 0]]) };
+          return session.objective(await session.batch(raw, 'a')).dataSync()[0]!;
+        };
+        expect(await at(0)).toBe(await at(2));
+        expect(await at(0)).toBeGreaterThan(0);
+      },
+    ),
+);
+
 describe('a loss that does not fit the head is refused,', () => {
   const refused = (model: () => LayersModel, loss: Loss, more: Partial<SessionConfig> = {}) =>
     refusal(() => open({ model, loss, ...more }));
@@ -345,6 +362,20 @@ describe('a loss that does not fit the head is refused,', () => {
     const loss = { dense_3: crossEntropy(), 'dense_3#2': meanSquaredError() };
     const error = await refused(modelOf('shared', 'softmax'), crossEntropy(), { loss });
     expect(error.code).toBe('loss/shared-head');
+  });
+});
+
+test('inspect says what each loss takes, and what the run leaves out', async () => {
+  const inspected = (model: () => LayersModel, loss: Loss) =>
+    withSession(open({ model, loss }), (session) => Promise.resolve(session.inspect().losses));
+  expect(await inspected(oneHead('softmax'), crossEntropy())).toEqual({
+    head: { name: 'cross-entropy', from: 'logits', without: 'softmax' },
+  });
+  expect(await inspected(oneHead('linear'), binaryCrossEntropy())).toEqual({
+    head: { name: 'binary-cross-entropy', from: 'logits' },
+  });
+  expect(await inspected(oneHead('sigmoid'), meanSquaredError())).toEqual({
+    head: { name: 'mean-squared-error' },
   });
 });
 
