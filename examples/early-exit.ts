@@ -34,7 +34,7 @@ for (const threshold of [0.3, 0.5, 0.7, 0.9, NEVER]) {
   rows.push({
     threshold: threshold === NEVER ? 'never' : String(threshold),
     accuracy: accuracyOf(prediction),
-    operations: prediction.macs / toTheEnd.macs,
+    operations: prediction.macs! / toTheEnd.macs!,
     milliseconds: prediction.milliseconds / y.data.length,
     leave: prediction.exits.map((_, exit) => countAt(prediction, exit)).join(' / '),
   });

@@ -35,12 +35,13 @@ export async function assess(session: Session, test: Digits): Promise<Assessment
   const x = tf.tensor4d(test.x.data, test.x.shape as [number, number, number, number]);
   try {
     const profile = await profileExits(session.model, x, { batchSize: BATCH_SIZE });
-    const exits = profile.map(({ exit, ...costs }) => {
+    const exits = profile.map(({ exit, macs, ...costs }) => {
       const auxiliary = `accuracy/${exit}` in metrics;
       const name = auxiliary ? exit.replace('_', ' ') : OWN_EXIT;
       return {
         exit: name,
         accuracy: metrics[auxiliary ? `accuracy/${exit}` : 'accuracy']!,
+        macs: macs!, // all layers of these networks tell theirs
         ...costs,
       };
     });
@@ -49,7 +50,7 @@ export async function assess(session: Session, test: Digits): Promise<Assessment
     const ensemble = {
       exit: 'ensemble',
       accuracy: metrics['accuracy/ensemble']!,
-      macs: curve.at(-1)!.macs * exits.at(-1)!.macs,
+      macs: curve.at(-1)!.macs! * exits.at(-1)!.macs,
       parameters: session.model.countParams(),
       milliseconds: await timeOfAllExits(session, x),
     };

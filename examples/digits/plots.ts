@@ -31,7 +31,7 @@ export function earlyExitPlot(results: Results): XyPlot {
   const series = [...results].map(([name, [first]]) => ({
     name,
     points: withExits(results).has(name)
-      ? first!.curve.map(({ macs: x, accuracy: y }) => ({ x, y }))
+      ? first!.curve.map(({ macs, accuracy: y }) => ({ x: macs ?? null, y }))
       : [{ x: 1, y: first!.exits[0]!.accuracy }],
   }));
   return linePlot({

@@ -58,6 +58,11 @@ export class LstmLayer extends tfl.layers.Layer {
     return tf.tidy(() => lstmSequence({ x, kernel, recurrentKernel, bias, h, c }));
   }
 
+  /** Multiply-accumulate operations per example. */
+  macs([, time, features]: Shape): number {
+    return (time ?? 1) * (features! + this.#units) * 4 * this.#units;
+  }
+
   override getConfig() {
     return { ...super.getConfig(), units: this.#units, scale: this.#scale };
   }
@@ -95,6 +100,11 @@ export class LstmPart extends tfl.layers.Layer {
       const at = this.#part === 'hidden' ? time - 1 : time;
       return tf.reshape(tf.slice(states, [0, at, 0], [batch, 1, units]), [batch, units]);
     });
+  }
+
+  /** It multiplies nothing. */
+  macs(): number {
+    return 0;
   }
 
   override getConfig() {

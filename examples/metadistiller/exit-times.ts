@@ -80,7 +80,7 @@ async function exitsOf({ session, x, labels, times }: Subject): Promise<readonly
   const curve = await earlyExitCurve(session.model, x, labels, { thresholds: THRESHOLDS });
   return curve.map(({ threshold, accuracy, macs: operations }, i) => {
     const [milliseconds] = times[i]!.toSorted((a, b) => a - b).slice(Math.floor(REPEATS / 2));
-    return { threshold, accuracy, operations, milliseconds: milliseconds! };
+    return { threshold, accuracy, operations: operations!, milliseconds: milliseconds! };
   });
 }
 

@@ -206,6 +206,11 @@ export class StoredEmbedding extends StoredLayer<Layer> implements HoldsRows {
     return [this.config.inputDim, this.config.outputDim];
   }
 
+  /** It looks up. */
+  macs(): number {
+    return 0;
+  }
+
   /** Rows by word id `[n]`: float32 `[n, outputDim]`; only those are decoded. */
   decodeRows(ids: Tensor1D): Tensor2D {
     return this.matrix.gather(ids);

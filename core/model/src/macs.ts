@@ -2,7 +2,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import { unknownLayer } from './names.js';
 import { callsOf } from './parameters.js';
 import type { Layer } from './parameters.js';
-import type { ModelView } from './view.js';
+import type { LayerInfo, ModelView } from './view.js';
 
 type Shape = readonly (number | null)[];
 
@@ -11,20 +11,46 @@ interface CountsItself {
   macs(inputShape: Shape, outputShape: Shape): number;
 }
 
-/** Multiply-accumulate operations per example, from a layer's kernels and the shapes of one call. */
-type Count = (kernels: readonly Shape[], input: Shape, output: Shape) => number;
+/** Multiply-accumulate operations per example, or `undefined` where a layer does not tell them. */
+export type Macs = number | undefined;
 
-const perOutput: Count = (kernels, _, output) => {
+/** One call of a layer: the shapes of its weights of several dimensions, of its first input, of its output. */
+interface Call {
+  readonly layer: Layer;
+  readonly kernels: readonly Shape[];
+  readonly input: Shape;
+  readonly output: Shape;
+}
+
+type Count = (call: Call) => Macs;
+
+const perOutput: Count = ({ kernels, output }) => {
   const channels = kernels.at(-1)!.at(-1)!;
   return (volume(kernels) * size(output.slice(1))) / channels;
 };
-const depthwise: Count = ([kernel], _, output) =>
+const depthwise: Count = ({ kernels: [kernel], output }) =>
   (size(kernel!) * size(output.slice(1))) / (kernel!.at(-2)! * kernel!.at(-1)!);
-const transposed: Count = (kernels, input) =>
+const transposed: Count = ({ kernels, input }) =>
   (volume(kernels) * size(input.slice(1))) / kernels[0]!.at(-1)!;
-const perStep: Count = (kernels, input) => volume(kernels) * (input[1] ?? 1);
+const perStep: Count = ({ kernels, input }) => volume(kernels) * (input[1] ?? 1);
+/** Both kernels at each position of the state, in every step. */
+const convolvedPerStep: Count = ({ layer, kernels, input, output }) => {
+  const steps = input[1] ?? 1;
+  const filters = layer.getConfig()['filters'] as number;
+  const positions = size(output.slice(output.length === 5 ? 2 : 1)) / filters;
+  return volume(kernels) * positions * steps;
+};
+const ofCells: Count = (call) =>
+  cellsOf(call.layer).every(isKnownCell) ? perStep(call) : undefined;
+/** As many as each number of the output is a sum of. */
+const contracted: Count = ({ layer, input, output }) => {
+  const axes = layer.getConfig()['axes'] as number | readonly [number, number];
+  const axis = typeof axes === 'number' ? axes : axes[0];
+  return size(output.slice(1)) * (input.at(axis) ?? 1);
+};
+const none: Count = () => 0;
 
-const COUNTS: Readonly<Record<string, Count>> = {
+const COUNTED: Readonly<Record<string, Count>> = {
   Dense: perOutput,
   Conv1D: perOutput,
   Conv2D: perOutput,
@@ -36,60 +62,134 @@ const COUNTS: Readonly<Record<string, Count>> = {
   SimpleRNN: perStep,
   GRU: perStep,
   LSTM: perStep,
-  RNN: perStep,
-  Bidirectional: perStep,
+  ConvLSTM2D: convolvedPerStep,
+  RNN: ofCells,
+  Bidirectional: ofCells,
+  Dot: contracted,
 };
+
+/** Of the classes of tfjs, those that multiply no matrices: they count 0. */
+const WITHOUT_MACS = [
+  // They hand on, look up, or lay out anew.
+  ...['InputLayer', 'Embedding', 'Flatten', 'Reshape', 'Permute', 'RepeatVector', 'Masking'],
+  ...['Concatenate', 'ZeroPadding2D', 'Cropping2D', 'CenterCrop', 'CategoryEncoding'],
+  // A few operations for each number, with no weights between numbers.
+  ...['Activation', 'ELU', 'LeakyReLU', 'PReLU', 'ReLU', 'Softmax', 'ThresholdedReLU', 'Rescaling'],
+  ...['Add', 'Average', 'Maximum', 'Minimum', 'Multiply', 'Dropout', 'SpatialDropout1D'],
+  ...['AlphaDropout', 'GaussianDropout', 'GaussianNoise', 'BatchNormalization'],
+  'LayerNormalization',
+  // Means and maxima of neighbours, and interpolation between them.
+  ...['AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'MaxPooling1D', 'MaxPooling2D'],
+  ...['MaxPooling3D', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalMaxPooling1D'],
+  ...['GlobalMaxPooling2D', 'UpSampling2D', 'Resizing', 'RandomWidth', 'RandomHeight'],
+];
+
+const COUNTS: ReadonlyMap<string, Count> = new Map([
+  ...Object.entries(COUNTED),
+  ...WITHOUT_MACS.map((className) => [className, none] as const),
+]);
 
 /**
  * Multiply-accumulate operations per example of one call. Counted: dense, convolutional (transposed,
- * separable, depthwise) and recurrent layers, whatever TimeDistributed and nested models hold, and
- * layers with a method `macs(inputShape, outputShape)`. All others (lookups, normalisation, pooling,
- * activations, bias) count 0; a dimension of unknown length counts as 1.
+ * separable, depthwise) and recurrent layers, dot products, whatever TimeDistributed and nested models
+ * hold, and layers with a method `macs(inputShape, outputShape)`. Other classes of tfjs (lookups,
+ * normalisation, pooling, activations) and the bias count 0. Of any other class they are unknown:
+ * `undefined`, and so is a sum with one of them. A dimension of unknown length counts as 1.
  */
-export function macsOf(layer: Layer, input: Shape, output: Shape): number {
+export function macsOf(layer: Layer, input: Shape, output: Shape): Macs {
   const own = layer as Layer & Partial<CountsItself>;
-  if (own.macs) return own.macs(input, output);
+  if (typeof own.macs === 'function') return told(own.macs(input, output));
   if (layer instanceof tfl.LayersModel) return modelMacs(layer);
   const { layer: wrapped } = layer as Layer & { layer?: Layer };
   if (wrapped && layer.getClassName() === 'TimeDistributed') {
     const step = (shape: Shape) => [shape[0]!, ...shape.slice(2)];
-    return macsOf(wrapped, step(input), step(output)) * (input[1] ?? 1);
+    return times(macsOf(wrapped, step(input), step(output)), input[1] ?? 1);
   }
   const kernels = layer.weights.map(({ shape }) => shape).filter((shape) => shape.length > 1);
-  return COUNTS[layer.getClassName()]?.(kernels, input, output) ?? 0;
+  return COUNTS.get(layer.getClassName())?.({ layer, kernels, input, output });
 }
 
 /** Of every call of a layer together. */
-export function macsOfCalls(layer: Layer, calls: Iterable<tfl.SymbolicTensor>): number {
+export function macsOfCalls(layer: Layer, calls: Iterable<tfl.SymbolicTensor>): Macs {
   const byCall = new Map([...calls].map((output) => [output.nodeIndex, output]));
   const each = [...byCall.values()].map(({ inputs, shape }) =>
     inputs.length === 0 ? 0 : macsOf(layer, inputs[0]!.shape, shape),
   );
-  return each.reduce((a, b) => a + b, 0);
+  return sumOf(each);
 }
 
 /**
  * Multiply-accumulate operations per example up to these layers: what an early exit there costs.
- * What they share counts once.
+ * What they share counts once. Unknown where one of the layers does not tell its own.
  *
  * @throws EspalierError `model/unknown-layer`.
  */
-export function macsTo(view: ModelView, layerNames: readonly string[]): number {
-  const layers = new Map(view.layers.map((layer) => [layer.name, layer]));
-  const counted = new Set<string>();
-  const count = (name: string): number => {
-    if (counted.has(name)) return 0;
-    counted.add(name);
-    const layer = layers.get(name);
-    if (!layer) throw unknownLayer(name, [...layers.keys()]);
-    return layer.inbound.map(count).reduce((a, b) => a + b, layer.macs);
-  };
-  return layerNames.map(count).reduce((a, b) => a + b, 0);
+export function macsTo(view: ModelView, layerNames: readonly string[]): Macs {
+  return sumOf(layersTo(view, layerNames).map(({ macs }) => macs));
 }
 
-function modelMacs(model: tfl.LayersModel): number {
-  const each = [...callsOf(model)].map(([layer, calls]) => macsOfCalls(layer, calls));
-  return each.reduce((a, b) => a + b, 0);
+/**
+ * The layers up to these, themselves included, whose multiply-accumulates nobody knows: for the
+ * reader of a sum that is unknown.
+ *
+ * @throws EspalierError `model/unknown-layer`.
+ */
+export function uncountedTo(view: ModelView, layerNames: readonly string[]): readonly string[] {
+  const uncounted = layersTo(view, layerNames).filter(({ macs }) => macs === undefined);
+  return uncounted.map(({ name, className }) => `${name} (${className})`);
+}
+
+/**
+ * All that these layers need, themselves included, each once, inputs first.
+ *
+ * @throws EspalierError `model/unknown-layer`.
+ */
+export function layersTo(view: ModelView, layerNames: readonly string[]): readonly LayerInfo[] {
+  const layers = new Map(view.layers.map((layer) => [layer.name, layer]));
+  const needed = new Set<string>();
+  const visit = (name: string): void => {
+    if (needed.has(name)) return;
+    needed.add(name);
+    const layer = layers.get(name);
+    if (!layer) throw unknownLayer(name, [...layers.keys()]);
+    layer.inbound.forEach(visit);
+  };
+  layerNames.forEach(visit);
+  return view.layers.filter(({ name }) => needed.has(name));
+}
+
+function modelMacs(model: tfl.LayersModel): Macs {
+  return sumOf([...callsOf(model)].map(([layer, calls]) => macsOfCalls(layer, calls)));
+}
+
+/** A sum with something unknown is unknown. */
+function sumOf(each: readonly Macs[]): Macs {
+  return each.reduce((a, b) => (a === undefined || b === undefined ? undefined : a + b), 0);
+}
+
+function times(macs: Macs, factor: number): Macs {
+  return macs === undefined ? undefined : macs * factor;
+}
+
+/** What a method `macs` says, unless that is no count. */
+function told(macs: unknown): Macs {
+  return typeof macs === 'number' && Number.isFinite(macs) && macs >= 0 ? macs : undefined;
+}
+
+const KNOWN_CELLS = ['SimpleRNNCell', 'GRUCell', 'LSTMCell'];
+
+function isKnownCell(cell: Layer | undefined): boolean {
+  return cell !== undefined && KNOWN_CELLS.includes(cell.getClassName());
+}
+
+/** The cells of an RNN, or of the two of a Bidirectional. */
+function cellsOf(layer: Layer): readonly (Layer | undefined)[] {
+  const { cell, cells, forwardLayer, backwardLayer } = layer as unknown as Partial<
+    Readonly<Record<string, Layer>>
+  > & { readonly cells?: readonly Layer[] };
+  if (forwardLayer) return [forwardLayer, backwardLayer!].flatMap(cellsOf);
+  if (cells) return cells;
+  return cell ? (cell.getClassName() === 'StackedRNNCells' ? cellsOf(cell) : [cell]) : [undefined];
 }
 
 function size(shape: Shape): number {

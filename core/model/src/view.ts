@@ -2,6 +2,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { graphOf } from './graph.js';
 import type { ModelGraph } from './graph.js';
 import { macsOfCalls } from './macs.js';
+import type { Macs } from './macs.js';
 import { outputNames } from './network.js';
 import { callsOf, canonicalNames } from './parameters.js';
 
@@ -14,8 +15,11 @@ export interface LayerInfo {
   /** The layers whose outputs it takes. */
   readonly inbound: readonly string[];
   readonly parameters: number;
-  /** Multiply-accumulate operations per example, in all calls of a shared layer; see `macsOf`. */
-  readonly macs: number;
+  /**
+   * Multiply-accumulate operations per example, in all calls of a shared layer; `undefined` where they
+   * are unknown; see `macsOf`.
+   */
+  readonly macs: Macs;
 }
 
 /** Read-only view of a model. */

@@ -2,7 +2,17 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { addOutput, buildModel, disposeModel, graphOf, macsTo, viewOf } from '@espalier/model';
+import {
+  addOutput,
+  buildModel,
+  disposeModel,
+  graphOf,
+  macsOf,
+  macsTo,
+  uncountedTo,
+  viewOf,
+} from '@espalier/model';
+import { LAYERS, modelOf, variantsOf } from './every-layer.js';
 import { apply, lstm, MODELS } from './models.js';
 
 const { layers } = tfl;
@@ -130,6 +140,118 @@ describe('multiply-accumulates', () => {
       return tfl.model({ inputs: x, outputs: apply(make(), x) });
     });
     expect(viewOf(model).layers.at(-1)!.macs).toBe(macs);
+  });
+
+  it('are known of every class of tfjs', () => {
+    const unknown = Object.keys(LAYERS).flatMap((name) =>
+      variantsOf(name).flatMap((options) => {
+        const { layers } = viewOf(given(() => modelOf(name, options)));
+        return layers.filter(({ macs }) => macs === undefined).map(({ className }) => className);
+      }),
+    );
+    expect(unknown).toEqual([]);
+  });
+
+  it.each<[string, () => tfl.layers.Layer, number[][], number]>([
+    // For each of the 4 outputs, 3 products.
+    ['dot', () => layers.dot({ axes: 1 }), [[3, 2], [3, 2]], 4 * 3], // prettier-ignore
+    ['dot of vectors', () => layers.dot({ axes: -1 }), [[5], [5]], 5],
+    // 2 × 2 positions, 4 gates of 2 filters: 2 × 2 × 3 of the input, 2 × 2 × 2 of the state; 3 steps.
+    [
+      'convLstm2d',
+      () =>
+        layers.convLstm2d({
+          filters: 2,
+          kernelSize: 2,
+          strides: 2,
+          recurrentInitializer: 'glorotUniform',
+        }),
+      [[3, 4, 4, 3]],
+      3 * 4 * 8 * (12 + 8),
+    ],
+  ])('%s', (_, make, shapes, macs) => {
+    const model = given(() => {
+      const inputs = shapes.map((shape) => tfl.input({ shape }));
+      return tfl.model({ inputs, outputs: apply(make(), ...inputs) });
+    });
+    expect(viewOf(model).layers.at(-1)!.macs).toBe(macs);
+  });
+
+  describe('of a layer that does not tell them', () => {
+    class Untold extends tfl.layers.Layer {
+      static readonly className: string = 'TestUntold';
+      override call(inputs: tf.Tensor | tf.Tensor[]) {
+        return tf.clone(Array.isArray(inputs) ? inputs[0]! : inputs);
+      }
+    }
+    class Mistold extends Untold {
+      static override readonly className = 'TestMistold';
+      macs() {
+        return NaN;
+      }
+    }
+    /** A cell of one’s own may do anything. */
+    class Cell extends tfl.layers.RNNCell {
+      static readonly className = 'TestCell';
+      readonly stateSize = 2;
+      override call(inputs: tf.Tensor | tf.Tensor[]) {
+        const [x] = inputs as tf.Tensor[];
+        return [tf.clone(x!), tf.clone(x!)];
+      }
+    }
+    const behindDense = (layer: tfl.layers.Layer) =>
+      tfl.sequential({
+        layers: [
+          layers.dense({ units: 2, inputShape: [2], name: 'first' }),
+          layer,
+          layers.dense({ units: 3, name: 'last' }),
+        ],
+      });
+    const untold = () => new Untold({ name: 'untold' });
+
+    it.each<[string, () => LayersModel]>([
+      ['one of one’s own', () => behindDense(untold())],
+      ['what it tells is no count', () => behindDense(new Mistold({ name: 'untold' }))],
+      ['inside of a nested model', () => behindDense(nestedAs('untold', untold()))],
+      [
+        'inside of a wrapper',
+        () =>
+          tfl.sequential({
+            layers: [
+              layers.timeDistributed({ layer: untold(), name: 'untold', inputShape: [3, 2] }),
+              layers.flatten(),
+              layers.dense({ units: 3, name: 'last' }),
+            ],
+          }),
+      ],
+      [
+        'a cell',
+        () =>
+          tfl.sequential({
+            layers: [
+              layers.rnn({ cell: new Cell({}) as never, name: 'untold', inputShape: [3, 2] }),
+              layers.dense({ units: 3, name: 'last' }),
+            ],
+          }),
+      ],
+    ])('%s: they are unknown, and so is a sum with them', (_, make) => {
+      const view = viewOf(given(make));
+      expect(view.layers.find(({ name }) => name === 'untold')!.macs).toBeUndefined();
+      expect(macsTo(view, ['last'])).toBeUndefined();
+      expect(uncountedTo(view, ['last'])).toEqual([expect.stringMatching(/^untold \(\w+\)$/)]);
+      expect(macsOf(view.layersModel, [], [])).toBeUndefined();
+    });
+
+    it('a sum without it is known', () => {
+      const view = viewOf(given(() => behindDense(untold())));
+      expect(macsTo(view, ['first'])).toBe(4);
+      expect(uncountedTo(view, ['first'])).toEqual([]);
+    });
+
+    function nestedAs(name: string, layer: tfl.layers.Layer): LayersModel {
+      const x = tfl.input({ shape: [2] });
+      return tfl.model({ inputs: x, outputs: apply(layer, x), name });
+    }
   });
 
   it('of a layer of one’s own are what it says', () => {

@@ -60,6 +60,41 @@ describe('the summary table', () => {
   });
 });
 
+describe('multiply-accumulates that a layer does not tell', () => {
+  /** Unknown in the rows `of`; in the others as they were. */
+  const unknownIn = (...of: readonly number[]): Findings => ({
+    ...findings,
+    rows: findings.rows.map((row, i) => {
+      if (!of.includes(i)) return row;
+      const trials = [...row.trials].map(([seed, trial]) => {
+        if (!trial || !('result' in trial)) return [seed, trial] as const;
+        const cost = { ...trial.result.cost, macs: null };
+        const result = { ...trial.result, cost, uncounted: ['own (Own)'] };
+        return [seed, { ...trial, result }] as const;
+      });
+      const unknown = { mean: null, ratio: null, effect: null };
+      const costs = row.costs.map((each) =>
+        each.cost === 'macs' ? { ...each, ...unknown } : each,
+      );
+      return { ...row, trials: new Map(trials as [number, (typeof trials)[number][1]][]), costs };
+    }),
+  });
+  const NAMED = 'MACs are unknown where these layers are, which do not tell theirs: own (Own).';
+
+  test('in some rows: a column with a dash, and the layer is named', () => {
+    const { columns, rows, caption } = studyTable(unknownIn(1));
+    expect(columns.map(({ label }) => label)).toContain('MACs');
+    expect(rows.map(({ macs }) => macs)).toEqual(rows.map((_, i) => (i === 1 ? null : 1.29e6)));
+    expect(caption).toContain(NAMED);
+  });
+
+  test('in all rows: no number, and the layer is named', () => {
+    const { caption } = studyTable(unknownIn(...findings.rows.keys()));
+    expect(caption).toContain(NAMED);
+    expect(caption).not.toContain('multiply-accumulates per example');
+  });
+});
+
 describe('the page', () => {
   test('says what was compared and how', () => {
     const text = shown(page);

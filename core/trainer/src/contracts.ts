@@ -1,4 +1,5 @@
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Macs } from '@espalier/model';
 import type { Evaluated, LossContext } from './hooks.js';
 import { createToken } from './tokens.js';
 
@@ -8,8 +9,8 @@ export interface Exits {
   readonly names: readonly string[];
   /** The layer whose feature map feeds each exit; of the last: the layer before the head. */
   readonly layers: readonly string[];
-  /** Multiply-accumulate operations up to and including each exit, per example. */
-  readonly macs: readonly number[];
+  /** Multiply-accumulate operations up to and including each exit, per example; some may be unknown. */
+  readonly macs: readonly Macs[];
 }
 
 /** Who provides it: a plugin that gives a model several exits. */

@@ -93,6 +93,15 @@ export class BlockLowRankEmbedding extends tfl.layers.Layer implements HoldsRows
     });
   }
 
+  /** Multiply-accumulate operations per example, as if every word were of the block of highest rank. */
+  macs(inputShape: Shape | Shape[]): number {
+    const { blocks, outputDim } = this.given;
+    const ids = onlyShape(inputShape)
+      .slice(1)
+      .reduce<number>((product, n) => product * (n ?? 1), 1);
+    return ids * Math.max(...blocks.map(({ rank }) => rank ?? 0)) * outputDim;
+  }
+
   override computeMask(inputs: Tensor | Tensor[], mask?: Tensor | Tensor[]): Tensor | Tensor[] {
     if (!this.given.maskZero) return super.computeMask(inputs, mask);
     return tf.notEqual(only(inputs), 0);
@@ -156,6 +165,18 @@ abstract class Scores extends tfl.layers.Layer implements EndsInActivation {
 
   override computeOutputShape(shape: Shape | Shape[]): Shape {
     return [...onlyShape(shape).slice(0, -1), this.units];
+  }
+
+  /** Multiply-accumulate operations per example: by the basis of each block, then by its rows. */
+  macs(inputShape: Shape | Shape[], outputShape: Shape): number {
+    const columns = onlyShape(inputShape).at(-1)!;
+    const positions = outputShape
+      .slice(1, -1)
+      .reduce<number>((product, n) => product * (n ?? 1), 1);
+    const each = this.given.blocks.map(({ rows, rank }) =>
+      rank === null ? rows * columns : rank * (rows + columns),
+    );
+    return positions * each.reduce((a, b) => a + b, 0);
   }
 
   override getConfig(): tf.serialization.ConfigDict {

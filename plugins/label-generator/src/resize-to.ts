@@ -51,6 +51,16 @@ export class ResizeTo extends tfl.layers.Layer {
     return [inputShape[0]!, ...this.#size, inputShape.at(-1)!];
   }
 
+  /** Multiply-accumulate operations per example: a matrix product for each axis whose length changes. */
+  macs(inputShape: Shape): number {
+    let shape = inputShape.slice(1).map((length) => length ?? 1);
+    return this.#size.reduce((sum, length, axis) => {
+      const from = shape[axis]!;
+      shape = shape.with(axis, length);
+      return from === length ? sum : sum + shape.reduce((a, b) => a * b, from);
+    }, 0);
+  }
+
   override call(inputs: Tensor | Tensor[]): Tensor {
     const input = Array.isArray(inputs) ? inputs[0]! : inputs;
     if (input.rank !== this.#size.length + 2) throw otherRank(this.#size, input.shape);

@@ -1,4 +1,5 @@
 import { EspalierError, macsTo, viewOf } from '@espalier/core';
+import type { Macs } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { judge, maxProbability } from './confidence.js';
@@ -21,8 +22,11 @@ export interface EarlyExitCurveOptions {
 export interface CurvePoint {
   readonly threshold: number;
   readonly accuracy: number;
-  /** Mean multiply-accumulates per example as a fraction of the network without exits. */
-  readonly macs: number;
+  /**
+   * Mean multiply-accumulates per example as a fraction of the network without exits; `undefined` where
+   * a layer does not tell its own (`uncountedTo` names it).
+   */
+  readonly macs: Macs;
   /** How many examples leave at each exit, shallowest first. */
   readonly histogram: readonly number[];
 }
@@ -33,9 +37,9 @@ export interface ExitLogits {
   readonly exits: readonly string[];
   readonly classes: number;
   /** Multiply-accumulates per example of an early exit at each, exits passed included. */
-  readonly macs: readonly number[];
+  readonly macs: readonly Macs[];
   /** Of the network without the other exits. */
-  readonly ownMacs: number;
+  readonly ownMacs: Macs;
   /** For each exit `[examples × classes]`. */
   readonly logits: readonly Float32Array[];
 }
@@ -114,13 +118,24 @@ function pointAt(
     histogram[exit]! += 1;
     if (verdicts[exit]!.labels[example] === labels[example]) right += 1;
   }
-  const cost = histogram.reduce((sum, count, exit) => sum + count * macs[exit]!, 0);
+  const cost = meanCost(histogram, macs);
   return {
     threshold,
     accuracy: right / labels.length,
-    macs: cost / labels.length / ownMacs,
+    macs: cost === undefined || ownMacs === undefined ? undefined : cost / ownMacs,
     histogram,
   };
+}
+
+/** The mean cost of examples of which `counts` left at each exit; unknown where one of theirs is. */
+export function meanCost(counts: readonly number[], macs: readonly Macs[]): Macs {
+  let sum = 0;
+  for (const [exit, count] of counts.entries()) {
+    const cost = count === 0 ? 0 : macs[exit];
+    if (cost === undefined) return undefined;
+    sum += count * cost;
+  }
+  return sum / counts.reduce((a, b) => a + b, 0);
 }
 
 function checkLabels(labels: ArrayLike<number>, { logits, classes }: ExitLogits): void {

@@ -1,4 +1,4 @@
-import { addOutput, EspalierError, macsTo } from '@espalier/core';
+import { addOutput, EspalierError, macsTo, uncountedTo } from '@espalier/core';
 import type { LayerInfo, ModelView } from '@espalier/core';
 import type { Classifier } from './classifier.js';
 import { mergePoints } from './dependencies.js';
@@ -12,7 +12,7 @@ const POINTLESS = /^(Flatten|Reshape|Dropout|Global\w*Pooling\dD)$/;
  *
  * @param maps Whether automatic placement must keep to feature maps `[height, width, channels]`.
  * @throws EspalierError `multi-exit/no-exits`, `multi-exit/duplicate`, `multi-exit/not-before-head`,
- * `model/unknown-layer`, `edit/nested`, `edit/shared`.
+ * `multi-exit/unknown-macs`, `model/unknown-layer`, `edit/nested`, `edit/shared`.
  */
 export function exitPlaces(
   view: ModelView,
@@ -62,10 +62,11 @@ function atFractions(
   maps: boolean,
 ): readonly string[] {
   const total = macsTo(view, [output]);
+  if (total === undefined) throw unknownCost(view, output);
   const merges = mergePoints(view, output).map(({ name }) => name);
   const possible = view.layers
     .filter(({ name, className }) => body.has(name) && !POINTLESS.test(className))
-    .map(({ name, outputShape }) => ({ name, outputShape, share: macsTo(view, [name]) / total }))
+    .map(({ name, outputShape }) => ({ name, outputShape, share: macsTo(view, [name])! / total }))
     .filter(({ share }) => share > 0);
   const candidates = possible
     .filter(({ name }) => merges.includes(name))
@@ -81,6 +82,13 @@ function atFractions(
       : 'no layer that all paths pass through costs at most these fractions of the network',
     received: fractions,
     fix: `${flat ? "Use branch: 'linear'" : 'Raise the fractions'}, or name layers with at: [ … ]. Possible layers, with their fraction of the MACs: ${listed.join(', ')}.`,
+  });
+}
+
+function unknownCost(view: ModelView, output: string): EspalierError {
+  return new EspalierError('multi-exit/unknown-macs', {
+    problem: `exits cannot be placed by fractions of the cost, because nobody knows the multiply-accumulates of ${uncountedTo(view, [output]).join(', ')}`,
+    fix: 'Give the class a method macs(inputShape, outputShape), or name the layers for exits with at: [ … ].',
   });
 }
 

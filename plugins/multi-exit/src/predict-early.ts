@@ -1,8 +1,10 @@
 import { EspalierError } from '@espalier/core';
+import type { Macs } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { judge, maxProbability } from './confidence.js';
 import type { ExitPolicy, Verdicts } from './confidence.js';
+import { meanCost } from './early-exit-curve.js';
 import { batchesOf } from './inputs.js';
 import type { Examples } from './inputs.js';
 import { runStage, stagesOf } from './stages.js';
@@ -30,8 +32,8 @@ export interface EarlyPrediction {
   readonly probabilities: Float32Array;
   /** Index into `exits` for each example. */
   readonly exitOf: Int32Array;
-  /** Mean multiply-accumulates per example, with those of all exits that it passed. */
-  readonly macs: number;
+  /** Mean multiply-accumulates per example, with those of all exits that it passed, if they are known. */
+  readonly macs: Macs;
   /** Time that the whole prediction took. */
   readonly milliseconds: number;
 }
@@ -77,7 +79,10 @@ export async function predictEarly(
     labels,
     probabilities,
     exitOf,
-    macs: exitOf.reduce((sum, exit) => sum + stages[exit]!.macs, 0) / examples,
+    macs: meanCost(
+      stages.map((_, exit) => exitOf.filter((each) => each === exit).length),
+      stages.map(({ macs }) => macs),
+    ),
     milliseconds: performance.now() - started,
   };
 }

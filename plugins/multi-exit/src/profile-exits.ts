@@ -1,4 +1,5 @@
 import { macsTo, viewOf } from '@espalier/core';
+import type { Macs } from '@espalier/core';
 import type { ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -26,8 +27,8 @@ export interface ExitProfile {
   readonly exit: string;
   /** Of all examples, if labels were given. */
   readonly accuracy?: number;
-  /** Multiply-accumulates per example. */
-  readonly macs: number;
+  /** Multiply-accumulates per example, if every layer tells its own. */
+  readonly macs: Macs;
   readonly parameters: number;
   /** Median of the measured time per example. */
   readonly milliseconds: number;

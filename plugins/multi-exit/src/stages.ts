@@ -1,5 +1,5 @@
-import { EspalierError, macsTo, Network, suggest, viewOf } from '@espalier/core';
-import type { Head, ModelView } from '@espalier/core';
+import { EspalierError, layersTo, macsTo, Network, suggest, viewOf } from '@espalier/core';
+import type { Head, Macs, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { rankExit } from './exit-names.js';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -13,8 +13,8 @@ export interface Stage {
   withLogits<T>(fn: () => T): T;
   /** What later stages need of all that was computed up to here. */
   readonly carried: readonly SymbolicTensor[];
-  /** Multiply-accumulates per example of this stage and all before, their exits included. */
-  readonly macs: number;
+  /** Multiply-accumulates per example of this stage and all before, their exits included, if known. */
+  readonly macs: Macs;
 }
 
 /** Tensors by their symbols in a model. */
@@ -33,7 +33,7 @@ export function stagesOf(model: LayersModel, exits?: readonly string[]): readonl
   refuseMasks(model);
   const sorted = [...(exits ?? view.outputNames)]
     .map((exit) => ({ exit, logits: outputOf(view, exit) }))
-    .map((each) => ({ ...each, macs: macsTo(view, [each.exit]) }))
+    .map((each) => ({ ...each, cost: orderingCost(view, each.exit) }))
     .sort(byDepth);
   checkLogits(sorted);
   const network = new Network(model);
@@ -53,9 +53,15 @@ export function stagesOf(model: LayersModel, exits?: readonly string[]): readonl
 }
 
 /** `multiExit`'s own exits by number before all others, which go by their cost. */
-function byDepth(a: { exit: string; macs: number }, b: { exit: string; macs: number }): number {
+function byDepth(a: { exit: string; cost: number }, b: { exit: string; cost: number }): number {
   const [first, second] = [rankExit(a.exit), rankExit(b.exit)];
-  return first === second ? a.macs - b.macs : first - second;
+  return first === second ? a.cost - b.cost : first - second;
+}
+
+/** Its multiply-accumulates; where one of an exit's layers does not tell them, how many layers it has. */
+function orderingCost(view: ModelView, exit: string): number {
+  const known = view.outputNames.every((name) => macsTo(view, [name]) !== undefined);
+  return known ? macsTo(view, [exit])! : layersTo(view, [exit]).length;
 }
 
 /** Runs a stage. The caller owns logits `[rows, classes]` and what is carried on. */

@@ -25,6 +25,11 @@ export class StopGradient extends tfl.layers.Layer implements HasPlainLayer {
     return inputShape;
   }
 
+  /** It multiplies nothing. */
+  macs(): number {
+    return 0;
+  }
+
   override call(inputs: Tensor | Tensor[]): Tensor {
     return tf.tidy(() => stopGradient(Array.isArray(inputs) ? inputs[0]! : inputs));
   }

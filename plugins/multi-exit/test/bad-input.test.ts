@@ -2,6 +2,7 @@ import { createSession, crossEntropy, sgd } from '@espalier/core';
 import { multiExit } from '@espalier/plugin-multi-exit';
 import type { MultiExitOptions } from '@espalier/plugin-multi-exit';
 import { liveTensors, onBackend, tinyCnn, tinyMlp } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { beforeAll, expect, test } from 'vitest';
@@ -28,6 +29,24 @@ function sharedAndNested(): LayersModel {
   const logits = tfl.layers.dense({ name: 'logits', units: 3 }).apply(body) as SymbolicTensor;
   return tfl.model({ inputs: input, outputs: logits });
 }
+
+class Silent extends tfl.layers.Layer {
+  static readonly className = 'BadInputSilent';
+  override call(inputs: tf.Tensor | tf.Tensor[]) {
+    return tf.clone(Array.isArray(inputs) ? inputs[0]! : inputs);
+  }
+}
+tf.serialization.registerClass(Silent);
+
+test('fractions of a cost that a layer does not tell', async () => {
+  const model = mlpEndingIn(() => [
+    new Silent({ name: 'silent' }),
+    tfl.layers.dense({ name: 'logits', units: 3 }),
+  ]);
+  await expect(open(model, [multiExit({ at: { fractions: [0.5] } })])).rejects.toThrow(
+    /nobody knows the multiply-accumulates of silent \(BadInputSilent\).*macs\(inputShape.*multi-exit\/unknown-macs/s,
+  );
+});
 
 function image3d(): LayersModel {
   return tfl.sequential({

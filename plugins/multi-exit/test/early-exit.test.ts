@@ -1,4 +1,4 @@
-import { keyedStream, macsTo, viewOf } from '@espalier/core';
+import { keyedStream, macsTo, uncountedTo, viewOf } from '@espalier/core';
 import {
   earlyExitCurve,
   exitLogits,
@@ -18,6 +18,37 @@ import { residualNet, sequenceNet } from './models.js';
 import { open } from './support.js';
 
 const EXAMPLES = 23;
+
+test('with a layer that does not tell its cost, costs are unknown, and the rest is as ever', async () => {
+  class Silent extends tfl.layers.Layer {
+    static readonly className = 'EarlyExitSilent';
+    override call(inputs: Tensor | Tensor[]) {
+      return tf.clone(Array.isArray(inputs) ? inputs[0]! : inputs);
+    }
+  }
+  await onBackend('cpu');
+  const input = tfl.input({ shape: [4] });
+  const dense = (name: string, x: SymbolicTensor, units = 4) =>
+    tfl.layers.dense({ name, units }).apply(x) as SymbolicTensor;
+  const silent = new Silent({ name: 'silent' }).apply(dense('first', input)) as SymbolicTensor;
+  const outputs = [dense('late', dense('second', silent), 3), dense('early', silent, 3)];
+  const model = tfl.model({ inputs: input, outputs });
+  const x = tf.linspace(-1, 1, 20);
+  const examples = tf.reshape(x, [5, 4]);
+  const prediction = await predictEarly(model, examples, { threshold: 0 });
+  expect(prediction).toMatchObject({ exits: ['early', 'late'], macs: undefined });
+  expect([...prediction.exitOf]).toEqual([0, 0, 0, 0, 0]);
+  const curve = await earlyExitCurve(model, examples, [0, 1, 2, 0, 1]);
+  expect(curve.map(({ macs }) => macs)).toEqual(curve.map(() => undefined));
+  const profile = await profileExits(model, examples, { repeats: 1 });
+  expect(profile.map(({ exit, macs }) => [exit, macs])).toEqual([
+    ['early', undefined],
+    ['late', undefined],
+  ]);
+  expect(uncountedTo(viewOf(model), ['late'])).toEqual(['silent (EarlyExitSilent)']);
+  tf.dispose([x, examples]);
+  model.dispose();
+});
 
 describe.each(['cpu', 'wasm'] as const)('early exit on %s', (backend) => {
   let model: LayersModel;
@@ -110,7 +141,7 @@ describe.each(['cpu', 'wasm'] as const)('early exit on %s', (backend) => {
       expect(histogram).toEqual(
         [0, 1, 2].map((exit) => early.exitOf.filter((e) => e === exit).length),
       );
-      expect(macs).toBeCloseTo(early.macs / macsTo(viewOf(model), ['logits']), 10);
+      expect(macs).toBeCloseTo(early.macs! / macsTo(viewOf(model), ['logits'])!, 10);
     }
     expect(curve[0]!.histogram).toEqual([EXAMPLES, 0, 0]);
     expect(curve.at(-1)!.histogram).toEqual([0, 0, EXAMPLES]);

@@ -65,8 +65,8 @@ describe('placement', () => {
     const merging = view.layers.filter(({ name }) => paths.every((path) => path.includes(name)));
     expect(merging.map(({ name }) => name)).not.toContain('block_2_conv');
     for (const fraction of [0.15, 0.3, 0.5, 0.7, 0.9]) {
-      const budget = fraction * macsTo(view, ['logits']);
-      const wanted = merging.filter(({ name }) => macsTo(view, [name]) <= budget).at(-1)!.name;
+      const budget = fraction * macsTo(view, ['logits'])!;
+      const wanted = merging.filter(({ name }) => macsTo(view, [name])! <= budget).at(-1)!.name;
       const { exits } = await exitsWith(residualNet, { at: { fractions: [fraction] } });
       expect(exits.layers[0]).toBe(wanted);
     }

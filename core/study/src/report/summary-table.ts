@@ -1,6 +1,7 @@
 import { table } from '@espalier/report';
 import type { Cell, Column, Table } from '@espalier/report';
 import type { Findings, RowFindings } from '../analysis/findings.js';
+import { hasResult } from '../store/records.js';
 import { estimate, isKnown, metricFormat } from './metric-format.js';
 import type { MetricFormat } from './metric-format.js';
 import { bytesText, columnFormats, counted, countText } from './number-text.js';
@@ -44,23 +45,34 @@ const EXPORT: readonly Column[] = [
 ];
 
 /** Whether rows export models of the same cost, as most that differ in training only do. */
-const exportAlike = (rows: readonly RowFindings[]): boolean =>
-  (['modelBytes', 'macs'] as const).every((cost) => {
-    const means = rows.map((row) => costOf(row, cost)?.mean ?? null).filter(isKnown);
-    return new Set(means).size <= 1;
-  });
+const exportAlike = (rows: readonly RowFindings[]): boolean => {
+  const ended = rows.filter((row) => isKnown(costOf(row, 'modelBytes')?.mean));
+  return (['modelBytes', 'macs'] as const).every(
+    (cost) => new Set(ended.map((row) => costOf(row, cost)?.mean ?? null)).size <= 1,
+  );
+};
 
 function aboutExport(rows: readonly RowFindings[]): string {
   const what =
     'Model is the bytes of the exported parameters, MACs its multiply-accumulates per example.';
-  if (!exportAlike(rows)) return what;
+  if (!exportAlike(rows)) return `${what}${aboutUncounted(rows)}`;
   const [bytes, macs] = (['modelBytes', 'macs'] as const).map((cost) =>
     rows.map((row) => costOf(row, cost)?.mean).find(isKnown),
   );
   if (bytes === undefined) return '';
   const operations =
     macs === undefined ? '' : ` and ${countText(macs)} multiply-accumulates per example`;
-  return `Every row exports a model of ${bytesText(bytes)}${operations}.`;
+  return `Every row exports a model of ${bytesText(bytes)}${operations}.${aboutUncounted(rows)}`;
+}
+
+/** Whose multiply-accumulates are missing in the sums. */
+function aboutUncounted(rows: readonly RowFindings[]): string {
+  const trials = rows.flatMap((row) => [...row.trials.values()]);
+  const names = trials.flatMap((trial) =>
+    trial && hasResult(trial) ? (trial.result.uncounted ?? []) : [],
+  );
+  if (names.length === 0) return '';
+  return ` MACs are unknown where these layers are, which do not tell theirs: ${[...new Set(names)].join(', ')}.`;
 }
 
 /** The rows with another metric than the primary one. */

@@ -1,9 +1,16 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { configFrom, epochsOf, sessionConfig, source, stagesOf } from '@espalier/config';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { createSession, EspalierError, macsOf, readJson } from '@espalier/core';
-import type { Session, Stage } from '@espalier/core';
+import {
+  createSession,
+  disposeModel,
+  EspalierError,
+  macsTo,
+  readJson,
+  uncountedTo,
+  viewOf,
+} from '@espalier/core';
+import type { ModelView, Session, Stage } from '@espalier/core';
 import { fileStore, jsonlSink } from '@espalier/core/node';
 import type { TrialEnd, TrialJob } from './job.js';
 import type { Metrics, TrialResult } from '../store/records.js';
@@ -81,6 +88,7 @@ async function compute(job: TrialJob): Promise<TrialEnd> {
 
 async function train(session: Session, job: TrialJob, stages: readonly Stage[]): Promise<TrialEnd> {
   await session.load();
+  disposeModel(session.export()); // what cannot be exported is refused now, not after training
   const watch = await Stopwatch.open(job.dir, session.clock.step);
   const sink = jsonlSink(join(job.dir, 'events.jsonl'));
   for (const event of EVENTS) {
@@ -94,10 +102,12 @@ async function train(session: Session, job: TrialJob, stages: readonly Stage[]):
   await sink.close();
   if (status === 'aborted') return { status: 'stopped' };
   const epochsDone = history.map(({ clock, metrics }) => ({ epoch: clock.epoch + 1, metrics }));
+  const { uncounted, ...cost } = costOf(session);
   const result: TrialResult = {
     metrics: validationOf(metrics),
     history: epochsDone,
-    cost: { ...costOf(session), seconds: watch.seconds },
+    cost: { ...cost, seconds: watch.seconds },
+    uncounted,
     untransformed: session.untransformed,
   };
   await writeResult(job.dir, result);
@@ -130,13 +140,15 @@ function costOf(session: Session) {
     return sum + 4 * shape.reduce<number>((size, n) => size * (n ?? 1), 1);
   }, 0);
   const peakMemory = process.resourceUsage().maxRSS * 1024;
-  return { peakMemory, modelBytes, macs: countMacs(model) };
+  return { peakMemory, modelBytes, ...countMacs(viewOf(model)) };
 }
 
-function countMacs(model: LayersModel): number | null {
+/** A layer that fails at counting itself is no reason to lose the trial. */
+function countMacs(view: ModelView) {
   try {
-    return macsOf(model, [], []);
+    const uncounted = uncountedTo(view, view.outputNames);
+    return { macs: macsTo(view, view.outputNames) ?? null, uncounted };
   } catch {
-    return null; // a layer that cannot be counted is no reason to lose the trial
+    return { macs: null, uncounted: [] };
   }
 }

@@ -15,6 +15,8 @@ export interface TrialResult {
   readonly metrics: Metrics;
   readonly history: readonly EpochRecord[];
   readonly cost: TrialCost;
+  /** Layers of the exported model whose multiply-accumulates nobody knows. */
+  readonly uncounted?: readonly string[];
   /** Plugins that have a transform which never ran: the figures are of the model without it. */
   readonly untransformed?: readonly string[];
 }
@@ -27,7 +29,7 @@ export interface TrialCost {
   readonly peakMemory: number;
   /** Of the exported model's parameters. */
   readonly modelBytes: number;
-  /** Multiply-accumulates of the exported model per example; null where a layer cannot be counted. */
+  /** Multiply-accumulates of the exported model per example; null where a layer does not tell its own. */
   readonly macs: number | null;
 }
 
