@@ -30,7 +30,7 @@ export async function checkTargets(subject: Subject): Promise<void> {
 
 async function trainOn(subject: Subject, train: Source): Promise<Values> {
   try {
-    const opening = openSession(subject, { more: { train } });
+    const opening = openSession(subject, { more: { train, validation: train } });
     return await withSession(opening, (session) => trainedValues(session, 1));
   } catch (cause) {
     const problem = `it does not train where examples of weight 0 hold NaN: ${String(cause)}; reduce with mean(…), which leaves them out`;
