@@ -1,18 +1,8 @@
 import { compressionAccount } from '@espalier/compression';
 import type { HoldsRows } from '@espalier/compression';
-import {
-  arraySource,
-  createSession,
-  crossEntropy,
-  graphOf,
-  keyedStream,
-  memoryStore,
-  sgd,
-} from '@espalier/core';
-import type { Preset, Session, SessionConfig, Source } from '@espalier/core';
+import { createSession, crossEntropy, graphOf, memoryStore, sgd } from '@espalier/core';
+import type { Preset, Session, SessionConfig } from '@espalier/core';
 import { predictEarly } from '@espalier/plugin-multi-exit';
-import { groupReduce } from '@espalier/preset-group-reduce';
-import { metadistiller } from '@espalier/preset-metadistiller';
 import {
   firstDifference,
   liveTensors,
@@ -23,28 +13,11 @@ import {
 } from '@espalier/testkit';
 import type { Values } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, expect, test } from 'vitest';
+import { both, text, textModel, WORDS } from './fixtures/both-presets-parts.js';
 
 beforeAll(() => onBackend('cpu'));
-
-const WORDS = 48;
-const COLUMNS = 8;
-const STEPS = 4;
-
-/** Words → embedding → two layers over each step → mean → one logit for each word. */
-function textModel(): tfl.LayersModel {
-  const { embedding, dense, globalAveragePooling1d } = tfl.layers;
-  return tfl.sequential({
-    layers: [
-      embedding({ name: 'words', inputDim: WORDS, outputDim: COLUMNS, inputLength: STEPS }),
-      dense({ name: 'mix_1', units: COLUMNS, activation: 'tanh' }),
-      dense({ name: 'mix_2', units: COLUMNS, activation: 'tanh' }),
-      globalAveragePooling1d({ name: 'pool' }),
-      dense({ name: 'softmax', units: WORDS }),
-    ],
-  });
-}
 
 /** The same with one matrix for words and softmax. */
 function tiedModel(): tfl.LayersModel {
@@ -57,40 +30,14 @@ function tiedModel(): tfl.LayersModel {
   return model;
 }
 
-function text(seed: number): Source {
-  const draw = keyedStream(seed, 'text');
-  const x = Int32Array.from({ length: 16 * STEPS }, () => Math.floor(draw() ** 2 * WORDS));
-  const y = Int32Array.from({ length: 16 }, (_, i) => x[STEPS * i]!);
-  const shape = { x: [16, STEPS], y: [16] };
-  return arraySource({
-    x: { data: x, shape: shape.x },
-    y: { data: y, shape: shape.y },
-    batchSize: 4,
-  });
-}
-
-/** Exits stand behind the embedding, which is replaced, and behind a layer whose kernel is. */
-const both: Preset = {
-  name: 'both',
-  extends: [
-    metadistiller({ at: ['words', 'mix_1'], branch: 'linear', meta: { interval: 2, warmup: 1 } }),
-    groupReduce({
-      partition: { blocks: 2 },
-      lowRank: { layers: ['words', 'softmax'], ratio: 1.5 },
-      quantizer: { minimumSize: 16 },
-    }),
-  ],
-  plugins: {},
-};
-
 const open = (more: Partial<SessionConfig> = {}): Promise<Session> =>
   createSession({
     model: textModel,
     preset: both,
     loss: crossEntropy(),
     optimizer: sgd({ learningRate: 0.2, momentum: 0.9 }),
-    train: text(1),
-    validation: text(2),
+    train: text(),
+    validation: text({ seed: 2 }),
     seed: 5,
     ...more,
   });

@@ -367,6 +367,24 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
       },
     },
     'loading forgets to dispose what it replaces': holder({ load: (saved) => tf.clone(saved) }),
+    'a Map is kept as JSON': {
+      stateless: false,
+      apply: (ctx) =>
+        ctx.keepState({
+          version: 1,
+          save: () => ({ json: new Map([['a', 1]]) }),
+          load: () => undefined,
+        }),
+    },
+    'an array of numbers is kept as JSON': {
+      stateless: false,
+      apply: (ctx) =>
+        ctx.keepState({
+          version: 1,
+          save: () => ({ json: { seen: new Float32Array(2) } }),
+          load: () => undefined,
+        }),
+    },
     'saving makes copies': holder({ save: (held) => tf.clone(held) }),
   },
   leaks: {

@@ -1,4 +1,4 @@
-import { memoryStore } from '@espalier/core';
+import { EspalierError, memoryStore } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import { firstDifference, trainedValues, withSession } from '../compare.js';
 import { demand } from '../fail.js';
@@ -14,7 +14,8 @@ export async function checkResume(subject: Subject): Promise<void> {
   const whole = await withSession(openSession(subject), (session) => trainedValues(session, 2));
   const store = memoryStore();
   const checkpoint = { store, everySteps: 2, everyEpochs: 1000, keep: 1 };
-  await withSession(openSession(subject, { more: { checkpoint } }), stopAfterCheckpoint);
+  const opening = openSession(subject, { more: { checkpoint } });
+  await withSession(opening, (session) => saving(() => stopAfterCheckpoint(session)));
   const resumed = await withSession(
     openSession(subject, { more: { checkpoint } }),
     async (session) => {
@@ -30,6 +31,21 @@ export async function checkResume(subject: Subject): Promise<void> {
     'resume',
     `a resumed run ends elsewhere than an undisturbed one, first in '${differing}'; put all that the plugin remembers into ctx.keepState`,
   );
+}
+
+/** What `save` of a plugin hands out must be what a checkpoint can hold. */
+async function saving(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const refused = error instanceof EspalierError && error.place?.hook === 'save';
+    demand(
+      !refused,
+      'resume',
+      `what save of ctx.keepState hands out cannot be saved: ${String(error)}`,
+    );
+    throw error;
+  }
 }
 
 /** By now the plugin has state, which `load` has to replace. */
