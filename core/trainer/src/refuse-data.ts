@@ -1,23 +1,32 @@
 import { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/errors';
 
-const FIXES = {
-  fit: 'Give the data to createSession, as train: arraySource({ x: { data, shape }, y, batchSize: 32 }), and call session.fit({ epochs: 5 }).',
-  evaluate:
-    'Make a source of it: session.evaluate(arraySource({ x: { data, shape }, y, batchSize: 32 })).',
+/** What methods take in place of data, and how to give it. */
+const TAKES = {
+  fit: {
+    takes: 'options',
+    fix: 'Give the data to createSession, as train: arraySource({ x: { data, shape }, y, batchSize: 32 }), and call session.fit({ epochs: 5 }).',
+  },
+  evaluate: {
+    takes: 'a source',
+    fix: 'Make a source of it: session.evaluate(arraySource({ x: { data, shape }, y, batchSize: 32 })).',
+  },
+  step: { takes: 'a batch', fix: 'Give both in one: session.step({ x, y }).' },
+  batch: { takes: 'a batch', fix: 'Give both in one: session.batch({ x, y }, key).' },
 };
 
 /**
- * Refuses `fit(x, y, …)` and `evaluate(x, y)`, as a `LayersModel` takes them.
+ * Refuses `fit(x, y, …)`, `evaluate(x, y)` and their kin, as a `LayersModel` takes them.
  *
  * @throws EspalierError `session/data`.
  */
-export function refuseData(method: keyof typeof FIXES, given: unknown): void {
-  if (!isData(given, method)) return;
+export function refuseData(method: keyof typeof TAKES, given: unknown): void {
+  const { takes, fix } = TAKES[method];
+  if (!isData(given, takes)) return;
   throw new EspalierError('session/data', {
-    problem: `session.${method} takes ${method === 'fit' ? 'options' : 'a source'}, not data`,
+    problem: `session.${method} takes ${takes}, not data`,
     received: given instanceof Tensor ? given : kindOf(given),
-    fix: FIXES[method],
+    fix,
   });
 }
 
@@ -25,10 +34,13 @@ function kindOf(given: unknown): string {
   return (given as object).constructor?.name ?? 'object';
 }
 
-/** Tensors, arrays, records of them, data sets of tf.data; for `fit` sources too. */
-function isData(given: unknown, method: keyof typeof FIXES): boolean {
-  if (given instanceof Tensor || Array.isArray(given) || ArrayBuffer.isView(given)) return true;
+/** Tensors, numbers, records of them, data sets of tf.data; a batch or several where one is taken. */
+function isData(given: unknown, takes: string): boolean {
+  if (given instanceof Tensor || ArrayBuffer.isView(given)) return true;
+  const isBatch = takes === 'a batch';
+  if (Array.isArray(given)) return !isBatch || given.some((each) => isData(each, takes));
   if (typeof given !== 'object' || given === null) return false;
-  if ('iterate' in given) return method === 'fit';
-  return ['dataId', 'forEachAsync', 'data', 'x', 'xs'].some((key) => key in given);
+  if ('iterate' in given) return takes !== 'a source';
+  const own = ['dataId', 'forEachAsync', 'data', 'xs', ...(isBatch ? [] : ['x'])];
+  return own.some((key) => key in given);
 }

@@ -191,7 +191,8 @@ export class Session {
   }
 
   /** One optimizer step on one's own batches, for loops of one's own. The caller keeps the tensors. */
-  step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
+  async step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
+    refuseData('step', batches);
     const window = [batches as RawBatch | RawBatch[]].flat().filter(Boolean);
     this.#trained = true;
     return this.#alone('step', () => trainStep(this.#run, window));
@@ -234,7 +235,8 @@ export class Session {
   }
 
   /** Checks and names a batch for {@link objective}. `key` names its random draws. */
-  batch(raw: RawBatch, key: Batch['key']): Promise<Batch> {
+  async batch(raw: RawBatch, key: Batch['key']): Promise<Batch> {
+    refuseData('batch', raw);
     return toBatch(raw, key, this.#run.batchSpec);
   }
 

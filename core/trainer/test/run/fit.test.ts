@@ -73,9 +73,11 @@ describe('data in place of options or a source', () => {
     'shaped numbers': () => x,
     'a data set of tf.data': () => dataset,
   };
+  const whole = ['a record of tensors'];
   const cases = Object.keys(given).flatMap((what) => [
     ['fit', what] as const,
     ['evaluate', what] as const,
+    ...(whole.includes(what) ? [] : [['step', what] as const, ['batch', what] as const]),
   ]);
 
   test.each(cases)('%s: %s', (method, what) =>
@@ -85,10 +87,20 @@ describe('data in place of options or a source', () => {
         called.call(session, given[what]!(), y, { epochs: 1 }),
       );
       expect(code).toBe('session/data');
-      expect(message).toMatch(/not data.*arraySource\(\{ x: \{ data, shape \}, y/);
+      expect(message).toMatch(/not data.*(arraySource\(\{ x: \{ data, shape \}, y|\(\{ x, y \})/);
       expect(message).not.toContain('unknown option');
     }),
   );
+
+  test('evaluate: { xs, ys }, as a data set gives', () =>
+    withSession(small(), async (session) => {
+      const batch = { xs: tf.zeros([4, 6]), ys: tf.zeros([4]) };
+      for (const call of [
+        () => session.step(batch as never),
+        () => session.evaluate(batch as never),
+      ])
+        expect((await refusal(call)).code).toBe('session/data');
+    }));
 
   test('fit: a source', () =>
     withSession(small(), async (session) => {
@@ -233,6 +245,18 @@ describe('finish is told how the fit ended', () => {
       { status: 'failed', reason: expect.stringContaining('no luck') as string },
     ]);
   });
+});
+
+test('a plugin gets the run’s folder, and paths of its options by what the run resolves them with', async () => {
+  const seen: unknown[] = [];
+  const looking = plugin('looking', {
+    apply: (ctx) => void seen.push(ctx.folder, ctx.resolvePath('words.txt')),
+  });
+  await withSession(small({ plugins: [looking] }), () => Promise.resolve());
+  const resolvePath = (path: string) => `config/${path}`;
+  const given = { plugins: [looking], folder: 'runs/a', resolvePath };
+  await withSession(small(given), () => Promise.resolve());
+  expect(seen).toEqual([undefined, 'words.txt', 'runs/a', 'config/words.txt']);
 });
 
 test('a completed fit is saved, also where no epoch is due to be', async () => {
