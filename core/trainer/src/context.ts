@@ -157,7 +157,11 @@ function structureAccess(id: string, parts: ContextParts, run: () => Run, atSetu
         });
       }
       const kept = detail === undefined ? undefined : copyJson(detail, 'detail');
+      const before = regularizedPaths(parts.structure);
       parts.structure.edit(change, { plugin: id, phase, detail: kept });
+      tellLost(before, regularizedPaths(parts.structure), (message) =>
+        parts.telemetry.emit('warning', { message, plugin: id }),
+      );
     },
     addNetwork: atSetup(
       'addNetwork',
@@ -173,6 +177,23 @@ function structureAccess(id: string, parts: ContextParts, run: () => Run, atSetu
       },
     ),
   };
+}
+
+function regularizedPaths({ network }: Structure): readonly string[] {
+  return network.regularizers.map(({ path }) => path);
+}
+
+/** Says which regularizers an edit took away; those that moved are told by who moved them. */
+function tellLost(
+  before: readonly string[],
+  after: readonly string[],
+  warn: (message: string) => void,
+): void {
+  const lost = before.filter((path) => !after.includes(path));
+  const added = after.filter((path) => !before.includes(path));
+  if (lost.length <= added.length) return;
+  const now = added.length === 0 ? '' : `; new ones are on '${added.join("', '")}'`;
+  warn(`the regularizers of '${lost.join("', '")}' are gone with the layers that had them${now}`);
 }
 
 function tapPoints(plugin: Plugin, { taps }: ContextParts, atSetup: AtSetup) {

@@ -1,7 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { appendLayers, arraySource, createSession, meanSquaredError, sgd } from '@espalier/core';
+import {
+  appendLayers,
+  arraySource,
+  createSession,
+  meanSquaredError,
+  replaceLayer,
+  sgd,
+} from '@espalier/core';
 import type { Session, SessionConfig } from '@espalier/core';
 import { onBackend, tensorsLeakedBy, withSession } from '@espalier/testkit';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -371,6 +378,22 @@ describe('what plugins bring', () => {
       expect(metrics['loss/regularization/exit/kernel']).toBeCloseTo(1, 6);
       expect(metrics['loss/regularization/out/kernel']).toBeCloseTo(2.5, 6);
       expect(named(session)['exit/kernel']).toEqual(near([0.9]));
+    });
+  });
+
+  test('an edit that takes a regularizer away says so in a warning', () => {
+    const replacing = plugin('replacing', {
+      apply: (ctx) =>
+        ctx.hooks.transform.tap(() => {
+          const layer = layers.dense({ units: 1, useBias: false });
+          ctx.edit((graph) => replaceLayer(graph, 'out', layer));
+        }),
+    });
+    return withSession(penalised(twoWeights, { plugins: [replacing] }), async (session) => {
+      const warnings: string[] = [];
+      session.telemetry.on('warning', ({ message }) => void warnings.push(message));
+      await session.transform();
+      expect(warnings).toEqual([expect.stringMatching(/regularizers of 'out\/kernel' are gone/)]);
     });
   });
 
