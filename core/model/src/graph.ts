@@ -3,6 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { NamedTensors } from './named-tensors.js';
 import { EspalierError } from '@espalier/errors';
+import { copyJson, isPlain } from '@espalier/errors/json';
 import './complete-configs.js';
 import { automaticStem } from './names.js';
 import { canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
@@ -74,15 +75,25 @@ export function graphOf(model: LayersModel): ModelGraph {
   return { topology: { className: 'Model', config, frozen }, weights: Object.fromEntries(weights) };
 }
 
-/** A layer as plain JSON, under a name. */
+/**
+ * A layer as plain data, under a name; NaN and infinities in its configuration stay.
+ *
+ * @throws EspalierError `json/not-json` where its configuration holds what would be lost.
+ */
 export function entryOf(layer: Layer, name: string): Omit<LayerEntry, 'inboundNodes'> {
   const nested = layer instanceof tfl.LayersModel;
   const className = nested ? 'Model' : (layer.getClassName() ?? layer.constructor.name);
   const config = nested ? configOf(layer) : (withoutAutomaticNames(layer.getConfig()) as object);
   // What a Sequential would make an input layer from: here there is one.
   const made = className !== 'InputLayer' && 'batchInputShape' in config;
-  const own = { ...config, ...(made && { batchInputShape: undefined, dtype: undefined }), name };
-  return JSON.parse(JSON.stringify({ name, className, config: own }));
+  const { batchInputShape: shape } = config as { readonly batchInputShape?: unknown[] };
+  const own = {
+    ...config,
+    ...(shape && { batchInputShape: shape.map((size) => size ?? null) }), // either leaves it open
+    ...(made && { batchInputShape: undefined, dtype: undefined }),
+    name,
+  };
+  return copyJson({ name, className, config: own }, name) as Omit<LayerEntry, 'inboundNodes'>;
 }
 
 /** tfjs counts a nested model's calls from 1: its call 0 is the one that defines it. */
@@ -146,7 +157,7 @@ function configOf(model: LayersModel): GraphConfig {
 /** Wrapped layers and cells need no name, and an automatic one would differ in every build. */
 function withoutAutomaticNames(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutAutomaticNames);
-  if (typeof value !== 'object' || value === null || 'layers' in value) return value;
+  if (!isPlain(value) || 'layers' in value) return value;
   const entries = Object.entries(value).map(([key, each]) => [key, withoutAutomaticNames(each)]);
   const copy = Object.fromEntries(entries) as Record<string, unknown>;
   const { className, config } = copy as { className?: string; config?: { name?: string } };

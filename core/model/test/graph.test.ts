@@ -167,6 +167,31 @@ describe('graph', () => {
     [model, twin].forEach(disposeModel);
   });
 
+  it('keeps NaN and infinities of a configuration, and refuses what would be lost', () => {
+    class Clip extends tfl.layers.Layer {
+      static readonly className = 'ClipOfGraphTest';
+      readonly limits: unknown;
+      constructor(config: { readonly limits: unknown; readonly name?: string }) {
+        super(config);
+        this.limits = config.limits;
+      }
+      override getConfig() {
+        return { ...super.getConfig(), limits: this.limits as never };
+      }
+    }
+    tf.serialization.registerClass(Clip as never);
+    const modelWith = (limits: unknown) => {
+      const x = tfl.input({ shape: [undefined as never, 2] });
+      const y = new Clip({ limits, name: 'clip' }).apply(x) as tfl.SymbolicTensor;
+      return tfl.model({ inputs: x, outputs: y });
+    };
+    const limits = [-Infinity, NaN, { upper: Infinity }];
+    const twin = buildModel(graphOf(modelWith(limits)));
+    expect((twin.getLayer('clip') as Clip).limits).toStrictEqual(limits);
+    expect(twin.inputs[0]!.shape).toEqual([null, null, 2]);
+    expect(() => graphOf(modelWith({ by: new Map() }))).toThrow(/'clip\.config\.limits\.by'.*Map/);
+  });
+
   it('keeps layer names that hold slashes', () => {
     const dense = (name: string) => layers.dense({ units: 2, inputShape: [2], name });
     const model = tfl.sequential({ layers: [dense('block'), dense('block/conv')] });
