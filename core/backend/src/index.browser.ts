@@ -7,6 +7,7 @@ import { refuseForeignEngine } from './second-core.js';
 import { makeBackendChoice } from './use-backend.js';
 
 export * from './shared.js';
+export { refuseForeignEngine as refuseSecondCore } from './second-core.js';
 
 const choice = makeBackendChoice({
   candidates: [webgpu, wasm(browserHost), webgl, cpu],

@@ -7,6 +7,7 @@ import { webgpu } from './node/webgpu.js';
 import { makeBackendChoice } from './use-backend.js';
 
 export * from './shared.js';
+export { refuseSecondCore };
 
 const choice = makeBackendChoice({
   candidates: [nodeGpu, nodeCpu, webgpu, wasm(nodeHost), cpu],

@@ -18,9 +18,10 @@ export function refuseForeignEngine(): void {
 export const secondCore = (detail: string): EspalierError =>
   new EspalierError('backend/second-core', {
     problem:
-      `useBackend: two copies of @tensorflow/tfjs-core are loaded (${detail}). Models, optimizers and ` +
+      `two copies of @tensorflow/tfjs-core are loaded (${detail}). Models, optimizers and ` +
       'tensors of one are strangers to the other',
     fix:
       'Give all @tensorflow packages one version and run "npm dedupe"; "npm ls ' +
-      '@tensorflow/tfjs-core" shows who brings which.',
+      '@tensorflow/tfjs-core" shows who brings which. A package that is bundled, a plugin say, leaves ' +
+      '@tensorflow/* outside, as peer dependencies.',
   });

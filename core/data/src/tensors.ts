@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/errors';
+import { refuseForeignTensor } from '@espalier/model';
 import type { NamedTensors } from '@espalier/model';
 
 /**
@@ -31,6 +32,7 @@ export function namedTensors(
 export function exampleCount(tensors: NamedTensors): number {
   const size = Object.values(tensors)[0]?.shape?.[0] ?? 0;
   for (const [name, tensor] of Object.entries(tensors)) {
+    refuseForeignTensor(`'${name}' of the batch`, tensor);
     if (!(tensor instanceof tf.Tensor) || tensor.isDisposed) {
       throw new EspalierError('batch/tensors', {
         problem: `'${name}' of the batch must be a live tensor`,
@@ -104,6 +106,7 @@ function misfit(
   wanted: (tensor: Tensor, name: string) => string,
 ): Misfit | undefined {
   for (const [name, tensor] of Object.entries(tensors)) {
+    refuseForeignTensor(`the tensor '${name}' that this tap returned`, tensor);
     const problemOf = () => {
       if (!(tensor instanceof tf.Tensor)) return 'is no tensor';
       if (tensor.isDisposed) return 'is disposed';

@@ -5,6 +5,7 @@ import { EspalierError, suggest } from '@espalier/errors';
 import { orUndo } from './existing-weights.js';
 import { checkRegistered } from './graph.js';
 import type { ModelGraph } from './graph.js';
+import { refuseForeignTensor } from './foreign.js';
 import { writeExactly } from './layer-variables.js';
 import { layerPaths, parametersOf } from './parameters.js';
 import { pruned } from './prune.js';
@@ -53,6 +54,7 @@ function restore(model: LayersModel, { topology, weights }: ModelGraph): void {
         fix: suggest(path, [...parameters.keys()]),
       });
     }
+    refuseForeignTensor(`the weight '${path}'`, value);
     if (!tf.util.arraysEqual([...parameter.shape], value.shape)) {
       throw new EspalierError('model/weight-shape', {
         problem: `weight '${path}' has shape [${parameter.shape.join(', ')}]`,

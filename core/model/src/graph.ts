@@ -5,6 +5,7 @@ import type { NamedTensors } from './named-tensors.js';
 import { EspalierError } from '@espalier/errors';
 import { copyJson, isPlain } from '@espalier/errors/json';
 import './complete-configs.js';
+import { refuseForeignLayer } from './foreign.js';
 import { automaticStem } from './names.js';
 import { canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer } from './parameters.js';
@@ -81,6 +82,7 @@ export function graphOf(model: LayersModel): ModelGraph {
  * @throws EspalierError `json/not-json` where its configuration holds what would be lost.
  */
 export function entryOf(layer: Layer, name: string): Omit<LayerEntry, 'inboundNodes'> {
+  refuseForeignLayer(layer);
   const nested = layer instanceof tfl.LayersModel;
   const className = nested ? 'Model' : (layer.getClassName() ?? layer.constructor.name);
   const config = nested ? configOf(layer) : (withoutAutomaticNames(layer.getConfig()) as object);

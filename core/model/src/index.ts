@@ -14,6 +14,8 @@ export type {
   Topology,
 } from './graph.js';
 export type { EndsInActivation, Head } from './heads.js';
+export { refuseForeignTensor } from './foreign.js';
+export { refuseLateCopy } from './late-copy.js';
 export { currentLayer } from './intercept.js';
 export { withKeyedInit } from './keyed-init.js';
 export type { IdInput } from './id-inputs.js';

@@ -4,6 +4,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import type { NamedTensors } from './named-tensors.js';
 import { EspalierError } from '@espalier/errors';
+import { refuseForeignTensor } from './foreign.js';
 import { frozenIn } from './batch-normalization.js';
 import type { Draw } from './with-random.js';
 import { headsOf } from './heads.js';
@@ -299,7 +300,7 @@ function remembered(
 }
 
 function checkInput(name: string, { shape }: SymbolicTensor, inputs: NamedTensors): Tensor {
-  const given = inputs[name];
+  const given = refuseForeignTensor(`the input '${name}'`, inputs[name]);
   if (given?.shape.length === shape.length) {
     if (shape.every((length, i) => length === null || length === given.shape[i])) return given;
   }

@@ -1,7 +1,8 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import type { Variable } from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError, twoCopies } from '@espalier/errors';
+import { refuseForeignLayer } from './foreign.js';
 import { canonicalise, distinct } from './names.js';
 
 export type Layer = tfl.layers.Layer;
@@ -25,15 +26,23 @@ export interface Parameter {
  */
 export function functional(model: LayersModel): LayersModel {
   if (!(model instanceof tfl.LayersModel)) {
+    if (isModelLike(model)) throw twoCopies('the model');
     throw new EspalierError('model/foreign', {
-      problem: 'this is no LayersModel of the @tensorflow/tfjs-layers that Espalier runs on',
-      fix: 'Pass a tf.model or tf.sequential; if it is one, two copies are installed: see `npm ls @tensorflow/tfjs-layers`.',
+      problem: 'this is no LayersModel',
+      received: model,
+      fix: 'Pass a tf.model or tf.sequential.',
     });
   }
   if (model.outputs.length === 0) {
     throw new EspalierError('model/empty', { problem: 'the model has no layers' });
   }
+  model.layers.forEach(refuseForeignLayer);
   return tfl.model({ inputs: model.inputs, outputs: model.outputs, name: model.name });
+}
+
+/** Whether it would be a model, were it of this copy of tfjs-layers. */
+export function isModelLike(model: unknown): boolean {
+  return typeof (model as { predict?: unknown } | undefined)?.predict === 'function';
 }
 
 /** The model's layers, inputs first, then in topological order, each with its canonical name. */

@@ -374,7 +374,7 @@ describe('what a network refuses', () => {
     [
       'what is no model',
       () => new Network({ predict: () => 1 } as never),
-      /two copies.*model\/foreign/s,
+      /two copies.*session\/two-tfjs/s,
     ],
     ['a model without layers', () => new Network(tfl.sequential()), /model\/empty/],
     [

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { refuseForeignOptimizer } from './foreign-optimizer.js';
 import type { GradientTransform } from './transform.js';
 
 /**
@@ -41,6 +42,7 @@ export function fromTfOptimizer(
 }
 
 function shadow(optimizer: tf.Optimizer, param: tf.Tensor) {
+  refuseForeignOptimizer(optimizer);
   // Constants in tensors: the caller's tidy would free them, and some dispose() forgets them.
   const isConstant = (own: unknown): own is tf.Tensor =>
     own instanceof tf.Tensor && !(own instanceof tf.Variable);

@@ -5,6 +5,7 @@ import { breathe } from './breathe.js';
 import { toBatch } from './batches.js';
 import { EspalierError } from '@espalier/errors';
 import { keyedStream } from '@espalier/data';
+import { refuseForeignTensor } from '@espalier/model';
 import { weigh } from '@espalier/losses';
 import { withoutMaskedFaults } from './masked.js';
 import type { Run } from './run.js';
@@ -120,6 +121,7 @@ function addMetric(
   value: Tensor1D,
   weights: Tensor1D | undefined,
 ): void {
+  refuseForeignTensor(`the metric '${name}'`, value);
   if (value?.rank === 1 && value.size === batch.size && !metrics.has(name)) {
     metrics.set(name, { values: tf.cast(value, 'float32'), weights });
     return;

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { EspalierError, suggest } from '@espalier/errors';
+import { refuseForeignTensor } from '@espalier/model';
 
 /** Options of one loss term. */
 export interface TermOptions {
@@ -131,6 +132,7 @@ export class Ledger {
 }
 
 function checkScalar(name: string, value: unknown): void {
+  refuseForeignTensor(`the value of the loss term '${name}'`, value);
   const isScalar = value instanceof tf.Tensor && value.rank === 0 && value.dtype === 'float32';
   if (isScalar && !value.isDisposed) return;
   throw new EspalierError('ledger/not-a-scalar', {

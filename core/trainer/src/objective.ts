@@ -9,7 +9,7 @@ import type { LedgerView, Term } from './ledger.js';
 import { testTargets } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { withoutMaskedFaults } from './masked.js';
-import { scoped, valueAndGradients } from '@espalier/model';
+import { refuseForeignTensor, scoped, valueAndGradients } from '@espalier/model';
 import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
 import type { AuxiliaryOptions } from './plugin.js';
@@ -259,8 +259,10 @@ export class Objective {
       const ledger = new Ledger();
       const task = ledger.viewFor('task', true, () => false);
       const valid = testTargets(losses, targets, network.outputShapes, given.weights);
-      const reduce = (values: Tensor1D, weights?: Tensor1D) =>
-        meanOverPresent(valid ? poison(values, valid) : values, batch, weights);
+      const reduce = (values: Tensor1D, weights?: Tensor1D) => {
+        refuseForeignTensor('what mean was given', values);
+        return meanOverPresent(valid ? poison(values, valid) : values, batch, weights);
+      };
       const mean = (values: Tensor1D) => reduce(values);
       addTaskTerms(losses, { ...forward, targets, ...counting, reduce }, task.add);
       this.#addPenalties(ledger, evaluation);
@@ -357,6 +359,7 @@ function addTaskTerms(
     const loss = losses[name]!;
     checkWeighsSteps(name, loss, steps[name]);
     const values = loss.perExample(outputs[name]!, targets[name]!, steps[name]);
+    refuseForeignTensor(`what the loss '${loss.name}' gives`, values);
     const value = reduce(values, present[name]);
     add(names.length === 1 ? loss.name : `${name}/${loss.name}`, value);
   }

@@ -6,6 +6,7 @@ import type { BatchSpec } from './batches.js';
 import type { EspalierError } from '@espalier/errors';
 import type { EpochResult, StepLog } from './hooks.js';
 import type { Loss } from '@espalier/losses';
+import { refuseLateCopy } from '@espalier/model';
 import type { Network } from '@espalier/model';
 import { Objective } from './objective.js';
 import { followSlots } from '@espalier/optim';
@@ -148,6 +149,7 @@ export class Run {
   /** The same while a step may be under way: what trains is left for the next one. */
   followValues(): void {
     const { structure, telemetry } = this;
+    refuseLateCopy();
     structure.refuseChanges();
     const { paths, byOtherSessions } = structure.parameters.takeOver();
     if (paths.length === 0 || (byOtherSessions && this.#toldOfOthers)) return;

@@ -1,3 +1,4 @@
+import { refuseSecondCore } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
 import type { Batch, NamedTensors } from './batch.js';
 import { Services } from './container.js';
@@ -6,6 +7,7 @@ import type { ContextParts } from './context.js';
 import { allows, checkEffects } from './effects.js';
 import { keyedStream } from '@espalier/data';
 import { attribute, EspalierError, suggest } from '@espalier/errors';
+import { refuseLateCopy } from '@espalier/model';
 import { fitLosses } from './heads.js';
 import type { FittedLosses } from './heads.js';
 import type { HookArguments, HookName, LossContext } from './hooks.js';
@@ -44,6 +46,8 @@ export interface Assembled {
 export async function assemble(config: SessionConfig, backend: BackendInfo): Promise<Assembled> {
   const { seed = 0 } = config;
   const resolved = await resolvePreset(config.preset ?? config.plugins ?? [], config);
+  refuseSecondCore();
+  refuseLateCopy();
   checkPlugins(resolved.plugins);
   checkEffects(resolved.plugins);
   const order = sortByOrder<Plugin>(resolved.plugins, resolved.plugins, 'plugins');
@@ -148,6 +152,7 @@ async function applyPlugin(plugin: Plugin, parts: ContextParts): Promise<void> {
 async function attributed(plugin: string, act: () => void | Promise<void>): Promise<void> {
   try {
     await act();
+    refuseLateCopy();
   } catch (error) {
     throw attribute(error, { plugin, hook: 'apply' });
   }

@@ -1,5 +1,5 @@
 import { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError, twoCopies } from '@espalier/errors';
 import { existingWeights } from '../existing-weights.js';
 import { withKeyedInit } from '../keyed-init.js';
 import { ownModel } from '../ownership.js';
@@ -89,20 +89,11 @@ function checkModel(
   if (model instanceof LayersModel) return;
   const { predict, executeAsync } = (model ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof executeAsync === 'function') throw graphModel();
-  if (typeof predict === 'function') throw foreignModel();
+  if (typeof predict === 'function') throw twoCopies('the model');
   throw new EspalierError('session/model', {
     problem,
     received: model,
     fix: typeof model === 'function' ? `${NO_FUNCTION_OF_TENSORS} ${EXAMPLE}` : EXAMPLE,
-  });
-}
-
-/** A model of another copy of tfjs-layers has other classes; nothing would fit together. */
-function foreignModel(): EspalierError {
-  return new EspalierError('session/two-tfjs', {
-    problem:
-      'the model comes from another copy of @tensorflow/tfjs-layers than the one Espalier uses',
-    fix: 'Keep one copy: npm ls @tensorflow/tfjs-core @tensorflow/tfjs-layers, then npm dedupe.',
   });
 }
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError, suggest } from '@espalier/errors';
+import { refuseForeignTensor } from '../foreign.js';
 import { constrained, isWrittenExactly, writeExactly } from '../layer-variables.js';
 import type { NamedTensors } from '../named-tensors.js';
 import type { Parameter } from '../parameters.js';
@@ -119,6 +120,7 @@ export class ParameterSet {
 }
 
 function checkShape(path: string, old: Tensor, value: Tensor): void {
+  refuseForeignTensor(`the value for '${path}'`, value);
   if (tf.util.arraysEqual(old.shape, value.shape)) return;
   throw new EspalierError('parameters/shape', {
     problem: `parameter '${path}' has shape [${old.shape.join(', ')}]`,

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/errors';
+import { refuseForeignOptimizer } from '../foreign-optimizer.js';
 import type { GradientTransform } from '../transform.js';
 import * as optimizers from './optimizers.js';
 
@@ -23,10 +24,11 @@ const MAKE = new Map<unknown, Make>([
  * state is kept by position and cannot be taken over.
  */
 export function convert(optimizer: tf.Optimizer): GradientTransform {
+  refuseForeignOptimizer(optimizer);
   const make = MAKE.get(optimizer.constructor);
   if (!make) {
     throw new EspalierError('optim/convert', {
-      problem: 'tfjs.convert: this is no optimizer of tf.train, or it is of another copy of tfjs',
+      problem: 'tfjs.convert: this is no optimizer of tf.train',
       received: optimizer.constructor.name,
       fix: 'Use fromTfOptimizer(() => …), which runs any optimizer but cannot be resumed.',
     });

@@ -1,0 +1,30 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import { twoCopies } from '@espalier/errors';
+import type { Layer } from './parameters.js';
+
+/** Every live tensor that the engine in use knows, by what holds its value. */
+interface KnownTensors {
+  readonly state: { readonly tensorInfo: Pick<WeakMap<object, unknown>, 'has'> };
+}
+
+/**
+ * Gives back a tensor, whatever else it is; refuses one of another engine, whose value no kernel here could read.
+ * `what` names it, as `the input 'x'`.
+ *
+ * @throws EspalierError `session/two-tfjs`.
+ */
+export function refuseForeignTensor<T>(what: string, value: T): T {
+  if (!(value instanceof tf.Tensor) || value.isDisposed) return value;
+  const { state } = tf.engine() as unknown as KnownTensors;
+  if (state.tensorInfo.has((value as Tensor).dataId)) return value;
+  throw twoCopies(what);
+}
+
+/** @throws EspalierError `session/two-tfjs` for a layer of another copy's class. */
+export function refuseForeignLayer(layer: Layer): void {
+  const { getClassName, apply, name } = layer as Partial<Layer>;
+  if (layer instanceof tfl.layers.Layer || !getClassName || !apply) return;
+  throw twoCopies(`the layer '${name}'`);
+}
