@@ -70,7 +70,7 @@ describe.each([
 
   test('a run resumed in the middle of an epoch ends bit for bit where an undisturbed one does', () => {
     const { whole, before, after } = visit.outcome;
-    expect(before.losses).toEqual(whole.losses.slice(0, 10));
+    expect(before.losses).toEqual(whole.losses.slice(0, 8));
     expect(after.losses).toEqual(whole.losses.slice(8));
     expect(after.weights).toBe(whole.weights);
   });

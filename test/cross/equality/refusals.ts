@@ -1,4 +1,11 @@
-import { createSession, crossEntropy, EspalierError, meanSquaredError, sgd } from '@espalier/core';
+import {
+  arraySource,
+  createSession,
+  crossEntropy,
+  EspalierError,
+  meanSquaredError,
+  sgd,
+} from '@espalier/core';
 import type { FitOptions, SessionConfig } from '@espalier/core';
 import { tinyMlp, tinySource } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
@@ -31,6 +38,23 @@ const fitTold = (options: unknown) => async () => {
 };
 const withModel = (layer: tfl.layers.Layer) =>
   open({ model: tfl.sequential({ layers: [layer] }), loss: meanSquaredError() });
+
+/** A dense layer on four examples of these classes, for an epoch. */
+async function trainedOn(ids: readonly number[], head: Parameters<typeof tfl.layers.dense>[0]) {
+  const session = await open({
+    model: tfl.sequential({ layers: [tfl.layers.dense({ inputShape: [3], ...head })] }),
+    train: arraySource({
+      x: { data: new Float32Array(12), shape: [4, 3] },
+      y: { data: Int32Array.from(ids), shape: [4] },
+      batchSize: 4,
+    }),
+  });
+  try {
+    await session.fit({ epochs: 1 });
+  } finally {
+    await session.dispose();
+  }
+}
 
 export const refusals: readonly Refusal[] = [
   {
@@ -82,6 +106,21 @@ export const refusals: readonly Refusal[] = [
     what: 'an optimizer by its name, or of `tf.train`',
     attempt: () => open({ optimizer: tf.train.sgd(0.1) }),
     instead: '`tfjs.convert(optimizer)`; of a class of your own `fromTfOptimizer`, without resume',
+  },
+  {
+    what: 'one unit with categorical cross-entropy',
+    attempt: () => trainedOn([0, 0, 0, 0], { units: 1 }),
+    instead: '`binaryCrossEntropy`',
+  },
+  {
+    what: 'a sigmoid head with categorical cross-entropy',
+    attempt: () => trainedOn([0, 1, 0, 1], { units: 2, activation: 'sigmoid' }),
+    instead: "`binaryCrossEntropy`, or `from: 'probabilities'`",
+  },
+  {
+    what: 'class ids that name no class',
+    attempt: () => trainedOn([0, 5, 0, 1], { units: 2 }),
+    instead: 'ids from 0 to one less than the classes',
   },
   {
     what: 'mixed precision',
