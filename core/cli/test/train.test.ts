@@ -119,7 +119,7 @@ describe('espalier train', () => {
     expect(await run(...first, ...log)).toMatchObject({ code: 0, stdout: '' });
     const { events } = await readJsonl(telemetry);
     expect(events.map(({ event }) => event)).toEqual([
-      ...['start', 'epochStart', 'step', 'step', 'epoch', 'checkpoint', 'finish'],
+      ...['stage', 'start', 'epochStart', 'step', 'step', 'epoch', 'checkpoint', 'finish'],
     ]);
 
     const again = await run(...first);
