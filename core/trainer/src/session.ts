@@ -1,4 +1,4 @@
-import { keepBackend, useBackend, refuseSecondCore } from '@espalier/backend';
+import { keepBackend, useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -49,7 +49,6 @@ import { z } from 'zod';
  */
 export async function createSession(config: SessionConfig): Promise<Session> {
   checkConfig(config);
-  refuseSecondCore();
   const backend = await chooseBackend(config.backend);
   return new Session(config, await assemble(config, backend));
 }
