@@ -8,6 +8,7 @@ import type { ModelGraph } from './graph.js';
 import { refuseForeignTensor } from './foreign.js';
 import { writeExactly } from './layer-variables.js';
 import { layerPaths, parametersOf } from './parameters.js';
+import { nameUniquely } from './nested-names.js';
 import { pruned } from './prune.js';
 
 /**
@@ -29,7 +30,9 @@ export function buildModel(graph: ModelGraph): LayersModel {
   const { topology, weights } = pruned(graph);
   try {
     return orUndo(() => {
-      const config = structuredClone(topology.config) as unknown as tf.serialization.ConfigDict;
+      const config = structuredClone(
+        nameUniquely(topology.config),
+      ) as unknown as tf.serialization.ConfigDict;
       const model = tfl.LayersModel.fromConfig<LayersModel>(tfl.LayersModel, config);
       restore(model, { topology, weights });
       return model;

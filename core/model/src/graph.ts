@@ -7,6 +7,7 @@ import { copyJson, isPlain } from '@espalier/errors/json';
 import './complete-configs.js';
 import { refuseForeignLayer } from './foreign.js';
 import { automaticStem } from './names.js';
+import { canonicaliseInside } from './nested-names.js';
 import { canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
 import type { Layer } from './parameters.js';
 
@@ -85,7 +86,9 @@ export function entryOf(layer: Layer, name: string): Omit<LayerEntry, 'inboundNo
   refuseForeignLayer(layer);
   const nested = layer instanceof tfl.LayersModel;
   const className = nested ? 'Model' : (layer.getClassName() ?? layer.constructor.name);
-  const config = nested ? configOf(layer) : (withoutAutomaticNames(layer.getConfig()) as object);
+  const config = nested
+    ? configOf(layer)
+    : (withoutAutomaticNames(canonicaliseInside(layer.getConfig(), layer.name)) as object);
   // What a Sequential would make an input layer from: here there is one.
   const made = className !== 'InputLayer' && 'batchInputShape' in config;
   const { batchInputShape: shape } = config as { readonly batchInputShape?: unknown[] };
@@ -159,7 +162,8 @@ function configOf(model: LayersModel): GraphConfig {
 /** Wrapped layers and cells need no name, and an automatic one would differ in every build. */
 function withoutAutomaticNames(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutAutomaticNames);
-  if (!isPlain(value) || 'layers' in value) return value;
+  if (!isPlain(value)) return value;
+  if ('layers' in value) return namelessInside(value as { readonly layers: readonly unknown[] });
   const entries = Object.entries(value).map(([key, each]) => [key, withoutAutomaticNames(each)]);
   const copy = Object.fromEntries(entries) as Record<string, unknown>;
   const { className, config } = copy as { className?: string; config?: { name?: string } };
@@ -168,6 +172,15 @@ function withoutAutomaticNames(value: unknown): unknown {
     if (automaticStem({ name, className }) !== undefined) return { ...copy, config: nameless };
   }
   return copy;
+}
+
+/** Of a model in a configuration only what its layers hold: the names of its layers are references. */
+function namelessInside(model: { readonly layers: readonly unknown[] }): object {
+  const layers = model.layers.map((layer) => {
+    const { config, ...rest } = layer as { readonly config: object };
+    return { ...rest, config: withoutAutomaticNames(config) };
+  });
+  return { ...model, layers };
 }
 
 function classNamesIn(value: unknown): string[] {

@@ -42,6 +42,19 @@ export function canonicalise(layers: readonly Named[]): string[] {
   });
 }
 
+/**
+ * Names in a nested model without the `.of.<owner>` that a build gives to those that occur elsewhere too;
+ * a name stays as it is where another layer has what would be left of it.
+ */
+export function withoutOwner(names: readonly string[], owner: string): string[] {
+  const suffix = `.of.${owner}`;
+  return names.map((name) => {
+    if (!name.endsWith(suffix)) return name;
+    const rest = name.slice(0, -suffix.length);
+    return names.includes(rest) ? name : rest;
+  });
+}
+
 /** Tells equal names apart: `kernel`, `kernel#2`, … */
 export function distinct(names: readonly string[]): string[] {
   const counts = new Map<string, number>();

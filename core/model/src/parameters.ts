@@ -3,7 +3,7 @@ import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfj
 import type { Variable } from '@tensorflow/tfjs-core';
 import { EspalierError, twoCopies } from '@espalier/errors';
 import { refuseForeignLayer } from './foreign.js';
-import { canonicalise, distinct } from './names.js';
+import { canonicalise, distinct, withoutOwner } from './names.js';
 
 export type Layer = tfl.layers.Layer;
 
@@ -49,8 +49,13 @@ export function isModelLike(model: unknown): boolean {
 export function canonicalNames(model: LayersModel): Map<Layer, string> {
   const view = functional(model);
   const layers = [...new Set([...view.inputs.map((input) => input.sourceLayer), ...view.layers])];
-  const named = layers.map((layer) => ({ name: layer.name, className: layer.getClassName() }));
-  const names = canonicalise(named);
+  const own = withoutOwner(
+    layers.map(({ name }) => name),
+    model.name,
+  );
+  const names = canonicalise(
+    layers.map((layer, i) => ({ name: own[i]!, className: layer.getClassName() })),
+  );
   return new Map(layers.map((layer, i) => [layer, names[i]!]));
 }
 
