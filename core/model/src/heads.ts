@@ -103,7 +103,7 @@ function trace(output: SymbolicTensor, chain: Set<SymbolicTensor>): Found {
   if (layer instanceof tfl.LayersModel) {
     return traceOutput(layer.outputs[indexOf(output)]!, layer);
   }
-  if (!passesOn(layer)) return ofLayer(layer);
+  if (!passesOn(layer)) return ofLayer(layer, output.shape.length);
   const inputs = output.inputs.map((input) => trace(input, chain));
   return passedOn(output, inputs);
 }
@@ -115,10 +115,10 @@ function passesOn(layer: Layer): boolean {
 }
 
 /** What a layer makes of probabilities, without looking at its inputs. */
-function ofLayer(layer: Layer): Found {
+function ofLayer(layer: Layer, rank: number): Found {
   const name = layer.getClassName();
-  if (name === 'TimeDistributed') return { ...ofWrapped(layer), layer };
-  if (name === 'Softmax') return ofSoftmax(layer);
+  if (name === 'TimeDistributed') return { ...ofWrapped(layer, rank), layer };
+  if (name === 'Softmax') return ofSoftmax(layer, rank);
   if (RECURRENT.has(name)) return ofRecurrent(layer);
   if (!endsInActivation(layer)) return { layer, gives: OTHERS.test(name) ? 'values' : 'unknown' };
   const activation = activationOf(layer);
@@ -127,10 +127,10 @@ function ofLayer(layer: Layer): Found {
   return { layer, gives: 'probabilities', activation, ...(UNDONE.has(activation) && { ends }) };
 }
 
-function ofWrapped(wrapper: Layer): Found {
+function ofWrapped(wrapper: Layer, rank: number): Found {
   const { layer } = wrapper as Layer & { layer: Layer };
   if (layer instanceof tfl.LayersModel) return traceOutput(layer.outputs[0]!, layer);
-  return passesOn(layer) ? { layer, gives: 'unknown' } : ofLayer(layer);
+  return passesOn(layer) ? { layer, gives: 'unknown' } : ofLayer(layer, rank - 1);
 }
 
 function ofRecurrent(layer: Layer): Found {
@@ -138,10 +138,12 @@ function ofRecurrent(layer: Layer): Found {
   return { layer, gives: squashed ? 'probabilities' : 'values' };
 }
 
-/** Over several axes at once it is no distribution over classes. */
-function ofSoftmax(layer: Layer): Found {
+/** Over another axis than the last, or several at once, it is no distribution over classes. */
+function ofSoftmax(layer: Layer, rank: number): Found {
   const { axis } = layer as Layer & { axis: number | number[] };
-  if (Array.isArray(axis) && axis.length > 1) return { layer, gives: 'probabilities' };
+  const axes = [axis].flat();
+  const last = axes.length === 1 && (axes[0] === -1 || axes[0] === rank - 1);
+  if (!last) return { layer, gives: 'probabilities' };
   const ends = [{ layer, field: 'softmax' } as const];
   return { layer, gives: 'probabilities', activation: 'softmax', ends };
 }

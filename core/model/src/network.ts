@@ -92,7 +92,8 @@ export class Network {
   readonly #names: ReadonlyMap<Layer, string>;
   readonly #layers: ReadonlyMap<Layer, string>;
   readonly #paths: ReadonlyMap<LayerVariable, string>;
-  readonly #makesMasks: boolean;
+  /** Whether a layer makes masks, such as Masking and an Embedding with maskZero. */
+  readonly makesMasks: boolean;
   readonly #isFrozen: (layer: Layer) => boolean;
   readonly #plans = new Map<string, Plan>();
   readonly #model: LayersModel;
@@ -109,7 +110,7 @@ export class Network {
     this.#paths = new Map(this.parameters.map(({ path, variable }) => [variable, path]));
     this.regularizers = regularizersOf(this.#view, this.#paths);
     this.#isFrozen = frozenIn(model);
-    this.#makesMasks = [...this.#layers.keys()].some(makesMasks);
+    this.makesMasks = [...this.#layers.keys()].some(makesMasks);
     this.inputNames = model.inputs.map((input) => this.#names.get(input.sourceLayer)!);
     const ids = idInputsOf(this.#view);
     this.idInputs = Object.fromEntries(
@@ -132,7 +133,7 @@ export class Network {
     const plan = this.#plan(options.features ?? []);
     const { training, writes } = options;
     const written = writes instanceof Map ? writes : new Map<string, Tensor>();
-    const trail = options.masks && this.#makesMasks ? new MaskTrail() : undefined;
+    const trail = options.masks && this.makesMasks ? new MaskTrail() : undefined;
     try {
       const interception = {
         ...this.#interception(options, written),

@@ -168,6 +168,7 @@ const OTHERS: [string, number[], Build, Head['gives']][] = [
     through(layers.softmax({ axis: [1, 2] } as never)),
     'probabilities',
   ],
+  ['softmax over time', SEQUENCE, through(layers.softmax({ axis: 1 })), 'probabilities'],
   [
     'hardSigmoid',
     VECTOR,

@@ -26,6 +26,12 @@ export interface Batch {
    * within its window. By the semantics of tfjs the number of examples (or of steps that have weights).
    */
   readonly weightSum: number;
+  /**
+   * In a window of several micro-batches, by output that a mask reaches: what its loss is divided by in
+   * place of the weight of this micro-batch's real steps, which may be a larger part of its `weightSum`
+   * than they are in the others.
+   */
+  readonly divisors?: Readonly<Record<string, number>>;
 }
 
 /** Where training stands. Two clocks: micro-steps (forward/backward) and optimizer steps. */

@@ -259,9 +259,9 @@ export class Objective {
       const ledger = new Ledger();
       const task = ledger.viewFor('task', true, () => false);
       const valid = testTargets(losses, targets, network.outputShapes, given.weights);
-      const reduce = (values: Tensor1D, weights?: Tensor1D) => {
+      const reduce = (values: Tensor1D, weights?: Tensor1D, divisor?: number) => {
         refuseForeignTensor('what mean was given', values);
-        return meanOverPresent(valid ? poison(values, valid) : values, batch, weights);
+        return meanOverPresent(valid ? poison(values, valid) : values, batch, weights, divisor);
       };
       const mean = (values: Tensor1D) => reduce(values);
       addTaskTerms(losses, { ...forward, targets, ...counting, reduce }, task.add);
@@ -346,12 +346,12 @@ function routeOf(term: Term | undefined): string {
 }
 
 interface TaskContext extends Pick<LossContext, 'outputs' | 'targets'>, Counting {
-  reduce(values: Tensor1D, weights?: Tensor1D): Scalar;
+  reduce(values: Tensor1D, weights?: Tensor1D, divisor?: number): Scalar;
 }
 
 function addTaskTerms(
   losses: Readonly<Record<string, Loss>>,
-  { outputs, targets, steps, present, reduce }: TaskContext,
+  { batch, outputs, targets, steps, present, reduce }: TaskContext,
   add: (name: string, value: Scalar) => void,
 ): void {
   const names = Object.keys(losses);
@@ -360,7 +360,7 @@ function addTaskTerms(
     checkWeighsSteps(name, loss, steps[name]);
     const values = loss.perExample(outputs[name]!, targets[name]!, steps[name]);
     refuseForeignTensor(`what the loss '${loss.name}' gives`, values);
-    const value = reduce(values, present[name]);
+    const value = reduce(values, present[name], batch.divisors?.[name]);
     add(names.length === 1 ? loss.name : `${name}/${loss.name}`, value);
   }
 }

@@ -17,7 +17,7 @@ export interface Counting {
   readonly batch: Batch;
   /** By output whose steps do not all count alike: `[batch, time]`. */
   readonly steps: NamedTensors;
-  /** By output that a mask reaches: the weights of examples, 0 where no step is real. */
+  /** By output that a mask reaches: the weights of examples, which are those of their real steps. */
   readonly present: Readonly<Record<string, Tensor1D>>;
 }
 
@@ -34,10 +34,15 @@ export function countingOf(given: Batch, targets: NamedTensors, masks: NamedTens
     ];
     return factors.length === 0 ? [] : [[name, factors.reduce((a, b) => tf.mul(a, b))] as const];
   });
-  const present = Object.keys(masks).map((name) => [name, presence(masks[name]!, perExample)]);
+  const bySteps = Object.fromEntries(steps) as NamedTensors;
+  const present = Object.keys(masks).map((name) => {
+    const weighed = perStep && targets[name] && hasSteps(targets[name], perStep);
+    const weight = weighed ? sumOverSteps(bySteps[name]!) : presence(masks[name]!, perExample);
+    return [name, weight];
+  });
   return {
     batch: batch as Batch,
-    steps: Object.fromEntries(steps),
+    steps: bySteps,
     present: Object.fromEntries(present) as Record<string, Tensor1D>,
   };
 }
@@ -52,14 +57,18 @@ function presence(mask: Tensor, weights: Tensor1D | undefined): Tensor1D {
   return weights ? tf.mul(present, weights) : present;
 }
 
-/** The mean over the examples of which some step is real; 0 where there are none. */
+/**
+ * The mean over the examples of which some step is real; 0 where there are none. In a window it is divided by
+ * `divisor`, so that the shares of its micro-batches add up to the mean over the window.
+ */
 export function meanOverPresent(
   values: Tensor1D,
   batch: ExampleWeights,
   weights: Tensor1D | undefined,
+  divisor?: number,
 ): Scalar {
   if (!weights) return weightedMean(values, batch);
-  const sum = tf.sum(weights);
+  const sum = divisor === undefined ? tf.sum(weights) : tf.scalar(divisor);
   return tf.div(tf.sum(weigh(values, weights)), tf.add(sum, tf.cast(tf.equal(sum, 0), 'float32')));
 }
 

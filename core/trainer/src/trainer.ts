@@ -15,6 +15,7 @@ import { scoped } from '@espalier/model';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 import { sumWindow } from './window-sums.js';
+import { divideByWindow } from './masked-windows.js';
 import { windows } from './windows.js';
 import { checkHandedOnIds } from './word-ids.js';
 
@@ -168,6 +169,7 @@ export async function trainStep(
       await checkHandedOnIds(run, changed);
       window.push(await weighed(batch, changed, run.batchSpec));
     }
+    window.splice(0, window.length, ...(await divideByWindow(run, window)));
     run.window = window;
     await taps.fire('beforeStep', step);
 

@@ -83,7 +83,8 @@ const logSoftmax = (row: readonly number[]) => {
   const sum = Math.log(row.reduce((a, b) => a + Math.exp(b), 0));
   return row.map((v) => v - sum);
 };
-const mean = (row: readonly number[]) => row.reduce((a, b) => a + b, 0) / row.length;
+const sum = (row: readonly number[]) => row.reduce((a, b) => a + b, 0);
+const mean = (row: readonly number[]) => sum(row) / row.length;
 
 interface Rule {
   readonly name: string;
@@ -289,6 +290,57 @@ describe('example weights', () => {
       });
     },
   );
+});
+
+describe('a window of micro-batches counts what is real in all of it', () => {
+  /** By steps: a plain mask, and weights of 1 for padding too. */
+  const GIVEN: [string, number[][] | undefined, number[][]][] = [
+    ['each example alike', undefined, real.map((row) => row.map((v) => v / Math.max(1, sum(row))))],
+    ['steps by their weights', ids.map((row) => row.map(() => 1)), real],
+    [
+      'weights of padding only',
+      [
+        [1, 2, 1],
+        [0, 3, 3],
+        [2, 1, 5],
+        [4, 4, 4],
+      ],
+      [
+        [1, 2, 1],
+        [0, 0, 0],
+        [2, 1, 0],
+        [0, 0, 0],
+      ],
+    ],
+  ];
+
+  test.each(GIVEN)('%s', async (_name, weights, counts) => {
+    const windows = [4, 2, 1].map(async (batchSize) => {
+      const train = arraySource({
+        x: words(),
+        y: classes,
+        batchSize,
+        shuffle: false,
+        ...(weights && {
+          weights: { data: Float32Array.from(weights.flat()), shape: [EXAMPLES, TIME] },
+        }),
+      });
+      const more = { train, validation: train, accumulate: EXAMPLES / batchSize };
+      const model = sequence(dense());
+      model.setWeights(model.getWeights().map((each) => tf.tensor(waves(each.size), each.shape)));
+      return withSession(open(model, crossEntropy(), classes, more), async (session) => {
+        const each = slowSteps(rules[0]!, model.predict(wordTensor()) as tf.Tensor)['loss']!;
+        const total = each.flat().reduce((a, v, i) => a + v * counts.flat()[i]!, 0);
+        const { history } = await session.fit({ epochs: 1 });
+        expect(history[0]!.metrics['loss']).toBeCloseTo(total / sum(counts.flat()), 5);
+        return Object.values(session.parameters()).flatMap((v) => Array.from(v.dataSync()));
+      });
+    });
+    const [whole, ...parts] = await Promise.all(windows);
+    for (const part of parts) {
+      expect(part).toEqual(whole!.map((v) => expect.closeTo(v, 5) as number));
+    }
+  });
 });
 
 test('gradients of a masked loss are those of the steps that count', () =>
