@@ -4,6 +4,7 @@ import type { Batch } from './batch.js';
 import { breathe } from './breathe.js';
 import { toBatch } from './batches.js';
 import { EspalierError } from '@espalier/errors';
+import { checkOutputShape } from './heads.js';
 import { keyedStream } from '@espalier/data';
 import { refuseForeignTensor } from '@espalier/model';
 import { weigh } from '@espalier/losses';
@@ -102,6 +103,7 @@ function collect(run: Run, given: Batch, metrics: Map<string, Weighed>): void {
     const [loss, output, target] = [losses[name]!, forward.outputs[name]!, targets[name]!];
     const prefix = names.length === 1 ? '' : `${name}/`;
     const by = present[name] ?? weights;
+    checkOutputShape(name, output, network.outputShapes[name]!);
     checkWeighsSteps(name, loss, steps[name]);
     const values = loss.metrics(output, target, steps[name]);
     addMetric(metrics, batch, `${prefix}loss`, loss.perExample(output, target, steps[name]), by);

@@ -35,6 +35,21 @@ export function fitLosses(
   return { losses: found, logits };
 }
 
+/** @throws EspalierError `model/output-shape` for a layer of tfjs that computes another shape than it declares. */
+export function checkOutputShape(
+  output: string,
+  { shape }: tf.Tensor,
+  declared: readonly (number | null)[],
+): void {
+  const fits = (size: number, i: number) => declared[i] === null || declared[i] === size;
+  if (shape.length === declared.length && shape.every(fits)) return;
+  throw new EspalierError('model/output-shape', {
+    problem: `output '${output}' has the shape [${shape.join(', ')}], and its layer says [${declared.map((size) => size ?? 'batch').join(', ')}]: which number a target belongs to cannot be told`,
+    received: shape,
+    fix: "conv1d of TensorFlow.js does so with dataFormat: 'channelsFirst'. Take 'channelsLast' between two permute layers.",
+  });
+}
+
 interface Place {
   readonly output: string;
   readonly head: Head;

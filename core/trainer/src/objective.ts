@@ -14,6 +14,7 @@ import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
 import type { AuxiliaryOptions } from './plugin.js';
 import { keyedStream } from '@espalier/data';
+import { checkOutputShape } from './heads.js';
 import { checkWeighsSteps, countingOf, meanOverPresent } from './steps.js';
 import type { Counting } from './steps.js';
 import type { HandedOn, Taps } from './taps.js';
@@ -254,6 +255,9 @@ export class Objective {
         masks: semantics === 'espalier',
       });
       const targets = taps.call('targets', given.targets);
+      for (const name of Object.keys(losses)) {
+        checkOutputShape(name, forward.outputs[name]!, network.outputShapes[name]!);
+      }
       const counting = countingOf(given, targets, masks);
       const { batch, steps } = counting;
       const ledger = new Ledger();

@@ -405,3 +405,20 @@ describe('a loss of one’s own', () => {
     expect(error.code).toBe('loss/from');
   });
 });
+
+test.each<[string, Loss, HostArray]>([
+  ['numbers', meanSquaredError(), numbers([4, 2, 3])],
+  ['class ids', crossEntropy(), { shape: [4, 2], data: new Int32Array(8) }],
+])('an output of another shape than its layer declares is refused: %s', async (_name, loss, y) => {
+  const options = { filters: 2, kernelSize: 1, inputShape: [3, 3] };
+  const conv1d = layers.conv1d({ ...options, dataFormat: 'channelsFirst' });
+  const model = tfl.sequential({ layers: [conv1d] });
+  const train = arraySource({ x: numbers([4, 3, 3]), y, batchSize: 4 });
+  await withSession(open({ model, loss, train }), async (session) => {
+    for (const work of [() => session.evaluate(train), () => session.fit({ epochs: 1 })]) {
+      const error = await refusal(work);
+      expect(error.code).toBe('model/output-shape');
+      expect(error.message).toMatch(/\[4, 3, 2\].*\[batch, 2, 3\].*channelsLast/s);
+    }
+  });
+});
