@@ -283,6 +283,26 @@ test.each(['useBackend', 'createSession'])('a copy that was loaded first is foun
   });
 });
 
+test('the whole of TensorFlow.js, loaded after Espalier and on the copy in use, is no other copy', () => {
+  const program = `
+    const { createRequire } = require('node:module');
+    const act = async () => {
+      const { arraySource, createSession, crossEntropy, sgd } = await import('@espalier/core');
+      const whole = createRequire(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
+      const { sequential, layers } = whole('@tensorflow/tfjs');
+      const model = () => sequential({ layers: [layers.dense({ units: 3, inputShape: [6] })] });
+      const x = { data: new Float32Array(12), shape: [2, 6] };
+      const train = arraySource({ x, y: { data: new Int32Array(2), shape: [2] }, batchSize: 2 });
+      const parts = { model, train, loss: crossEntropy(), optimizer: sgd({ learningRate: 0.1 }) };
+      const session = await createSession({ ...parts, backend: { prefer: 'cpu' } });
+      console.log((await session.fit({ epochs: 1 })).status);
+    };
+    act().catch((error) => console.log(error.message));`;
+  const args = ['--no-warnings', '-e', program];
+  const { stdout } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+  expect(stdout.trim().split('\n').at(-1)).toBe('completed');
+});
+
 // From here on, this process has two copies.
 describe('a copy that a plugin brings along', () => {
   const bring = (): void => {

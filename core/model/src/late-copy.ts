@@ -3,12 +3,16 @@ import '@tensorflow/tfjs-layers';
 import { EspalierError, twoCopies } from '@espalier/errors';
 
 /**
- * Gradients that Espalier does not repair. Every copy of tfjs-core puts its own over those that are there
- * when it is loaded, and so do some builds of tfjs-layers: hence its import.
+ * What every copy of tfjs-core puts in place of what is there when it is loaded: its platform, and
+ * gradients, of which these are some that Espalier does not repair. Gradients alone say nothing: builds of
+ * tfjs-layers (hence its import), `@tensorflow/tfjs` and tfjs-node register their own too.
  */
-const gradientsInUse = () => ['Abs', 'Identity', 'Neg'].map((name) => tf.getGradient(name));
+const inUse = () => ({
+  platform: tf.env().platform,
+  gradients: ['Abs', 'Identity', 'Neg'].map((name) => tf.getGradient(name)),
+});
 
-const first = gradientsInUse();
+const first = inUse();
 
 /**
  * Refuses a copy of TensorFlow.js that was loaded after the one in use: what was repaired is gone. Cheap
@@ -17,8 +21,9 @@ const first = gradientsInUse();
  * @throws EspalierError `session/two-tfjs`.
  */
 export function refuseLateCopy(): void {
-  const now = gradientsInUse();
-  if (now.some((gradient, i) => gradient === first[i])) return;
+  const now = inUse();
+  if (now.platform === first.platform) return;
+  if (now.gradients.some((gradient, i) => gradient === first.gradients[i])) return;
   const { problem, fix } = twoCopies('what was loaded last').parts;
   throw new EspalierError('session/two-tfjs', {
     problem: `${problem}. Its gradients have replaced those in use, repaired ones too`,

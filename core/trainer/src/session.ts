@@ -26,7 +26,7 @@ import type { LoadOptions } from './snapshot.js';
 import type { RawBatch, Source } from '@espalier/data';
 import type { Telemetry } from '@espalier/telemetry';
 import { runStages, stagesShape } from './stages.js';
-import type { Stage, StageProgress, StagesOptions, StagesResult } from './stages.js';
+import type { Stage, StageProgress, StagesHost, StagesOptions, StagesResult } from './stages.js';
 import { fit, trainStep } from './trainer.js';
 import { transform } from './transform.js';
 import type { TransformOptions } from './transform.js';
@@ -88,7 +88,7 @@ export class Session {
   /** What changes the run at this moment. */
   #busy: string | undefined;
   #disposal: Promise<void> | undefined;
-  /** Whether a fit came to its end, and nothing was said yet of transforms that did not run. */
+  /** Whether the last training came to its end, and nothing was said yet of transforms that did not run. */
   #trained = false;
   /** The moment that the newest checkpoint of this run's store holds. */
   #saved: string | undefined;
@@ -144,6 +144,7 @@ export class Session {
     parseOptions('session.fit', fitShape, options);
     return this.#alone('fit', async () => {
       await this.#claimStore();
+      this.#trained = false;
       const result = await fit(this.#run, train, options);
       this.#trained = result.status !== 'aborted';
       return result;
@@ -166,16 +167,12 @@ export class Session {
     const named = stages.flatMap((stage) => ('transform' in stage ? [stage.transform] : []));
     named.forEach((ids) => ids !== true && this.#checkTransforms(ids));
     await this.#alone('runStages', () => this.#claimStore());
-    const result = await runStages(
-      {
-        run: this.#run,
-        fit: (given) => this.fit(given),
-        transform: (given) => this.transform(given),
-      },
-      stages,
-      options,
-    );
-    this.#trained = false;
+    const host: StagesHost = {
+      run: this.#run,
+      fit: (given) => this.fit(given),
+      transform: (given) => this.transform(given),
+    };
+    const result = await runStages(host, stages, options).finally(() => (this.#trained = false));
     if (result.status !== 'aborted') this.#warnUntransformed();
     return result;
   }
@@ -194,8 +191,12 @@ export class Session {
   async step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
     refuseData('step', batches);
     const window = [batches as RawBatch | RawBatch[]].flat().filter(Boolean);
-    this.#trained = true;
-    return this.#alone('step', () => trainStep(this.#run, window));
+    return this.#alone('step', async () => {
+      this.#trained = false;
+      const log = await trainStep(this.#run, window);
+      this.#trained = true;
+      return log;
+    });
   }
 
   /**
@@ -269,7 +270,12 @@ export class Session {
     const { run, parts } = this.assembled;
     const known = this.#checkTransforms(plugins ?? []);
     const given = { plugins: plugins ?? known, signal };
-    await this.#alone('transform', () => transform(parts, run, given));
+    const trained = this.#trained;
+    await this.#alone('transform', () => {
+      this.#trained = false;
+      return transform(parts, run, given);
+    });
+    this.#trained = trained;
   }
 
   /** Writes a checkpoint into the configured store (or another); gives back its name. */

@@ -271,6 +271,26 @@ describe('a transform that never ran', () => {
     expect(told).toEqual(warnings.map((each) => expect.stringMatching(each) as string));
   });
 
+  const failing = plugin('fails', {
+    apply: (ctx) =>
+      ctx.hooks.transform.tap(() => {
+        throw new Error('no');
+      }),
+  });
+  const failures: [string, (session: Session) => Promise<unknown>][] = [
+    ['by hand', (s) => s.fit({ epochs: 1 }).then(() => s.transform())],
+    ['as a stage', (s) => s.runStages([{ epochs: 1 }, { transform: true }])],
+  ];
+
+  test.each(failures)('is not told where it failed: %s', async (_, run) => {
+    const told: string[] = [];
+    await withSession(small({ plugins: [failing] }), async (session) => {
+      session.telemetry.on('warning', ({ message }) => told.push(message));
+      expect((await refusal(() => run(session))).message).toContain('[plugin fails] transform');
+    });
+    expect(told).toEqual([]);
+  });
+
   test('is known after load', async () => {
     const checkpoint = { store: memoryStore() };
     await withSession(small({ checkpoint }), (s) => s.runStages(STAGES.slice(0, 2)));
