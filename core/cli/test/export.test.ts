@@ -101,6 +101,21 @@ describe('espalier export', () => {
     expect(readPlainly('plain')).toHaveLength(9);
   });
 
+  it('leaves constraints out, which tf.loadLayersModel would apply to what was trained', async () => {
+    const model = { use: './parts.ts#model', options: { constrained: true } };
+    const more = ['--set', `checkpoint.dir=${at('constrained-run')}`];
+    more.push('--set', `model=${JSON.stringify(model)}`, '--set', 'plugins.quantizer=false');
+    more.push('--set', 'stages=[{"epochs":1}]');
+    expect((await run('train', config, '--quiet', ...more)).code).toBe(0);
+    const { stdout } = await run('export', config, '--out', at('constrained'), ...more);
+    expect(stdout).toMatch(/Constraints are left out.*: hidden\./);
+    await run('export', config, '--out', at('bits'), '--format', 'artifact', ...more);
+    const expected = await predictions((await loadArtifact(at('bits'))).model);
+    (readPlainly('constrained') as number[]).forEach((value, i) =>
+      expect(value).toBeCloseTo(expected[i]!, 6),
+    );
+  });
+
   it('without a checkpoint, or into a folder of something else, it writes nothing', async () => {
     const none = await exported('none', '--set', `checkpoint.dir=${at('nowhere')}`);
     expect(none).toMatchObject({ code: 1, stdout: '' });

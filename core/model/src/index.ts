@@ -35,3 +35,4 @@ export type { LayerInfo, ModelView } from './view.js';
 export type { NamedTensors } from './named-tensors.js';
 export { withRandom } from './with-random.js';
 export type { Draw, StreamByKey } from './with-random.js';
+export { constrainedLayers, withoutConstraints } from './without-constraints.js';

@@ -14,7 +14,7 @@ import { evaluate } from './evaluation.js';
 import type { StepLog } from './hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
-import { disposeModel, plainModel } from '@espalier/model';
+import { disposeModel, plainModel, withoutConstraints } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
 import type { Run } from './run.js';
 import { checkConfig, checkSource } from './session-config.js';
@@ -79,6 +79,11 @@ export interface ExportOptions {
    * the same but for rounding.
    */
   readonly dense?: boolean;
+  /**
+   * False leaves the constraints of layers out, for `tf.loadLayersModel`, which would apply them to the
+   * trained weights; default true, for training that goes on.
+   */
+  readonly constraints?: boolean;
 }
 
 /** A run under way. Every method may be called any number of times; `dispose` ends it. */
@@ -311,15 +316,19 @@ export class Session {
    * @throws EspalierError `model/rebuild`, naming a layer that its configuration does not describe;
    * `model/unregistered-layer`, `edit/unknown-output`.
    */
-  export({ outputs, dense = false }: ExportOptions = {}): LayersModel {
+  export({ outputs, dense = false, constraints = true }: ExportOptions = {}): LayersModel {
     const { structure } = this.#run;
-    const copy = structure.copy(outputs ?? structure.ownOutputs);
-    if (!dense) return copy;
-    try {
-      return plainModel(copy);
-    } finally {
-      disposeModel(copy);
-    }
+    const changes = [...(dense ? [plainModel] : []), ...(constraints ? [] : [withoutConstraints])];
+    return changes.reduce(
+      (model, change) => {
+        try {
+          return change(model);
+        } finally {
+          disposeModel(model);
+        }
+      },
+      structure.copy(outputs ?? structure.ownOutputs),
+    );
   }
 
   /** Plugins in order, hooks, parameters, services, manifest, cost of every tap: plain data. */

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { saveArtifact } from '@espalier/artifact/node';
 import { compressionAccount } from '@espalier/compression';
 import { loadConfig, withSession } from '@espalier/config';
-import { disposeModel, EspalierError, unplainLayers } from '@espalier/core';
+import { constrainedLayers, disposeModel, EspalierError, unplainLayers } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import { writeModelFolder } from '@espalier/interop/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -29,7 +29,8 @@ export async function exportModel(path: string, options: ExportOptions): Promise
   const loaded = await loadConfig(path, set);
   await withSession(loaded, async (session) => {
     await loadCheckpoint(session, loaded, { path: checkpoint, allowMismatch });
-    const model = session.export({ dense: format === 'dense' });
+    const constraints = format === 'artifact';
+    const model = session.export({ dense: format === 'dense', constraints });
     try {
       const lines = await write(session, model, options);
       process.stdout.write(`${lines.join('\n')}\n`);
@@ -57,7 +58,17 @@ async function write(
   await writeModelFolder(model, out);
   return [
     `${out}: the model of step ${step} as model.json and its weights, for tf.loadLayersModel`,
+    ...leftOut(session),
     ...needs(exported),
+  ];
+}
+
+/** That constraints are gone, by layer. */
+function leftOut({ model }: Session): readonly string[] {
+  const layers = constrainedLayers(model);
+  if (layers.length === 0) return [];
+  return [
+    `Constraints are left out, as tf.loadLayersModel would apply them to the trained weights: ${layers.join(', ')}.`,
   ];
 }
 

@@ -297,6 +297,34 @@ class Counter extends tfl.layers.Layer {
   }
 }
 
+describe('exported without constraints, tfjs reads the bits that were trained:', () => {
+  /** What tfjs reads of a model that tfjs wrote. */
+  async function readAgain(model: LayersModel): Promise<LayersModel> {
+    let written!: tf.io.ModelArtifacts;
+    await model.save(
+      tf.io.withSaveHandler((artifacts) => {
+        written = artifacts;
+        return Promise.resolve({
+          modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' },
+        });
+      }),
+    );
+    return tfl.loadLayersModel(tf.io.fromMemory(written));
+  }
+
+  test.each(Object.entries(CASES))('%s', async (_name, { shape, make }) => {
+    const model = () => modelOf(make(slow()), shape);
+    await withSession(session(model), async (run) => {
+      await train(run, shape);
+      const [plain, kept] = [run.export({ constraints: false }), run.export()];
+      const read = await readAgain(plain);
+      expect(constraintsOf(plain).filter(Boolean)).toEqual([]);
+      expect(firstDifference(bits(read), bits(kept))).toBeUndefined();
+      [plain, kept, read].forEach(disposeModel);
+    });
+  });
+});
+
 describe('nothing but an update is constrained:', () => {
   const { shape, make } = CASES['dense']!;
   const model = () => modelOf(make(slow()), shape);

@@ -1,0 +1,38 @@
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { buildModel } from './build.js';
+import { graphOf } from './graph.js';
+import type { GraphConfig } from './graph.js';
+
+/**
+ * The model without the constraints of its layers: TensorFlow.js applies them to the weights that it
+ * loads, which changes what an optimizer or a quantizer made. The caller owns it.
+ *
+ * @throws EspalierError what `graphOf` and `buildModel` throw.
+ */
+export function withoutConstraints(model: LayersModel): LayersModel {
+  const { topology, weights } = graphOf(model);
+  const config = strip(topology.config) as GraphConfig;
+  return buildModel({ topology: { ...topology, config }, weights });
+}
+
+/** Names of the layers that have constraints, or hold layers that have. */
+export function constrainedLayers(model: LayersModel): readonly string[] {
+  const { layers } = graphOf(model).topology.config;
+  return layers
+    .filter(({ config }) => JSON.stringify(strip(config)) !== JSON.stringify(config))
+    .map(({ name }) => name);
+}
+
+function strip(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(strip);
+  if (value === null || typeof value !== 'object') return value;
+  const entries = Object.entries(value).map(([key, each]) => [
+    key,
+    isConstraint(key, each) ? null : strip(each),
+  ]);
+  return Object.fromEntries(entries) as unknown;
+}
+
+function isConstraint(key: string, value: unknown): boolean {
+  return key.endsWith('Constraint') && typeof value === 'object' && value !== null;
+}
