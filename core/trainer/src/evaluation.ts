@@ -16,8 +16,9 @@ import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 
 /**
- * Example-weighted metrics of a source: `loss`, the losses' own, and plugins'. Nothing where the
- * signal ended it between two batches: plugins that watch evaluations then have not seen it.
+ * Example-weighted metrics of a source: `loss`, the losses' own, and plugins'; NaN where no example
+ * counts. Nothing where the signal ended it between two batches: plugins that watch evaluations then
+ * have not seen it.
  */
 export async function evaluate(
   run: Run,
@@ -48,10 +49,9 @@ async function evaluateAll(run: Run, source: Source, signal?: AbortSignal) {
     }
     await breathe();
   }
-  if (weight === 0) throw nothingToEvaluate();
-  return Object.fromEntries(
-    [...sums].map(([name, { sum, weight }]) => [name, sum / (weight || 1)]),
-  );
+  const counts = [...sums.values()].some((each) => each.weight > 0);
+  if (weight === 0 || !counts) throw nothingToEvaluate();
+  return Object.fromEntries([...sums].map(([name, { sum, weight }]) => [name, sum / weight]));
 }
 
 /** Of one metric; a plugin may give it for some batches only. */
@@ -138,7 +138,8 @@ function addMetric(
 
 function nothingToEvaluate(): EspalierError {
   return new EspalierError('source/empty', {
-    problem: 'the evaluated source gave no example with a positive weight',
-    fix: 'Check the data and the weights.',
+    problem:
+      'the evaluated source gave no example with a positive weight and a step that is not masked',
+    fix: 'Check the data, the weights and the ids or values that are masked.',
   });
 }

@@ -343,6 +343,31 @@ describe('a window of micro-batches counts what is real in all of it', () => {
   });
 });
 
+test('where all is padding, an evaluation has no numbers: no perfect loss', async () => {
+  const padding: HostArray = { data: new Float32Array(EXAMPLES * TIME), shape: [EXAMPLES, TIME] };
+  await withSession(open(sequence(dense()), crossEntropy(), classes), async (session) => {
+    const source = arraySource({ x: padding, y: classes, batchSize: 2 });
+    const error = await refusal(() => session.evaluate(source));
+    expect(error.code).toBe('source/empty');
+    expect(error.message).toContain('not masked');
+  });
+  const input = tfl.input({ shape: [TIME] });
+  const each = embedding({ name: 'each' }).apply(input) as tfl.SymbolicTensor;
+  const one = layers.dense({ name: 'one', units: 1 }).apply(input) as tfl.SymbolicTensor;
+  const model = tfl.model({ inputs: input, outputs: [each, one] });
+  const config = {
+    model,
+    loss: { each: meanSquaredError(), one: meanSquaredError() },
+    optimizer: sgd({ learningRate: 0.1 }),
+  };
+  await withSession(createSession(config), async (session) => {
+    const y = { each: values, one: { data: waves(EXAMPLES), shape: [EXAMPLES, 1] } };
+    const metrics = await session.evaluate(arraySource({ x: padding, y, batchSize: 2 }));
+    expect(metrics['each/loss']).toBeNaN();
+    expect(metrics['one/loss']).toBeGreaterThan(0);
+  });
+});
+
 test('gradients of a masked loss are those of the steps that count', () =>
   withSession(open(sequence(dense()), crossEntropy(), classes), async (session) => {
     const y = tf.tensor(classes.data, [EXAMPLES, TIME], 'int32');
