@@ -56,6 +56,14 @@ describe('espalier inspect', () => {
     expect(stdout).toContain('99 in all');
   });
 
+  it('shows the plugins of several presets that one extends, in JSON', async () => {
+    const presets = ['./parts.ts#calm', '@espalier/preset-label-smoothing#labelSmoothing'];
+    const set = `preset=${JSON.stringify({ extends: presets, plugins: {} })}`;
+    const { code, stdout } = await run('inspect', fixture('run.json'), '--set', set);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/label-smoothing +0\.1\.0.*\n.*penalty +1\.0\.0/);
+  });
+
   it('shows loss, optimizer and epochs, and the file as the origin of its plugins', async () => {
     const fromJson = await run('inspect', fixture('plugins.json'));
     expect(fromJson.stdout).toMatch(

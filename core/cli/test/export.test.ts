@@ -69,6 +69,14 @@ describe('espalier export', () => {
     expect(readPlainly('own')).toMatch(/Unknown layer: StoredDense/);
   });
 
+  it('says of a run in stages that it is not over', async () => {
+    expect((await exported('over')).stderr).toBe('');
+    const more = '[{"epochs":2},{"transform":["quantizer"]},{"epochs":9}]';
+    const { code, stderr } = await exported('begun', '--set', `stages=${more}`);
+    expect(code).toBe(0);
+    expect(stderr).toBe('The run is not over; it is in stage 3 of 3, 9 epochs.\n');
+  });
+
   it('dense: ordinary layers, which plain TensorFlow.js loads and predicts the same with', async () => {
     const { code, stdout } = await exported('dense', '--format', 'dense');
     expect({ code, stdout }).toMatchObject({ code: 0 });

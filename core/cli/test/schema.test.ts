@@ -12,4 +12,11 @@ describe('schema.json', () => {
     const { properties } = jsonSchema() as { properties: Record<string, { anyOf: unknown[] }> };
     expect(properties['loss']?.anyOf).toMatchObject([{ type: 'string' }, { required: ['use'] }]);
   });
+
+  it('lets a preset be one that extends several', () => {
+    const { properties } = jsonSchema() as { properties: Record<string, { anyOf: unknown[] }> };
+    const several = { required: ['plugins'], properties: { extends: {} } };
+    expect(properties['preset']?.anyOf[2]).toMatchObject(several);
+    expect(properties['model']?.anyOf).toHaveLength(2);
+  });
 });

@@ -75,6 +75,7 @@ describe('a configuration that is wrong', () => {
     ['model=./nowhere.ts#model', 'nowhere.ts'],
     ['data.train=./parts.ts#notASource', 'data.train is not a source'],
     ['preset=@espalier/preset-none#none', 'npm install @espalier/preset-none'],
+    ['preset={"extends":["@espalier/preset-byot#byot"]}', "option 'plugins'"],
     ['plugins.penalty.options.wieght=1', "Did you mean 'weight'?"],
     ['plugins.penalti=false', "Did you mean 'penalty'?"],
     ['backend.prefer=["wasmm"]', "option 'backend.prefer.0'"],

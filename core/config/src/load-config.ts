@@ -173,7 +173,7 @@ function asReference(value: unknown): unknown {
 /** Whether a field holds the thing itself rather than its name. */
 export function isCode(value: unknown): boolean {
   if (isPlain(value) && 'use' in value) return false;
-  return holdsCode(value) || (isPlain(value) && 'plugins' in value);
+  return holdsCode(value) || (isPlain(value) && ('plugins' in value || 'extends' in value));
 }
 
 function holdsCode(value: unknown): boolean {

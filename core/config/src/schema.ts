@@ -31,6 +31,14 @@ const optimizer = reference('').extend({
     .describe('Clips the gradients first.'),
 });
 
+/** A preset may be data too; it has checks of its own, so this is for editors. */
+const presetAsData = {
+  type: 'object',
+  properties: { extends: {}, plugins: { type: 'object' }, name: { type: 'string' } },
+  required: ['plugins'],
+  additionalProperties: false,
+};
+
 /**
  * What a configuration says, as data. Functions and objects that a TypeScript configuration may hold
  * in place of references are set aside before, so that this one schema serves both and the editors.
@@ -48,7 +56,9 @@ export const schema = z
       .default({})
       .describe('Functions get the options and batchSize.'),
     batchSize: count.optional().describe('Handed to the functions under data.'),
-    preset: reference('A preset: @espalier/preset-byot#byot.').optional(),
+    preset: reference('A preset: @espalier/preset-byot#byot; or several, by extends.')
+      .meta({ alternatives: [presetAsData] })
+      .optional(),
     plugins: z
       .record(z.string(), z.union([z.literal(false), pluginEntry]))
       .optional()
@@ -97,6 +107,12 @@ export const schema = z
   })
   .meta({ title: 'Espalier configuration' });
 
+/** What the JSON Schema of a reference is made of. */
+interface Shorthand {
+  readonly description?: string;
+  readonly alternatives?: readonly object[];
+}
+
 /** The validated data of a configuration. */
 export type Settings = z.output<typeof schema>;
 
@@ -106,10 +122,11 @@ export function jsonSchema(): unknown {
     io: 'input',
     override({ zodSchema, jsonSchema: json }) {
       if (!z.globalRegistry.get(zodSchema as never)?.['shorthand']) return;
-      const { description, ...object } = json;
-      delete object['shorthand'];
+      delete json['shorthand'];
+      const { description, alternatives = [], ...object } = json as Shorthand;
       for (const key of Object.keys(json)) delete json[key];
-      Object.assign(json, { description, anyOf: [{ type: 'string', minLength: 1 }, object] });
+      const anyOf = [{ type: 'string', minLength: 1 }, object, ...alternatives];
+      Object.assign(json, { description, anyOf });
     },
   });
 }

@@ -1,16 +1,9 @@
-import {
-  describeStage,
-  loadConfig,
-  source,
-  stagesOf,
-  stageUnderWay,
-  withSession,
-} from '@espalier/config';
-import type { LoadedConfig, Split } from '@espalier/config';
+import { loadConfig, source, withSession } from '@espalier/config';
+import type { Split } from '@espalier/config';
 import { EspalierError, writeJson } from '@espalier/core';
-import type { Session } from '@espalier/core';
 import { columns, short } from '../columns.js';
 import { loadCheckpoint } from '../resume.js';
+import { tellUnfinished } from '../unfinished.js';
 
 /** Options of `espalier eval`. */
 export interface EvalOptions {
@@ -41,16 +34,6 @@ export async function evaluate(path: string, options: EvalOptions): Promise<void
   const rows = Object.entries(metrics).map(([name, value]) => [name, short(value)]);
   const text = options.json ? writeJson({ split, metrics }) : `${split}\n${columns(rows)}`;
   process.stdout.write(`${text}\n`);
-}
-
-/** Of a run in stages that is not over, figures are not those of its result. */
-function tellUnfinished(session: Session, loaded: LoadedConfig): void {
-  if (!loaded.settings.stages) return;
-  const stages = stagesOf(loaded);
-  const index = stageUnderWay(session, stages);
-  if (index === undefined) return;
-  const where = `stage ${index + 1} of ${stages.length}, ${describeStage(stages[index]!)}`;
-  process.stderr.write(`The run is not over; it is in ${where}.\n`);
 }
 
 function noData(split: Split): EspalierError {

@@ -9,6 +9,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { artifactPlugins, modulesOf } from '../compress/artifact-plugins.js';
 import type { Exported } from '../compress/artifact-plugins.js';
 import { loadCheckpoint } from '../resume.js';
+import { tellUnfinished } from '../unfinished.js';
 
 /** Options of `espalier export`. */
 export interface ExportOptions {
@@ -29,6 +30,7 @@ export async function exportModel(path: string, options: ExportOptions): Promise
   const loaded = await loadConfig(path, set);
   await withSession(loaded, async (session) => {
     await loadCheckpoint(session, loaded, { path: checkpoint, allowMismatch });
+    tellUnfinished(session, loaded);
     const constraints = format === 'artifact';
     const model = session.export({ dense: format === 'dense', constraints });
     try {

@@ -62,7 +62,7 @@ function outcome(
   if (status === 'completed') {
     return `Done: ${counted(clock.epoch, 'epoch')}, ${counted(clock.step, 'step')}. ${where}`;
   }
-  const goOn = saves ? ` Train on with:\n  ${resumeCommand} --go-on` : '';
+  const goOn = saves ? `\nTrain on with:\n  ${resumeCommand} --go-on` : '';
   return `Stopped at step ${clock.step}: ${reason}. ${where}${goOn}`;
 }
 
