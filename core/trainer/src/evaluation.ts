@@ -71,7 +71,7 @@ async function addBatch(run: Run, raw: RawBatch, sums: Map<string, Sum>): Promis
   const batch = await toBatch(raw, 'evaluate', { ...run.batchSpec, countsExamples: false });
   const metrics = new Map<string, Weighed>();
   const packed = tf.tidy(() => {
-    collect(run, withoutMaskedFaults(batch), metrics);
+    collect(run, withoutMaskedFaults(batch, run.network.idInputs), metrics);
     return tf.stack([...metrics.values()].flatMap(totalsOf));
   });
   const numbers = await packed.data();

@@ -28,7 +28,7 @@ export async function divideByWindow(run: Run, window: readonly Batch[]): Promis
 /** By output that a mask reaches: the weight of what is real in a batch. */
 async function countReal(run: Run, given: Batch): Promise<Record<string, number>> {
   const present = tf.tidy((): Record<string, Tensor1D> => {
-    const batch = withoutMaskedFaults(given);
+    const batch = withoutMaskedFaults(given, run.network.idInputs);
     const { masks } = run.network.execute(batch.inputs, { training: false, masks: true });
     return countingOf(batch, batch.targets, masks).present;
   });

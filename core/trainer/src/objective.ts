@@ -201,7 +201,11 @@ export class Objective {
     try {
       return scoped(
         (trail) => trail.flatMap(({ value }) => Object.values(value)),
-        () => this.parts.taps.trail('targets', withoutMaskedFaults(batch).targets),
+        () =>
+          this.parts.taps.trail(
+            'targets',
+            withoutMaskedFaults(batch, this.parts.network.idInputs).targets,
+          ),
       );
     } finally {
       this.#current = outer;
@@ -242,7 +246,7 @@ export class Objective {
 
   /** One forward pass through every plugin. */
   #run(raw: Batch, evaluation: Evaluation): Ledger {
-    const given = withoutMaskedFaults(raw);
+    const given = withoutMaskedFaults(raw, this.parts.network.idInputs);
     const { network, taps, losses, features, logits, clock, semantics } = this.parts;
     const outer = this.#current;
     this.#current = evaluation;

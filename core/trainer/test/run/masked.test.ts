@@ -259,3 +259,23 @@ test('a model in one example’s way is no fault of it: embeddings of masked ids
     expect(Number.isFinite(session.objective(batch).dataSync()[0])).toBe(true);
   });
 });
+
+test.each([99, -1, 1.5, NaN])('an example of weight 0 may hold the word %d', async (word) => {
+  const model = () =>
+    tfl.sequential({
+      layers: [
+        tfl.layers.embedding({ inputDim: 5, outputDim: 3, inputLength: 2 }),
+        tfl.layers.flatten(),
+        tfl.layers.dense({ name: 'logits', units: 3 }),
+      ],
+    });
+  const words = (masked: number): HostArray => ({
+    shape: [SIZE, 2],
+    data: Float32Array.from([1, 2, masked, 3, 4, 0, 2, 2]),
+  });
+  const y = LOSSES['class ids']![1](0);
+  const broken = await numbersOf(crossEntropy(), { x: words(word), y }, { model });
+  const other = await numbersOf(crossEntropy(), { x: words(0), y }, { model });
+  expect(broken.history).toEqual(other.history);
+  expect(firstDifference(broken.parameters, other.parameters)).toBeUndefined();
+});
