@@ -3,7 +3,8 @@ import { checkTarget } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import type { RawBatch } from '@espalier/data';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/errors';
+import { attribute, EspalierError } from '@espalier/errors';
+import type { Run } from './run.js';
 import { hasSteps } from './steps.js';
 import { checkIds } from './word-ids.js';
 import type { IdInputs } from './word-ids.js';
@@ -46,7 +47,7 @@ export async function toBatch(
 }
 
 /** A batch as taps changed it, its weights summed anew where they or the size are other ones. */
-export async function weighed(
+async function weighed(
   batch: Batch,
   changed: Batch,
   { countsExamples }: Pick<BatchSpec, 'countsExamples'>,
@@ -54,6 +55,24 @@ export async function weighed(
   const { weights, size } = changed;
   if (weights === batch.weights && size === batch.size) return changed;
   return { ...changed, weightSum: await sumFor({ weights, size }, countsExamples) };
+}
+
+/** The same; names the plugin whose `batch` tap was the first to give weights that cannot be taken. */
+export async function weighHandedOn(
+  { seen, clock, batchSpec }: Run,
+  batch: Batch,
+  changed: Batch,
+): Promise<Batch> {
+  try {
+    return await weighed(batch, changed, batchSpec);
+  } catch (error) {
+    for (const { plugin, value } of seen) {
+      await weighed(batch, value, batchSpec).catch((fault: unknown) => {
+        throw attribute(fault, { plugin, hook: 'batch', step: clock.step });
+      });
+    }
+    throw error;
+  }
 }
 
 async function sumFor(

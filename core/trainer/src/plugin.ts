@@ -217,7 +217,8 @@ export interface PluginFactory<S extends ZodType = ZodType, E extends Effects = 
 /**
  * Defines a plugin and returns its factory.
  *
- * @throws EspalierError `options/invalid` from the factory, naming plugin and field.
+ * @throws EspalierError `plugin/options` without a schema; `options/invalid` from the factory, naming
+ * plugin and field.
  * @example
  * export const confidencePenalty = definePlugin({
  *   id: 'confidence-penalty',
@@ -236,6 +237,7 @@ export interface PluginFactory<S extends ZodType = ZodType, E extends Effects = 
 export function definePlugin<S extends ZodType, const E extends Effects = Record<never, never>>(
   definition: PluginDefinition<S, E>,
 ): PluginFactory<S, E> {
+  refuseWithoutSchema(definition);
   const factory = (options?: input<S>, instance: { readonly id?: string } = {}): Plugin => {
     const id = instance.id ?? definition.id;
     const parsed = parseOptions(`plugin '${id}'`, definition.options, options ?? {});
@@ -252,6 +254,15 @@ export function definePlugin<S extends ZodType, const E extends Effects = Record
     };
   };
   return Object.assign(factory, { definition, toJSON: () => definition.exportedAs });
+}
+
+function refuseWithoutSchema({ id, options }: { readonly id: string; readonly options: unknown }) {
+  if (typeof (options as Partial<ZodType> | undefined)?.safeParse === 'function') return;
+  throw new EspalierError('plugin/options', {
+    problem: `plugin '${id}' is defined without a schema of its options`,
+    received: options,
+    fix: 'Give options a zod schema; for a plugin without options: z.strictObject({}).',
+  });
 }
 
 const ids = z.array(z.string()).optional();

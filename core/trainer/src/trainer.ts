@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
-import { weighed } from './batches.js';
+import { weighHandedOn } from './batches.js';
 import { breathe } from './breathe.js';
 import { EspalierError } from '@espalier/errors';
 import { evaluate } from './evaluation.js';
@@ -167,7 +167,7 @@ export async function trainStep(
       const batch = await run.batch(one, i);
       const changed = await taps.fire('batch', batch);
       await checkHandedOnIds(run, changed);
-      window.push(await weighed(batch, changed, run.batchSpec));
+      window.push(await weighHandedOn(run, batch, changed));
     }
     window.splice(0, window.length, ...(await divideByWindow(run, window)));
     run.window = window;

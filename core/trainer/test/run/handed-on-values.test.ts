@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { binaryCrossEntropy, crossEntropy, meanSquaredError, arraySource } from '@espalier/core';
+import {
+  arraySource,
+  binaryCrossEntropy,
+  crossEntropy,
+  definePlugin,
+  meanSquaredError,
+} from '@espalier/core';
 import type {
   Batch,
   Loss,
@@ -108,6 +114,32 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
 
 describe('on cpu', () => {
   beforeAll(() => onBackend('cpu'));
+
+  test.each([
+    ['negative', [-1, 1, 1, 1, 1, 1]],
+    ['NaN', [1, NaN, 1, 1, 1, 1]],
+  ])('weights that are %s are refused, naming the tap', async (_name, weights) => {
+    const giving = (id: string, values: number[]) =>
+      plugin(id, {
+        apply: (ctx) =>
+          ctx.hooks.batch.tap((batch) => ({ ...batch, weights: tf.tensor1d(values) })),
+      });
+    const plugins = [giving('a', [1, 2, 1, 2, 1, 2]), giving('b', weights), giving('c', weights)];
+    await withSession(open({ plugins }), async (session) => {
+      const tensors = liveTensors();
+      const error = await refusal(() => session.fit({ epochs: 1 }));
+      expect(error.code).toBe('batch/weights');
+      expect(error.place).toEqual({ plugin: 'b', hook: 'batch', step: 0 });
+      expect(liveTensors()).toBe(tensors);
+    });
+  });
+
+  test('a plugin without a schema of its options is refused by name', async () => {
+    const define = definePlugin as unknown as (given: object) => unknown;
+    const error = await refusal(() => define({ id: 'bare', version: '1.0.0', apply: () => 0 }));
+    expect(error.code).toBe('plugin/options');
+    expect(error.message).toContain("'bare'");
+  });
 
   test('an evaluation of its own gives NaN, never a plausible number', async () => {
     const plugins = [changing('bad', 'targets', (y) => tf.add(y, 5))];
