@@ -57,7 +57,11 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     .exitOverride();
   command(program, 'train', 'train; Ctrl-C saves and says how to resume')
     .option('--resume [path]', 'go on from the newest checkpoint, or from this file or folder')
-    .option('--epochs <n>', 'short for --set epochs=<n>', setting('epochs'))
+    .option(
+      '--epochs <n>',
+      'epochs in all, of a configuration without stages; short for --set epochs=<n>',
+      setting('epochs'),
+    )
     .option('--seed <n>', 'short for --set seed=<n>', setting('seed'))
     .addOption(allowMismatch())
     .option('--go-on', 'with --resume: train on though a plugin stopped the run')

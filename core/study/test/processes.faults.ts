@@ -10,6 +10,7 @@ import {
   localExecutor,
   runStudy,
   studyMarkdown,
+  studyTable,
   StudyStore,
   testStudy,
 } from '@espalier/study';
@@ -85,6 +86,8 @@ test('what a 2-bit quantizer costs is not 0: rows run their stages, and say whic
   const text = studyMarkdown(findings);
   expect(text).toMatch(/'idle': no stage ran the transform of 'quantizer'/);
   expect(text).not.toMatch(/'(plain|base)': no stage ran/);
+  const remarks = studyTable(findings).rows.map((row) => row['remarks']);
+  expect(remarks).toEqual(['', '', expect.stringMatching(/no transform of quantizer$/)]);
 
   await testStudy(planner, findings);
   const tested = new Map(

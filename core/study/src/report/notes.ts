@@ -1,7 +1,6 @@
 import type { Findings } from '../analysis/findings.js';
-import { hasResult } from '../store/records.js';
 import { counted, listed } from './number-text.js';
-import { failedTrials, hasNoSpread, paired, progress } from './row-findings.js';
+import { failedTrials, hasNoSpread, paired, progress, untransformedIn } from './row-findings.js';
 
 /** With fewer, an interval of Student's t is several times the spread of the seeds. */
 const FEW_SEEDS = 5;
@@ -38,14 +37,12 @@ function failed(findings: Findings): readonly string[] {
 
 /** Rows whose model is not what their plugins would have made of it. */
 function untransformed({ rows }: Findings): readonly string[] {
-  return rows.flatMap(({ row, trials }) => {
-    const ids = [...trials.values()].flatMap((trial) =>
-      trial && hasResult(trial) ? (trial.result.untransformed ?? []) : [],
-    );
+  return rows.flatMap((row) => {
+    const ids = untransformedIn(row);
     if (ids.length === 0) return [];
-    const which = listed([...new Set(ids)].map((id) => `'${id}'`));
+    const which = listed(ids.map((id) => `'${id}'`));
     return [
-      `'${row.name}': no stage ran the transform of ${which}, so its figures are of the model without it. Add { transform: true } to the stages.`,
+      `'${row.row.name}': no stage ran the transform of ${which}, so its figures are of the model without it. Add { transform: true } to the stages.`,
     ];
   });
 }

@@ -1,6 +1,7 @@
 import type { CostFinding, Findings, MetricFinding, RowFindings } from '../analysis/findings.js';
+import { hasResult } from '../store/records.js';
 import type { TrialCost, TrialFailure, TrialRecord } from '../store/records.js';
-import { counted } from './number-text.js';
+import { counted, listed } from './number-text.js';
 
 type Paired = Extract<MetricFinding['comparison'], { kind: 'paired' }>;
 
@@ -34,6 +35,14 @@ export function failedTrials({ rows }: Findings): readonly FailedTrial[] {
   return trials.filter((trial) => trial !== undefined).filter((trial) => 'failure' in trial);
 }
 
+/** Plugins of a row whose transform no stage ran, each once. */
+export function untransformedIn({ trials }: RowFindings): readonly string[] {
+  const ids = [...trials.values()].flatMap((trial) =>
+    trial && hasResult(trial) ? (trial.result.untransformed ?? []) : [],
+  );
+  return [...new Set(ids)];
+}
+
 /** How many trials there are to be, and how many of them have ended. */
 export function progress({ rows }: Findings): { readonly ended: number; readonly all: number } {
   const trials = rows.flatMap((row) => [...row.trials.values()]);
@@ -44,13 +53,15 @@ export function progress({ rows }: Findings): { readonly ended: number; readonly
  * What a reader must know of a row's numbers of one metric. In an unfinished study no row is compared, so
  * that there is nothing to say of one.
  */
-export function remarks(finding: MetricFinding, complete: boolean): string {
+export function remarks(row: RowFindings, finding: MetricFinding, complete: boolean): string {
   const { summary, values } = finding;
+  const untransformed = untransformedIn(row);
   const reasons = complete ? refusals([finding]) : [];
   const shown = reasons.slice(0, 2).join('; ');
   const more = reasons.length > 2 ? ` and ${counted(reasons.length - 2, 'more reason')}` : '';
   return [
     ...(summary && summary.n < values.size ? [`mean of ${summary.n} of ${values.size} seeds`] : []),
     ...(reasons.length > 0 ? [`not compared: ${shown}${more}`] : []),
+    ...(untransformed.length > 0 ? [`no transform of ${listed(untransformed)}`] : []),
   ].join('; ');
 }

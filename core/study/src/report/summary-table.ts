@@ -107,7 +107,7 @@ function metricCells(findings: Findings, row: RowFindings, i: number): Record<st
     row: row.row.name,
     mean: finding.summary && estimate(finding.summary, shown),
     ...differenceCells(row, i, shown),
-    remarks: remarks(finding, findings.complete),
+    remarks: remarks(row, finding, findings.complete),
   };
 }
 
@@ -121,7 +121,7 @@ function differenceCells({ metrics }: RowFindings, i: number, shown: MetricForma
 }
 
 function remarksColumn({ rows, complete }: Findings, i: number): Column[] {
-  const none = rows.every(({ metrics }) => remarks(metrics[i]!, complete) === '');
+  const none = rows.every((row) => remarks(row, row.metrics[i]!, complete) === '');
   return none ? [] : [{ key: 'remarks', label: 'Remarks' }];
 }
 
