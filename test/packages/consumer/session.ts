@@ -52,7 +52,7 @@ export const page: string = renderReport({ title: 'Runs', sections: [] });
 export const plot = linePlot;
 
 // @ts-expect-error: there is no such backend
-await useBackend({ prefer: 'webgl' });
+await useBackend({ prefer: 'opengl' });
 // @ts-expect-error: a session needs a model
 await createSession({ loss: crossEntropy(), optimizer: adam({ learningRate: 0.01 }) });
 // @ts-expect-error: the temperature is a number
