@@ -7,7 +7,14 @@ import type { Subject } from './subject.js';
 export const ALONE = 'trains alone';
 
 /** What these find depends on no backend: the first of several is enough. */
-const ON_ONE_BACKEND: readonly string[] = ['building on others', 'structure changes'];
+const ON_ONE_BACKEND: readonly string[] = [
+  'options',
+  'targets',
+  'attribution',
+  'building on others',
+  'structure changes',
+  'pairing',
+];
 
 /** Checks by name. */
 export type Checks<S extends Subject> = Readonly<Record<string, (subject: S) => Promise<void>>>;
