@@ -66,7 +66,8 @@ export interface GradientErrors {
 }
 
 async function gradientErrors(every: boolean): Promise<GradientErrors> {
-  const run = (every ? cases : [...images, ...layers, ...products]).filter(has);
+  const some = [...images.filter((_, i) => i % 3 === 0), ...layers, ...products];
+  const run = (every ? cases : some).filter(has);
   const once = run.filter(({ orders = [2] }) => !orders.includes(2));
   const twice = run.filter((one) => !once.includes(one));
   const along = (problem: Problem) => hessianVector(problem, directions(problem, 1, 13)[0]!);

@@ -109,18 +109,29 @@ function contextParts(
   return parts;
 }
 
-/** Notes the batches that `batch` taps made, and checks the shapes of targets. */
+/** Notes the batches that `batch` taps made, and checks names of gradients and shapes of targets. */
 function inspectHandedOn(
   { run, losses, structure }: ContextParts,
   { plugin, hook, value }: { plugin: string; hook: HookName; value: unknown },
 ): void {
   if (hook === 'batch') run?.seen.push({ plugin, value: value as Batch });
+  if (hook === 'gradients') refuseUnknown(value as NamedTensors, structure.parameters.trainable);
   if (hook !== 'batch' && hook !== 'targets') return;
   const targets = hook === 'batch' ? (value as Batch).targets : (value as NamedTensors);
   const { outputShapes } = structure.network;
   for (const [output, loss] of Object.entries(losses)) {
     checkTargetShape(loss, targets[output]!, { output, shape: outputShapes[output]! });
   }
+}
+
+function refuseUnknown(gradients: NamedTensors, trainable: readonly string[]): void {
+  const known = new Set(trainable);
+  const unknown = Object.keys(gradients).find((path) => !known.has(path));
+  if (unknown === undefined) return;
+  throw new EspalierError('hooks/bad-return', {
+    problem: `this 'gradients' tap returned a gradient for '${unknown}', which is no parameter that trains`,
+    fix: `${suggest(unknown, trainable)} Return { ...argument, … }.`,
+  });
 }
 
 /** Gives each plugin its own ledger view. */

@@ -56,6 +56,12 @@ const plugin = (id: string, sketch: Sketch = {}): Plugin =>
     options: z.strictObject({ rate: z.number().optional() }),
   } as never)();
 
+function frozenHidden() {
+  const model = tinyMlp();
+  model.getLayer('hidden').trainable = false;
+  return model;
+}
+
 /** The error of a failing promise; fails the test when it succeeds or throws something else. */
 async function refusal(work: Promise<unknown>): Promise<EspalierError> {
   const error = await work.then(
@@ -303,6 +309,23 @@ describe('training refuses', () => {
     });
     expect((await failing({ plugins: [steep] })).message).toContain(
       "the gradient of 'logits/bias'",
+    );
+  });
+
+  test.each([
+    ['of no parameter', {}, 'logits/bais'],
+    ['of a frozen one', { model: () => frozenHidden() }, 'hidden/kernel'],
+  ])('a gradient %s, naming plugin and hook', async (_, more, path) => {
+    const adds = plugin('adds', {
+      effects: { gradients: 'modify' },
+      apply: (ctx) => ctx.hooks.gradients.tap((g) => ({ ...g, [path]: tf.zeros([6, 8]) })),
+    });
+    const error = await failing({ plugins: [adds], ...more });
+    expect(error.code).toBe('hooks/bad-return');
+    expect(error.message).toMatch(
+      new RegExp(
+        `\\[plugin adds\\] gradients at step 0: .*'${path}', which is no parameter that trains`,
+      ),
     );
   });
 
