@@ -18,13 +18,12 @@ const suite = (name: string, include: string[], isolate = true) => ({
 });
 
 const SHARING = [
-  'artifact',
+  'base',
   'checkpoint',
   'cli',
   'compression',
   'data',
-  'errors',
-  'interop',
+  'formats',
   'linalg',
   'losses',
   'model',

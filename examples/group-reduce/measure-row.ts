@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { loadArtifact, saveArtifact } from '@espalier/artifact/node';
+import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import type { BackendInfo } from '@espalier/backend';
 import { compressionAccount, decileErrors, frequencyDeciles, rowsOf } from '@espalier/compression';
 import type { AccountLine } from '@espalier/compression';

@@ -1,6 +1,6 @@
 import { decodeSafetensors } from '@espalier/core';
-import { pytorchModules, pytorchWeights } from '@espalier/interop';
-import type { LayerWeights } from '@espalier/interop';
+import { pytorchModules, pytorchWeights } from '@espalier/formats';
+import type { LayerWeights } from '@espalier/formats';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { lstmModel } from './lstm-model.js';

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadArtifact, saveArtifact } from '@espalier/artifact/node';
+import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import { useBackend } from '@espalier/backend';
 import { disposeModel, keyedStream } from '@espalier/core';
 import { topK, topKSearch } from '@espalier/plugin-block-low-rank';

@@ -9,9 +9,8 @@ import type { BilevelProblem } from '@espalier/plugin-bilevel';
 import { deeplySupervised } from '@espalier/preset-deeply-supervised';
 import { metadistiller } from '@espalier/preset-metadistiller';
 import * as tf from '@tensorflow/tfjs-core';
-import { timeInTurn } from './measure.js';
+import { round, timeInTurn } from './measure.js';
 import type { BenchOptions, Figure, Timing } from './measure.js';
-import { round } from './measure.js';
 
 const BATCH = 32;
 const SHAPE = [28, 28, 1];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BackendInfo } from '@espalier/backend';
 import { keyedStream } from '@espalier/core';
-import { encodeNpy } from '@espalier/interop';
+import { encodeNpy } from '@espalier/formats';
 import { ablationPage } from '../../examples/group-reduce/page.js';
 import type { RowResult } from '../../examples/group-reduce/measure-row.js';
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadArtifact } from '@espalier/artifact/node';
+import { loadArtifact } from '@espalier/formats/node';
 import { onBackend } from '@espalier/testkit';
 import { disposeModel } from '@espalier/model';
 import { build } from 'esbuild';

@@ -1,9 +1,9 @@
+import { keyedStream } from '@espalier/base';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { saveArtifact } from '@espalier/artifact/node';
-import { keyedStream } from '@espalier/data';
+import { saveArtifact } from '@espalier/formats/node';
 import { disposeModel, graphOf } from '@espalier/model';
 import { onBackend, tinyCnn } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { saveArtifact } from '@espalier/artifact/node';
+import { saveArtifact } from '@espalier/formats/node';
 import { storageOf, storagesOf } from '@espalier/compression';
 import type { MatrixShape, StorageConfig } from '@espalier/compression';
 import { createSession, crossEntropy, keyedStream, sgd } from '@espalier/core';

@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '@espalier/errors';
+import { EspalierError, suggest } from '@espalier/base';
 import { backendNames } from './backend-info.js';
 import type { BackendName, UseBackendOptions } from './backend-info.js';
 

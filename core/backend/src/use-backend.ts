@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import type { BackendInfo, BackendName, PassedOver, UseBackendOptions } from './backend-info.js';
 import { NotAvailable, Unfit } from './candidate.js';
 import type { Candidate, Started } from './candidate.js';

@@ -1,9 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type { NamedTensors } from '@espalier/base';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { sha256Hex } from '@espalier/data';
-import { EspalierError } from '@espalier/errors';
-import { readJson, writeJson } from '@espalier/errors/json';
-import type { NamedTensors } from '@espalier/model';
+import { EspalierError, readJson, sha256Hex, writeJson } from '@espalier/base';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
 import type { HostTensor } from './safetensors.js';
 

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 
 // Written here because npm has no kept package that writes safetensors. Typed arrays are
 // little-endian, as the format is, on every platform that runs JavaScript engines with WebAssembly.

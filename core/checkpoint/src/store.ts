@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { packCheckpoint, unpackCheckpoint } from './checkpoint.js';
 import type { Checkpoint } from './checkpoint.js';
 

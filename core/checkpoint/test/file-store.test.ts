@@ -1,8 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { mkdtempSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { loadLatest, saveCheckpoint } from '@espalier/checkpoint';
 import { fileStore } from '@espalier/checkpoint/node';
 import type { FileOperations } from '@espalier/checkpoint/node';

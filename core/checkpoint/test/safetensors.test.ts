@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { decodeSafetensors, encodeSafetensors } from '@espalier/checkpoint';
 import type { HostTensor } from '@espalier/checkpoint';
 import fc from 'fast-check';

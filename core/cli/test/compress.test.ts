@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadArtifact } from '@espalier/artifact/node';
+import { loadArtifact, writeModelFolder } from '@espalier/formats/node';
 import { holdsRows } from '@espalier/compression';
 import {
   decodeSafetensors,
@@ -13,8 +13,7 @@ import {
   keyedStream,
 } from '@espalier/core';
 import type { HostTensor } from '@espalier/core';
-import { encodeNpy } from '@espalier/interop';
-import { writeModelFolder } from '@espalier/interop/node';
+import { encodeNpy } from '@espalier/formats';
 import { onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';

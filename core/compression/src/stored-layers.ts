@@ -1,8 +1,7 @@
-import type { EndsInActivation } from '@espalier/core';
+import type { EndsInActivation, HasPlainLayer, PlainLayer } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import type { HasPlainLayer, PlainLayer } from '@espalier/core';
 import type { HoldsRows } from './holds-rows.js';
 import type { MatrixShape, StorageConfig } from './storage.js';
 import { penalizeMatrix } from './penalties.js';

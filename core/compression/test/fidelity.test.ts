@@ -1,3 +1,4 @@
+import { keyedStream } from '@espalier/base';
 import {
   decileErrors,
   frequencyDeciles,
@@ -6,7 +7,6 @@ import {
   rowsOf,
 } from '@espalier/compression';
 import type { Matrix } from '@espalier/compression';
-import { keyedStream } from '@espalier/data';
 import { onBackend, tensorsLeakedBy } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';

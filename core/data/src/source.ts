@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { NamedTensors } from '@espalier/model';
-import type { Stream } from './random.js';
+import type { NamedTensors, Stream } from '@espalier/base';
 
 /** A batch as sources give it: one tensor, or several by the model's input or output names. */
 export interface RawBatch {

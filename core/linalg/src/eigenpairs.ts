@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { denseEigenpairs } from './dense.js';
 import type { Pairs } from './dense.js';
 import { columnMatrix } from './host-products.js';

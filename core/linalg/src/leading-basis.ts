@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/data';
+import { keyedStream } from '@espalier/base';
 import type { Pairs } from './dense.js';
 import { fixSign, leadingPairs } from './eigenpairs.js';
 import { gram } from './gram.js';

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 
 /** Row-major float32 matrix on the host: entry (i, j) is `data[i * columns + j]`. */
 export interface Matrix {

@@ -1,4 +1,4 @@
-import type { Stream } from '@espalier/data';
+import type { Stream } from '@espalier/base';
 import { dot } from './host-products.js';
 
 /** What is left of a vector's length after projection, below which rounding has the say. */

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { chunks, defaultChunkRows } from './chunks.js';
 import { allFinite, notFinite, selectedRows } from './matrix.js';

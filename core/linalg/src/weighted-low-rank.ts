@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { apply, columnMatrix } from './host-products.js';
 import { leadingBasis } from './leading-basis.js';
 import { selectedRows } from './matrix.js';

@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/data';
+import { keyedStream } from '@espalier/base';
 import { eigenpairs, squareRoot } from '@espalier/linalg';
 import type { EigenMethod } from '@espalier/linalg';
 import { backendsUnderTest, onBackend, tensorsLeakedBy } from '@espalier/testkit';

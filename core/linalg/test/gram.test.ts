@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/data';
+import { keyedStream } from '@espalier/base';
 import { gram } from '@espalier/linalg';
 import { backendsUnderTest, onBackend, tensorsLeakedBy } from '@espalier/testkit';
 import { beforeAll, describe, expect, test, vi } from 'vitest';

@@ -1,4 +1,4 @@
-import { parseOptions } from '@espalier/errors';
+import { parseOptions } from '@espalier/base';
 import { z } from 'zod';
 import type { OutputKind } from './loss.js';
 

@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/data';
+import { keyedStream } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import {
   accuracy,

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { buildModel } from './build.js';
 import { orUndo } from './existing-weights.js';
 import { graphOf } from './graph.js';

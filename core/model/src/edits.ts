@@ -1,5 +1,5 @@
-import type { NamedTensors } from './named-tensors.js';
-import { EspalierError, suggest } from '@espalier/errors';
+import type { NamedTensors } from '@espalier/base';
+import { EspalierError, suggest } from '@espalier/base';
 import { entryOf, firstCall, layerOf } from './graph.js';
 import type { GraphConfig, LayerEntry, ModelGraph, OutputRef } from './graph.js';
 import { canonicalise, distinct, unknownLayer } from './names.js';

@@ -32,7 +32,6 @@ export { isPlainClass, plainModel, unplainLayers } from './plain-layers.js';
 export type { HasPlainLayer, PlainLayer } from './plain-layers.js';
 export { viewOf } from './view.js';
 export type { LayerInfo, ModelView } from './view.js';
-export type { NamedTensors } from './named-tensors.js';
 export { withRandom } from './with-random.js';
 export type { Draw, StreamByKey } from './with-random.js';
 export { constrainedLayers, withoutConstraints } from './without-constraints.js';

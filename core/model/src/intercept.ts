@@ -1,7 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayerVariable } from '@tensorflow/tfjs-layers';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { patchBatchNormalization } from './batch-normalization.js';
 import { withRandom } from './with-random.js';
 import type { Draw } from './with-random.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-layers';
-import { EspalierError, twoCopies } from '@espalier/errors';
+import { EspalierError, twoCopies } from '@espalier/base';
 
 /**
  * What every copy of tfjs-core puts in place of what is there when it is loaded: its platform, and

@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '@espalier/errors';
+import { EspalierError, suggest } from '@espalier/base';
 
 /** What naming needs to know of a layer. */
 interface Named {

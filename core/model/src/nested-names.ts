@@ -1,4 +1,4 @@
-import { isPlain } from '@espalier/errors/json';
+import { isPlain } from '@espalier/base';
 import type { GraphConfig, LayerEntry } from './graph.js';
 import { canonicalise, withoutOwner } from './names.js';
 

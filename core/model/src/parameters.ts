@@ -1,7 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import type { Variable } from '@tensorflow/tfjs-core';
-import { EspalierError, twoCopies } from '@espalier/errors';
+import { EspalierError, twoCopies } from '@espalier/base';
 import { refuseForeignLayer } from './foreign.js';
 import { canonicalise, distinct, withoutOwner } from './names.js';
 

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { buildModel } from './build.js';
 import { graphOf } from './graph.js';
 import type { LayerEntry, ModelGraph } from './graph.js';
-import type { NamedTensors } from './named-tensors.js';
+import type { NamedTensors } from '@espalier/base';
 import { canonicalNames, layerPaths } from './parameters.js';
 import type { Layer } from './parameters.js';
 

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { firstCall, layerOf } from './graph.js';
 import type { GraphConfig, ModelGraph, OutputRef } from './graph.js';
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { heldLayers } from './held-layers.js';
 import { intercepted } from './intercept.js';
 import { distinct } from './names.js';

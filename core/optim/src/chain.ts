@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '@espalier/errors';
+import { EspalierError, suggest } from '@espalier/base';
 import type { Slots, Tensors, GradientTransform } from './transform.js';
 
 /**

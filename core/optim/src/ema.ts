@@ -1,9 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/errors';
-import { parseOptions } from '@espalier/errors';
+import { EspalierError, parseOptions } from '@espalier/base';
 import { valueAt } from './schedules.js';
 import { schedule } from './schemas.js';
-import type { Schedule, Slots, Tensors, GradientTransform } from './transform.js';
+import type { GradientTransform, Schedule, Slots, Tensors } from './transform.js';
 import { perParameter } from './transform.js';
 
 /**

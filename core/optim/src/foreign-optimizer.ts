@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { twoCopies } from '@espalier/errors';
+import { twoCopies } from '@espalier/base';
 
 /**
  * Refuses an optimizer of another copy of tfjs. `instanceof` cannot tell: tfjs makes it ask for methods.

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { EspalierError } from '@espalier/errors';
-import { parseOptions } from '@espalier/errors';
+import { EspalierError, parseOptions } from '@espalier/base';
 import { count, nonNegative, positive } from './schemas.js';
 import type { Schedule } from './transform.js';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { printValue } from '@espalier/errors/json';
+import { printValue } from '@espalier/base';
 import type { Markup } from './html.js';
 import { html } from './html.js';
 import { cellSchema, jsonValue, list } from './values.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { EspalierError } from '@espalier/errors';
-import { copyJson } from '@espalier/errors/json';
+import type { EspalierError } from '@espalier/base';
+import { copyJson } from '@espalier/base';
 
 /** A list that nobody changes. */
 export const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();

@@ -1,5 +1,5 @@
+import { keyedStream } from '@espalier/base';
 import type { LoadedConfig } from '@espalier/config';
-import { keyedStream } from '@espalier/data';
 import { holm, pairedDifference, summary } from '@espalier/study';
 import type {
   Comparison,

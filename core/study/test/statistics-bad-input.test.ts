@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { holm, pairedDifference, summary } from '@espalier/study';
 import { expect, test } from 'vitest';
 

@@ -1,4 +1,4 @@
-import type { NamedTensors } from '@espalier/model';
+import type { NamedTensors } from '@espalier/base';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
 export type { NamedTensors };

@@ -3,7 +3,7 @@ import { checkTarget } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import type { RawBatch } from '@espalier/data';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { attribute, EspalierError } from '@espalier/errors';
+import { attribute, EspalierError } from '@espalier/base';
 import type { Run } from './run.js';
 import { hasSteps } from './steps.js';
 import { checkIds } from './word-ids.js';

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { Network } from '@espalier/model';
 import type { BaseContext } from './plugin.js';
 import type { Effects } from './effects.js';

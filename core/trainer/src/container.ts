@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { Container } from 'inversify';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import type { Token } from './tokens.js';
 
 /**

@@ -6,8 +6,7 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
 import { toBatch } from './batches.js';
 import { allows } from './effects.js';
-import { EspalierError } from '@espalier/errors';
-import { copyJson } from '@espalier/errors/json';
+import { copyJson, EspalierError, keyedStream } from '@espalier/base';
 import { HOOKS } from './hooks.js';
 import type { HookName, HookRow } from './hooks.js';
 import type {
@@ -17,7 +16,6 @@ import type {
   PluginContext,
   StateContract,
 } from './plugin.js';
-import { keyedStream } from '@espalier/data';
 import type { Loss } from '@espalier/losses';
 import type { Run } from './run.js';
 import type { Services } from './container.js';

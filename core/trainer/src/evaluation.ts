@@ -3,16 +3,15 @@ import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch } from './batch.js';
 import { breathe } from './breathe.js';
 import { toBatch } from './batches.js';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError, keyedStream } from '@espalier/base';
 import { checkOutputShape } from './heads.js';
-import { keyedStream } from '@espalier/data';
+import { disposeRaw } from '@espalier/data';
 import { refuseForeignTensor } from '@espalier/model';
 import { weigh } from '@espalier/losses';
 import { withoutMaskedFaults } from './masked.js';
 import type { Run } from './run.js';
 import { noteWatchingStates } from './watching-states.js';
 import { checkWeighsSteps, countingOf } from './steps.js';
-import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 
 /**

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
-import { attribute, EspalierError } from '@espalier/errors';
+import { attribute, EspalierError } from '@espalier/base';
 import { checkTarget } from '@espalier/losses';
 import type { Fault } from './finite.js';
 import type { StepContext } from './hooks.js';

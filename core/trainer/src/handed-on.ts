@@ -1,7 +1,7 @@
 import { exampleMisfit, gradientMisfit } from '@espalier/data/tensors';
 import type { Misfit } from '@espalier/data/tensors';
 import type { Batch } from './batch.js';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { HOOKS } from './hooks.js';
 import type { HookName } from './hooks.js';
 

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import type { Loss, OutputKind } from '@espalier/losses';
 import type { Head, Network } from '@espalier/model';
 import type { Semantics } from './session-config.js';

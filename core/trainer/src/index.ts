@@ -5,7 +5,7 @@ export { checkClassifier, classifies } from './classifier.js';
 export * from './contracts.js';
 export { allows } from './effects.js';
 export type { Effects, Mode } from './effects.js';
-export * from '@espalier/errors';
+export * from '@espalier/base';
 export { HOOKS } from './hooks.js';
 export type * from './hooks.js';
 export type { Inspection, LossInfo } from './inspect.js';

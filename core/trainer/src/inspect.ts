@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '@espalier/errors';
+import { EspalierError, suggest } from '@espalier/base';
 import { HOOKS } from './hooks.js';
 import type { HookName } from './hooks.js';
 import type { Loss, OutputKind } from '@espalier/losses';

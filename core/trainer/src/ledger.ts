@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
-import { EspalierError, suggest } from '@espalier/errors';
+import { EspalierError, suggest } from '@espalier/base';
 import { refuseForeignTensor } from '@espalier/model';
 
 /** Options of one loss term. */

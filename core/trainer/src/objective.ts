@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { stopGradient } from '@espalier/backend';
 import type { Batch, Clock, NamedTensors } from './batch.js';
-import { EspalierError, suggest } from '@espalier/errors';
+import { EspalierError, keyedStream, suggest } from '@espalier/base';
 import type { LossContext } from './hooks.js';
 import { Ledger } from './ledger.js';
 import type { LedgerView, Term } from './ledger.js';
@@ -13,7 +13,6 @@ import { refuseForeignTensor, scoped, valueAndGradients } from '@espalier/model'
 import type { Draw, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
 import type { AuxiliaryOptions } from './plugin.js';
-import { keyedStream } from '@espalier/data';
 import { checkOutputShape } from './heads.js';
 import { checkWeighsSteps, countingOf, meanOverPresent } from './steps.js';
 import type { Counting } from './steps.js';

@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '@espalier/errors';
+import { EspalierError, suggest } from '@espalier/base';
 
 /** Where a plugin or a single tap stands relative to others, by plugin id. */
 export interface Order {

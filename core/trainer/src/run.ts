@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { toBatch } from './batches.js';
 import type { BatchSpec } from './batches.js';
-import type { EspalierError } from '@espalier/errors';
+import type { EspalierError } from '@espalier/base';
 import type { EpochResult, StepLog } from './hooks.js';
 import type { Loss } from '@espalier/losses';
 import { refuseLateCopy } from '@espalier/model';

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { EspalierError, suggest } from '@espalier/errors';
-import { copyJson, isPlain } from '@espalier/errors/json';
+import { copyJson, EspalierError, isPlain, suggest } from '@espalier/base';
 
 const FIELDS = ['json', 'tensors'];
 

@@ -1,12 +1,11 @@
 import type { BackendInfo, UseBackendOptions } from '@espalier/backend';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import type { Source } from '@espalier/data';
-import { EspalierError, parseOptions } from '@espalier/errors';
+import { EspalierError, isPlain, parseOptions } from '@espalier/base';
 import type { Loss } from '@espalier/losses';
 import type { GradientTransform } from '@espalier/optim';
 import { z } from 'zod';
 import type { Plugin } from './plugin.js';
-import { isPlain } from '@espalier/errors/json';
 import type { PresetSource, ResolveOptions } from './preset/index.js';
 import type { ModelSource } from '@espalier/model/structure';
 

@@ -6,7 +6,7 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import { toBatch, toInputs } from './batches.js';
 import { checkIds } from './word-ids.js';
 import type { CheckpointStore } from '@espalier/checkpoint';
-import { EspalierError, parseOptions, suggest } from '@espalier/errors';
+import { EspalierError, parseOptions, suggest } from '@espalier/base';
 import { abortedError, refuseAborted } from './aborted.js';
 import { breathe } from './breathe.js';
 import { refuseData } from './refuse-data.js';

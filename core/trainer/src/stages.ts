@@ -1,6 +1,6 @@
 import { cutShortError, isAborted } from './aborted.js';
 import { canonicalJson } from './preset/index.js';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import type { Run } from './run.js';
 import { validate } from './trainer.js';
 import type { FitOptions, FitResult } from './trainer.js';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { stopGradient } from '@espalier/backend';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { weigh, weightedMean } from '@espalier/losses';
 import type { ExampleWeights, Loss } from '@espalier/losses';
 import type { Batch, NamedTensors } from './batch.js';

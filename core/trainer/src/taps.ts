@@ -3,7 +3,7 @@ import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncHook, SyncWaterfallHook 
 import type { Clock, NamedTensors } from './batch.js';
 import { putReplacersFirst } from './effects.js';
 import type { Declared } from './effects.js';
-import { attribute, EspalierError } from '@espalier/errors';
+import { attribute, EspalierError } from '@espalier/base';
 import { HOOKS } from './hooks.js';
 import type { HookArguments, HookKind, HookName, HookRow, Tap, TapPoint } from './hooks.js';
 import { checkNotDisposed } from './ownership.js';

@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { weighHandedOn } from './batches.js';
 import { breathe } from './breathe.js';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { evaluate } from './evaluation.js';
 import type { EpochResult, StepLog } from './hooks.js';
 import { explainFault } from './faults.js';

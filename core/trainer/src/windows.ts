@@ -1,4 +1,5 @@
-import { disposeRaw, keyedStream } from '@espalier/data';
+import { keyedStream } from '@espalier/base';
+import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 import type { Run } from './run.js';
 

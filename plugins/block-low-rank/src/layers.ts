@@ -1,7 +1,6 @@
 import { penalizeMatrix, readRules } from '@espalier/compression';
 import type { HoldsRows, WrittenRule, WrittenRules } from '@espalier/compression';
-import type { HasPlainLayer, PlainLayer } from '@espalier/core';
-import type { EndsInActivation } from '@espalier/core';
+import type { EndsInActivation, HasPlainLayer, PlainLayer } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';

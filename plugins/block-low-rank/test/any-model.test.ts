@@ -1,7 +1,7 @@
 import { compressionAccount } from '@espalier/compression';
 import type { Plugin, Session } from '@espalier/core';
 import { arraySource, buildModel, createSession, crossEntropy, graphOf, sgd } from '@espalier/core';
-import { packArtifact, unpackArtifact } from '@espalier/artifact';
+import { packArtifact, unpackArtifact } from '@espalier/formats';
 import { blockLowRank, topK } from '@espalier/plugin-block-low-rank';
 import type { BlockLowRankDense } from '@espalier/plugin-block-low-rank';
 import { vocabPartition } from '@espalier/plugin-vocab-partition';

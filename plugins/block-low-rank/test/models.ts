@@ -1,9 +1,14 @@
 import { IMPORTANCE } from '@espalier/compression';
 import type { ImportanceWeights } from '@espalier/compression';
-import { createSession, crossEntropy, definePlugin, sgd } from '@espalier/core';
-import type { Plugin, Session } from '@espalier/core';
-import { arraySource, keyedStream } from '@espalier/core';
-import type { Source } from '@espalier/core';
+import {
+  arraySource,
+  createSession,
+  crossEntropy,
+  definePlugin,
+  keyedStream,
+  sgd,
+} from '@espalier/core';
+import type { Plugin, Session, Source } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';

@@ -1,4 +1,4 @@
-import { packArtifact, unpackArtifact } from '@espalier/artifact';
+import { packArtifact, unpackArtifact } from '@espalier/formats';
 import { compressionAccount } from '@espalier/compression';
 import { memoryStore } from '@espalier/core';
 import type { Plugin, Session } from '@espalier/core';

@@ -1,6 +1,5 @@
 import { ResizeTo } from '@espalier/plugin-label-generator';
-import type { ResizeToArgs } from '@espalier/plugin-label-generator';
-import type { ResizeMode } from '@espalier/plugin-label-generator';
+import type { ResizeMode, ResizeToArgs } from '@espalier/plugin-label-generator';
 import { agreement, finiteDifferences, liveTensors, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor4D } from '@tensorflow/tfjs-core';

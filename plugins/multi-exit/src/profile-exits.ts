@@ -1,6 +1,5 @@
 import { macsTo, viewOf } from '@espalier/core';
-import type { Macs } from '@espalier/core';
-import type { ModelView } from '@espalier/core';
+import type { Macs, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { judge, maxProbability } from './confidence.js';

@@ -1,6 +1,5 @@
-import { createSession, crossEntropy, sgd } from '@espalier/core';
+import { createSession, crossEntropy, definePlugin, sgd } from '@espalier/core';
 import type { LossContext, Plugin, PluginContext, Session, SessionConfig } from '@espalier/core';
-import { definePlugin } from '@espalier/core';
 import { inputShapeOf, tinySource } from '@espalier/testkit';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { z } from 'zod';

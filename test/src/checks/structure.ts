@@ -1,6 +1,13 @@
 import { appendLayers, keepOutputs, loadLatest, memoryStore } from '@espalier/core';
-import type { Checkpoint, CheckpointStore, ModelGraph, Plugin, RunManifest } from '@espalier/core';
-import type { PluginContext, Session } from '@espalier/core';
+import type {
+  Checkpoint,
+  CheckpointStore,
+  ModelGraph,
+  Plugin,
+  PluginContext,
+  RunManifest,
+  Session,
+} from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { firstDifference, liveTensors, valuesOf, withSession } from '../compare.js';

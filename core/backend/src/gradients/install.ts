@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 // Registers the gradients of tfjs itself; a later import would overwrite the repaired ones.
 import '@tensorflow/tfjs-layers';
 import { activations } from './activations.js';

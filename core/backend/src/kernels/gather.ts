@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { copyRun, elementsOf, writeElements } from './memory.js';
 import type { Elements, ElementType } from './memory.js';
 

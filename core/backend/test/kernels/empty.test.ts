@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import { describe, expect, it } from 'vitest';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import { onBackend } from './on-backend.js';
 
 const image = (side: number, batch = 1) => tf.zeros<tf.Rank.R4>([batch, side, side, 2]);

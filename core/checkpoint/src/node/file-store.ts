@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { CheckpointStore } from '../store.js';
-import { EspalierError, fileError } from '@espalier/errors';
+import { EspalierError, fileError } from '@espalier/base';
 
 /** The file operations of a store, so that tests can make any of them fail or kill the process. */
 export interface FileOperations {

@@ -1,9 +1,8 @@
 import { basename, resolve } from 'node:path';
-import { artifactBytes, packArtifact } from '@espalier/artifact';
+import { artifactBytes, isFloat, packArtifact } from '@espalier/formats';
 import { useBackend } from '@espalier/backend';
 import { Modules } from '@espalier/config';
 import { disposeModel, resolvePreset } from '@espalier/core';
-import { isFloat } from '@espalier/interop';
 import { artifactPlugins, modulesOf } from '../compress/artifact-plugins.js';
 import { compressed } from '../compress/compressed.js';
 import type { Compressed, Compression } from '../compress/compressed.js';

@@ -1,10 +1,9 @@
 import { readdir } from 'node:fs/promises';
-import { saveArtifact } from '@espalier/artifact/node';
+import { saveArtifact, writeModelFolder } from '@espalier/formats/node';
 import { compressionAccount } from '@espalier/compression';
 import { loadConfig, withSession } from '@espalier/config';
 import { constrainedLayers, disposeModel, EspalierError, unplainLayers } from '@espalier/core';
 import type { Session } from '@espalier/core';
-import { writeModelFolder } from '@espalier/interop/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { artifactPlugins, modulesOf } from '../compress/artifact-plugins.js';
 import type { Exported } from '../compress/artifact-plugins.js';

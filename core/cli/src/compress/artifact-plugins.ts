@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
-import type { ArtifactPlugin } from '@espalier/artifact';
-import { ResetAfterGRU, ResetAfterGRUCell } from '@espalier/interop';
+import type { ArtifactPlugin } from '@espalier/formats';
+import { ResetAfterGRU, ResetAfterGRUCell } from '@espalier/formats';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Compressed } from './compressed.js';
 
@@ -10,7 +10,7 @@ const { version } = createRequire(import.meta.url)('../../package.json') as { ve
 export function importedPlugins(model: LayersModel): ArtifactPlugin[] {
   const classes = [ResetAfterGRU, ResetAfterGRUCell].map(({ className }) => className);
   if (!model.layers.some((layer) => classes.includes(layer.getClassName()))) return [];
-  return [{ id: 'interop', version, use: '@espalier/interop#ResetAfterGRU', layers: classes }];
+  return [{ id: 'interop', version, use: '@espalier/formats#ResetAfterGRU', layers: classes }];
 }
 
 /** A model with what is known of how it was made. */

@@ -1,5 +1,5 @@
-import { artifactBytes, packArtifact } from '@espalier/artifact';
-import type { ArtifactBytes } from '@espalier/artifact';
+import { artifactBytes, packArtifact } from '@espalier/formats';
+import type { ArtifactBytes } from '@espalier/formats';
 import type { Modules } from '@espalier/config';
 import { compressionAccount } from '@espalier/compression';
 import type { AccountLine } from '@espalier/compression';

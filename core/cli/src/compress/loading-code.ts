@@ -2,7 +2,7 @@
 export function loadingCode(modules: readonly string[], dir: string): string {
   return [
     "import { useBackend } from '@espalier/backend';",
-    "import { loadArtifact } from '@espalier/artifact/node';",
+    "import { loadArtifact } from '@espalier/formats/node';",
     ...modules.map((name) => `import '${name}';`),
     '',
     'await useBackend();',

@@ -1,4 +1,4 @@
-import type { ArtifactBytes } from '@espalier/artifact';
+import type { ArtifactBytes } from '@espalier/formats';
 import type { Compressed } from './compressed.js';
 import type { LayerFidelity } from './measure.js';
 import { matrixBytes } from './compressed.js';

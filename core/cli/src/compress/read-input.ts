@@ -1,10 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { ArtifactPlugin } from '@espalier/artifact';
-import { loadArtifact } from '@espalier/artifact/node';
+import type { ArtifactPlugin, StateDict } from '@espalier/formats';
+import { loadArtifact, readMatrices, readModelFolder } from '@espalier/formats/node';
 import { copyModel, disposeModel, EspalierError, keyedStream } from '@espalier/core';
-import type { StateDict } from '@espalier/interop';
-import { readMatrices, readModelFolder } from '@espalier/interop/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { importedPlugins } from './artifact-plugins.js';
 import { REST } from './out-folder.js';

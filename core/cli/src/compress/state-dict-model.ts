@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/core';
 import type { HostTensor } from '@espalier/core';
-import { isFloat, pytorchLayers, pytorchModules } from '@espalier/interop';
-import type { PyTorchModule, StateDict } from '@espalier/interop';
+import { isFloat, pytorchLayers, pytorchModules } from '@espalier/formats';
+import type { PyTorchModule, StateDict } from '@espalier/formats';
 import * as tfl from '@tensorflow/tfjs-layers';
 
 type Shape = (number | null)[];

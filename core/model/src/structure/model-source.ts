@@ -1,5 +1,5 @@
 import { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError, twoCopies } from '@espalier/errors';
+import { EspalierError, twoCopies } from '@espalier/base';
 import { existingWeights } from '../existing-weights.js';
 import { withKeyedInit } from '../keyed-init.js';
 import { ownModel } from '../ownership.js';

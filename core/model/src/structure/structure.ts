@@ -1,11 +1,11 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError, suggest } from '@espalier/errors';
+import { EspalierError, suggest } from '@espalier/base';
 import { buildModel } from '../build.js';
 import { copyModel } from '../copy-model.js';
 import { keepOutputs } from '../edits.js';
 import { graphOf, layerOf } from '../graph.js';
 import type { GraphConfig, ModelEdit, ModelGraph } from '../graph.js';
-import type { NamedTensors } from '../named-tensors.js';
+import type { NamedTensors } from '@espalier/base';
 import { Network } from '../network.js';
 import { disposeModel, parametersOf } from '../parameters.js';
 import { viewOf } from '../view.js';

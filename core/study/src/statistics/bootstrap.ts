@@ -1,4 +1,4 @@
-import type { keyedStream } from '@espalier/data';
+import type { keyedStream } from '@espalier/base';
 import normalCdf from '@stdlib/stats-base-dists-normal-cdf';
 import normalQuantile from '@stdlib/stats-base-dists-normal-quantile';
 import { largestMagnitude, meanOf } from './sample.js';

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 
 /**
  * Adjusted p values of a family of tests, in the order given, by the step-down method of Holm 1979 ("A

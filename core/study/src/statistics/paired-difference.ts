@@ -1,5 +1,4 @@
-import { keyedStream } from '@espalier/data';
-import { EspalierError } from '@espalier/errors';
+import { EspalierError, keyedStream } from '@espalier/base';
 import tCdf from '@stdlib/stats-base-dists-t-cdf';
 import { bcaInterval } from './bootstrap.js';
 import { ascending, checkConfidence, checkSample, largestMagnitude, meanOf } from './sample.js';

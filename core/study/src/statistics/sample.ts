@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 
 /** Beyond this no quantity below can be told from an overflow. */
 const LARGEST = 1e300;

@@ -1,8 +1,7 @@
 import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { fileError } from '@espalier/errors';
-import { readJson, writeJson } from '@espalier/errors/json';
+import { fileError, readJson, writeJson } from '@espalier/base';
 
 /** Appends events to a file, one JSON object a line. */
 export interface JsonlSink {

@@ -1,4 +1,4 @@
-export { canonicalJson, printValue, readJson, writeJson } from '@espalier/errors/json';
+export { canonicalJson, printValue, readJson, writeJson } from '@espalier/base';
 export { diffManifests, hashManifest } from './manifest.js';
 export type { Manifest, ManifestDifference, PluginManifest } from './manifest.js';
 export type * from './preset.js';

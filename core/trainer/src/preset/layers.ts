@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { parseOptions } from '@espalier/errors';
-import { isPlain, toJson } from '@espalier/errors/json';
+import { isPlain, parseOptions, toJson } from '@espalier/base';
 import { loadExport } from './load.js';
 import type { LoadFrom } from './load.js';
 import { presetError } from './preset.js';

@@ -1,4 +1,4 @@
-import { suggest } from '@espalier/errors';
+import { suggest } from '@espalier/base';
 import { presetError } from './preset.js';
 
 type Module = Readonly<Record<string, unknown>>;

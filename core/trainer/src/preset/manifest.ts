@@ -1,6 +1,5 @@
-import { sha256Hex } from '@espalier/data';
 import type { Plugin } from '../plugin.js';
-import { canonicalJson, isPlain, printValue, toJson } from '@espalier/errors/json';
+import { canonicalJson, isPlain, printValue, sha256Hex, toJson } from '@espalier/base';
 import type { MergedEntry } from './merge.js';
 import { nameOfUse } from './preset.js';
 

@@ -1,4 +1,4 @@
-import { suggest } from '@espalier/errors';
+import { suggest } from '@espalier/base';
 import type { Layer } from './layers.js';
 import { nameOfUse, presetError } from './preset.js';
 import type { PluginEntry } from './preset.js';

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/errors';
+import { EspalierError } from '@espalier/base';
 import type { Plugin } from '../plugin.js';
 
 type Options = Readonly<Record<string, unknown>>;

@@ -1,1 +1,0 @@
-export { loadArtifact, saveArtifact } from './folder.js';

@@ -1,0 +1,19 @@
+import { EspalierError } from './error.js';
+
+/**
+ * SHA-256 as lower-case hex, through the platform's WebCrypto (Node ≥ 20; browsers on https or
+ * localhost).
+ *
+ * @throws EspalierError `hash/no-webcrypto` where the platform has none.
+ */
+export async function sha256Hex(bytes: Uint8Array): Promise<string> {
+  const subtle = globalThis.crypto?.subtle;
+  if (!subtle) {
+    throw new EspalierError('hash/no-webcrypto', {
+      problem: 'this page has no WebCrypto, which checksums need',
+      fix: 'Serve it from https or localhost.',
+    });
+  }
+  const digest = new Uint8Array(await subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,18 @@
+export { attribute, EspalierError, suggest } from './error.js';
+export type { ErrorParts, ErrorPlace } from './error.js';
+export { fileError } from './file-error.js';
+export { sha256Hex } from './hash.js';
+export {
+  canonicalJson,
+  copyJson,
+  isPlain,
+  printValue,
+  readJson,
+  toJson,
+  writeJson,
+} from './json.js';
+export type { NamedTensors } from './named-tensors.js';
+export { parseOptions } from './options.js';
+export { keyedStream } from './random.js';
+export type { Stream } from './random.js';
+export { twoCopies } from './two-copies.js';

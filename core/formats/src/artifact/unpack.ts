@@ -1,0 +1,82 @@
+import { decodeSafetensors } from '@espalier/checkpoint';
+import type { HostTensor } from '@espalier/checkpoint';
+import { EspalierError, sha256Hex } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { buildComplete } from './build-complete.js';
+import { damaged, MANIFEST, parseManifest } from './manifest.js';
+import type { ArtifactManifest, ArtifactPlugin } from './manifest.js';
+import { checkDtypes, widened } from './stored-tensor.js';
+
+/** A model that was restored, and what its artifact says about it. */
+export interface LoadedArtifact {
+  /** The caller's, to dispose too. */
+  readonly model: LayersModel;
+  readonly manifest: ArtifactManifest;
+}
+
+/**
+ * Restores the model of an artifact, bit for bit. `read` gives a file by its plain name. Classes of
+ * layers must be registered, so import the plugins that made the model first. Everything is checked
+ * before anything is built, and nothing is left behind when it throws.
+ *
+ * @throws EspalierError `artifact/manifest`, `artifact/newer-version`, `artifact/damaged`,
+ * `artifact/dtype`, `artifact/unknown-layer`, `artifact/weights`, `safetensors/invalid`, `model/build`.
+ * @example
+ * const read = async (name: string) => new Uint8Array(await (await fetch(`model/${name}`)).arrayBuffer());
+ * const { model } = await unpackArtifact(read);
+ */
+export async function unpackArtifact(
+  read: (name: string) => Promise<Uint8Array>,
+): Promise<LoadedArtifact> {
+  const manifest = await parseManifest(await read(MANIFEST));
+  const tensors = await readWeights(manifest.weights, read);
+  checkDtypes(tensors);
+  return { model: modelOf(manifest, tensors), manifest };
+}
+
+async function readWeights(
+  { file, sha256, bytes: expected }: ArtifactManifest['weights'],
+  read: (name: string) => Promise<Uint8Array>,
+): Promise<ReadonlyMap<string, HostTensor>> {
+  const bytes = await read(file);
+  if (bytes.length !== expected) {
+    throw damaged(file, `it has ${bytes.length} bytes where the manifest says ${expected}`);
+  }
+  if ((await sha256Hex(bytes)) !== sha256) throw damaged(file, 'its SHA-256 does not match');
+  return decodeSafetensors(bytes).tensors;
+}
+
+function modelOf(
+  { topology, plugins }: ArtifactManifest,
+  tensors: ReadonlyMap<string, HostTensor>,
+): LayersModel {
+  const weights = Object.fromEntries([...tensors].map(([path, each]) => [path, widened(each)]));
+  try {
+    return buildComplete({ topology, weights });
+  } catch (error) {
+    throw isUnregistered(error) ? unknownLayer(error, plugins) : error;
+  } finally {
+    tf.dispose(weights);
+  }
+}
+
+function isUnregistered(error: unknown): error is EspalierError {
+  return error instanceof EspalierError && error.code === 'model/unregistered-layer';
+}
+
+function unknownLayer(cause: EspalierError, plugins: readonly ArtifactPlugin[]): EspalierError {
+  const { classNameMap } = tf.serialization.SerializationMap.getMap();
+  const lacking = plugins.filter(({ layers = [] }) =>
+    layers.some((className) => !Object.hasOwn(classNameMap, className)),
+  );
+  const suspects = (lacking.length > 0 ? lacking : plugins).map(
+    ({ id, version, use }) => `${use?.split('#')[0] ?? `plugin '${id}'`} (version ${version})`,
+  );
+  const what = suspects.length > 0 ? suspects.join(', ') : 'the module that registers it';
+  return new EspalierError('artifact/unknown-layer', {
+    problem: cause.parts.problem,
+    fix: `Import ${what} before loading.`,
+    cause,
+  });
+}

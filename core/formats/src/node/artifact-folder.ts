@@ -1,0 +1,119 @@
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CheckpointStore } from '@espalier/checkpoint';
+import { fileStore } from '@espalier/checkpoint/node';
+import type { FileOperations } from '@espalier/checkpoint/node';
+import { EspalierError, fileError } from '@espalier/base';
+import { artifactBytes } from '../artifact/bytes.js';
+import type { ArtifactBytes } from '../artifact/bytes.js';
+import { isWeightsFile, MANIFEST, parseManifest } from '../artifact/manifest.js';
+import { packArtifact } from '../artifact/pack.js';
+import type { ArtifactContent } from '../artifact/pack.js';
+import { unpackArtifact } from '../artifact/unpack.js';
+import type { LoadedArtifact } from '../artifact/unpack.js';
+
+/**
+ * Saves a model as a folder. The new weights are written beside the old ones, then the manifest
+ * takes the old one's place, then the old weights go: a kill or a full disk at any moment leaves the
+ * previous artifact, or the new one, whole. One writer at a time.
+ *
+ * @returns where the bytes are.
+ * @throws EspalierError `artifact/folder` where something else is in the folder, `artifact/store`
+ * with the system's error and what to do, and what {@link packArtifact} throws.
+ * @example
+ * const { total } = await saveArtifact('models/small', { model, edits: session.inspect().edits });
+ */
+export async function saveArtifact(
+  dir: string,
+  content: ArtifactContent,
+  options: { readonly files?: Partial<FileOperations> } = {},
+): Promise<ArtifactBytes> {
+  const store = fileStore(dir, options);
+  const obsolete = await stored(`save the artifact in ${dir}`, () => obsoleteIn(store));
+  const files = await packArtifact(content);
+  await stored(`save the artifact in ${dir}`, () => replace(store, files, obsolete));
+  return artifactBytes(files);
+}
+
+/**
+ * Restores the model that {@link saveArtifact} saved; see {@link unpackArtifact}.
+ *
+ * @throws EspalierError `artifact/store` when a file cannot be read, and what
+ * {@link unpackArtifact} throws.
+ * @example
+ * const { model, manifest } = await loadArtifact('models/small');
+ */
+export function loadArtifact(dir: string): Promise<LoadedArtifact> {
+  const store = fileStore(dir);
+  return unpackArtifact((name) => stored(`load the artifact in ${dir}`, () => store.read(name)));
+}
+
+/** What the system said, about an artifact rather than a checkpoint. */
+async function stored<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const ours = error instanceof EspalierError ? error : undefined;
+    if (ours && ours.code !== 'checkpoint/store') throw ours;
+    throw fileError('artifact/store', `cannot ${doing}`, ours ? ours.parts.cause : error);
+  }
+}
+
+async function replace(
+  store: CheckpointStore,
+  files: ReadonlyMap<string, Uint8Array>,
+  obsolete: readonly string[],
+): Promise<void> {
+  const weights = [...files.keys()].find(isWeightsFile)!;
+  try {
+    await store.write(weights, files.get(weights)!);
+    await store.write(MANIFEST, files.get(MANIFEST)!);
+  } catch (error) {
+    await discard(store, weights).catch(() => undefined); // the first error matters more
+    throw error;
+  }
+  for (const name of obsolete) if (name !== weights) await store.remove(name);
+}
+
+/** Removes weights that a failed save wrote, unless its manifest has come to name them. */
+async function discard(store: CheckpointStore, weights: string): Promise<void> {
+  if ((await weightsInUse(store)) !== weights) await store.remove(weights);
+}
+
+/**
+ * The weights files to remove once a new artifact is there: the one in use, and those that saves
+ * of earlier processes left when they were killed.
+ */
+async function obsoleteIn(store: CheckpointStore): Promise<readonly string[]> {
+  const names = await store.list();
+  const inUse = await weightsInUse(store);
+  if (inUse === undefined && !names.every(isWeightsFile)) throw occupied(store, names);
+  const started = Date.now() - process.uptime() * 1000;
+  const isOld = async (name: string) =>
+    (await fs.stat(join(store.location, name))).mtimeMs < started;
+  const weights = names.filter(isWeightsFile);
+  const old = await Promise.all(weights.map(async (name) => name === inUse || (await isOld(name))));
+  return weights.filter((_, i) => old[i]);
+}
+
+/** The weights file that the folder's manifest names; `undefined` where there is no manifest. */
+async function weightsInUse(store: CheckpointStore): Promise<string | undefined> {
+  if (!(await store.list()).includes(MANIFEST)) return undefined;
+  const bytes = await store.read(MANIFEST);
+  return parseManifest(bytes).then(
+    ({ weights }) => weights.file,
+    (cause) => {
+      throw occupied(store, [MANIFEST], cause);
+    },
+  );
+}
+
+function occupied(store: CheckpointStore, names: readonly string[], cause?: unknown) {
+  const reason = cause instanceof Error ? ` (${cause.message})` : '';
+  return new EspalierError('artifact/folder', {
+    problem: `${store.location} holds something else than an artifact of this version${reason}`,
+    received: names.slice(0, 5),
+    fix: 'Choose an empty or new folder. What is there is untouched.',
+    cause,
+  });
+}

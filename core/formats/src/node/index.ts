@@ -1,0 +1,3 @@
+export { loadArtifact, saveArtifact } from './artifact-folder.js';
+export { readMatrices } from './matrices.js';
+export { readModelFolder, writeModelFolder } from './model-folder.js';

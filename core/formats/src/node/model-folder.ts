@@ -1,0 +1,150 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CheckpointStore } from '@espalier/checkpoint';
+import { fileStore } from '@espalier/checkpoint/node';
+import type { FileOperations } from '@espalier/checkpoint/node';
+import { EspalierError, fileError, sha256Hex } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
+import type { io } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { invalid, MODEL_FILE, parseModelFile, weightBytes } from './model-file.js';
+import type { ModelFile } from './model-file.js';
+
+const WEIGHTS = /^weights-[0-9a-f]{16}\.bin$/;
+
+/**
+ * Reads a LayersModel from a folder of `model.json` and its weight shards, as `model.save` and the
+ * converter write it, quantized weights included; without tfjs-node. Weights are what the file holds:
+ * tfjs' own reader applies constraints to them. Not compiled: a training
+ * configuration is passed over. Classes of layers must be registered, so import what defines them.
+ *
+ * @returns the model; the caller's, to dispose too.
+ * @throws EspalierError `model-folder/file` when a file cannot be read; `model-folder/invalid` on
+ * whatever is not sound, or that TensorFlow.js refuses.
+ * @example
+ * const model = await readModelFolder('models/small');
+ */
+export async function readModelFolder(dir: string): Promise<LayersModel> {
+  const file = parseModelFile((await readIn(dir, MODEL_FILE)).toString('utf8'));
+  const paths = file.weightsManifest.flatMap((group) => group.paths);
+  const shards = await Promise.all(paths.map((path) => readIn(dir, path)));
+  const weights = Uint8Array.from(Buffer.concat(shards));
+  const expected = weightBytes(file);
+  if (weights.length !== expected) {
+    throw invalid(`its shards have ${weights.length} bytes where ${expected} are described`);
+  }
+  const artifacts = artifactsOf(file, weights.buffer);
+  const model = await tfl
+    .loadLayersModel({ load: async () => artifacts })
+    .catch((cause: unknown) => {
+      throw invalid(cause instanceof Error ? cause.message : String(cause), cause);
+    });
+  undoConstraints(model, artifacts);
+  return model;
+}
+
+/** tfjs applies constraints to what it loads; this puts back what the file holds, bit for bit. */
+function undoConstraints(model: LayersModel, { weightSpecs, weightData }: io.ModelArtifacts): void {
+  type Constrained = { constraint: unknown };
+  const variables = model.weights.map((variable) => variable as unknown as Constrained);
+  const constraints = variables.map(({ constraint }) => constraint);
+  if (!constraints.some(Boolean)) return;
+  const names = weightSpecs!.filter(({ group }) => group !== 'optimizer').map(({ name }) => name);
+  tf.tidy(() => {
+    const decoded = tf.io.decodeWeights(weightData!, weightSpecs!);
+    variables.forEach((variable) => (variable.constraint = null));
+    model.loadWeights(Object.fromEntries(names.map((name) => [name, decoded[name]!])));
+    variables.forEach((variable, i) => (variable.constraint = constraints[i]));
+  });
+}
+
+/**
+ * Writes a LayersModel as a folder that TensorFlow.js loads everywhere: `model.json` and one shard of
+ * weights, without optimizer. The weights are written beside the old ones, then `model.json` takes the
+ * old one's place, then old weights go: a kill or a full disk at any moment leaves the previous model, or
+ * the new one, whole. One writer at a time.
+ *
+ * @throws EspalierError `model-folder/file` with the system's error; `model-folder/occupied` where
+ * another `model.json` is in the folder.
+ * @example
+ * await writeModelFolder(model, 'models/small');
+ */
+export async function writeModelFolder(
+  model: LayersModel,
+  dir: string,
+  options: { readonly files?: Partial<FileOperations> } = {},
+): Promise<void> {
+  const store = fileStore(dir, options);
+  const writing = `write the model to ${dir}`;
+  const before = await guarded(writing, () => weightsIn(store));
+  const { bytes, text } = await encode(model);
+  const name = `weights-${(await sha256Hex(bytes)).slice(0, 16)}.bin`;
+  await guarded(writing, async () => {
+    await store.write(name, bytes);
+    await store.write(MODEL_FILE, new TextEncoder().encode(text(name)));
+    for (const old of before) if (old !== name) await store.remove(old);
+  });
+}
+
+function artifactsOf(file: ModelFile, weightData: ArrayBuffer): io.ModelArtifacts {
+  const { modelTopology, weightsManifest, userDefinedMetadata } = file;
+  const weightSpecs = weightsManifest.flatMap(({ weights }) => weights);
+  return {
+    modelTopology,
+    weightSpecs,
+    weightData,
+    userDefinedMetadata: userDefinedMetadata as io.ModelArtifacts['userDefinedMetadata'],
+  };
+}
+
+async function encode(model: LayersModel) {
+  let artifacts: io.ModelArtifacts | undefined;
+  await model.save(
+    tf.io.withSaveHandler(async (saved) => {
+      artifacts = saved;
+      return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' } };
+    }),
+  );
+  const { weightData, weightSpecs, ...rest } = artifacts!;
+  const text = (shard: string) =>
+    JSON.stringify({ ...rest, weightsManifest: [{ paths: [shard], weights: weightSpecs }] });
+  return { bytes: new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData)), text };
+}
+
+/** Weights files of the model in a folder, and those that killed writers left. */
+async function weightsIn(store: CheckpointStore): Promise<readonly string[]> {
+  const names = await store.list();
+  const left = names.filter((name) => WEIGHTS.test(name));
+  if (!names.includes(MODEL_FILE)) return left;
+  const text = new TextDecoder().decode(await store.read(MODEL_FILE));
+  const named = modelIn(store, text).weightsManifest.flatMap(({ paths }) => paths);
+  return [...new Set([...left, ...named.filter((name) => names.includes(name))])];
+}
+
+function modelIn(store: CheckpointStore, text: string): ModelFile {
+  try {
+    return parseModelFile(text);
+  } catch (cause) {
+    throw new EspalierError('model-folder/occupied', {
+      problem: `the ${MODEL_FILE} in ${store.location} is not that of a LayersModel`,
+      fix: 'Choose an empty or new folder. What is there is untouched.',
+      cause,
+    });
+  }
+}
+
+function readIn(dir: string, name: string): Promise<Buffer> {
+  const path = join(dir, name);
+  return readFile(path).catch((cause: unknown) => {
+    throw fileError('model-folder/file', `cannot read ${path}`, cause);
+  });
+}
+
+/** What the system said, about a model folder rather than a checkpoint. */
+function guarded<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  return work().catch((error: unknown) => {
+    if (!(error instanceof EspalierError && error.code === 'checkpoint/store')) throw error;
+    throw fileError('model-folder/file', `cannot ${doing}`, error.parts.cause);
+  });
+}

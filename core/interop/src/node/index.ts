@@ -1,2 +1,0 @@
-export { readMatrices } from './matrices.js';
-export { readModelFolder, writeModelFolder } from './model-folder.js';
