@@ -1,11 +1,16 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { printValue } from './print.js';
 
-/** What an error says: the problem, the value received, what to do about it. */
+/** The parts of an error: texts for people, and `details` for programs. */
 export interface ErrorParts {
   readonly problem: string;
   readonly received?: unknown;
   readonly fix?: string;
+  /**
+   * Values that a program can use, such as limits or names. The message does not contain them: a program
+   * reads `code` and `details`, and never parses a text. The code that throws the error documents its fields.
+   */
+  readonly details?: Readonly<Record<string, unknown>>;
   readonly cause?: unknown;
 }
 
@@ -25,6 +30,7 @@ export interface ErrorPlace {
  *   problem: 'bits must be 8, 4, 3 or 2',
  *   received: 5,
  *   fix: 'Pass { bits: 4 }.',
+ *   details: { allowed: [8, 4, 3, 2] },
  * });
  */
 export class EspalierError extends Error {

@@ -15,3 +15,12 @@ test('errors of files say what to do', () => {
   const folder = Object.assign(new Error('EISDIR'), { code: 'EISDIR' });
   expect(fileError('a/b', 'cannot read x', folder).message).toMatch(/A folder stands where a file/);
 });
+
+test('details are for programs: they stay with the error and are not in its message', () => {
+  const details = { leastBytes: 4096, names: ['a'] };
+  const error = new EspalierError('a/b', { problem: 'too small', fix: 'Allow more.', details });
+  const place = { plugin: 'p', hook: 'transform' };
+  const moved = error.of('model.json').at(place);
+  expect(moved.parts.details).toEqual(details);
+  expect(moved.message).toBe('[plugin p] transform: model.json: too small. Allow more. (a/b)');
+});
