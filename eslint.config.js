@@ -6,7 +6,7 @@ const noMathRandom = [
   {
     object: 'Math',
     property: 'random',
-    message: 'All randomness goes through keyed streams: see keyedStream of @espalier/data.',
+    message: 'All randomness goes through keyed streams: see keyedRng of @espalier/base.',
   },
 ];
 const deepImports = {

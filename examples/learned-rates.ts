@@ -10,7 +10,7 @@ import {
   crossEntropy,
   definePlugin,
   disposeRaw,
-  keyedStream,
+  keyedRng,
   sgd,
 } from '@espalier/core';
 import type { NamedTensors, Plugin, RawBatch, Session, GradientTransform } from '@espalier/core';
@@ -47,7 +47,7 @@ function descent(phi: NamedTensors): GradientTransform {
   const scaling: GradientTransform = {
     name: RATES,
     init: () => ({}),
-    update: (gradients, slots) => ({ updates: scaled(gradients, phi), slots }),
+    update: (gradients, slots) => ({ updates: scaled(gradients, phi), state: slots }),
   };
   return chain(scaling, sgd({ learningRate: 1 }));
 }
@@ -184,7 +184,7 @@ async function ratesOf(session: Session, { learningRate }: Recipe) {
 /** Prints how the estimators do on the first two batches, against brute force. */
 async function showHypergradient(recipe: Recipe): Promise<void> {
   const session = await sessionOf(recipe, 1);
-  const stream = keyedStream(1, 'two batches');
+  const stream = keyedRng(1, 'two batches');
   const raws: RawBatch[] = [];
   for await (const raw of train.iterate({ epoch: 0, skip: 0, stream })) raws.push(raw);
   const [first, second] = raws;

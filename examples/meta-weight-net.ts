@@ -35,12 +35,12 @@ const metaWeightNet = definePlugin({
       const { weights } = network.execute(inputs, { detach: true });
       return tf.reshape(weights!, [-1]) as Tensor1D;
     };
-    ctx.hooks.loss.tap(({ outputs, targets, ledger, mean }) => {
+    ctx.hooks.loss.tap(({ outputs, targets, terms, mean }) => {
       for (const [name, loss] of Object.entries(ctx.losses)) {
         const losses = loss.perExample(outputs[name]!, targets[name]!);
         const weights = weightsOf(losses);
         const surplus = tf.sub(tf.div(weights, tf.add(mean(weights), 1e-8)), 1);
-        ledger.add(name, mean(tf.mul(surplus, losses)));
+        terms.add(name, mean(tf.mul(surplus, losses)));
       }
     });
     ctx.hooks.evaluate.tap(({ outputs, targets, metric }) => {

@@ -4,7 +4,7 @@
  *
  * This loop takes two batches at a time and steps on the one that is harder, by the composed loss.
  */
-import { adam, createSession, crossEntropy, disposeRaw, keyedStream } from '@espalier/core';
+import { adam, createSession, crossEntropy, disposeRaw, keyedRng } from '@espalier/core';
 import type { RawBatch, Session } from '@espalier/core';
 import { byot } from '@espalier/preset-byot';
 import { loadDigits, sourceOf } from './digits/data.js';
@@ -28,7 +28,7 @@ const session = await createSession({
 
 let accuracy = 0;
 for (let epoch = 0; epoch < MOST_EPOCHS && accuracy < GOAL; epoch++) {
-  const stream = keyedStream(1, 'own-loop', epoch);
+  const stream = keyedRng(1, 'own-loop', epoch);
   let candidates: RawBatch[] = [];
   let loss = NaN;
   for await (const batch of train.iterate({ epoch, skip: 0, stream })) {

@@ -58,7 +58,7 @@ function open(store?: CheckpointStore): Promise<Session> {
 }
 
 async function describe(session: Session): Promise<string> {
-  const { step, epoch, batch } = session.clock;
+  const { step, epoch, batchesInEpoch: batch } = session.clock;
   const place = batch === 0 ? 'at its start' : `${batch} batches into it`;
   const weights = (await hash(session)).slice(0, 16);
   return `step ${String(step).padStart(2)}, epoch ${epoch} ${place}; SHA-256 of the weights ${weights}…`;

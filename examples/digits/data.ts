@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { arraySource, keyedStream } from '@espalier/core';
+import { arraySource, keyedRng } from '@espalier/core';
 import type { HostArray, Source } from '@espalier/core';
 
 const SIZE = 28 * 28;
@@ -54,7 +54,7 @@ export function sourceOf(digits: Digits, batchSize: number, shuffle: boolean): S
 function shuffledImages(digit: number): readonly Float32Array[] {
   const { data } = require(`mnist/src/digits/${digit}.json`) as { data: number[] };
   const pixels = Float32Array.from(data);
-  const order = keyedStream(0, 'digits', digit).permutation(pixels.length / SIZE);
+  const order = keyedRng(0, 'digits', digit).permutation(pixels.length / SIZE);
   return Array.from(order, (i) => pixels.subarray(i * SIZE, (i + 1) * SIZE));
 }
 

@@ -1,11 +1,11 @@
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import type { Digits } from './data.js';
 
 const CLASSES = 10;
 
 /** The same images, with that share of the labels drawn anew from all classes: a tenth of it hits the right one. */
 export function withNoise({ x, y }: Digits, share: number, seed: number): Digits {
-  const draw = keyedStream(seed, 'noise');
+  const draw = keyedRng(seed, 'noise');
   const labels = Int32Array.from(y.data, (label) =>
     draw() < share ? Math.floor(draw() * CLASSES) : label,
   );

@@ -10,7 +10,7 @@ import {
   cosineSchedule,
   createSession,
   disposeModel,
-  keyedStream,
+  keyedRng,
 } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -174,7 +174,7 @@ function statesOf({ units }: Subject): Readonly<Record<string, number>> {
 /** A stretch of the text, which the seed draws; no shorter than one window. */
 function excerpt(text: Int32Array, words: number, seed: number): Int32Array {
   const length = Math.min(text.length, Math.max(words, SHORTEST));
-  const begin = Math.floor(keyedStream(seed, 'excerpt')() * (text.length - length + 1));
+  const begin = Math.floor(keyedRng(seed, 'excerpt')() * (text.length - length + 1));
   return text.subarray(begin, begin + length);
 }
 

@@ -1,5 +1,5 @@
 /** Balanced splits of labelled images, of any size, for studies. */
-import { arraySource, EspalierError, keyedStream } from '@espalier/core';
+import { arraySource, EspalierError, keyedRng } from '@espalier/core';
 import type { Source } from '@espalier/core';
 
 /** Images as files hold them. */
@@ -84,7 +84,7 @@ function poolsOf(read: LabelledImages, part: (ofClass: Int32Array) => Int32Array
 function classesOf({ labels, classes }: LabelledImages): readonly Int32Array[] {
   return Array.from({ length: classes }, (_, label) => {
     const positions = Int32Array.from(labels.keys()).filter((i) => labels[i] === label);
-    const order = keyedStream(0, 'fashion-mnist', label).permutation(positions.length);
+    const order = keyedRng(0, 'fashion-mnist', label).permutation(positions.length);
     return order.map((i) => positions[i]!);
   });
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { corpusOf, END } from './corpus.js';
 import type { Corpus } from './corpus.js';
 
@@ -20,7 +20,7 @@ export function loadBrown(size = VOCABULARY): Corpus {
   const names = readdirSync(folder)
     .filter((name) => /^c[a-r]\d\d$/.test(name))
     .sort();
-  const order = Array.from(keyedStream(0, 'brown').permutation(names.length), (i) => names[i]!);
+  const order = Array.from(keyedRng(0, 'brown').permutation(names.length), (i) => names[i]!);
   const words = (from: number, to?: number) =>
     order.slice(from, to).flatMap((name) => wordsOf(readFileSync(join(folder, name), 'utf8')));
   const split = {

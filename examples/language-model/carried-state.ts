@@ -34,7 +34,7 @@ export const carriedState = definePlugin({
     };
     ctx.hooks.epochStart.tap(() => replace({}));
     ctx.hooks.batch.tap((batch) => withStates(batch, carried));
-    ctx.hooks.beforeStep.tap(({ window }) => {
+    ctx.hooks.beforeStep.tap(({ microBatches: window }) => {
       if (window.length > 1) throw accumulates(window.length);
     });
     ctx.hooks.loss.tap(({ outputs, nested }) => {

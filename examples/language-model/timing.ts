@@ -7,7 +7,7 @@ import {
   clipByGlobalNorm,
   createSession,
   crossEntropy,
-  keyedStream,
+  keyedRng,
   sgd,
 } from '@espalier/core';
 import type { Loss } from '@espalier/core';
@@ -48,7 +48,7 @@ console.log(`${times.title}\n${toText(times)}`);
 backend.dispose();
 
 function random(...shape: number[]): Tensor {
-  const draw = keyedStream(0, 'timing', ...shape);
+  const draw = keyedRng(0, 'timing', ...shape);
   const size = tf.util.sizeFromShape(shape);
   return tf.tensor(
     Float32Array.from({ length: size }, () => 0.2 * draw() - 0.1),
@@ -140,7 +140,7 @@ async function trainingStep() {
   });
   const source = streamSource({ ids, streams: STREAMS, steps: STEPS, states });
   const milliseconds: number[] = [];
-  for await (const batch of source.iterate({ epoch: 0, skip: 0, stream: keyedStream(0) })) {
+  for await (const batch of source.iterate({ epoch: 0, skip: 0, stream: keyedRng(0) })) {
     const started = performance.now();
     await session.step(batch);
     milliseconds.push(performance.now() - started);

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { configFrom, sessionConfig, source } from '@espalier/config';
-import { createSession, readJson, EspalierError, keyedStream } from '@espalier/core';
+import { createSession, readJson, EspalierError, keyedRng } from '@espalier/core';
 import type { RawBatch, Session, Source } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
 import type { TrialJob } from '@espalier/study';
@@ -42,7 +42,7 @@ export async function openTrial(studyDir: string, id: string): Promise<Trained> 
 
 async function allOf(source: Source): Promise<Omit<Trained, 'session'>> {
   const batches: RawBatch[] = [];
-  const stream = keyedStream(0);
+  const stream = keyedRng(0);
   for await (const batch of source.iterate({ epoch: 0, skip: 0, stream })) batches.push(batch);
   const inputs = batches.map(({ x }) => x as Tensor);
   const targets = batches.map(({ y }) => y as Tensor);

@@ -1,5 +1,5 @@
 import type { BlockSpectrum } from '@espalier/compression';
-import { createSession, crossEntropy, keyedStream, sgd } from '@espalier/core';
+import { createSession, crossEntropy, keyedRng, sgd } from '@espalier/core';
 import type { Plugin } from '@espalier/core';
 import {
   blockLowRank,
@@ -20,7 +20,7 @@ export const COLUMNS = 200;
 
 /** Zipf's counts; which word has which is drawn. */
 const counts = new Float64Array(WORDS);
-keyedStream('group-reduce', 'counts')
+keyedRng('group-reduce', 'counts')
   .permutation(WORDS)
   .forEach((word, rank) => (counts[word] = 1e6 / (rank + 1)));
 
@@ -55,7 +55,7 @@ function matrix(name: string): tf.Tensor {
 
 /** Numbers from −½ to ½. */
 export function uniform(name: string, shape: [number] | [number, number]): tf.Tensor {
-  const draw = keyedStream('group-reduce', name);
+  const draw = keyedRng('group-reduce', name);
   const size = tf.util.sizeFromShape(shape);
   return tf.tensor(
     Float32Array.from({ length: size }, () => draw() - 0.5),

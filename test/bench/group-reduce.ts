@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import { useBackend } from '@espalier/backend';
-import { disposeModel, keyedStream } from '@espalier/core';
+import { disposeModel, keyedRng } from '@espalier/core';
 import { topK, topKSearch } from '@espalier/plugin-block-low-rank';
 import type { BlockLowRankDense } from '@espalier/plugin-block-low-rank';
 import * as tf from '@tensorflow/tfjs-core';
@@ -142,7 +142,7 @@ async function lookUps(
   count: number,
   rounds: number,
 ): Promise<Figure[]> {
-  const draw = keyedStream('group-reduce', 'ids', count);
+  const draw = keyedRng('group-reduce', 'ids', count);
   const ids = tf.tensor2d(
     Int32Array.from({ length: count }, () => Math.floor(draw() * WORDS)),
     [count, 1],

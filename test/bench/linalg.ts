@@ -4,7 +4,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { useBackend } from '@espalier/backend';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { ratio, timingOf } from './measure.js';
 import type { BenchOptions, Figure } from './measure.js';
@@ -49,7 +49,7 @@ export async function benchLinalg({ quick }: BenchOptions): Promise<readonly Fig
 /** Rows of uniform noise mixed so that the k-th singular value is about k^-½; Zipf's weights. */
 async function writeProblem(folder: string, { rows, columns }: Size): Promise<void> {
   const backend = await useBackend({ prefer: ['wasm'] });
-  const draw = keyedStream('linalg', rows);
+  const draw = keyedRng('linalg', rows);
   const uniform = (count: number) => Float32Array.from({ length: count }, () => draw() - 0.5);
   const mix = tf.tidy(() => {
     const [orthonormal] = tf.linalg.qr(tf.tensor2d(uniform(columns ** 2), [columns, columns]));

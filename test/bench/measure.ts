@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 
 /** Median and spread of one contender, in milliseconds. */
 export interface Timing {
@@ -71,7 +71,7 @@ export async function pairedDifferences<K extends string>(
   const seen = pairs.map(() => [] as number[]);
   for (let round = -WARM_UP; round < rounds; round++) {
     const times = {} as Record<K, number>;
-    for (const i of keyedStream(round + WARM_UP, 'order').permutation(names.length)) {
+    for (const i of keyedRng(round + WARM_UP, 'order').permutation(names.length)) {
       const name = names[i]!;
       const start = performance.now();
       await contenders[name]();

@@ -1,6 +1,6 @@
 import { useBackend } from '@espalier/backend';
 import type { BackendName } from '@espalier/backend';
-import { adam, createSession, crossEntropy, disposeRaw, keyedStream, sgd } from '@espalier/core';
+import { adam, createSession, crossEntropy, disposeRaw, keyedRng, sgd } from '@espalier/core';
 import type { EspalierError, Preset, RawBatch, Session, Source } from '@espalier/core';
 import { loadDigits, sourceOf } from '@espalier/examples/digits';
 import { resnet } from '@espalier/examples/networks';
@@ -138,7 +138,7 @@ async function notLowered(pairs: number): Promise<Figure> {
     validation: 0,
     test: 0,
   });
-  const stream = keyedStream(0, 'bench');
+  const stream = keyedRng(0, 'bench');
   const batches = sourceOf(train, BATCH, true).iterate({ epoch: 0, skip: 0, stream });
   const iterator = batches[Symbol.asyncIterator]();
   const take = async () => (await iterator.next()).value as RawBatch;
@@ -176,7 +176,7 @@ function outerSteps(): (problem: BilevelProblem) => Promise<number> {
     const { gradients, outer } = jvp(problem);
     tf.tidy(() => {
       const old = slots ?? optimizer.init(phi);
-      const { updates, slots: next } = optimizer.update(gradients, old, phi, { step });
+      const { updates, state: next } = optimizer.update(gradients, old, phi, { step });
       Object.entries(updates).forEach(([path, update]) =>
         (phi[path] as tf.Variable).assign(tf.add(phi[path]!, update)),
       );

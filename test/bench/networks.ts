@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 
 /** 784-256-10, relu: the MLP of the figures, batch 128. */
 export function mlp(): LayersModel {
@@ -15,7 +15,7 @@ export function mlp(): LayersModel {
 
 /** A batch of seeded noise with labels. */
 export function noise(shape: readonly number[], classes: number): { x: tf.Tensor; y: tf.Tensor1D } {
-  const draw = keyedStream(0, 'bench');
+  const draw = keyedRng(0, 'bench');
   const size = shape.reduce((a, b) => a * b, 1);
   const x = tf.tensor(Float32Array.from({ length: size }, draw), [...shape]);
   const y = Int32Array.from({ length: shape[0]! }, () => Math.floor(draw() * classes));

@@ -38,7 +38,7 @@ export async function benchOverhead({ quick }: BenchOptions): Promise<readonly F
   ];
 }
 
-/** The same step by hand: forward, gradients, SGD. No ledger, no finite check. */
+/** The same step by hand: forward, gradients, SGD. No terms, no finite check. */
 function handWritten(model: LayersModel, x: tf.Tensor, y: tf.Tensor1D): () => void {
   const optimizer = tf.train.sgd(RATE);
   const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);

@@ -1,4 +1,4 @@
-import { arraySource, keyedStream } from '@espalier/core';
+import { arraySource, keyedRng } from '@espalier/core';
 import { layers, sequential } from '@tensorflow/tfjs-layers';
 
 const [EXAMPLES, FEATURES, CLASSES] = [320, 20, 4];
@@ -10,7 +10,7 @@ export function model({ units = 16 } = {}) {
 }
 
 export function data({ batchSize = 32 }) {
-  const stream = keyedStream(0, 'bench');
+  const stream = keyedRng(0, 'bench');
   const x = Float32Array.from({ length: EXAMPLES * FEATURES }, () => stream());
   const y = Int32Array.from({ length: EXAMPLES }, (_, i) => i % CLASSES);
   return arraySource({

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BackendInfo } from '@espalier/backend';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { encodeNpy } from '@espalier/formats';
 import { ablationPage } from '../../examples/group-reduce/page.js';
 import type { RowResult } from '../../examples/group-reduce/measure-row.js';
@@ -13,7 +13,7 @@ const cli = fileURLToPath(new URL('../../core/cli/bin/espalier.js', import.meta.
 /** Compresses word vectors with the command line, which writes `small/report.html`. */
 export function compressVectors(folder: string): void {
   const [rows, columns] = [4000, 16];
-  const draw = keyedStream('compression-pages');
+  const draw = keyedRng('compression-pages');
   const data = Float32Array.from({ length: rows * columns }, () => draw() - 0.5);
   const input = join(folder, 'vectors.npy');
   const out = join(folder, 'small');

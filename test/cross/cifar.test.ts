@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import type { Source } from '@espalier/core';
 import { onBackend } from '@espalier/testkit';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -31,7 +31,7 @@ function putCifar10(): void {
 
 async function imagesOf(source: Source) {
   const rows: { image: number; label: number }[] = [];
-  for await (const { x, y } of source.iterate({ epoch: 0, skip: 0, stream: keyedStream(0) })) {
+  for await (const { x, y } of source.iterate({ epoch: 0, skip: 0, stream: keyedRng(0) })) {
     const [pixels, labels] = [x as Tensor, y as Tensor];
     expect(pixels.shape.slice(1)).toEqual([32, 32, 3]);
     const values = pixels.dataSync();

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import type { Source } from '@espalier/core';
 import { onBackend } from '@espalier/testkit';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -45,7 +45,7 @@ beforeEach(() => {
 /** Label in the pixels, number in the pixels and class id, image by image. */
 async function imagesOf(source: Source, seed = 0) {
   const rows: { drawn: number; image: number; label: number }[] = [];
-  for await (const { x, y } of source.iterate({ epoch: 0, skip: 0, stream: keyedStream(seed) })) {
+  for await (const { x, y } of source.iterate({ epoch: 0, skip: 0, stream: keyedRng(seed) })) {
     const [pixels, labels] = [x as Tensor, y as Tensor];
     expect(pixels.shape.slice(1)).toEqual([28, 28, 1]);
     const values = pixels.dataSync();

@@ -1,4 +1,4 @@
-import { createSession, definePlugin, keyedStream, sgd } from '@espalier/core';
+import { createSession, definePlugin, keyedRng, sgd } from '@espalier/core';
 import type { Batch, SessionConfig } from '@espalier/core';
 import { backendsUnderTest, CHECKS, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
@@ -17,7 +17,7 @@ const STEPS = 5;
 const states = Object.fromEntries(Object.keys(CARRIED).map((name) => [name, UNITS]));
 
 function text(length: number, seed = 0): Int32Array {
-  const draw = keyedStream(seed, 'text');
+  const draw = keyedRng(seed, 'text');
   return Int32Array.from({ length }, () => Math.floor(WORDS * draw()));
 }
 
@@ -90,7 +90,7 @@ describe('carriedState', () => {
             window.forEach((batch) => ctx.objective(batch, { params: Object.fromEntries(params) }));
           });
         ctx.hooks.beforeStep.tap((step) => {
-          window = step.window;
+          window = step.microBatches;
           meddle();
         });
         ctx.hooks.loss.tap(({ nested }) => void (!nested && meddle()), {
@@ -144,7 +144,7 @@ describe('carriedState', () => {
     const step = async (streams: number) => {
       const ids = text(streams * (STEPS + 1));
       const batches = streamSource({ ids, streams, steps: STEPS, states });
-      for await (const raw of batches.iterate({ epoch: 0, skip: 0, stream: keyedStream(0) })) {
+      for await (const raw of batches.iterate({ epoch: 0, skip: 0, stream: keyedRng(0) })) {
         await run.step(raw).finally(() => tf.dispose([raw.x, raw.y!]));
       }
     };

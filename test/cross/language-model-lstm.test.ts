@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { agreement, backendsUnderTest, directional, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
@@ -19,7 +19,7 @@ const SHAPES = [
 ];
 
 function random(key: number, shape: readonly number[]): Tensor {
-  const draw = keyedStream(0, 'lstm', key);
+  const draw = keyedRng(0, 'lstm', key);
   const values = Float32Array.from({ length: tf.util.sizeFromShape([...shape]) }, () => {
     return 2 * draw() - 1;
   });

@@ -11,9 +11,9 @@ const logitPenalty = definePlugin({
   effects: { loss: 'add' },
   stateless: true,
   apply(ctx, { weight }) {
-    ctx.hooks.loss.tap(({ outputs, ledger, mean }) => {
+    ctx.hooks.loss.tap(({ outputs, terms, mean }) => {
       const [logits] = Object.values(outputs);
-      ledger.add('size', mean(tf.sum(tf.square(logits!), -1) as tf.Tensor1D), { weight });
+      terms.add('size', mean(tf.sum(tf.square(logits!), -1) as tf.Tensor1D), { weight });
     });
   },
 });

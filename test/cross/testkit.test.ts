@@ -4,7 +4,7 @@ import {
   createToken,
   definePlugin,
   followPaths,
-  keyedStream,
+  keyedRng,
   replaceLayer,
   toDistribution,
 } from '@espalier/core';
@@ -83,10 +83,10 @@ testPlugin(
   factory({
     effects: { loss: 'add' },
     apply(ctx) {
-      ctx.hooks.loss.tap(({ outputs, ledger, mean }) => {
+      ctx.hooks.loss.tap(({ outputs, terms, mean }) => {
         const noise = Float32Array.from({ length: 3 }, ctx.random('noise'));
         const noisy = tf.add(outputs['logits']!, tf.tensor1d(noise));
-        ledger.add('size', mean(tf.sum(tf.square(noisy), -1) as tf.Tensor1D), { weight: 0.01 });
+        terms.add('size', mean(tf.sum(tf.square(noisy), -1) as tf.Tensor1D), { weight: 0.01 });
       });
     },
   }),
@@ -97,8 +97,8 @@ testPlugin(
     effects: { 'loss:task/cross-entropy': 'modify' },
     apply(ctx) {
       let seen = 0;
-      ctx.hooks.afterApply.tap(({ window }) => void (seen += window.length));
-      ctx.hooks.loss.tap(({ ledger }) => ledger.scale('task/cross-entropy', 1 / (1 + seen)));
+      ctx.hooks.afterApply.tap(({ microBatches: window }) => void (seen += window.length));
+      ctx.hooks.loss.tap(({ terms }) => terms.scale('task/cross-entropy', 1 / (1 + seen)));
       ctx.keepState({
         version: 1,
         save: () => ({ json: seen }),
@@ -269,7 +269,7 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
     },
     'a foreign tensor is disposed': {
       apply(ctx) {
-        ctx.hooks.afterStep.tap(({ window }) => Object.values(window[0]!.inputs)[0]!.dispose());
+        ctx.hooks.afterStep.tap(({ microBatches: window }) => Object.values(window[0]!.inputs)[0]!.dispose());
       },
     },
     'Math.random is drawn from': {
@@ -312,13 +312,13 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
       effects: { loss: 'add' },
       apply(ctx) {
         let mean = 0;
-        ctx.hooks.beforeStep.tap(({ window }) => {
+        ctx.hooks.beforeStep.tap(({ microBatches: window }) => {
           const sums = window
             .flatMap(({ inputs }) => Object.values(inputs))
             .map((x) => tf.tidy(() => tf.mean(x).dataSync()[0]!));
           mean = sums.reduce((a, b) => a + b, 0);
         });
-        ctx.hooks.loss.tap(({ ledger }) => ledger.add('mean', tf.scalar(mean)));
+        ctx.hooks.loss.tap(({ terms }) => terms.add('mean', tf.scalar(mean)));
       },
     },
   },
@@ -328,8 +328,8 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
       return {
         effects: { loss: 'add' },
         apply(ctx) {
-          ctx.hooks.loss.tap(({ ledger, outputs }) =>
-            ledger.add('t', tf.mul(tf.mean(outputs['logits']!), 0.01 * steps++)),
+          ctx.hooks.loss.tap(({ terms, outputs }) =>
+            terms.add('t', tf.mul(tf.mean(outputs['logits']!), 0.01 * steps++)),
           );
         },
       } satisfies Sketch;
@@ -343,8 +343,8 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
       effects: { loss: 'add' },
       apply(ctx) {
         let evaluations = 0;
-        ctx.hooks.loss.tap(({ ledger, outputs }) =>
-          ledger.add('t', tf.mul(tf.mean(outputs['logits']!), 0.01 * evaluations++)),
+        ctx.hooks.loss.tap(({ terms, outputs }) =>
+          terms.add('t', tf.mul(tf.mean(outputs['logits']!), 0.01 * evaluations++)),
         );
       },
     },
@@ -361,8 +361,8 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
       apply(ctx) {
         let steps = 0;
         ctx.hooks.afterApply.tap(() => void (steps += 1));
-        ctx.hooks.loss.tap(({ ledger, outputs }) =>
-          ledger.add('t', tf.mul(tf.mean(outputs['logits']!), 0.1 * steps)),
+        ctx.hooks.loss.tap(({ terms, outputs }) =>
+          terms.add('t', tf.mul(tf.mean(outputs['logits']!), 0.1 * steps)),
         );
       },
     },
@@ -405,7 +405,7 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
     'errors are swallowed': {
       effects: { batch: 'modify' },
       apply(ctx) {
-        ctx.hooks.beforeStep.tap(({ window }) => {
+        ctx.hooks.beforeStep.tap(({ microBatches: window }) => {
           try {
             void (window as readonly Batch[]).length;
           } catch {
@@ -414,7 +414,7 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
         });
         ctx.hooks.afterStep.tap((step) => {
           try {
-            void step.window;
+            void step.microBatches;
           } catch {
             // The fault that the check plants.
           }
@@ -481,8 +481,8 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
           transformed = true;
           ctx.edit((graph) => graph);
         });
-        ctx.hooks.loss.tap(({ ledger, outputs }) => {
-          if (transformed) ledger.add('t', tf.mean(outputs['logits']!));
+        ctx.hooks.loss.tap(({ terms, outputs }) => {
+          if (transformed) terms.add('t', tf.mean(outputs['logits']!));
         });
       },
     },
@@ -586,9 +586,9 @@ describe('leaks are blamed on', () => {
       {
         effects: { loss: 'add' },
         apply(ctx) {
-          ctx.hooks.loss.tap(({ ledger, mean, outputs }) => {
+          ctx.hooks.loss.tap(({ terms, mean, outputs }) => {
             const size = tf.square(tf.sum(outputs['logits']!, -1)) as tf.Tensor1D;
-            ledger.add('size', mean(size), { weight: 0.01 });
+            terms.add('size', mean(size), { weight: 0.01 });
           });
           ctx.hooks.afterStep.tap(() => void tf.scalar(1));
         },
@@ -623,7 +623,7 @@ test('a plugin that fails alone is not said to fail beside its twin', async () =
 });
 
 test('keyed streams depend on their key alone', () => {
-  const draws = (...key: (string | number)[]) => Array.from({ length: 4 }, keyedStream(...key));
+  const draws = (...key: (string | number)[]) => Array.from({ length: 4 }, keyedRng(...key));
   expect(draws(0, 'a')).toEqual(draws(0, 'a'));
   expect(draws(0, 'a')).not.toEqual(draws(0, 'b'));
   expect(draws('1', 2)).not.toEqual(draws(1, '2'));

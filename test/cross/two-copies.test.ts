@@ -145,7 +145,7 @@ const CASES: Readonly<Record<string, [() => Promise<unknown>, RegExp]>> = {
     /\[plugin foreign\] targets .*'logits' that this tap returned/,
   ],
   'a loss term': [
-    tapped((ctx) => ctx.hooks.loss.tap(({ ledger }) => ledger.add('x', foreign([]) as tf.Scalar))),
+    tapped((ctx) => ctx.hooks.loss.tap(({ terms }) => terms.add('x', foreign([]) as tf.Scalar))),
     /\[plugin foreign\] loss .*the loss term 'foreign\/x'/,
   ],
   'values given to mean': [

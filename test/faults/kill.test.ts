@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const child = fileURLToPath(new URL('./child.mjs', import.meta.url));
@@ -48,7 +48,7 @@ describe('a process killed with SIGKILL', () => {
   });
 
   test('at 20 random points goes on bit for bit', async () => {
-    const draw = keyedStream(0, 'kill');
+    const draw = keyedRng(0, 'kill');
     const dir = folder();
     let kills = 0;
     let outcome: Outcome;

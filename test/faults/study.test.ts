@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { StudyStore } from '@espalier/study';
 import type { TrialRecord } from '@espalier/study';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -76,7 +76,7 @@ beforeAll(async () => {
 
 test('60 trials, runner and trials killed 30 times: each ends once, and as without kills', async () => {
   const dir = join(root, 'killed');
-  const draw = keyedStream(0, 'study-kills');
+  const draw = keyedRng(0, 'study-kills');
   const next = () => 1 + Math.floor(draw() * 8);
   const killed = { runner: 0, trial: 0 };
   const ended: string[] = [];

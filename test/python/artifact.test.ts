@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ class WordIndex extends tfl.layers.Layer {
 tf.serialization.registerClass(WordIndex);
 
 function shuffled(size: number): number[] {
-  const draw = keyedStream(0, 'word-index');
+  const draw = keyedRng(0, 'word-index');
   const keys = Array.from({ length: size }, (_, word) => [draw(), word] as const);
   return keys.sort(([a], [b]) => a - b).map(([, word]) => word);
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { saveArtifact } from '@espalier/formats/node';
 import { storageOf, storagesOf } from '@espalier/compression';
 import type { MatrixShape, StorageConfig } from '@espalier/compression';
-import { createSession, crossEntropy, keyedStream, sgd } from '@espalier/core';
+import { createSession, crossEntropy, keyedRng, sgd } from '@espalier/core';
 import type { Plugin } from '@espalier/core';
 import { disposeModel, graphOf } from '@espalier/model';
 import type { ModelGraph } from '@espalier/model';
@@ -121,7 +121,7 @@ describe.skipIf(!python)('NumPy decodes', () => {
 
   test('every storage bit for bit, and puts low-rank blocks together', async () => {
     const counts = Float64Array.from(
-      keyedStream('matrices', 'counts').permutation(WORDS),
+      keyedRng('matrices', 'counts').permutation(WORDS),
       (rank) => 1000 / (rank + 1),
     );
     const model = await transformed([

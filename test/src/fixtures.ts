@@ -1,6 +1,6 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { arraySource, keyedStream } from '@espalier/core';
+import { arraySource, keyedRng } from '@espalier/core';
 import type { HostArray, Source } from '@espalier/core';
 
 /** Two dense layers, 6 → 8 → 3 logits, tanh: twice differentiable everywhere. */
@@ -68,7 +68,7 @@ export function tinyData({
   classes = 3,
   seed = 0,
 }: TinyDataOptions = {}): { readonly x: HostArray; readonly y: HostArray } {
-  const draw = keyedStream(seed, 'tiny-data');
+  const draw = keyedRng(seed, 'tiny-data');
   const size = shape.reduce((a, b) => a * b, 1);
   const centres = Float32Array.from({ length: classes * size }, () => 2 * draw() - 1);
   const y = Int32Array.from({ length: examples }, (_, i) => i % classes);

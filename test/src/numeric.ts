@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 
 /** Agreement of two gradients. */
 export interface Agreement {
@@ -46,7 +46,7 @@ export function directional(
   { seed = 0, step = 1e-2 } = {},
 ): readonly [numeric: number, analytic: number] {
   return tf.tidy(() => {
-    const draw = keyedStream(seed, 'direction');
+    const draw = keyedRng(seed, 'direction');
     const raw = xs.map((x) =>
       tf.tensor(
         Float32Array.from({ length: x.size }, () => 2 * draw() - 1),

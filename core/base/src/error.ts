@@ -45,12 +45,12 @@ export class EspalierError extends Error {
   }
 
   /** The same error with the place it arose in; the innermost place wins. */
-  at(place: ErrorPlace): EspalierError {
+  withPlace(place: ErrorPlace): EspalierError {
     return this.place ? this : new EspalierError(this.code, this.parts, place);
   }
 
   /** The same error, said of something: a file. */
-  of(what: string): EspalierError {
+  withPrefix(what: string): EspalierError {
     const parts = { ...this.parts, problem: `${what}: ${this.parts.problem}` };
     return new EspalierError(this.code, parts, this.place);
   }
@@ -83,7 +83,7 @@ function shortened(text: string): string {
 
 /** Wraps whatever a tap threw, keeping the original as `cause`. */
 export function attribute(thrown: unknown, place: ErrorPlace): EspalierError {
-  if (thrown instanceof EspalierError) return thrown.at(place);
+  if (thrown instanceof EspalierError) return thrown.withPlace(place);
   const problem = thrown instanceof Error ? thrown.message : String(thrown);
   return new EspalierError('plugin/threw', { problem, cause: thrown }, place);
 }

@@ -13,6 +13,6 @@ export {
 } from './json.js';
 export type { NamedTensors } from './named-tensors.js';
 export { parseOptions } from './options.js';
-export { keyedStream } from './random.js';
-export type { Stream } from './random.js';
+export { keyedRng } from './random.js';
+export type { KeyedRng } from './random.js';
 export { twoCopies } from './two-copies.js';

@@ -1,7 +1,7 @@
 import seedrandom from 'seedrandom';
 
 /** A source of uniform draws in [0, 1), and what is commonly made from them. */
-export interface Stream {
+export interface KeyedRng {
   /** A uniform draw in [0, 1). */
   (): number;
   /** A permutation of 0 … n−1 (Fisher–Yates). */
@@ -14,10 +14,10 @@ export interface Stream {
  * a resumed run derives the same streams again.
  *
  * @example
- * const draw = keyedStream(0, 'my-plugin', 'noise', 12);
+ * const draw = keyedRng(0, 'my-plugin', 'noise', 12);
  * draw(); // the same number in every run
  */
-export function keyedStream(...key: readonly (string | number)[]): Stream {
+export function keyedRng(...key: readonly (string | number)[]): KeyedRng {
   const draw = seedrandom.alea(JSON.stringify(key));
   return Object.assign(() => draw(), {
     permutation(n: number): Int32Array {

@@ -10,7 +10,7 @@ import {
   disposeModel,
   encodeSafetensors,
   graphOf,
-  keyedStream,
+  keyedRng,
 } from '@espalier/core';
 import type { HostTensor } from '@espalier/core';
 import { encodeNpy } from '@espalier/formats';
@@ -43,7 +43,7 @@ const fresh = () => at(`out-${outs++}`);
 
 /** Near low rank, as trained matrices are. */
 function matrix(rows: number, columns: number, purpose: string): HostTensor {
-  const draw = keyedStream(0, 'compress', purpose);
+  const draw = keyedRng(0, 'compress', purpose);
   const basis = Array.from({ length: 4 * columns }, () => draw() - 0.5);
   const data = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {

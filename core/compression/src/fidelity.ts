@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import type { Matrix } from '@espalier/linalg';
 import * as tf from '@tensorflow/tfjs-core';
 import { nearest } from './nearest.js';
@@ -101,7 +101,7 @@ export async function neighbourOverlap(
 /** `size` different rows at random, or all where there are no more. */
 function sample(rows: Int32Array, size: number, seed: number, group: number): Int32Array {
   if (rows.length <= size) return rows;
-  const order = keyedStream(seed, 'neighbour-overlap', group).permutation(rows.length);
+  const order = keyedRng(seed, 'neighbour-overlap', group).permutation(rows.length);
   return order.subarray(0, size).map((at) => rows[at]!);
 }
 

@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import {
   decileErrors,
   frequencyDeciles,
@@ -15,7 +15,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 beforeAll(() => onBackend('cpu'));
 
 function random(rows: number, columns: number, purpose: string): Matrix {
-  const draw = keyedStream(0, 'fidelity', purpose);
+  const draw = keyedRng(0, 'fidelity', purpose);
   return { data: Float32Array.from({ length: rows * columns }, () => draw() - 0.5), rows, columns };
 }
 
@@ -48,7 +48,7 @@ describe('relativeError', () => {
 
 describe('frequencyDeciles', () => {
   test('are a permutation in ten parts, most frequent first', () => {
-    const draw = keyedStream(0, 'counts');
+    const draw = keyedRng(0, 'counts');
     const counts = Array.from({ length: 57 }, () => Math.floor(draw() * 9));
     const deciles = frequencyDeciles(57, counts);
     expect(new Set(deciles.map(({ length }) => length))).toEqual(new Set([5, 6]));

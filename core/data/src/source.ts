@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { NamedTensors, Stream } from '@espalier/base';
+import type { NamedTensors, KeyedRng } from '@espalier/base';
 
 /** A batch as sources give it: one tensor, or several by the model's input or output names. */
 export interface RawBatch {
@@ -19,7 +19,7 @@ export interface IterateOptions {
   /** Batches of this epoch to pass over: a resumed run has seen them. */
   readonly skip: number;
   /** Randomness of this epoch's order; the same in every run. */
-  readonly stream: Stream;
+  readonly stream: KeyedRng;
 }
 
 /** Where batches come from. Equal `epoch` and `stream` must give equal batches in equal order. */

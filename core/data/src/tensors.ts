@@ -68,7 +68,7 @@ export async function sumWeights(weights: Tensor | undefined, size: number): Pro
 }
 
 /** What is wrong with a record of tensors, and what was found. */
-export interface Misfit {
+export interface InvalidTensor {
   readonly problem: string;
   readonly received: unknown;
 }
@@ -78,7 +78,7 @@ export function exampleMisfit(
   given: NamedTensors,
   returned: NamedTensors,
   size = Object.values(given)[0]?.shape[0],
-): Misfit | undefined {
+): InvalidTensor | undefined {
   const lost = Object.keys(given).find((name) => !Object.hasOwn(returned, name));
   if (lost !== undefined) {
     return { problem: `the tensor '${lost}' is missing`, received: Object.keys(returned) };
@@ -88,7 +88,7 @@ export function exampleMisfit(
 }
 
 /** What keeps `returned` from being gradients in place of `given`; any may be missing. */
-export function gradientMisfit(given: NamedTensors, returned: NamedTensors): Misfit | undefined {
+export function gradientMisfit(given: NamedTensors, returned: NamedTensors): InvalidTensor | undefined {
   const shapeOf = (tensor: Tensor, name: string) => given[name]?.shape ?? tensor.shape;
   const fits = (tensor: Tensor, name: string) =>
     tensor.dtype === 'float32' && tf.util.arraysEqual(tensor.shape, shapeOf(tensor, name));
@@ -104,7 +104,7 @@ function misfit(
   tensors: NamedTensors,
   fits: (tensor: Tensor, name: string) => boolean,
   wanted: (tensor: Tensor, name: string) => string,
-): Misfit | undefined {
+): InvalidTensor | undefined {
   for (const [name, tensor] of Object.entries(tensors)) {
     refuseForeignTensor(`the tensor '${name}' that this tap returned`, tensor);
     const problemOf = () => {

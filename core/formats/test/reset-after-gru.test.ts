@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import { ResetAfterGRU } from '@espalier/formats';
 import { disposeModel, Network, parametersOf } from '@espalier/model';
 import { agreement, backendsUnderTest, finiteDifferences, onBackend } from '@espalier/testkit';
@@ -14,7 +14,7 @@ const make = (useBias = true) =>
   });
 
 const random = (shape: number[], purpose: string) => {
-  const draw = keyedStream(0, purpose);
+  const draw = keyedRng(0, purpose);
   const size = shape.reduce((a, b) => a * b, 1);
   return tf.tensor(
     Float32Array.from({ length: size }, () => 2 * draw() - 1),

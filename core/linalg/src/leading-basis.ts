@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import type { Pairs } from './dense.js';
 import { fixSign, leadingPairs } from './eigenpairs.js';
 import { gram } from './gram.js';
@@ -104,7 +104,7 @@ async function fromRows(
       const factors = vector.map((x, i) => x * roots[i]!);
       return combined(a, rows, factors);
     });
-    orthonormalize(made, keyedStream('linalg', 'rows'));
+    orthonormalize(made, keyedRng('linalg', 'rows'));
     made.forEach(fixSign);
     return made;
   };

@@ -1,4 +1,4 @@
-import type { Stream } from '@espalier/base';
+import type { KeyedRng } from '@espalier/base';
 import { dot } from './host-products.js';
 
 /** What is left of a vector's length after projection, below which rounding has the say. */
@@ -12,7 +12,7 @@ const DEPENDENT = 1e-12;
  * wherever cancellation was large (“twice is enough”, Kahan). A vector that depends on those before
  * it, or is 0, is replaced by a random one.
  */
-export function orthonormalize(vectors: readonly Float64Array[], draw: Stream): void {
+export function orthonormalize(vectors: readonly Float64Array[], draw: KeyedRng): void {
   vectors.forEach((vector, k) => {
     const before = vectors.slice(0, k);
     while (!normalizeAgainst(before, vector)) {

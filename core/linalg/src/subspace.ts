@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { denseEigenpairs } from './dense.js';
 import type { Pairs } from './dense.js';
@@ -59,7 +59,7 @@ export async function subspaceEigenpairs(
   }
 }
 
-const draw = () => keyedStream('linalg', 'subspace');
+const draw = () => keyedRng('linalg', 'subspace');
 
 function randomBlock(size: number, width: number): readonly Float64Array[] {
   const stream = draw();

@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import { eigenpairs, squareRoot } from '@espalier/linalg';
 import type { EigenMethod } from '@espalier/linalg';
 import { backendsUnderTest, onBackend, tensorsLeakedBy } from '@espalier/testkit';
@@ -9,7 +9,7 @@ import { departureFromOrthonormal } from './reference.js';
 /** Q diag(values) Qᵀ, with Q a product of reflections. */
 function withSpectrum(values: readonly number[]): Float64Array {
   const size = values.length;
-  const draw = keyedStream('spectrum', size);
+  const draw = keyedRng('spectrum', size);
   const g = new Float64Array(size * size);
   values.forEach((value, i) => (g[i * size + i] = value));
   for (let k = 0; k < 3; k++)

@@ -1,10 +1,10 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import { gram } from '@espalier/linalg';
 import { backendsUnderTest, onBackend, tensorsLeakedBy } from '@espalier/testkit';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { gramByDefinition, matrix } from './reference.js';
 
-const draw = keyedStream('gram');
+const draw = keyedRng('gram');
 const weights = Array.from({ length: 50 }, (_, i) => 10 ** (i % 7));
 
 describe.each(backendsUnderTest())('Gram matrix on %s', (backend) => {

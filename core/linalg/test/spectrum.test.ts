@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import { multiply, spectrum, squareRoot } from '@espalier/linalg';
 import type { Matrix } from '@espalier/linalg';
 import { backendsUnderTest, onBackend, tensorsLeakedBy } from '@espalier/testkit';
@@ -29,7 +29,7 @@ describe.each(backendsUnderTest())('spectrum on %s', (backend) => {
     });
     await fc.assert(
       fc.asyncProperty(cases, async ({ rows, columns, seed, decades, rooted }) => {
-        const draw = keyedStream(seed);
+        const draw = keyedRng(seed);
         const a = matrix(rows + 2, columns, () => draw() - 0.5);
         const weights = Array.from({ length: a.rows }, () => 10 ** (decades * draw()));
         const select = Int32Array.from({ length: rows }, (_, i) => a.rows - 1 - i);
@@ -61,7 +61,7 @@ describe.each(backendsUnderTest())('spectrum on %s', (backend) => {
   });
 
   test('ten rows of 9216 columns', async () => {
-    const draw = keyedStream('head');
+    const draw = keyedRng('head');
     const a = matrix(10, 9216, (i) => (draw() - 0.5) * 3 ** -i);
     const { values, ...found } = await spectrum(a);
     const vectors = found.vectors(10);
@@ -93,7 +93,7 @@ describe.each(backendsUnderTest())('spectrum on %s', (backend) => {
   });
 
   test('leaves no tensor behind', async () => {
-    const draw = keyedStream('leak');
+    const draw = keyedRng('leak');
     const a = matrix(140, 3600, () => draw() - 0.5);
     expect(
       await tensorsLeakedBy(async () => void (await spectrum(a, { count: 3 })).vectors(3)),

@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import { readFileSync } from 'node:fs';
 import { eigenpairs, gram, project, residuals, weightedLowRank } from '@espalier/linalg';
 import type { Matrix } from '@espalier/linalg';
@@ -30,7 +30,7 @@ const FLOOR = 1e-11;
 
 /** Tall enough that the sums are made on the backend. */
 function tall(rows: number, columns: number, decay: (k: number) => number): Matrix {
-  const draw = keyedStream('tall', rows, columns);
+  const draw = keyedRng('tall', rows, columns);
   const mix = Float64Array.from({ length: columns * columns }, () => draw() - 0.5);
   const data = new Float32Array(rows * columns);
   for (let i = 0; i < rows; i++) {
@@ -75,7 +75,7 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
     });
     await fc.assert(
       fc.asyncProperty(cases, async ({ rows, columns, seed, share, decades }) => {
-        const draw = keyedStream(seed);
+        const draw = keyedRng(seed);
         const a = matrix(rows, columns, () => draw() - 0.5);
         const weights = Array.from({ length: rows }, () => 10 ** (decades * draw()));
         const rank = 1 + Math.floor(share * (Math.min(rows, columns) - 1));
@@ -98,7 +98,7 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
 
   test('a matrix too large for the host: sums on the backend, as good as in float64', async () => {
     const a = tall(backend === 'cpu' ? 900 : 4000, 140, (k) => (k + 1) ** -0.7);
-    const draw = keyedStream('weights');
+    const draw = keyedRng('weights');
     const weights = Float32Array.from({ length: a.rows }, () => 10 ** (4 * draw()));
     const { u, v, error, total } = await weightedLowRank(a, { rank: 20, weights });
     const exact = await best(a, 20, weights);
@@ -118,7 +118,7 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
 
   test('few rows of many columns: by the rows, as good as in float64', async () => {
     const a = transposed(tall(3600, 140, (k) => (k + 1) ** -0.7));
-    const draw = keyedStream('weights of few');
+    const draw = keyedRng('weights of few');
     const weights = Float64Array.from({ length: a.rows }, () => 10 ** (4 * draw()));
     const { u, v, error, total } = await weightedLowRank(a, { rank: 20, weights });
     const exact = bestByRows(a, 20, weights);
@@ -138,7 +138,7 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
   });
 
   test('selected rows alone count, in their order', async () => {
-    const draw = keyedStream('select');
+    const draw = keyedRng('select');
     const a = matrix(30, 7, () => draw() - 0.5);
     const weights = Array.from({ length: 30 }, (_, i) => i + 1);
     const rows = [21, 3, 8, 4, 29, 0, 11, 12];
@@ -159,7 +159,7 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
   });
 
   test('with a metric, V is what turns U back, and nothing does better in the metric', async () => {
-    const draw = keyedStream('metric');
+    const draw = keyedRng('metric');
     const a = matrix(40, 8, () => draw() - 0.5);
     const inputs = matrix(50, 8, (_, j) => (draw() - 0.5) * 2 ** -j);
     const metric = await gram(inputs);
@@ -171,7 +171,7 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
   });
 
   test('a singular metric: directions it does not see cost nothing', async () => {
-    const draw = keyedStream('singular');
+    const draw = keyedRng('singular');
     const a = matrix(40, 6, () => draw() - 0.5);
     const metric = await gram(matrix(20, 6, (_, j) => (j < 2 ? draw() - 0.5 : 0)));
     const { u, v, error, total } = await weightedLowRank(a, { rank: 2, metric });
@@ -181,7 +181,7 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
   });
 
   test('residuals are the errors of the rows', async () => {
-    const draw = keyedStream('residuals');
+    const draw = keyedRng('residuals');
     const a = matrix(25, 9, () => draw() - 0.5);
     const { u, v } = await weightedLowRank(a, { rank: 4 });
     const each = await residuals(a, v);
@@ -218,7 +218,7 @@ describe.each(backendsUnderTest())('weighted low rank on %s', (backend) => {
   );
 
   test('large and small numbers keep their relative error', async () => {
-    const draw = keyedStream('scale');
+    const draw = keyedRng('scale');
     const a = matrix(30, 6, () => draw() - 0.5);
     const { error } = await weightedLowRank(a, { rank: 2 });
     for (const scale of [1e-12, 1e12]) {

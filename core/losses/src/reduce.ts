@@ -13,14 +13,14 @@ export interface ExampleWeights {
 /**
  * The mean over examples `[size]` by weight; 0 where every example is masked out.
  *
- * @throws EspalierError `ledger/per-example` for values of another shape.
+ * @throws EspalierError `terms/per-example` for values of another shape.
  */
 export function weightedMean(
   values: Tensor1D,
   { size, weights, weightSum }: ExampleWeights,
 ): Scalar {
   if (values.rank !== 1 || values.size !== size) {
-    throw new EspalierError('ledger/per-example', {
+    throw new EspalierError('terms/per-example', {
       problem: `the mean over examples wants one value per example: [${size}]`,
       received: values,
       fix: 'Reduce the other axes first, e.g. tf.mean(values, -1).',

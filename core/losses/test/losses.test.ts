@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import {
   accuracy,
@@ -13,7 +13,7 @@ import { agreement, backendsUnderTest, finiteDifferences, onBackend } from '@esp
 import { beforeAll, describe, expect, test } from 'vitest';
 
 const [ROWS, CLASSES] = [5, 4];
-const draw = keyedStream(0, 'losses');
+const draw = keyedRng(0, 'losses');
 const logits = Array.from({ length: ROWS }, () =>
   Array.from({ length: CLASSES }, () => 4 * draw() - 2),
 );

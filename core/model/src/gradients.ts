@@ -5,7 +5,7 @@ import { EspalierError } from '@espalier/base';
 /** What a function gives to {@link valueAndGradients}: what is differentiated, and values beside it. */
 export interface Forward {
   readonly value: Scalar;
-  readonly beside: readonly Scalar[];
+  readonly aux: readonly Scalar[];
 }
 
 /**
@@ -26,7 +26,7 @@ export function valueAndGradients(f: () => Forward, xs: readonly Tensor[]) {
   }
   const kept: Scalar[] = [];
   const forward = () => {
-    const { value, beside } = f();
+    const { value, aux: beside } = f();
     kept.push(...beside.map((scalar) => tf.keep(tf.clone(scalar))));
     return tf.clone(value);
   };

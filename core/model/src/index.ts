@@ -33,5 +33,5 @@ export type { HasPlainLayer, PlainLayer } from './plain-layers.js';
 export { viewOf } from './view.js';
 export type { LayerInfo, ModelView } from './view.js';
 export { withRandom } from './with-random.js';
-export type { Draw, StreamByKey } from './with-random.js';
+export type { Rng, StreamByKey } from './with-random.js';
 export { constrainedLayers, withoutConstraints } from './without-constraints.js';

@@ -4,7 +4,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
 import { patchBatchNormalization } from './batch-normalization.js';
 import { withRandom } from './with-random.js';
-import type { Draw } from './with-random.js';
+import type { Rng } from './with-random.js';
 import type { Layer } from './parameters.js';
 
 /** What to do differently while a model runs. */
@@ -20,7 +20,7 @@ export interface Interception {
   /** Whether a batch normalization keeps its statistics; default no. */
   isFrozen?(layer: Layer): boolean;
   /** The stream that a layer draws from. */
-  random?(layer: string): Draw;
+  random?(layer: string): Rng;
   /** Sees what a layer gives; the tensors stay the run's. */
   observe?(layer: string, outputs: readonly Tensor[]): void;
 }

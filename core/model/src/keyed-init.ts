@@ -1,7 +1,7 @@
 import type { LayerVariable } from '@tensorflow/tfjs-layers';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { withRandom } from './with-random.js';
-import type { Draw } from './with-random.js';
+import type { Rng } from './with-random.js';
 import { automaticStem } from './names.js';
 import type { Layer } from './parameters.js';
 
@@ -14,10 +14,10 @@ type AddWeight = (this: Layer, name: string, ...rest: readonly unknown[]) => Lay
  * name. Initializers with a seed keep to it. What `make` does after an `await` is not covered.
  *
  * @example
- * const model = withKeyedInit((layer, weight) => keyedStream(7, layer, weight), makeModel);
+ * const model = withKeyedInit((layer, weight) => keyedRng(7, layer, weight), makeModel);
  */
 export function withKeyedInit<T>(
-  streamOf: (layer: string, weight: string) => Draw,
+  streamOf: (layer: string, weight: string) => Rng,
   make: () => T,
 ): T {
   const prototype = tfl.layers.Layer.prototype as unknown as { addWeight: AddWeight };

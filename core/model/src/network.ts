@@ -6,7 +6,7 @@ import type { NamedTensors } from '@espalier/base';
 import { EspalierError } from '@espalier/base';
 import { refuseForeignTensor } from './foreign.js';
 import { frozenIn } from './batch-normalization.js';
-import type { Draw } from './with-random.js';
+import type { Rng } from './with-random.js';
 import { headsOf } from './heads.js';
 import type { Head, TracedHead } from './heads.js';
 import { idInputsOf } from './id-inputs.js';
@@ -46,7 +46,7 @@ export interface ExecuteOptions {
   /** Whether the masks of outputs are wanted too; default no. */
   readonly masks?: boolean;
   /** The stream that a layer draws dropout masks and noise from; asked once a layer and run. */
-  readonly random?: (layer: string) => Draw;
+  readonly random?: (layer: string) => Rng;
   /** Sees what each layer gives, those inside of nested models included; the tensors stay the run's. */
   readonly observe?: (layer: string, outputs: readonly Tensor[]) => void;
 }
@@ -216,7 +216,7 @@ export class Network {
 
   #interception(options: ExecuteOptions, written: Map<string, Tensor>): Interception {
     const { substitute, writes, random, observe, freeze = true } = options;
-    const streams = new Map<string, Draw>();
+    const streams = new Map<string, Rng>();
     return {
       layers: this.#layers,
       read: (variable) => {
@@ -291,10 +291,10 @@ function masksOf(trail: MaskTrail, outputs: NamedTensors): NamedTensors {
 }
 
 function remembered(
-  streams: Map<string, Draw>,
+  streams: Map<string, Rng>,
   layer: string,
-  make: (layer: string) => Draw,
-): Draw {
+  make: (layer: string) => Rng,
+): Rng {
   const stream = streams.get(layer) ?? make(layer);
   streams.set(layer, stream);
   return stream;

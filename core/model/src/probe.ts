@@ -4,7 +4,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { callsOf } from './parameters.js';
 import type { Layer } from './parameters.js';
-import type { Draw } from './with-random.js';
+import type { Rng } from './with-random.js';
 
 /** Examples in a made-up batch. */
 const EXAMPLES = 2;
@@ -14,7 +14,7 @@ const EXAMPLES = 2;
  * a layer behind the input looks them up. The last example ends in zeros, for layers that mask.
  * Dimensions of unknown length get `length`. The caller owns the tensors.
  */
-export function probeInputs(model: LayersModel, draw: Draw, length: number): Tensor[] {
+export function probeInputs(model: LayersModel, draw: Rng, length: number): Tensor[] {
   const limits = idLimits(model);
   return model.inputs.map((input) => {
     const shape = input.shape.map((size, i) => size ?? (i === 0 ? EXAMPLES : length));

@@ -1,15 +1,15 @@
 /** A uniform draw in [0, 1). */
-export type Draw = () => number;
+export type Rng = () => number;
 
 /** The stream that goes by a key; equal keys, equal draws. */
-export type StreamByKey = (...key: readonly string[]) => Draw;
+export type StreamByKey = (...key: readonly string[]) => Rng;
 
 /**
  * Runs `fn` with `Math.random` served from `draw`, and puts it back whatever happens. TensorFlow.js
  * draws dropout masks and initial weights from `Math.random`; this is the only place that touches it.
  * `fn` must be synchronous: anything asynchronous would leak the draws into foreign code.
  */
-export function withRandom<T>(draw: Draw, fn: () => T): T {
+export function withRandom<T>(draw: Rng, fn: () => T): T {
   const original = Math.random;
   Math.random = draw;
   try {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import { buildModel, copyModel, disposeModel, graphOf, withKeyedInit } from '@espalier/model';
 import { LAYERS, modelOf, variantsOf, WITHOUT_ROW } from './every-layer.js';
@@ -11,12 +11,12 @@ const { layers } = tfl;
 
 beforeAll(async () => void (await tf.setBackend('cpu')));
 
-const stream = (...key: readonly string[]) => keyedStream('test', ...key);
+const stream = (...key: readonly string[]) => keyedRng('test', ...key);
 
 /** What plain tfjs predicts, and what its constraints and regularizers do. */
 function computedBy(model: LayersModel): unknown {
   return tf.tidy(() => {
-    const draw = keyedStream('inputs');
+    const draw = keyedRng('inputs');
     const x = model.inputs.map(({ shape, sourceLayer }) => {
       const full = shape.map((length) => length ?? 2);
       const ids = sourceLayer.outboundNodes.some(

@@ -4,8 +4,8 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import fc from 'fast-check';
-import { keyedStream } from '@espalier/core';
-import type { Stream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
+import type { KeyedRng } from '@espalier/core';
 
 const { layers } = tfl;
 
@@ -149,8 +149,8 @@ export function inputsFor(model: LayersModel, names: readonly string[]): Record<
   return Object.fromEntries(entries);
 }
 
-export const initStreams = (layer: string, weight: string): Stream =>
-  keyedStream('test', layer, weight);
+export const initStreams = (layer: string, weight: string): KeyedRng =>
+  keyedRng('test', layer, weight);
 
 /** Values by name, for bit-exact comparison. */
 export function valuesOf(tensors: Readonly<Record<string, Tensor>>): Record<string, number[]> {

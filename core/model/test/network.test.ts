@@ -4,7 +4,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { currentLayer, disposeModel, graphOf, Network, withKeyedInit } from '@espalier/model';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { apply, initStreams, inputsFor, leftBehind, lstm, MODELS, valuesOf } from './models.js';
 
 const { layers } = tfl;
@@ -18,7 +18,7 @@ function given(make: () => LayersModel): LayersModel {
   made.push(model);
   return model;
 }
-const streams = (salt: string) => (layer: string) => keyedStream(salt, layer);
+const streams = (salt: string) => (layer: string) => keyedRng(salt, layer);
 
 /** A layer whose call is a function. */
 class Calling extends tfl.layers.Layer {
@@ -187,7 +187,7 @@ describe('random layers', () => {
     tf.tidy(() => {
       const random = (layer: string) => {
         asked.push(layer);
-        return keyedStream(layer);
+        return keyedRng(layer);
       };
       network.execute({ x: tf.ones([1, 2]) }, { training: true, random });
     });

@@ -1,5 +1,5 @@
 import { EspalierError, suggest } from '@espalier/base';
-import type { Slots, Tensors, GradientTransform } from './transform.js';
+import type { OptimizerState, Tensors, GradientTransform } from './transform.js';
 
 /**
  * Runs transforms one after another: the updates of each are the gradients of the next. Slots keep
@@ -24,13 +24,13 @@ export function chain(...transforms: readonly GradientTransform[]): GradientTran
     name: 'chain',
     resumable: transforms.every((transform) => transform.resumable !== false),
     init: (params) => Object.assign({}, ...transforms.map((transform) => transform.init(params))),
-    update: (grads, slots, params, info) =>
+    update: (grads, state, params, info) =>
       transforms.reduce(
         (before, transform) => {
-          const after = transform.update(before.updates, before.slots, params, info);
-          return { updates: after.updates, slots: { ...before.slots, ...after.slots } };
+          const after = transform.update(before.updates, before.state, params, info);
+          return { updates: after.updates, state: { ...before.state, ...after.state } };
         },
-        { updates: grads, slots },
+        { updates: grads, state },
       ),
     dispose: () => transforms.forEach((transform) => transform.dispose?.()),
   };
@@ -42,7 +42,7 @@ export function chain(...transforms: readonly GradientTransform[]): GradientTran
  */
 export function named(name: string, inner: GradientTransform): GradientTransform {
   const prefix = `${name}/`;
-  const add = (slots: Slots): Slots =>
+  const add = (slots: OptimizerState): OptimizerState =>
     Object.fromEntries(Object.entries(slots).map(([slot, value]) => [prefix + slot, value]));
   return {
     ...inner,
@@ -52,7 +52,7 @@ export function named(name: string, inner: GradientTransform): GradientTransform
       const own = Object.entries(slots).filter(([slot]) => slot.startsWith(prefix));
       const stripped = own.map(([slot, value]) => [slot.slice(prefix.length), value]);
       const result = inner.update(grads, Object.fromEntries(stripped), params, info);
-      return { updates: result.updates, slots: add(result.slots) };
+      return { updates: result.updates, state: add(result.state) };
     },
   };
 }
@@ -73,7 +73,7 @@ export function masked(
     init: (params) => inner.init(chosen(params)),
     update(grads, slots, params, info) {
       const result = inner.update(chosen(grads), slots, chosen(params), info);
-      return { updates: { ...grads, ...result.updates }, slots: result.slots };
+      return { updates: { ...grads, ...result.updates }, state: result.state };
     },
   };
 }

@@ -27,7 +27,7 @@ export function clipByGlobalNorm(maxNorm: number): GradientTransform {
     name: 'clipByGlobalNorm',
     init: () => ({}),
     update(grads) {
-      if (Object.keys(grads).length === 0) return { updates: grads, slots: {} };
+      if (Object.keys(grads).length === 0) return { updates: grads, state: {} };
       // Sorted: float addition depends on order, and the order of keys must not change a result.
       const sorted = Object.entries(grads).sort(([a], [b]) => (a < b ? -1 : 1));
       const by = shrinkage(
@@ -35,7 +35,7 @@ export function clipByGlobalNorm(maxNorm: number): GradientTransform {
         max,
       );
       const updates = sorted.map(([path, grad]) => [path, tf.mul(grad, by)]);
-      return { updates: Object.fromEntries(updates), slots: {} };
+      return { updates: Object.fromEntries(updates), state: {} };
     },
   };
 }

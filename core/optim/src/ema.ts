@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError, parseOptions } from '@espalier/base';
 import { valueAt } from './schedules.js';
 import { schedule } from './schemas.js';
-import type { GradientTransform, Schedule, Slots, Tensors } from './transform.js';
+import type { GradientTransform, Schedule, OptimizerState, Tensors } from './transform.js';
 import { perParameter } from './transform.js';
 
 /**
@@ -26,7 +26,7 @@ export function ema(decay: Schedule, name = 'ema'): GradientTransform {
  *
  * @throws EspalierError `optim/no-ema` if there are none.
  */
-export function emaParams(slots: Slots, name = 'ema'): Tensors {
+export function emaParams(slots: OptimizerState, name = 'ema'): Tensors {
   const found = Object.keys(slots).filter((slot) => `/${slot}`.endsWith(`/${name}/average`));
   if (found.length > 0) return Object.assign({}, ...found.map((slot) => slots[slot]));
   const problem = `emaParams: no slot '${name}/average'`;

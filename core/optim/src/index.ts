@@ -1,7 +1,7 @@
 export { byGroup, chain, masked, named } from './chain.js';
 export { clipByGlobalNorm, clipByNorm, clipByValue } from './clip.js';
 export { ema, emaParams } from './ema.js';
-export { followSlots, migrateSlots, type SlotFate } from './migrate.js';
+export { followOptimizerState, migrateOptimizerState, type SlotFate } from './migrate.js';
 export { scaleByAdam, scaleByRms, trace } from './moments.js';
 export { adam, adamw, rmsprop, sgd } from './optimizers.js';
 export { decayWeights, scale, scaleByLearningRate } from './scale.js';

@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
-import type { Slots } from './transform.js';
+import type { OptimizerState } from './transform.js';
 
 /** What a structural edit does with the slot of one path; `rename` moves it to another path. */
 export type SlotFate = 'keep' | 'drop' | 'create' | { readonly rename: string };
@@ -13,15 +13,15 @@ export type SlotFate = 'keep' | 'drop' | 'create' | { readonly rename: string };
  * @param fresh `transform.init(parameters of the edited model)`: the slots that must result.
  * @throws EspalierError `optim/slot-fate` where a slot has no place, another shape or no source.
  * @example
- * migrateSlots(slots, fresh, (slot, path) =>
+ * migrateOptimizerState(slots, fresh, (slot, path) =>
  *   path === 'fc/kernel' ? 'drop' : path.startsWith('fc_low_rank/') ? 'create' : 'keep',
  * );
  */
-export function migrateSlots(
-  slots: Slots,
-  fresh: Slots,
+export function migrateOptimizerState(
+  slots: OptimizerState,
+  fresh: OptimizerState,
   fateOf: (slot: string, path: string) => SlotFate,
-): Slots {
+): OptimizerState {
   const moved: Record<string, Record<string, Tensor>> = {};
   for (const [slot, path, tensor] of entriesOf(slots)) {
     const fate = fateOf(slot, path);
@@ -50,15 +50,15 @@ export function migrateSlots(
  *
  * @param fresh `transform.init(parameters)`: the slots that must result.
  */
-export function followSlots(slots: Slots, fresh: Slots): Slots {
-  return migrateSlots(slots, fresh, (slot, path) => {
+export function followOptimizerState(slots: OptimizerState, fresh: OptimizerState): OptimizerState {
+  return migrateOptimizerState(slots, fresh, (slot, path) => {
     const place = fresh[slot]?.[path];
     if (!place) return 'drop';
     return String(slots[slot]?.[path]?.shape) === String(place.shape) ? 'keep' : 'create';
   });
 }
 
-function entriesOf(slots: Slots): (readonly [slot: string, path: string, tensor: Tensor])[] {
+function entriesOf(slots: OptimizerState): (readonly [slot: string, path: string, tensor: Tensor])[] {
   return Object.entries(slots).flatMap(([slot, tensors]) =>
     Object.entries(tensors).map(([path, tensor]) => [slot, path, tensor] as const),
   );
@@ -67,7 +67,7 @@ function entriesOf(slots: Slots): (readonly [slot: string, path: string, tensor:
 function misfit(problem: string, received: unknown): EspalierError {
   const fix = "Answer 'keep', 'drop', 'create' or { rename: path } for each slot and path.";
   return new EspalierError('optim/slot-fate', {
-    problem: `migrateSlots: ${problem}`,
+    problem: `migrateOptimizerState: ${problem}`,
     received,
     fix,
   });

@@ -36,7 +36,7 @@ export function fromTfOptimizer(
         known.optimizer.applyGradients({ [known.variable.name]: grad });
         updates[path] = tf.sub(known.variable, param);
       }
-      return { updates, slots: {} };
+      return { updates, state: {} };
     },
   };
 }

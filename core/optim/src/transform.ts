@@ -6,7 +6,7 @@ import { EspalierError } from '@espalier/base';
 export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** The whole state of a transform: slot name, e.g. `'adam/m'` → layer path → tensor. */
-export type Slots = Readonly<Record<string, Tensors>>;
+export type OptimizerState = Readonly<Record<string, Tensors>>;
 
 export interface GradientTransformInfo {
   /** Optimizer steps done before this one, from 0: counted by the framework, so resume is exact. */
@@ -25,17 +25,17 @@ export interface GradientTransform {
   /** False where slots are not the whole state, so that no checkpoint resumes it exactly. */
   readonly resumable?: boolean;
   /** The first slots. Their names start with `name/` and do not depend on `params`. */
-  init(params: Tensors): Slots;
+  init(params: Tensors): OptimizerState;
   /**
    * `updates` are to be added to the parameters. Disposes and changes no argument; returned tensors
    * are new or pass through, and one may be both update and slot.
    */
   update(
     grads: Tensors,
-    slots: Slots,
+    slots: OptimizerState,
     params: Tensors,
     info: GradientTransformInfo,
-  ): { readonly updates: Tensors; readonly slots: Slots };
+  ): { readonly updates: Tensors; readonly state: OptimizerState };
   /** Frees what is held outside the slots, if anything is. */
   dispose?(): void;
 }
@@ -80,7 +80,7 @@ export function perParameter<const S extends readonly string[]>(
         Object.assign(updates, { [path]: update });
         next.forEach((slot, i) => Object.assign(slot, { [path]: after[i] }));
       }
-      return { updates, slots: Object.fromEntries(keys.map((key, i) => [key, next[i] ?? {}])) };
+      return { updates, state: Object.fromEntries(keys.map((key, i) => [key, next[i] ?? {}])) };
     },
   };
 }
@@ -88,6 +88,6 @@ export function perParameter<const S extends readonly string[]>(
 function missing(owner: string, path: string): never {
   throw new EspalierError('optim/missing-slot', {
     problem: `${owner}: '${path}' has a gradient, but no parameter or no slot`,
-    fix: 'Call init with all parameters; after a structural edit, call migrateSlots.',
+    fix: 'Call init with all parameters; after a structural edit, call migrateOptimizerState.',
   });
 }

@@ -1,4 +1,4 @@
-import type { Slots } from '@espalier/optim';
+import type { OptimizerState } from '@espalier/optim';
 import { chain, clipByNorm, ema, scaleByAdam, scaleByLearningRate, trace } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
@@ -64,7 +64,7 @@ describe.each(['cpu', 'wasm'])('every transform on %s', (backend) => {
     const state = begin(transform, PARAMS);
     const params = toTensors(PARAMS);
     const grads = toTensors(GRADIENTS[0] ?? {});
-    const slots: Slots = mapValues(state.slots, toTensors);
+    const slots: OptimizerState = mapValues(state.slots, toTensors);
     const before = tf.memory().numTensors;
     tf.tidy(() => {
       transform.update(grads, slots, params, { step: 0 });

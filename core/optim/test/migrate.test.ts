@@ -1,12 +1,12 @@
-import type { SlotFate, Slots } from '@espalier/optim';
-import { adam, followSlots, migrateSlots } from '@espalier/optim';
+import type { SlotFate, OptimizerState } from '@espalier/optim';
+import { adam, followOptimizerState, migrateOptimizerState } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toValues } from './support.js';
 
 // The edit: conv stays, fc/kernel [6, 4] becomes two factors, fc/bias moves to the second of them.
-let old: Slots;
-let fresh: Slots;
+let old: OptimizerState;
+let fresh: OptimizerState;
 const edit = (_slot: string, path: string): SlotFate => {
   if (path === 'fc/kernel') return 'drop';
   if (path === 'fc/bias') return { rename: 'fc_v/bias' };
@@ -20,16 +20,16 @@ beforeEach(async () => {
     Object.fromEntries(Object.entries(shapes).map(([path, shape]) => [path, tf.ones(shape)]));
   const params = ones({ 'conv/kernel': [3, 2], 'fc/kernel': [6, 4], 'fc/bias': [4] });
   const transform = adam();
-  old = transform.update(params, transform.init(params), params, { step: 0 }).slots;
+  old = transform.update(params, transform.init(params), params, { step: 0 }).state;
   fresh = transform.init(
     ones({ 'conv/kernel': [3, 2], 'fc_u/kernel': [6, 2], 'fc_v/kernel': [2, 4], 'fc_v/bias': [4] }),
   );
 });
 afterEach(() => tf.engine().endScope());
 
-it('followSlots keeps what has its path and shape, and takes the rest from the fresh ones', () => {
+it('followOptimizerState keeps what has its path and shape, and takes the rest from the fresh ones', () => {
   const other = adam().init({ 'conv/kernel': tf.ones([3, 2]), 'fc/kernel': tf.ones([6, 2]) });
-  const followed = followSlots(old, other);
+  const followed = followOptimizerState(old, other);
   for (const slot of ['adam/m', 'adam/v']) {
     expect(followed[slot]).toEqual({
       'conv/kernel': old[slot]!['conv/kernel'],
@@ -38,10 +38,10 @@ it('followSlots keeps what has its path and shape, and takes the rest from the f
   }
 });
 
-describe('migrateSlots', () => {
+describe('migrateOptimizerState', () => {
   it('keeps, moves, drops and creates what it was told', () => {
     const before = tf.memory().numTensors;
-    const moved = migrateSlots(old, fresh, edit);
+    const moved = migrateOptimizerState(old, fresh, edit);
     expect(tf.memory().numTensors).toBe(before);
     expect(Object.keys(moved)).toEqual(['adam/m', 'adam/v']);
     for (const slot of Object.keys(moved)) {
@@ -56,9 +56,9 @@ describe('migrateSlots', () => {
   });
 
   it('can start a slot anew while keeping another', () => {
-    const moved = migrateSlots(old, old, (slot) => (slot === 'adam/v' ? 'create' : 'keep'));
+    const moved = migrateOptimizerState(old, old, (slot) => (slot === 'adam/v' ? 'create' : 'keep'));
     expect(moved).toEqual(old);
-    const renewed = migrateSlots(old, fresh, (slot, path) => {
+    const renewed = migrateOptimizerState(old, fresh, (slot, path) => {
       const fate = edit(slot, path);
       return slot === 'adam/v' && fate === 'keep' ? 'create' : fate;
     });
@@ -85,8 +85,8 @@ describe('migrateSlots', () => {
     ],
     ['an unknown answer', () => 'kepe' as SlotFate, /kepe.*Answer 'keep'/],
   ])('refuses %s', (_, fateOf, message) => {
-    expect(() => migrateSlots(old, fresh, fateOf)).toThrow(message);
-    expect(() => migrateSlots(old, fresh, fateOf)).toThrow(
+    expect(() => migrateOptimizerState(old, fresh, fateOf)).toThrow(message);
+    expect(() => migrateOptimizerState(old, fresh, fateOf)).toThrow(
       expect.objectContaining({ code: 'optim/slot-fate' }),
     );
   });

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
-import type { Slots, Tensors, GradientTransform } from '@espalier/optim';
+import type { OptimizerState, Tensors, GradientTransform } from '@espalier/optim';
 
 /** Tensors by path on the host: what a checkpoint would hold. */
 export type Values = Readonly<Record<string, { shape: number[]; data: Float32Array }>>;
@@ -48,11 +48,11 @@ export function train(
 ): State {
   let now = tf.tidy(() => ({
     params: toTensors(state.params),
-    slots: mapValues(state.slots, toTensors) as Slots,
+    slots: mapValues(state.slots, toTensors) as OptimizerState,
   }));
   gradients.forEach((hostGrads, i) => {
     const next = tf.tidy(() => {
-      const { updates, slots } = transform.update(toTensors(hostGrads), now.slots, now.params, {
+      const { updates, state: slots } = transform.update(toTensors(hostGrads), now.slots, now.params, {
         step: from + i,
       });
       return {

@@ -1,4 +1,4 @@
-import type { Slots, GradientTransform } from '@espalier/optim';
+import type { OptimizerState, GradientTransform } from '@espalier/optim';
 import {
   adam,
   adamw,
@@ -77,7 +77,7 @@ describe('slot names', () => {
     const update = () =>
       tf.tidy(() => adam().update(toTensors(PARAMS), {}, toTensors(PARAMS), { step: 0 }));
     expect(update).toThrow(code('optim/missing-slot'));
-    expect(update).toThrow(/'a\/kernel'.*migrateSlots/);
+    expect(update).toThrow(/'a\/kernel'.*migrateOptimizerState/);
   });
 });
 
@@ -175,7 +175,7 @@ describe('ema', () => {
     });
     const { slots } = train(optimizer, begin(optimizer, PARAMS), GRADIENTS);
     const read = (name: string) =>
-      tf.tidy(() => toValues(emaParams(mapValues(slots, toTensors) as Slots, name)));
+      tf.tidy(() => toValues(emaParams(mapValues(slots, toTensors) as OptimizerState, name)));
     for (const [path, { slow, fast }] of Object.entries(reference)) {
       slow.forEach((a, i) => expect(read('ema')[path]?.data[i]).toBeCloseTo(a, 5));
       fast.forEach((a, i) => expect(read('fast')[path]?.data[i]).toBeCloseTo(a, 5));

@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import type { LoadedConfig } from '@espalier/config';
 import { holm, pairedDifference, summary } from '@espalier/study';
 import type {
@@ -126,8 +126,8 @@ function trialOf(row: MadeRow, made: MadeTrial): TrialRecord | undefined {
     return { ...record, attempts: 3, failure: { code: 'study/crashed', message } };
   }
   const { gain = 0, exact = false, epochs = EPOCHS, cost = 1 } = row;
-  const common = keyedStream('made', 'seed', seed)() - 0.5;
-  const own = keyedStream('made', exact ? 'base' : row.name, seed)() - 0.5;
+  const common = keyedRng('made', 'seed', seed)() - 0.5;
+  const own = keyedRng('made', exact ? 'base' : row.name, seed)() - 0.5;
   const accuracy = 0.84 + gain + 0.02 * common + 0.008 * own;
   const pace = exact ? 3 : 3 - 0.25 * Math.min(index, 4);
   const at = (epoch: number) => accuracy - 0.5 * Math.exp(-epoch / pace);

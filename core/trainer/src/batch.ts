@@ -41,7 +41,7 @@ export interface Clock {
   /** Optimizer steps done since the first epoch. */
   readonly step: number;
   /** Micro-steps done since the first epoch. */
-  readonly micro: number;
+  readonly microSteps: number;
   /** Micro-batches taken from the source in this epoch. */
-  readonly batch: number;
+  readonly batchesInEpoch: number;
 }

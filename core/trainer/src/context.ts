@@ -6,7 +6,7 @@ import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
 import { toBatch } from './batches.js';
 import { allows } from './effects.js';
-import { copyJson, EspalierError, keyedStream } from '@espalier/base';
+import { copyJson, EspalierError, keyedRng } from '@espalier/base';
 import { HOOKS } from './hooks.js';
 import type { HookName, HookRow } from './hooks.js';
 import type {
@@ -84,7 +84,7 @@ export function contextFor(plugin: Plugin, parts: ContextParts): PluginContext {
     folder,
     resolvePath,
     random: (purpose: string) =>
-      keyedStream(seed, id, purpose, ...(parts.run?.objective.draws ?? [clock.step])),
+      keyedRng(seed, id, purpose, ...(parts.run?.objective.draws ?? [clock.step])),
     requestFeatures: atSetup('requestFeatures', (layers) => structure.requestFeatures(layers)),
     group: atSetup('group', (name, belongs) => structure.group(name, belongs)),
     provide: atSetup('provide', (token, make) => services.provide(token, id, make)),

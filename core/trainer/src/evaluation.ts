@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch } from './batch.js';
-import { breathe } from './breathe.js';
+import { yieldToEventLoop } from './yield-to-event-loop.js';
 import { toBatch } from './batches.js';
-import { EspalierError, keyedStream } from '@espalier/base';
+import { EspalierError, keyedRng } from '@espalier/base';
 import { checkOutputShape } from './heads.js';
 import { disposeRaw } from '@espalier/data';
 import { refuseForeignTensor } from '@espalier/model';
@@ -38,7 +38,7 @@ export async function evaluate(
 async function evaluateAll(run: Run, source: Source, signal?: AbortSignal) {
   const sums = new Map<string, Sum>();
   let weight = 0;
-  const stream = keyedStream(run.seed, 'evaluate');
+  const stream = keyedRng(run.seed, 'evaluate');
   for await (const raw of source.iterate({ epoch: 0, skip: 0, stream })) {
     try {
       if (signal?.aborted) return undefined;
@@ -46,7 +46,7 @@ async function evaluateAll(run: Run, source: Source, signal?: AbortSignal) {
     } finally {
       disposeRaw(raw);
     }
-    await breathe();
+    await yieldToEventLoop();
   }
   const counts = [...sums.values()].some((each) => each.weight > 0);
   if (weight === 0 || !counts) throw nothingToEvaluate();

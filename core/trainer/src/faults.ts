@@ -8,7 +8,7 @@ import type { Run } from './run.js';
 import type { HandedOn } from './taps.js';
 
 /** A step that ended before anything was applied. */
-interface FailedStep extends Pick<StepContext, 'window'> {
+interface FailedStep extends Pick<StepContext, 'microBatches'> {
   /** Gradients before any tap, and as each tap handed them on. */
   readonly raw: NamedTensors;
   readonly trail: readonly HandedOn<'gradients'>[];
@@ -27,19 +27,19 @@ export async function explainFault(
   fault: Fault,
   step: FailedStep,
 ): Promise<EspalierError> {
-  const wrong = await findWrongTargets(run, step.window);
+  const wrong = await findWrongTargets(run, step.microBatches);
   if (wrong) return wrong;
   const { path, term } = fault;
   const spoiler = path === undefined ? undefined : await findSpoiler(path, step);
   const owner = term === undefined ? undefined : ownerOf(term);
-  const found = await inputFault(step.window);
+  const found = await inputFault(step.microBatches);
   const plugin = spoiler ?? (found === '' ? owner : undefined);
   const replacer = step.replacedBy[term ?? ''];
   const by = replacer === undefined ? '' : `, as '${replacer}' replaced it,`;
   const error = nonFinite(run, { ...fault, by }, spoiler === undefined ? found : '');
   if (plugin === undefined) return error;
   const hook = spoiler === undefined ? 'loss' : 'gradients';
-  return error.at({ plugin, hook, step: run.clock.step });
+  return error.withPlace({ plugin, hook, step: run.clock.step });
 }
 
 function nonFinite(

@@ -1,5 +1,5 @@
 import { exampleMisfit, gradientMisfit } from '@espalier/data/tensors';
-import type { Misfit } from '@espalier/data/tensors';
+import type { InvalidTensor } from '@espalier/data/tensors';
 import type { Batch } from './batch.js';
 import { EspalierError } from '@espalier/base';
 import { HOOKS } from './hooks.js';
@@ -19,7 +19,7 @@ export function checkHandedOn(hook: HookName, given: unknown, returned: unknown)
   return returned;
 }
 
-function misfitOf(hook: HookName, given: never, returned: never): Misfit | undefined {
+function misfitOf(hook: HookName, given: never, returned: never): InvalidTensor | undefined {
   if (hook === 'batch') return batchMisfit(given, returned);
   return hook === 'gradients' ? gradientMisfit(given, returned) : exampleMisfit(given, returned);
 }
@@ -42,7 +42,7 @@ function noReturn(hook: HookName, received: unknown): EspalierError {
   });
 }
 
-function badReturn(hook: HookName, { problem, received }: Misfit): EspalierError {
+function badReturn(hook: HookName, { problem, received }: InvalidTensor): EspalierError {
   return new EspalierError('hooks/bad-return', {
     problem: `what this '${hook}' tap returned cannot be used: ${problem}`,
     received,

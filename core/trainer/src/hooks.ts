@@ -1,6 +1,6 @@
 import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch, Clock, NamedTensors } from './batch.js';
-import type { LedgerView } from './ledger.js';
+import type { LossTerms } from './loss-terms.js';
 import type { Order } from './order.js';
 import type { StructureChange } from './structure-change.js';
 
@@ -22,7 +22,7 @@ export interface LossContext {
   /** Feature maps by layer name, as requested with `ctx.features`. */
   readonly features: NamedTensors;
   /** The loss so far, term by term. */
-  readonly ledger: LedgerView;
+  readonly terms: LossTerms;
   readonly training: boolean;
   /** Whether a plugin or a caller asked for this evaluation; `false`: it is the step's own. */
   readonly nested: boolean;
@@ -36,7 +36,7 @@ export type Evaluated = Pick<LossContext, 'batch' | 'outputs' | 'features'>;
 
 /** The micro-batches of one optimizer step. */
 export interface StepContext {
-  readonly window: readonly Batch[];
+  readonly microBatches: readonly Batch[];
   readonly clock: Clock;
   /**
    * The first micro-batch of the next step, before any `batch` tap; only where a plugin called

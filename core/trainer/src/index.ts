@@ -10,7 +10,7 @@ export { HOOKS } from './hooks.js';
 export type * from './hooks.js';
 export type { Inspection, LossInfo } from './inspect.js';
 export { explain } from './inspect.js';
-export type { LedgerView, Term, TermOptions } from './ledger.js';
+export type { LossTerms, Term, TermOptions } from './loss-terms.js';
 export * from '@espalier/losses';
 export * from '@espalier/model';
 export type { Gradients, NetworkCall, ObjectiveOptions } from './objective.js';

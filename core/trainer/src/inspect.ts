@@ -13,12 +13,12 @@ import type { TapTrace } from './taps.js';
 export interface Inspection {
   readonly backend: string;
   readonly semantics: Semantics;
-  readonly plugins: readonly { id: string; version: string; because: readonly string[] }[];
+  readonly plugins: readonly { id: string; version: string; reasons: readonly string[] }[];
   readonly hooks: readonly {
     hook: HookName;
     kind: string;
     doc: string;
-    taps: readonly { plugin: string; because: readonly string[] }[];
+    taps: readonly { plugin: string; reasons: readonly string[] }[];
   }[];
   /** Options with the origin of each value, versions, hash. */
   readonly manifest: Manifest;
@@ -38,7 +38,7 @@ export interface Inspection {
   readonly services: Readonly<Record<string, string>>;
   readonly edits: readonly EditRecord[];
   /** What each tap cost so far. */
-  readonly trace: readonly TapTrace[];
+  readonly tapCosts: readonly TapTrace[];
 }
 
 /** A loss as plain data. */
@@ -60,7 +60,7 @@ export function inspect({ run, parts, resolved, order, backend }: Assembled): In
   return {
     backend: backend.line,
     semantics: run.semantics,
-    plugins: order.map(({ item: { id, version }, because }) => ({ id, version, because })),
+    plugins: order.map(({ item: { id, version }, reasons }) => ({ id, version, reasons })),
     hooks: (Object.keys(HOOKS) as HookName[]).map((hook) => {
       const { kind, doc } = HOOKS[hook];
       return { hook, kind, doc, taps: taps.orderOf(hook) };
@@ -78,7 +78,7 @@ export function inspect({ run, parts, resolved, order, backend }: Assembled): In
     })),
     services: parts.services.providers,
     edits: structure.edits,
-    trace: taps.trace,
+    tapCosts: taps.trace,
   };
 }
 
@@ -104,7 +104,7 @@ export function explain(inspection: Inspection, hook?: string): string {
 
 function describeHook({ hook, kind, doc, taps }: Inspection['hooks'][number]): string {
   const lines = taps.map(
-    ({ plugin, because }, i) => `  ${i + 1}. ${plugin} (${because.join(', ')})`,
+    ({ plugin, reasons }, i) => `  ${i + 1}. ${plugin} (${reasons.join(', ')})`,
   );
   return [`${hook} [${kind}] ${doc}`, ...(lines.length > 0 ? lines : ['  no taps'])].join('\n');
 }

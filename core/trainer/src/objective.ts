@@ -2,15 +2,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { stopGradient } from '@espalier/backend';
 import type { Batch, Clock, NamedTensors } from './batch.js';
-import { EspalierError, keyedStream, suggest } from '@espalier/base';
+import { EspalierError, keyedRng, suggest } from '@espalier/base';
 import type { LossContext } from './hooks.js';
-import { Ledger } from './ledger.js';
-import type { LedgerView, Term } from './ledger.js';
+import { TermTable } from './loss-terms.js';
+import type { LossTerms, Term } from './loss-terms.js';
 import { testTargets } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { withoutMaskedFaults } from './masked.js';
 import { refuseForeignTensor, scoped, valueAndGradients } from '@espalier/model';
-import type { Draw, Network } from '@espalier/model';
+import type { Rng, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
 import type { AuxiliaryOptions } from './plugin.js';
 import { checkOutputShape } from './heads.js';
@@ -84,7 +84,7 @@ export interface ObjectiveParts {
 interface Evaluation {
   readonly substitute: ReadonlyMap<string, Tensor>;
   readonly writes: Writes;
-  readonly random: (layer: string) => Draw;
+  readonly random: (layer: string) => Rng;
   readonly freeze: boolean;
   /** What keys every draw of this evaluation. */
   readonly draws: readonly [batch: Batch['key'], salt: string];
@@ -215,7 +215,7 @@ export class Objective {
     const { parameters } = this.parts;
     const paths = parameters.trainable;
     const xs = paths.map((path) => evaluation.substitute.get(path) ?? parameters.value(path));
-    let ledger!: Ledger;
+    let ledger!: TermTable;
     let here!: string;
     let alone = false;
     const { value, beside, gradients } = valueAndGradients(() => {
@@ -223,7 +223,7 @@ export class Objective {
       here = route ?? routeOf(ledger.terms.find(wanted));
       const total = ledger.total((term) => wanted(term) && routeOf(term) === here);
       alone = ledger.terms.length === 1 && total === ledger.terms[0]!.value;
-      return { value: total, beside: alone ? [] : ledger.terms.map((term) => term.value) };
+      return { value: total, aux: alone ? [] : ledger.terms.map((term) => term.value) };
     }, xs);
     const groups = here === EVERYTHING ? parameters.groups : (JSON.parse(here) as string[]);
     this.#checkGroups(groups, ledger.terms);
@@ -244,7 +244,7 @@ export class Objective {
   }
 
   /** One forward pass through every plugin. */
-  #run(raw: Batch, evaluation: Evaluation): Ledger {
+  #run(raw: Batch, evaluation: Evaluation): TermTable {
     const given = withoutMaskedFaults(raw, this.parts.network.idInputs);
     const { network, taps, losses, features, logits, clock, semantics } = this.parts;
     const outer = this.#current;
@@ -263,7 +263,7 @@ export class Objective {
       }
       const counting = countingOf(given, targets, masks);
       const { batch, steps } = counting;
-      const ledger = new Ledger();
+      const ledger = new TermTable();
       const task = ledger.viewFor('task', true, () => false);
       const valid = testTargets(losses, targets, network.outputShapes, given.weights);
       const reduce = (values: Tensor1D, weights?: Tensor1D, divisor?: number) => {
@@ -275,9 +275,9 @@ export class Objective {
       this.#addPenalties(ledger, evaluation);
       if (taps.used('loss')) {
         // Each tap gets its own view of the ledger, made where taps are wrapped.
-        const shared = ledger as unknown as LedgerView;
+        const shared = ledger as unknown as LossTerms;
         const nested = !(evaluation.writes instanceof Map);
-        const context = { batch, targets, steps, ledger: shared, training: true, nested };
+        const context = { batch, targets, steps, terms: shared, training: true, nested };
         taps.call('loss', { ...forward, ...context, clock, mean });
       }
       return ledger;
@@ -287,7 +287,7 @@ export class Objective {
   }
 
   /** The terms of the layers' regularizers; each counts once, in tfjs once for each call. */
-  #addPenalties(ledger: Ledger, { substitute }: Evaluation): void {
+  #addPenalties(ledger: TermTable, { substitute }: Evaluation): void {
     const { allNetworks, semantics } = this.parts;
     const { add } = ledger.viewFor('regularization', true, () => false);
     for (const network of allNetworks) {
@@ -304,7 +304,7 @@ export class Objective {
   #evaluation(batch: Batch, options: ObjectiveOptions, writes: Writes): Evaluation {
     const { seed, semantics } = this.parts;
     const draws = [batch.key, options.rng === 'fresh' ? this.#nextFresh() : 'replay'] as const;
-    const random = (layer: string) => lazily(() => keyedStream(seed, 'forward', ...draws, layer));
+    const random = (layer: string) => lazily(() => keyedRng(seed, 'forward', ...draws, layer));
     const depth = (this.#current?.depth ?? -1) + 1;
     if (depth > DEEPEST) throw endless();
     const substitute = new Map(Object.entries(options.params ?? {}));
@@ -327,8 +327,8 @@ export class Objective {
     const known = this.parts.parameters.groups;
     const unknown = groups.find((group) => !known.includes(group));
     if (unknown === undefined) return;
-    const term = terms.find(({ trains }) => trains?.includes(unknown))?.name;
-    throw new EspalierError('ledger/unknown-group', {
+    const term = terms.find(({ groups: trains }) => trains?.includes(unknown))?.name;
+    throw new EspalierError('terms/unknown-group', {
       problem: `the loss term '${term}' trains the group '${unknown}', which has no parameters`,
       fix: suggest(unknown, known),
     });
@@ -349,7 +349,7 @@ const EVERYTHING = 'everything';
 const all = () => true;
 
 function routeOf(term: Term | undefined): string {
-  return term?.trains ? JSON.stringify([...term.trains].sort()) : EVERYTHING;
+  return term?.groups ? JSON.stringify([...term.groups].sort()) : EVERYTHING;
 }
 
 interface TaskContext extends Pick<LossContext, 'outputs' | 'targets'>, Counting {
@@ -385,7 +385,7 @@ function endless(): EspalierError {
 }
 
 /** Most layers draw nothing: their stream is made at the first draw. */
-function lazily(make: () => Draw): Draw {
-  let draw: Draw | undefined;
+function lazily(make: () => Rng): Rng {
+  let draw: Rng | undefined;
   return () => (draw ??= make())();
 }

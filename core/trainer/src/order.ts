@@ -24,7 +24,7 @@ export type Edge = readonly [before: string, after: string, because?: string];
 /** One position in the sorted list and the reasons for it, for `explain()`. */
 export interface Placed<T> {
   readonly item: T;
-  readonly because: readonly string[];
+  readonly reasons: readonly string[];
 }
 
 /**
@@ -55,7 +55,7 @@ export function sortByOrder<T extends Ordered>(
     });
     if (!next) throw cycle(waiting[0]!.id, edges, what);
     waiting.splice(waiting.indexOf(next), 1);
-    placed.push({ item: next, because: reasons(next, edges, known) });
+    placed.push({ item: next, reasons: reasons(next, edges, known) });
   }
   return placed;
 }

@@ -15,7 +15,7 @@ export function checkNotDisposed(argument: unknown): void {
   });
 }
 
-/** The name of a disposed tensor in the argument, its records, and the batches of its window. */
+/** The name of a disposed tensor in the argument, its records, and the batches of its step. */
 function disposedIn(holder: unknown): string | undefined {
   for (const key in holder as Record<string, unknown>) {
     const value = (holder as Record<string, unknown>)[key];
@@ -29,4 +29,4 @@ function disposedIn(holder: unknown): string | undefined {
   return undefined;
 }
 
-const HOLDERS = new Set(['inputs', 'targets', 'outputs', 'features', 'window', 'batch']);
+const HOLDERS = new Set(['inputs', 'targets', 'outputs', 'features', 'microBatches', 'batch']);

@@ -1,4 +1,4 @@
-import type { Stream } from '@espalier/base';
+import type { KeyedRng } from '@espalier/base';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { z } from 'zod';
@@ -110,7 +110,7 @@ export interface BaseContext<E extends Effects> {
    * `loss`) also by the batch, and by the evaluation where it asked for fresh draws; elsewhere by
    * the step: in a `batch` tap, put `batch.key` into the purpose.
    */
-  random(purpose: string): Stream;
+  random(purpose: string): KeyedRng;
   /** Asks for a layer's output, of several the first, as `features[layer]` in every evaluation. */
   requestFeatures(layers: readonly string[]): void;
   /** Puts parameters whose path satisfies `belongs` into a group (for `trains` and optimizers). */
@@ -227,9 +227,9 @@ export interface PluginFactory<S extends ZodType = ZodType, E extends Effects = 
  *   effects: { loss: 'add' },
  *   stateless: true,
  *   apply(ctx, { weight }) {
- *     ctx.hooks.loss.tap(({ outputs, ledger, mean }) => {
+ *     ctx.hooks.loss.tap(({ outputs, terms, mean }) => {
  *       const logp = tf.logSoftmax(outputs['logits']!);
- *       ledger.add('negentropy', mean(tf.sum(tf.mul(tf.exp(logp), logp), -1)), { weight });
+ *       terms.add('negentropy', mean(tf.sum(tf.mul(tf.exp(logp), logp), -1)), { weight });
  *     });
  *   },
  * });

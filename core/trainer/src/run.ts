@@ -9,8 +9,8 @@ import type { Loss } from '@espalier/losses';
 import { refuseLateCopy } from '@espalier/model';
 import type { Network } from '@espalier/model';
 import { Objective } from './objective.js';
-import { followSlots } from '@espalier/optim';
-import type { Slots, GradientTransform } from '@espalier/optim';
+import { followOptimizerState } from '@espalier/optim';
+import type { OptimizerState, GradientTransform } from '@espalier/optim';
 import type { RawBatch, Source } from '@espalier/data';
 import type { ParameterSet, Structure } from '@espalier/model/structure';
 import type { StateContract } from './plugin.js';
@@ -25,8 +25,8 @@ import type { Telemetry } from '@espalier/telemetry';
 export interface RunClock {
   epoch: number;
   step: number;
-  micro: number;
-  batch: number;
+  microSteps: number;
+  batchesInEpoch: number;
 }
 
 /** What a run is made of, once and for all. */
@@ -75,7 +75,7 @@ export class Run {
   saveCheckpoint?: () => Promise<void>;
   /** Why the model is none to go on with, where a transform of it was ended in its middle. */
   cutShort: EspalierError | undefined;
-  #slots: Slots = {};
+  #slots: OptimizerState = {};
   /** Whether it was said that other sessions train the same layers. */
   #toldOfOthers = false;
   #census: Census;
@@ -123,7 +123,7 @@ export class Run {
   /** A raw batch checked and named, by how many come before it from this step on. */
   batch(raw: RawBatch, position: number): Promise<Batch> {
     if (this.#ahead?.raw === raw) return this.#ahead.batch;
-    return toBatch(raw, this.clock.micro + position, this.batchSpec);
+    return toBatch(raw, this.clock.microSteps + position, this.batchSpec);
   }
 
   /** The same for the first batch of the next step, which then is not checked again. */
@@ -164,7 +164,7 @@ export class Run {
       const message = `what trains has changed, and the optimizer '${name}' keeps state that cannot be told apart by parameter: it starts anew for all of them. tfjs.adam() and its like keep theirs.`;
       this.telemetry.emit('warning', { message });
     }
-    this.initSlots(this.slots);
+    this.initOptimizerState(this.optimizerState);
     this.announceStructure();
   }
 
@@ -182,21 +182,21 @@ export class Run {
     return [...new Set(known)].filter((id) => !this.transformed.has(id));
   }
 
-  get slots(): Slots {
+  get optimizerState(): OptimizerState {
     return this.#slots;
   }
 
   /** Makes the optimizer's slots for the parameters as they are; of `old`, what fits is kept. */
-  initSlots(old: Slots = {}): void {
+  initOptimizerState(old: OptimizerState = {}): void {
     const { parameters, optimizer } = this;
     tf.tidy(() => {
       const fresh = optimizer.init(parameters.values(parameters.trainable));
-      this.replaceSlots(followSlots(old, fresh));
+      this.replaceOptimizerState(followOptimizerState(old, fresh));
     });
   }
 
   /** Keeps the new slots and disposes those that they replace. */
-  replaceSlots(slots: Slots): void {
+  replaceOptimizerState(slots: OptimizerState): void {
     const next = new Set(tensorsOf(slots));
     next.forEach((tensor) => tf.keep(tensor));
     tf.dispose(tensorsOf(this.#slots).filter((tensor) => !next.has(tensor)));
@@ -214,7 +214,7 @@ export class Run {
   /** Counts a window of the training source in its epoch. */
   addToEpoch({ total, terms }: StepLog, window: readonly Batch[]): void {
     const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
-    this.clock.batch += window.length;
+    this.clock.batchesInEpoch += window.length;
     this.epoch.weight += weight;
     const named = Object.entries(terms).map(([name, value]) => [`loss/${name}`, value] as const);
     for (const [name, value] of [['loss', total] as const, ...named]) {
@@ -269,7 +269,7 @@ function foreignValues(paths: readonly string[], byOtherSessions: boolean): stri
     : `values of ${named} were set outside of the session (setWeights, model.fit, …): ${kept} A plugin sets values by ctx.assign.`;
 }
 
-function tensorsOf(slots: Slots): Tensor[] {
+function tensorsOf(slots: OptimizerState): Tensor[] {
   return Object.values(slots).flatMap((slot) => Object.values(slot));
 }
 

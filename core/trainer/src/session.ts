@@ -8,7 +8,7 @@ import { checkIds } from './word-ids.js';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { EspalierError, parseOptions, suggest } from '@espalier/base';
 import { abortedError, refuseAborted } from './aborted.js';
-import { breathe } from './breathe.js';
+import { yieldToEventLoop } from './yield-to-event-loop.js';
 import { refuseData } from './refuse-data.js';
 import { evaluate } from './evaluation.js';
 import type { StepLog } from './hooks.js';
@@ -233,7 +233,7 @@ export class Session {
     const inputs = toInputs(x, network.inputNames);
     await checkIds(network.idInputs, inputs);
     const pause = async () => {
-      await breathe();
+      await yieldToEventLoop();
       refuseAborted('session.predict', signal);
     };
     refuseAborted('session.predict', signal);

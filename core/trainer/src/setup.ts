@@ -5,12 +5,12 @@ import { Services } from './container.js';
 import { contextFor } from './context.js';
 import type { ContextParts } from './context.js';
 import { allows, checkEffects } from './effects.js';
-import { attribute, EspalierError, keyedStream, suggest } from '@espalier/base';
+import { attribute, EspalierError, keyedRng, suggest } from '@espalier/base';
 import { refuseLateCopy } from '@espalier/model';
 import { fitLosses } from './heads.js';
 import type { FittedLosses } from './heads.js';
 import type { HookArguments, HookName, LossContext } from './hooks.js';
-import type { Ledger } from './ledger.js';
+import type { TermTable } from './loss-terms.js';
 import { sortByOrder } from './order.js';
 import type { Placed } from './order.js';
 import { checkPlugins } from './plugin.js';
@@ -51,7 +51,7 @@ export async function assemble(config: SessionConfig, backend: BackendInfo): Pro
   checkEffects(resolved.plugins);
   const order = sortByOrder<Plugin>(resolved.plugins, resolved.plugins, 'plugins');
   const structure = await Structure.create(config.model, (...key) =>
-    keyedStream(seed, 'init', ...key),
+    keyedRng(seed, 'init', ...key),
   );
   const parts = contextParts(config, structure, order);
   if (backend.warning) parts.telemetry.emit('warning', { message: backend.warning });
@@ -79,7 +79,7 @@ function contextParts(
   structure: Structure,
   order: readonly Placed<Plugin>[],
 ): ContextParts {
-  const clock = { epoch: 0, step: 0, micro: 0, batch: 0 };
+  const clock = { epoch: 0, step: 0, microSteps: 0, batchesInEpoch: 0 };
   const plugins = new Map(order.map(({ item }) => [item.id, item]));
   const parts: ContextParts = {
     seed,
@@ -133,7 +133,7 @@ function refuseUnknown(gradients: NamedTensors, trainable: readonly string[]): v
   });
 }
 
-/** Gives each plugin its own ledger view. */
+/** Gives each plugin its own view of the loss terms. */
 function adapt<H extends HookName>(
   { id, effects }: Plugin,
   hook: H,
@@ -141,11 +141,11 @@ function adapt<H extends HookName>(
 ): HookArguments[H] {
   if (hook !== 'loss') return argument;
   const context = argument as LossContext;
-  const shared = context.ledger as unknown as Ledger;
+  const shared = context.terms as unknown as TermTable;
   const mayAdd = allows(effects, 'loss', ['add', 'own']);
   const mayTouch = (term: string) => allows(effects, `loss:${term}`, ['modify', 'replace', 'own']);
-  const ledger = shared.viewFor(id, mayAdd, mayTouch);
-  return { ...context, ledger } as unknown as HookArguments[H];
+  const terms = shared.viewFor(id, mayAdd, mayTouch);
+  return { ...context, terms } as unknown as HookArguments[H];
 }
 
 async function applyPlugin(plugin: Plugin, parts: ContextParts): Promise<void> {
@@ -178,7 +178,7 @@ function makeRun(config: SessionConfig, parts: ContextParts): Run {
     logInterval: config.logInterval ?? 50,
     validation: config.validation,
   });
-  run.initSlots();
+  run.initOptimizerState();
   return run;
 }
 

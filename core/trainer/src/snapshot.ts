@@ -7,7 +7,7 @@ import { attribute, copyJson, EspalierError, suggest } from '@espalier/base';
 import type { EpochResult } from './hooks.js';
 import { graphOf } from '@espalier/model';
 import { mismatches } from './mismatch.js';
-import type { GradientTransform, Slots } from '@espalier/optim';
+import type { GradientTransform, OptimizerState } from '@espalier/optim';
 import type { SavedState, StateContract } from './plugin.js';
 import { checkState } from './saved-state.js';
 import type { Manifest } from './preset/index.js';
@@ -162,7 +162,7 @@ function manifestOf(
       losses: Object.fromEntries(
         Object.entries(run.losses).map(([name, loss]) => [name, loss.name]),
       ),
-      optimizer: { name: run.optimizer.name, slots: Object.keys(run.slots) },
+      optimizer: { name: run.optimizer.name, slots: Object.keys(run.optimizerState) },
       accumulate: run.accumulate,
       batchesPerEpoch: train?.batchesPerEpoch ?? null,
     },
@@ -170,7 +170,7 @@ function manifestOf(
     trainable: run.structure.trainingFlags,
     edits: run.structure.edits,
     slots: Object.fromEntries(
-      Object.entries(run.slots).map(([slot, tensors]) => [slot, Object.keys(tensors)]),
+      Object.entries(run.optimizerState).map(([slot, tensors]) => [slot, Object.keys(tensors)]),
     ),
     states: Object.fromEntries(states),
   };
@@ -194,7 +194,7 @@ function topologyOf(run: Run): unknown {
 }
 
 function allTensors(run: Run, saved: ReadonlyMap<string, SavedState>): NamedTensors {
-  const { parameters, slots } = run;
+  const { parameters, optimizerState: slots } = run;
   const named: [string, tf.Tensor][] = Object.entries(parameters.values()).map(([path, value]) => [
     `parameters/${path}`,
     value,
@@ -252,7 +252,7 @@ function takeOver(
     run.structure.trainingFlags = saved.trainable;
     run.structure.followTraining();
     run.parameters.assign(chosen(run.parameters.paths, values, allowMismatch));
-    tf.tidy(() => run.initSlots(slotsOf(saved.slots, restored)));
+    tf.tidy(() => run.initOptimizerState(slotsOf(saved.slots, restored)));
     run.announceStructure();
     for (const { id, contract, state } of states) calling(id, 'load', () => contract.load(state));
   } finally {
@@ -282,7 +282,7 @@ function statesOf(
   });
 }
 
-function slotsOf(saved: RunManifest['slots'], restored: NamedTensors): Slots {
+function slotsOf(saved: RunManifest['slots'], restored: NamedTensors): OptimizerState {
   const tensors = (slot: string, paths: readonly string[]) =>
     Object.fromEntries(paths.map((path) => [path, tf.clone(restored[slotKey(slot, path)]!)]));
   return Object.fromEntries(

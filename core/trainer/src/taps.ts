@@ -62,7 +62,7 @@ export class Taps {
 
   constructor(
     private readonly clock: Clock,
-    /** Gives a plugin its own view of an argument (the ledger checks who writes). */
+    /** Gives a plugin its own view of an argument (the loss terms checks who writes). */
     private readonly adapt: <H extends HookName>(
       plugin: string,
       hook: H,
@@ -145,8 +145,8 @@ export class Taps {
   }
 
   /** Plugins on a hook in firing order, each with the reasons for its place. */
-  orderOf(hook: HookName): readonly { plugin: string; because: readonly string[] }[] {
-    return (this.#order.get(hook) ?? []).map(({ item, because }) => ({ plugin: item.id, because }));
+  orderOf(hook: HookName): readonly { plugin: string; reasons: readonly string[] }[] {
+    return (this.#order.get(hook) ?? []).map(({ item, reasons }) => ({ plugin: item.id, reasons }));
   }
 
   get trace(): readonly TapTrace[] {

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { weighHandedOn } from './batches.js';
-import { breathe } from './breathe.js';
+import { yieldToEventLoop } from './yield-to-event-loop.js';
 import { EspalierError } from '@espalier/base';
 import { evaluate } from './evaluation.js';
 import type { EpochResult, StepLog } from './hooks.js';
@@ -98,7 +98,7 @@ function messageOf(error: unknown): string {
 
 async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<void> {
   const { clock, taps, telemetry } = run;
-  if (clock.batch === 0) {
+  if (clock.batchesInEpoch === 0) {
     await taps.fire('epochStart', { clock });
     if (stopping(run, signal)) return;
     telemetry.emit('epochStart', { epoch: clock.epoch });
@@ -110,7 +110,7 @@ async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<
       raw.forEach(disposeRaw);
     }
     await run.afterStep?.();
-    await breathe();
+    await yieldToEventLoop();
     if (stopping(run, signal)) return;
   }
   await endEpoch(run, signal);
@@ -119,7 +119,7 @@ async function runEpoch(run: Run, train: Source, signal?: AbortSignal): Promise<
 /** Where the signal ends its validation, the epoch ends when the fit goes on: with that validation. */
 async function endEpoch(run: Run, signal?: AbortSignal): Promise<void> {
   const { clock, taps, telemetry } = run;
-  if (clock.batch === 0) throw emptySource();
+  if (clock.batchesInEpoch === 0) throw emptySource();
   const validated = await validate(run, signal);
   if (!validated) return;
   const metrics = { ...run.epochMeans(), ...validated };
@@ -128,7 +128,7 @@ async function endEpoch(run: Run, signal?: AbortSignal): Promise<void> {
   await taps.fire('epochEnd', result);
   telemetry.emit('epoch', { epoch: clock.epoch, metrics });
   clock.epoch += 1;
-  clock.batch = 0;
+  clock.batchesInEpoch = 0;
   run.resetEpoch();
   await run.afterEpoch?.();
 }
@@ -157,7 +157,7 @@ export async function trainStep(
 ): Promise<StepLog> {
   const { clock, taps } = run;
   const window: Batch[] = [];
-  const step = { window, clock, next: next && (await run.batchAhead(next, raw.length)) };
+  const step = { microBatches: window, clock, next: next && (await run.batchAhead(next, raw.length)) };
   const statistics = new Map<string, Tensor>();
   const held: Tensor[] = [];
   if (raw.length === 0) throw emptyStep();
@@ -183,7 +183,7 @@ export async function trainStep(
 
     taps.call('beforeApply', step);
     applyUpdates(run, gradients, statistics);
-    clock.micro += window.length;
+    clock.microSteps += window.length;
     clock.step += 1;
     if (fromSource) run.addToEpoch(log, window);
     taps.call('afterApply', step);
@@ -233,14 +233,14 @@ function applyUpdates(run: Run, gradients: NamedTensors, statistics: Map<string,
   const { parameters, optimizer, clock } = run;
   tf.tidy(() => {
     const params = parameters.values(parameters.trainable);
-    const { updates, slots } = optimizer.update(gradients, run.slots, params, { step: clock.step });
+    const { updates, state: slots } = optimizer.update(gradients, run.optimizerState, params, { step: clock.step });
     const moved = Object.entries(updates).map(([path, update]) => [
       path,
       tf.add(params[path]!, update),
     ]);
     const next = run.constrain(Object.fromEntries(moved));
     parameters.assign({ ...next, ...Object.fromEntries(statistics) });
-    run.replaceSlots(slots);
+    run.replaceOptimizerState(slots);
   });
 }
 

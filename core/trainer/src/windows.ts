@@ -1,4 +1,4 @@
-import { keyedStream } from '@espalier/base';
+import { keyedRng } from '@espalier/base';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 import type { Run } from './run.js';
@@ -34,10 +34,10 @@ async function* withNext(windows: AsyncGenerator<RawBatch[]>): AsyncGenerator<Wi
 /** Groups the source's batches into windows of `accumulate` micro-batches; the last may be short. */
 async function* grouped(run: Run, train: Source): AsyncGenerator<RawBatch[]> {
   const { clock, seed, accumulate } = run;
-  const stream = keyedStream(seed, 'data', clock.epoch);
+  const stream = keyedRng(seed, 'data', clock.epoch);
   let window: RawBatch[] = [];
   try {
-    for await (const raw of train.iterate({ epoch: clock.epoch, skip: clock.batch, stream })) {
+    for await (const raw of train.iterate({ epoch: clock.epoch, skip: clock.batchesInEpoch, stream })) {
       window.push(raw);
       if (window.length < accumulate) continue;
       const full = window;

@@ -1,5 +1,5 @@
 import { EspalierError, suggest, toDistribution } from '@espalier/core';
-import type { Batch, Loss, NamedTensors, PluginContext, Stream } from '@espalier/core';
+import type { Batch, Loss, NamedTensors, PluginContext, KeyedRng } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { mixExamples } from './mix-examples.js';
@@ -83,7 +83,7 @@ export async function readWeights({ weights }: Batch): Promise<Float32Array | un
 export function drawPartners(
   { size }: Batch,
   weights: Float32Array | undefined,
-  random: Stream,
+  random: KeyedRng,
 ): Int32Array {
   const partners = Int32Array.from({ length: size }, (_, i) => i);
   const live = partners.filter((i) => weights?.[i] !== 0);

@@ -1,11 +1,11 @@
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { drawBeta } from '@espalier/plugin-augmentation';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 describe.each([0.1, 0.2, 0.5, 1, 2, 8])('Beta(%d, itself)', (alpha) => {
   const n = 20_000;
-  const draw = keyedStream(0, 'beta', alpha);
+  const draw = keyedRng(0, 'beta', alpha);
   const draws = Float64Array.from({ length: n }, () => drawBeta(alpha, draw));
   const mean = (of: (x: number) => number) => draws.reduce((sum, x) => sum + of(x), 0) / n;
 
@@ -25,7 +25,7 @@ describe.each([0.1, 0.2, 0.5, 1, 2, 8])('Beta(%d, itself)', (alpha) => {
 });
 
 test('Beta(1, 1) is uniform', () => {
-  const draw = keyedStream(0, 'uniform');
+  const draw = keyedRng(0, 'uniform');
   const tenths = new Array<number>(10).fill(0);
   for (let i = 0; i < 20_000; i++) tenths[Math.floor(drawBeta(1, draw) * 10)]! += 1;
   tenths.forEach((count) => expect(Math.abs(count - 2000)).toBeLessThan(4 * Math.sqrt(1800)));
@@ -37,7 +37,7 @@ test('any positive α gives a number from 0 to 1', () => {
       fc.double({ min: Number.MIN_VALUE, max: Number.MAX_VALUE, noNaN: true }),
       fc.integer(),
       (alpha, seed) => {
-        const value = drawBeta(alpha, keyedStream(seed, 'any'));
+        const value = drawBeta(alpha, keyedRng(seed, 'any'));
         return value >= 0 && value <= 1;
       },
     ),

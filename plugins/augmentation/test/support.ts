@@ -7,7 +7,7 @@ import type {
   Session,
   SessionConfig,
   Source,
-  Stream,
+  KeyedRng,
 } from '@espalier/core';
 import { tinyData, tinySource, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
@@ -76,7 +76,7 @@ export interface Seen {
 }
 
 /** Streams that begin as those a plugin drew from, by `<plugin> <purpose>`. */
-export type Streams = Map<string, Stream>;
+export type Streams = Map<string, KeyedRng>;
 
 /** The batches of a session's steps; a batch is a function, since the trainer takes no array twice. */
 export function steps(
@@ -91,7 +91,7 @@ export function steps(
     version: '1.0.0',
     options: z.strictObject({}),
     stateless: true,
-    apply: (ctx) => ctx.hooks.beforeStep.tap(({ window }) => void seen.push(...window.map(onHost))),
+    apply: (ctx) => ctx.hooks.beforeStep.tap(({ microBatches: window }) => void seen.push(...window.map(onHost))),
   });
   const watched = plugins.map((plugin) => withStreams(plugin, streams));
   return withSession(open([...watched, spy()], more), async (session) => {

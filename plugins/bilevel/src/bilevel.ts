@@ -79,14 +79,14 @@ export const bilevel = definePlugin({
     const dataOf = () => (data ??= new OuterData(bound(ctx, OUTER_DATA, SOURCE)!, seed));
     const isDue = (step: number) => step >= warmup && (step - warmup) % interval === 0;
 
-    ctx.hooks.beforeStep.tap(async ({ window, next, clock }) => {
+    ctx.hooks.beforeStep.tap(async ({ microBatches: window, next, clock }) => {
       parts(); // so that what is bound is refused before anything is trained with it
       if (!ctx.has(OUTER_DATA)) {
         // What was due in the last step of an epoch, which has no next batch.
-        const late = clock.batch === 0 && isDue(clock.step - 1);
+        const late = clock.batchesInEpoch === 0 && isDue(clock.step - 1);
         if (!late && !isDue(clock.step)) return;
         if (next) return outerStep(window, next);
-        const again = missed || clock.batch === 0;
+        const again = missed || clock.batchesInEpoch === 0;
         missed = true;
         if (again && progress.steps + progress.skipped === 0) warnOfNone();
         return;

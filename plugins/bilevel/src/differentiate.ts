@@ -11,7 +11,7 @@ export function differentiate(f: () => Scalar, by: NamedTensors) {
 /** The same by several sets of tensors at once: one backward pass. */
 export function differentiateAll(f: () => Scalar, sets: readonly NamedTensors[]) {
   const xs = sets.flatMap((set) => Object.values(set));
-  const { value, gradients } = valueAndGradients(() => ({ value: f(), beside: [] }), xs);
+  const { value, gradients } = valueAndGradients(() => ({ value: f(), aux: [] }), xs);
   const all = gradients[Symbol.iterator]();
   return {
     value,

@@ -1,5 +1,5 @@
 import { stopGradient } from '@espalier/core';
-import type { NamedTensors, Slots, GradientTransform } from '@espalier/core';
+import type { NamedTensors, OptimizerState, GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiate } from './differentiate.js';
@@ -36,19 +36,19 @@ export function innerGradient(problem: BilevelProblem): InnerGradient {
   return { gradients: result.gradients, calls };
 }
 
-/** A transform with its slots at one point of an inner run. */
-export interface OptimizerState {
+/** A transform with its state at one point of an inner run. */
+export interface InnerOptimizer {
   readonly transform: GradientTransform;
-  readonly slots: Slots;
+  readonly state: OptimizerState;
 }
 
 /** The optimizer of the inner run before its first step. */
-export function optimizerState(
+export function startInnerOptimizer(
   { optimizer, theta }: BilevelProblem,
   phi: NamedTensors,
-): OptimizerState {
+): InnerOptimizer {
   const transform = typeof optimizer === 'function' ? optimizer(phi) : optimizer;
-  return { transform, slots: transform.init(theta) };
+  return { transform, state: transform.init(theta) };
 }
 
 /** θ after some updates. */

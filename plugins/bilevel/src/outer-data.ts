@@ -1,4 +1,4 @@
-import { EspalierError, keyedStream } from '@espalier/core';
+import { EspalierError, keyedRng } from '@espalier/core';
 import type { RawBatch, Source } from '@espalier/core';
 
 /** Where an {@link OuterData} stands. */
@@ -62,7 +62,7 @@ export class OuterData {
 
   #open(): AsyncIterator<RawBatch> {
     const { epoch, batch } = this.#position;
-    const stream = keyedStream(this.seed, 'outer-data', epoch);
+    const stream = keyedRng(this.seed, 'outer-data', epoch);
     return this.source.iterate({ epoch, skip: batch, stream })[Symbol.asyncIterator]();
   }
 }

@@ -1,5 +1,5 @@
-import { EspalierError, followSlots } from '@espalier/core';
-import type { NamedTensors, Slots, GradientTransform } from '@espalier/core';
+import { EspalierError, followOptimizerState } from '@espalier/core';
+import type { NamedTensors, OptimizerState, GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
@@ -7,14 +7,14 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 export class OuterVariables {
   /** Outer steps done. */
   steps = 0;
-  #slots: Slots | undefined;
+  #slots: OptimizerState | undefined;
 
   /** Values of φ after a step. The caller owns them. */
   moved(phi: NamedTensors, gradients: NamedTensors, optimizer: GradientTransform): NamedTensors {
     const old = this.#slots;
     const result = tf.tidy(() => {
       const before = old ?? optimizer.init(phi);
-      const { updates, slots } = optimizer.update(gradients, before, phi, { step: this.steps });
+      const { updates, state: slots } = optimizer.update(gradients, before, phi, { step: this.steps });
       this.#slots = slots;
       tensorsOf(slots).forEach((tensor) => tf.keep(tensor));
       return Object.fromEntries(
@@ -27,10 +27,10 @@ export class OuterVariables {
   }
 
   /** Keeps the slots of variables that are there as before; those of others are as `fresh` ones. */
-  follow(fresh: Slots): void {
+  follow(fresh: OptimizerState): void {
     const old = this.#slots;
     if (!old) return;
-    this.#slots = followSlots(old, fresh);
+    this.#slots = followOptimizerState(old, fresh);
     tensorsOf(this.#slots).forEach((tensor) => tf.keep(tensor));
     this.#disposeReplaced(old);
   }
@@ -46,7 +46,7 @@ export class OuterVariables {
    * @param fresh Slots as this run's optimizer makes them.
    * @throws EspalierError `bilevel/slots` where the saved ones are others.
    */
-  restore(steps: number, saved: NamedTensors, fresh: Slots): void {
+  restore(steps: number, saved: NamedTensors, fresh: OptimizerState): void {
     if (steps > 0) checkSlots(saved, named(fresh));
     this.dispose();
     this.steps = steps;
@@ -59,7 +59,7 @@ export class OuterVariables {
     this.#slots = slots;
   }
 
-  #disposeReplaced(old: Slots | undefined): void {
+  #disposeReplaced(old: OptimizerState | undefined): void {
     const kept = new Set(tensorsOf(this.#slots));
     tf.dispose(tensorsOf(old).filter((tensor) => !kept.has(tensor)));
   }
@@ -70,7 +70,7 @@ export class OuterVariables {
   }
 }
 
-function named(slots: Slots = {}): NamedTensors {
+function named(slots: OptimizerState = {}): NamedTensors {
   return Object.fromEntries(
     Object.entries(slots).flatMap(([slot, byPath]) =>
       Object.entries(byPath).map(([path, tensor]) => [`${slot} ${path}`, tensor]),
@@ -90,6 +90,6 @@ function checkSlots(saved: NamedTensors, fresh: NamedTensors): void {
   });
 }
 
-function tensorsOf(slots: Slots = {}): Tensor[] {
+function tensorsOf(slots: OptimizerState = {}): Tensor[] {
   return Object.values(slots).flatMap((slot) => Object.values(slot));
 }

@@ -1,4 +1,4 @@
-import { EspalierError, keyedStream, parseOptions } from '@espalier/core';
+import { EspalierError, keyedRng, parseOptions } from '@espalier/core';
 import type { NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -144,7 +144,7 @@ function directionsIn(phi: NamedTensors, most: number, seed: number): NamedTenso
   const size = Object.values(phi).reduce((sum, { size }) => sum + size, 0);
   if (size <= most)
     return Array.from({ length: size }, (_, i) => direction(phi, (j) => +(i === j)));
-  const draw = keyedStream(seed, 'bilevel', 'verify');
+  const draw = keyedRng(seed, 'bilevel', 'verify');
   return Array.from({ length: most }, () => {
     const values = Array.from({ length: size }, () => gaussian(draw));
     const norm = Math.hypot(...values);

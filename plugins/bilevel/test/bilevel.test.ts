@@ -197,7 +197,7 @@ describe('components', () => {
           updates: Object.fromEntries(
             Object.entries(gradients).map(([path, g]) => [path, tf.neg(tf.mul(g, rate))]),
           ),
-          slots,
+          state: slots,
         }),
       };
     };
@@ -302,7 +302,7 @@ describe('resume', () => {
     });
     await withSession(open(variant, { checkpoint }), async (session) => {
       await session.load();
-      expect(session.clock).toMatchObject({ step: 3, batch: 3 });
+      expect(session.clock).toMatchObject({ step: 3, batchesInEpoch: 3 });
       await session.fit({ untilEpoch: 2 });
       expect(firstDifference(whole, valuesOf(session.parameters()))).toBeUndefined();
     });

@@ -43,11 +43,11 @@ const pair = definePlugin({
       return ctx.addNetwork(() => sequential({ layers: [dense()] }));
     };
     const [guide, follower] = [network('guide'), network('follower')];
-    ctx.hooks.loss.tap(({ outputs, ledger, mean }) => {
+    ctx.hooks.loss.tap(({ outputs, terms, mean }) => {
       const x = outputs['logits']!;
       const { guide: goal } = guide.execute({ guide_input: x }, { detach: true });
       const { follower: made } = follower.execute({ follower_input: x });
-      ledger.add('gap', mean(tf.sum(tf.square(tf.sub(goal!, made!)), -1) as Tensor1D));
+      terms.add('gap', mean(tf.sum(tf.square(tf.sub(goal!, made!)), -1) as Tensor1D));
     });
   },
 });

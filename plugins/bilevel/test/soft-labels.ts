@@ -31,7 +31,7 @@ export const softLabels = definePlugin({
         ],
       }),
     );
-    ctx.hooks.loss.tap(({ features, outputs, targets, ledger, mean }) => {
+    ctx.hooks.loss.tap(({ features, outputs, targets, terms, mean }) => {
       const input = { features_input: features[layer]! };
       const soft = generator.execute(input, { detach: true })['soft']!;
       const q = tf.softmax(tf.div(soft, 2));
@@ -39,7 +39,7 @@ export const softLabels = definePlugin({
       const hard = toDistribution(targets['logits']!, outputs['logits']!.shape);
       const both = tf.div(tf.add(q, hard), 2);
       const value = mean(tf.neg(tf.sum(tf.mul(both, p), -1)) as Tensor1D);
-      ledger.add('soft', value, { weight });
+      terms.add('soft', value, { weight });
     });
   },
 });

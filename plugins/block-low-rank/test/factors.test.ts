@@ -1,6 +1,6 @@
 import { compressionAccount } from '@espalier/compression';
 import type { ImportanceWeights } from '@espalier/compression';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import { blockLowRank } from '@espalier/plugin-block-low-rank';
 import type { BlockLowRankDense } from '@espalier/plugin-block-low-rank';
@@ -95,7 +95,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
         await session.transform();
         const [u, basis] = await factorsOf(session);
         const reached = weightedError(before, product(u, basis), weights.rows, metric);
-        const draw = keyedStream(2, 'factors near by');
+        const draw = keyedRng(2, 'factors near by');
         for (const size of [1e-2, 0.1, 1]) {
           for (let i = 0; i < 5; i++) {
             const other = product(shaken(u, size, draw), shaken(basis, size, draw));

@@ -5,7 +5,7 @@ import {
   createSession,
   crossEntropy,
   definePlugin,
-  keyedStream,
+  keyedRng,
   sgd,
 } from '@espalier/core';
 import type { Plugin, Session, Source } from '@espalier/core';
@@ -61,7 +61,7 @@ export function zipf(words = WORDS): Float64Array {
 
 /** Windows of four words, and a next word that depends on the first. */
 export function tinyText({ examples = 24, words = WORDS, batchSize = 8 } = {}): Source {
-  const draw = keyedStream(3, 'tiny-text');
+  const draw = keyedRng(3, 'tiny-text');
   const x = Int32Array.from({ length: examples * 4 }, () => Math.floor(draw() ** 2 * words));
   const y = Int32Array.from({ length: examples }, (_, i) => x[4 * i]!);
   return arraySource({
@@ -89,11 +89,11 @@ export async function openTiny(
 
 /** A random matrix, row by row. */
 export function randomMatrix(rows: number, columns: number, seed = 1): Float32Array {
-  const draw = keyedStream(seed, 'matrix', rows, columns);
+  const draw = keyedRng(seed, 'matrix', rows, columns);
   return Float32Array.from({ length: rows * columns }, () => 2 * draw() - 1);
 }
 
 /** A permutation of `0 … size − 1`. */
 export function permutation(size: number, seed = 1): Int32Array {
-  return keyedStream(seed, 'permutation').permutation(size);
+  return keyedRng(seed, 'permutation').permutation(size);
 }

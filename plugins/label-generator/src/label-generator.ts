@@ -62,11 +62,11 @@ export const labelGenerator = definePlugin({
 
     const { perExample } = crossEntropy();
     ctx.hooks.loss.tap((context) => {
-      const { ledger, mean, targets, clock } = context;
+      const { terms, mean, targets, clock } = context;
       const weight = weightAt(labels, clock);
       if (weight === 0) return;
       for (const [exit, generated] of logits(context)) {
-        ledger.add(exit, mean(perExample(generated, targets[own()]!)), { weight });
+        terms.add(exit, mean(perExample(generated, targets[own()]!)), { weight });
       }
     });
   },

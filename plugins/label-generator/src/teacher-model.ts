@@ -2,7 +2,7 @@ import {
   disposeNewWeights,
   EspalierError,
   existingWeights,
-  keyedStream,
+  keyedRng,
   Network,
   suggest,
   withKeyedInit,
@@ -41,7 +41,7 @@ export class TeacherModel {
     if (this.#predict || this.#loading) return this.#loading;
     this.#existing = existingWeights();
     // Where it makes weights before it loads others, no draw may depend on the process.
-    const made = withKeyedInit((...key) => keyedStream(0, 'teacher', ...key), this.make);
+    const made = withKeyedInit((...key) => keyedRng(0, 'teacher', ...key), this.make);
     if (!(made instanceof Promise)) return this.#take(made);
     this.#loading = made.then((model) => this.#take(model));
     return this.#loading;

@@ -218,8 +218,8 @@ describe('what trains it', () => {
 
   const termsAndWeights = async (labels: LabelGeneratorOptions['labels'], epochs: number) => {
     const names = new Set<string>();
-    const look = onlooker((_, { ledger, clock }) => {
-      ledger.terms
+    const look = onlooker((_, { terms, clock }) => {
+      terms.all
         .filter(byLabels)
         .forEach(({ name, weight }) => names.add(`${clock.step} ${name} ${weight}`));
     });

@@ -48,15 +48,15 @@ export const exitDistillation = definePlugin({
     ctx.needs(SOFT_TARGETS);
     if (hint !== 0) [FEATURE_MAPS, EXITS].forEach((token) => ctx.needs(token));
     ctx.hooks.loss.tap((context) => {
-      const { outputs, ledger, mean } = context;
+      const { outputs, terms, mean } = context;
       const targets = ctx.get(SOFT_TARGETS).logits(context);
       for (const [exit, teacher] of Object.entries(targets)) {
         if (exit in ctx.losses && !checked.has(exit)) checkClassifier(ctx, exit);
         checked.add(exit);
         const student = studentOf(exit, teacher, outputs);
-        ledger.scale(hardTerm(exit, context).name, 1 - alpha);
+        terms.scale(hardTerm(exit, context).name, 1 - alpha);
         const value = mean(softDivergence(teacher, student, temperature));
-        ledger.add(exit, value, { weight: alpha });
+        terms.add(exit, value, { weight: alpha });
       }
       if (hint === 0) return;
       const features = ctx.get(FEATURE_MAPS).features(context);
@@ -65,7 +65,7 @@ export const exitDistillation = definePlugin({
       for (const exit of names.slice(0, -1)) {
         checkHint(exit, features[exit]!, deepest);
         const value = mean(squaredDistance(features[exit]!, deepest));
-        ledger.add(`${exit}/hint`, value, { weight: hint });
+        terms.add(`${exit}/hint`, value, { weight: hint });
       }
     });
   },
@@ -87,9 +87,9 @@ function studentOf(exit: string, teacher: Tensor2D, outputs: LossContext['output
 const HARD = ['task', 'multi-exit'];
 
 /** The term by which labels train an exit: the task's own, or `multi-exit/<exit>`. */
-function hardTerm(exit: string, { ledger, targets }: LossContext): Term {
+function hardTerm(exit: string, { terms, targets }: LossContext): Term {
   const alone = Object.keys(targets).length === 1 && exit in targets;
-  const term = ledger.terms
+  const term = terms.all
     .filter(({ owner }) => HARD.includes(owner))
     .find(
       ({ name, owner }) =>
@@ -98,7 +98,7 @@ function hardTerm(exit: string, { ledger, targets }: LossContext): Term {
   if (term) return term;
   throw new EspalierError('exit-distillation/no-hard-term', {
     problem: `no term of the loss trains '${exit}' with labels, so there is none to weigh against`,
-    received: ledger.terms.map(({ name }) => name),
+    received: terms.all.map(({ name }) => name),
     fix: 'Add multiExit(), under its own id.',
   });
 }

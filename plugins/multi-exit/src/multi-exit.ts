@@ -82,10 +82,10 @@ export const multiExit = definePlugin({
     ctx.provide(FEATURE_MAPS, () => featureMapsOf(names, features));
 
     const { perExample } = crossEntropy();
-    ctx.hooks.loss.tap(({ outputs, targets, ledger, mean, clock }) => {
+    ctx.hooks.loss.tap(({ outputs, targets, terms, mean, clock }) => {
       auxiliary.forEach((exit, i) => {
         const weight = weightAt(perExit[i]!, clock.epoch);
-        ledger.add(exit, mean(perExample(outputs[exit]!, targets[own]!)), { weight });
+        terms.add(exit, mean(perExample(outputs[exit]!, targets[own]!)), { weight });
       });
     });
     ctx.hooks.evaluate.tap(({ outputs, targets, metric }) => {

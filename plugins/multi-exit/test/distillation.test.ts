@@ -81,8 +81,8 @@ describe('the plugin', () => {
   /** Terms of one evaluation: unweighted value and weight by name. */
   const termsWith = async (plugins: readonly Plugin[], model = tinyMlp) => {
     const terms: Record<string, { value: number; weight: number }> = {};
-    const look = observer(({ ledger }) => {
-      for (const { name, value, weight } of ledger.terms) {
+    const look = observer(({ terms: { all } }) => {
+      for (const { name, value, weight } of all) {
         terms[name] = { value: value.dataSync()[0]!, weight };
       }
     });

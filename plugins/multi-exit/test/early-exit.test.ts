@@ -1,4 +1,4 @@
-import { keyedStream, macsTo, uncountedTo, viewOf } from '@espalier/core';
+import { keyedRng, macsTo, uncountedTo, viewOf } from '@espalier/core';
 import {
   earlyExitCurve,
   exitLogits,
@@ -227,7 +227,7 @@ test('any graph with exits anywhere gives the same as running it whole', async (
   await fc.assert(
     fc.asyncProperty(graph, async (spec) => {
       const model = randomGraph(spec);
-      const draw = keyedStream(spec.seed, 'x');
+      const draw = keyedRng(spec.seed, 'x');
       const x = tf.tensor2d(
         Float32Array.from({ length: 12 }, () => 2 * draw() - 1),
         [4, 3],

@@ -132,8 +132,8 @@ describe('the loss', () => {
   test('adds one cross-entropy per auxiliary exit, weighted by its schedule', async () => {
     const weights = [{ kind: 'linear', from: 1, to: 0.5, epochs: 2 } as const, 0.25];
     const seen: Record<string, number>[] = [];
-    const look = observer(({ ledger }) => {
-      seen.push(Object.fromEntries(ledger.terms.map(({ name, weight }) => [name, weight])));
+    const look = observer(({ terms }) => {
+      seen.push(Object.fromEntries(terms.all.map(({ name, weight }) => [name, weight])));
     });
     const plugins = [multiExit({ at: 'block_*_out', weights }), look];
     await withSession(open(residualNet, plugins), async (session) => {
@@ -157,9 +157,9 @@ describe('the loss', () => {
     const importance = [3, 1];
     let logits!: number[][];
     let term!: number;
-    const look = observer(({ outputs, ledger }) => {
+    const look = observer(({ outputs, terms }) => {
       logits = outputs['exit_1']!.arraySync() as number[][];
-      term = ledger.get('multi-exit/exit_1').dataSync()[0]!;
+      term = terms.get('multi-exit/exit_1').dataSync()[0]!;
     });
     await withSession(open(tinyMlp, [multiExit(), look]), async (session) => {
       const raw = {

@@ -2,12 +2,12 @@
 // Run after a build: node plugins/prune/test/measure-cost.mjs
 import { useBackend } from '@espalier/backend';
 import { storageOf } from '@espalier/compression';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { pruneMatrix, sparseBytes } from '@espalier/plugin-prune';
 import * as tf from '@tensorflow/tfjs-core';
 
 const [ROWS, COLUMNS, LOOKUPS] = [10_000, 200, 700];
-const draw = keyedStream(0, 'measure');
+const draw = keyedRng(0, 'measure');
 const normal = () => Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
 const data = Float32Array.from({ length: ROWS * COLUMNS }, normal);
 const matrix = { data, rows: ROWS, columns: COLUMNS };

@@ -1,5 +1,5 @@
 import type { Matrix } from '@espalier/compression';
-import { adam, arraySource, createSession, crossEntropy, keyedStream } from '@espalier/core';
+import { adam, arraySource, createSession, crossEntropy, keyedRng } from '@espalier/core';
 import type { Session, SessionConfig, Source } from '@espalier/core';
 import { prune } from '@espalier/plugin-prune';
 import type { PruneOptions } from '@espalier/plugin-prune';
@@ -9,7 +9,7 @@ import { wordModel } from './models.js';
 
 /** A matrix of uniform numbers, of which a share is zero and many are equal. */
 export function mixedMatrix(rows: number, columns: number, seed = 0): Matrix {
-  const draw = keyedStream(seed, 'mixed');
+  const draw = keyedRng(seed, 'mixed');
   const data = Float32Array.from({ length: rows * columns }, () => {
     const value = 2 * draw() - 1;
     return draw() < 0.3 ? Math.round(value * 2) / 2 : value;
@@ -19,7 +19,7 @@ export function mixedMatrix(rows: number, columns: number, seed = 0): Matrix {
 
 /** 24 sequences of 6 word ids and their classes. */
 export function words(): Source {
-  const draw = keyedStream(1, 'words');
+  const draw = keyedRng(1, 'words');
   const ids = Float32Array.from({ length: 24 * 6 }, () => Math.floor(draw() * 40));
   const y = Int32Array.from({ length: 24 }, (_, i) => i % 5);
   return arraySource({

@@ -1,9 +1,9 @@
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import type { Matrix } from '@espalier/compression';
 
 /** A matrix of standard normal numbers. */
 export function gaussianMatrix(rows: number, columns: number, seed = 0): Matrix {
-  const draw = keyedStream(seed, 'gaussian');
+  const draw = keyedRng(seed, 'gaussian');
   const data = Float32Array.from(
     { length: rows * columns },
     () => Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw()),

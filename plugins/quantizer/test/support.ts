@@ -1,4 +1,4 @@
-import { adam, arraySource, createSession, crossEntropy, keyedStream } from '@espalier/core';
+import { adam, arraySource, createSession, crossEntropy, keyedRng } from '@espalier/core';
 import type { Session, SessionConfig, Source } from '@espalier/core';
 import { quantizer } from '@espalier/plugin-quantizer';
 import type { QuantizerOptions } from '@espalier/plugin-quantizer';
@@ -8,7 +8,7 @@ import { wordModel } from './models.js';
 
 /** 24 sequences of 6 word ids and their classes. */
 export const WORDS = (() => {
-  const draw = keyedStream(1, 'words');
+  const draw = keyedRng(1, 'words');
   const ids = Float32Array.from({ length: 24 * 6 }, () => Math.floor(draw() * 40));
   const y = Int32Array.from({ length: 24 }, (_, i) => i % 5);
   return { x: { data: ids, shape: [24, 6] }, y: { data: y, shape: [24] }, batchSize: 4 };

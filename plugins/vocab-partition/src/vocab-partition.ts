@@ -39,7 +39,7 @@ export const vocabPartition: PluginFactory<typeof vocabPartitionOptions> = defin
 
 function observe(ctx: Context, { input }: ParsedOptions): WordCounts {
   const observed = new ObservedCounts(wordInput(ctx.model, input));
-  ctx.hooks.afterStep.tap(async ({ window }) => {
+  ctx.hooks.afterStep.tap(async ({ microBatches: window }) => {
     for (const batch of window) await observed.add(batch);
   });
   ctx.keepState({

@@ -1,5 +1,5 @@
 import type { Matrix, RefineRequest, VocabPartition } from '@espalier/compression';
-import { keyedStream } from '@espalier/core';
+import { keyedRng } from '@espalier/core';
 import { refine } from '@espalier/plugin-vocab-partition';
 import type { RefineRound } from '@espalier/plugin-vocab-partition';
 import { backendsUnderTest, liveTensors, onBackend } from '@espalier/testkit';
@@ -16,7 +16,7 @@ function inPlanes(
     noise,
   }: { readonly planes: number; readonly rank: number; readonly noise: number },
 ): { readonly matrix: Matrix; readonly plane: Int32Array } {
-  const draw = keyedStream(3, 'planes');
+  const draw = keyedRng(3, 'planes');
   const signed = () => 2 * draw() - 1;
   const bases = Array.from({ length: planes * rank * columns }, signed);
   const plane = Int32Array.from({ length: words }, () => Math.floor(draw() * planes));

@@ -1,4 +1,4 @@
-import { arraySource, keyedStream } from '@espalier/core';
+import { arraySource, keyedRng } from '@espalier/core';
 import type { Source } from '@espalier/core';
 import * as tfl from '@tensorflow/tfjs-layers';
 
@@ -23,7 +23,7 @@ export function languageModel(): tfl.LayersModel {
 
 /** Four words, and the first of them as what is to be predicted. */
 export function text(): Source {
-  const draw = keyedStream(1, 'text');
+  const draw = keyedRng(1, 'text');
   const x = Int32Array.from({ length: 24 * 4 }, () => Math.floor(draw() ** 2 * WORDS));
   const y = Int32Array.from({ length: 24 }, (_, i) => x[4 * i]!);
   return arraySource({

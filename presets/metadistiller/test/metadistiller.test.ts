@@ -191,7 +191,7 @@ describe('in a run', () => {
     await withSession(open(preset, { checkpoint }), async (session) => {
       session.telemetry.on('checkpoint', () => stop.abort());
       await session.fit({ untilEpoch: 2, signal: stop.signal });
-      expect(session.clock.batch).toBe(3);
+      expect(session.clock.batchesInEpoch).toBe(3);
     });
     await withSession(open(preset, { checkpoint }), async (session) => {
       await session.load();

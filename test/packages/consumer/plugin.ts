@@ -17,9 +17,9 @@ export const logitPenalty = definePlugin({
       save: (): SavedState => ({ json: steps }),
       load: ({ json }) => void (steps = Number(json)),
     });
-    ctx.hooks.loss.tap(({ outputs, ledger, mean }) => {
+    ctx.hooks.loss.tap(({ outputs, terms, mean }) => {
       const logits = outputs['logits'];
-      if (logits) ledger.add('size', mean(tf.sum(tf.square(logits), -1)), { weight: strength });
+      if (logits) terms.add('size', mean(tf.sum(tf.square(logits), -1)), { weight: strength });
     });
     // @ts-expect-error: no effect on gradients is declared
     ctx.hooks.gradients.tap((gradients) => gradients);

@@ -36,14 +36,14 @@ export async function checkLeaks(subject: Subject): Promise<void> {
 
 /** Tensors that each tap added so far, in the order of the trace. */
 function grownByTap(session: Session): readonly number[] {
-  return session.inspect().trace.map(({ tensors }) => tensors);
+  return session.inspect().tapCosts.map(({ tensors }) => tensors);
 }
 
 /** Names the taps that `grown` tensors may come from, and what to do. */
 function blame(session: Session, before: readonly number[], grown: number): string {
   const taps = session
     .inspect()
-    .trace.map((tap, i) => ({ ...tap, tensors: tap.tensors - before[i]! }))
+    .tapCosts.map((tap, i) => ({ ...tap, tensors: tap.tensors - before[i]! }))
     .filter(({ tensors }) => tensors !== 0);
   const unfreed = taps.filter(({ hook }) => !isFreedLater(hook));
   const explained = unfreed.reduce((sum, { tensors }) => sum + tensors, 0) === grown;

@@ -1,5 +1,5 @@
 import type { Session, Source } from '@espalier/core';
-import { definePlugin, keyedStream } from '@espalier/core';
+import { definePlugin, keyedRng } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import * as z from 'zod';
 import { firstDifference, liveTensors, trainedValues, valuesOf, withSession } from '../compare.js';
@@ -25,7 +25,7 @@ export async function checkReplay(subject: Subject): Promise<void> {
 }
 
 async function evaluateTwice(session: Session, train: Source): Promise<void> {
-  const stream = keyedStream(0, 'replay');
+  const stream = keyedRng(0, 'replay');
   for await (const raw of train.iterate({ epoch: 0, skip: 0, stream })) {
     const batch = await session.batch(raw, 'replay');
     const [before, tensors] = [valuesOf(session.parameters()), liveTensors()];
@@ -48,7 +48,7 @@ const extraEvaluation = definePlugin({
   options: z.strictObject({}),
   stateless: true,
   apply(ctx) {
-    ctx.hooks.beforeStep.tap(({ window }) => {
+    ctx.hooks.beforeStep.tap(({ microBatches: window }) => {
       for (const batch of window) {
         ctx.objective(batch, { rng: 'fresh' }).dispose();
         const { total, values, gradients } = ctx.gradients(batch);

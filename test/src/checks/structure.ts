@@ -136,10 +136,10 @@ function changer(others: readonly string[]): Plugin {
           append(keepOutputs(graph, kept), { [RESHAPED]: UNITS.after, [ADDED]: UNITS.before }),
         );
       });
-      ctx.hooks.loss.tap(({ outputs, ledger }) => {
+      ctx.hooks.loss.tap(({ outputs, terms }) => {
         for (const [name, output] of Object.entries(outputs)) {
           if ([DROPPED, RESHAPED, ADDED].includes(name)) {
-            ledger.add(name, tf.mean(tf.square(output)) as tf.Scalar, { weight: 0.01 });
+            terms.add(name, tf.mean(tf.square(output)) as tf.Scalar, { weight: 0.01 });
           }
         }
       });

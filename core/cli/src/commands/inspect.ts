@@ -112,11 +112,11 @@ function section(title: string, body: string): string {
 
 function plugins({ plugins: placed }: Inspection): string {
   return columns(
-    placed.map(({ id, version, because }, i) => [
+    placed.map(({ id, version, reasons }, i) => [
       `${i + 1}.`,
       id,
       version,
-      `(${because.join(', ')})`,
+      `(${reasons.join(', ')})`,
     ]),
   );
 }

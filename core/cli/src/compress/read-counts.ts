@@ -23,7 +23,7 @@ export async function readCounts(path: string, { load }: Modules): Promise<Count
   try {
     return inOrderOfIds(parse(decode(bytes)));
   } catch (error) {
-    throw error instanceof EspalierError ? error.of(path) : error;
+    throw error instanceof EspalierError ? error.withPrefix(path) : error;
   }
 }
 

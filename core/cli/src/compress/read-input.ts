@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { ArtifactPlugin, StateDict } from '@espalier/formats';
 import { loadArtifact, readMatrices, readModelFolder } from '@espalier/formats/node';
-import { copyModel, disposeModel, EspalierError, keyedStream } from '@espalier/core';
+import { copyModel, disposeModel, EspalierError, keyedRng } from '@espalier/core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { importedPlugins } from './artifact-plugins.js';
 import { REST } from './out-folder.js';
@@ -65,7 +65,7 @@ async function readModel(path: string): Promise<Input> {
 /** The model with its layers named as in a session, and what is nested first laid open. */
 function rebuilt(read: LayersModel): LayersModel {
   try {
-    return copyModel(read, (...key) => keyedStream('compress', ...key));
+    return copyModel(read, (...key) => keyedRng('compress', ...key));
   } finally {
     disposeModel(read);
   }

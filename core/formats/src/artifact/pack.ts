@@ -1,4 +1,4 @@
-import { keyedStream, sha256Hex } from '@espalier/base';
+import { keyedRng, sha256Hex } from '@espalier/base';
 import { encodeSafetensors, readTensors } from '@espalier/checkpoint';
 import { buildModel, copyModel, disposeModel, graphOf } from '@espalier/model';
 import type { ModelGraph } from '@espalier/model';
@@ -40,7 +40,7 @@ export async function packArtifact(content: ArtifactContent): Promise<Map<string
 
 /** Not without having seen that what is written computes what the model computes. */
 async function packModel(content: ArtifactContent, model: LayersModel) {
-  disposeModel(copyModel(model, (...key) => keyedStream('artifact', ...key)));
+  disposeModel(copyModel(model, (...key) => keyedRng('artifact', ...key)));
   return packGraph(content, graphOf(model));
 }
 

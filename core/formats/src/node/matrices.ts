@@ -52,6 +52,6 @@ function named<T>(path: string, decode: () => T): T {
   try {
     return decode();
   } catch (error) {
-    throw error instanceof EspalierError ? error.of(path) : error;
+    throw error instanceof EspalierError ? error.withPrefix(path) : error;
   }
 }

@@ -1,6 +1,6 @@
 import type { LoadedConfig } from '@espalier/config';
-import { EspalierError, keyedStream, suggest, writeJson } from '@espalier/core';
-import type { Stream } from '@espalier/core';
+import { EspalierError, keyedRng, suggest, writeJson } from '@espalier/core';
+import type { KeyedRng } from '@espalier/core';
 import type { CheckedRange } from '../definition/schema.js';
 import { hasResult } from '../store/records.js';
 import type { TrialRecord } from '../store/records.js';
@@ -54,7 +54,7 @@ export async function tuningOf(
   const draws = Array.from({ length: tune.trials }, (_, i) =>
     Object.entries(tune.space).map(([path, range]) => ({
       path,
-      value: draw(range, keyedStream(seed, 'study', 'tune', path, i)),
+      value: draw(range, keyedRng(seed, 'study', 'tune', path, i)),
     })),
   );
   const tuned: TunedRow[] = [];
@@ -171,7 +171,7 @@ function longer({ settings: { stages } }: LoadedConfig, epochs: number): string[
   });
 }
 
-function draw(range: CheckedRange, stream: Stream): unknown {
+function draw(range: CheckedRange, stream: KeyedRng): unknown {
   if ('choices' in range) {
     return range.choices[Math.floor(stream() * range.choices.length)];
   }

@@ -1,4 +1,4 @@
-import type { keyedStream } from '@espalier/base';
+import type { keyedRng } from '@espalier/base';
 import normalCdf from '@stdlib/stats-base-dists-normal-cdf';
 import normalQuantile from '@stdlib/stats-base-dists-normal-quantile';
 import { largestMagnitude, meanOf } from './sample.js';
@@ -10,7 +10,7 @@ const TIE = 1e-12;
 export interface BootstrapPlan {
   readonly confidence: number;
   readonly resamples: number;
-  readonly draw: ReturnType<typeof keyedStream>;
+  readonly draw: ReturnType<typeof keyedRng>;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { EspalierError, keyedStream } from '@espalier/base';
+import { EspalierError, keyedRng } from '@espalier/base';
 import tCdf from '@stdlib/stats-base-dists-t-cdf';
 import { bcaInterval } from './bootstrap.js';
 import { ascending, checkConfidence, checkSample, largestMagnitude, meanOf } from './sample.js';
@@ -60,7 +60,7 @@ export function pairedDifference(
   if (summary.sd === null) return { ...summary, t: null, p: null, bootstrap: null };
   const t = summary.mean === 0 ? 0 : summary.mean / (summary.sd / Math.sqrt(summary.n));
   const p = 2 * tCdf(-Math.abs(t), summary.n - 1);
-  const draw = keyedStream(seed, 'study', 'bootstrap');
+  const draw = keyedRng(seed, 'study', 'bootstrap');
   const bootstrap = bcaInterval(differences, { confidence, resamples, draw });
   return { ...summary, t, p, bootstrap };
 }

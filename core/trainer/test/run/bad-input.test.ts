@@ -144,7 +144,7 @@ describe('setup refuses', () => {
 
     const scaling = plugin('s', {
       effects: { loss: 'add' },
-      apply: (ctx) => ctx.hooks.loss.tap(({ ledger }) => ledger.scale('task/cross-entropy', 2)),
+      apply: (ctx) => ctx.hooks.loss.tap(({ terms }) => terms.scale('task/cross-entropy', 2)),
     });
     await withSession(open({ plugins: [scaling] }), async (session) => {
       const scaled = await refusal(session.fit({ epochs: 1 }));
@@ -295,7 +295,7 @@ describe('training refuses', () => {
   test('NaN in one loss term, naming it', async () => {
     const broken = plugin('broken', {
       effects: { loss: 'add' },
-      apply: (ctx) => ctx.hooks.loss.tap(({ ledger }) => ledger.add('oops', tf.scalar(NaN))),
+      apply: (ctx) => ctx.hooks.loss.tap(({ terms }) => terms.add('oops', tf.scalar(NaN))),
     });
     const error = await failing({ plugins: [broken] });
     expect(error.message).toMatch(/step 0: the loss term 'broken\/oops' is not finite/);
@@ -361,11 +361,11 @@ describe('training refuses', () => {
     const lost = plugin('lost', {
       effects: { loss: 'add' },
       apply: (ctx) =>
-        ctx.hooks.loss.tap(({ ledger, outputs }) =>
-          ledger.add('t', tf.mean(outputs['logits']!), { trains: ['heads'] }),
+        ctx.hooks.loss.tap(({ terms, outputs }) =>
+          terms.add('t', tf.mean(outputs['logits']!), { groups: ['heads'] }),
         ),
     });
-    expect((await failing({ plugins: [lost] })).code).toBe('ledger/unknown-group');
+    expect((await failing({ plugins: [lost] })).code).toBe('terms/unknown-group');
   });
 });
 

@@ -407,11 +407,11 @@ test.each([
       const network = ctx.addNetwork(() =>
         tfl.sequential({ layers: [layers.dense({ ...own, name: 'apart', inputShape: [1] })] }),
       );
-      ctx.hooks.loss.tap(({ outputs: { logits, side }, ledger, mean }) => {
+      ctx.hooks.loss.tap(({ outputs: { logits, side }, terms, mean }) => {
         const { apart } = network.execute({ apart_input: logits! }, {});
         // A loss of gradient 0: the update is none, and still is one.
         const nothing = tf.mul(tf.add(side!, apart!), 0);
-        ledger.add('nothing', mean(tf.squeeze(nothing, [1]) as tf.Tensor1D));
+        terms.add('nothing', mean(tf.squeeze(nothing, [1]) as tf.Tensor1D));
       });
     },
   });

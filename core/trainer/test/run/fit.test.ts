@@ -50,7 +50,7 @@ describe('how long', () => {
       await session.fit({ epochs: 2, signal: stop.signal });
       expect(session.clock).toMatchObject({ epoch: 0, step: 1 });
       await session.fit({ epochs: 1 });
-      expect(session.clock).toMatchObject({ epoch: 1, step: STEPS, batch: 0 });
+      expect(session.clock).toMatchObject({ epoch: 1, step: STEPS, batchesInEpoch: 0 });
     }));
 
   test.each([{}, { epochs: 1, untilEpoch: 1 }, { goOn: true }])('not both, not none: %j', (given) =>

@@ -163,9 +163,9 @@ test("a plugin's own network that is frozen keeps its statistics too", () => {
         model.trainable = false;
         return model;
       });
-      ctx.hooks.loss.tap(({ batch, ledger, mean }) => {
+      ctx.hooks.loss.tap(({ batch, terms, mean }) => {
         const [made] = Object.values(network.execute(batch.inputs));
-        ledger.add('size', mean(tf.sum(tf.square(made!), -1) as tf.Tensor1D));
+        terms.add('size', mean(tf.sum(tf.square(made!), -1) as tf.Tensor1D));
       });
     },
   });

@@ -156,9 +156,9 @@ describe('on cpu', () => {
     const replacing = plugin('replacing', {
       effects: { 'loss:task/*': 'replace' },
       apply: (ctx) =>
-        ctx.hooks.loss.tap(({ ledger, mean, outputs }) => {
+        ctx.hooks.loss.tap(({ terms, mean, outputs }) => {
           const size = tf.sum(tf.square(outputs['logits']!), -1) as tf.Tensor1D;
-          ledger.replace('task/cross-entropy', mean(size));
+          terms.replace('task/cross-entropy', mean(size));
         }),
     });
     const plugins = [changing('bad', 'targets', (y) => tf.add(y, 5)), replacing];
@@ -226,7 +226,7 @@ describe('on cpu', () => {
   );
 
   const adding = (id: string, value: () => tf.Scalar) =>
-    plugin(id, { apply: (ctx) => ctx.hooks.loss.tap(({ ledger }) => ledger.add('odd', value())) });
+    plugin(id, { apply: (ctx) => ctx.hooks.loss.tap(({ terms }) => terms.add('odd', value())) });
   const step = async (config: Partial<SessionConfig>) =>
     withSession(open(config), (session) => refusal(() => session.fit({ epochs: 1 })));
 
@@ -241,7 +241,7 @@ describe('on cpu', () => {
     const replacing = plugin('replacing', {
       effects: { 'loss:task/*': 'replace' },
       apply: (ctx) =>
-        ctx.hooks.loss.tap(({ ledger }) => ledger.replace('task/cross-entropy', tf.scalar(NaN))),
+        ctx.hooks.loss.tap(({ terms }) => terms.replace('task/cross-entropy', tf.scalar(NaN))),
     });
     const error = await step({ plugins: [replacing] });
     expect(error.message).toContain("'task/cross-entropy', as 'replacing' replaced it,");

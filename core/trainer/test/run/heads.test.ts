@@ -6,7 +6,7 @@ import {
   binaryCrossEntropy,
   crossEntropy,
   disposeModel,
-  keyedStream,
+  keyedRng,
   meanSquaredError,
   sgd,
 } from '@espalier/core';
@@ -75,7 +75,7 @@ const modelOf = (name: string, activation: Activation) => (): LayersModel => {
   return tfl.model({ inputs: x, outputs: build(x, activation) });
 };
 
-const draw = keyedStream(0, 'heads');
+const draw = keyedRng(0, 'heads');
 const numbers = (shape: number[], of = () => draw() - 0.5): HostArray => ({
   shape,
   data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, of),

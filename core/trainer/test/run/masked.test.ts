@@ -75,7 +75,7 @@ const adding = plugin('adding', {
   apply(ctx) {
     const size = (outputs: Readonly<Record<string, tf.Tensor>>) =>
       tf.sum(tf.square(outputs['logits']!), -1) as tf.Tensor1D;
-    ctx.hooks.loss.tap(({ outputs, ledger, mean }) => ledger.add('size', mean(size(outputs))));
+    ctx.hooks.loss.tap(({ outputs, terms, mean }) => terms.add('size', mean(size(outputs))));
     ctx.hooks.evaluate.tap(({ outputs, metric }) => metric('size', size(outputs)));
   },
 });

@@ -157,7 +157,7 @@ describe('ctx.windowGradients', () => {
     const asking = plugin('asking', {
       effects: {},
       apply(ctx) {
-        ctx.hooks.beforeStep.tap(({ window }) => {
+        ctx.hooks.beforeStep.tap(({ microBatches: window }) => {
           const params = each(ctx.parameters({ trainable: true }), (x) => tf.mul(x, 0.5));
           const asked = ctx.windowGradients(params);
           const parts = window.map((batch) => ctx.gradients(batch, { params }).gradients);
@@ -200,7 +200,7 @@ test('a loss tap knows the evaluations of the step from those that were asked fo
     effects: { loss: 'add', gradients: 'modify' },
     apply(ctx) {
       let window: readonly Batch[] = [];
-      ctx.hooks.beforeStep.tap((step) => void (window = step.window));
+      ctx.hooks.beforeStep.tap((step) => void (window = step.microBatches));
       ctx.hooks.loss.tap(({ nested }) => void seen.push(nested));
       ctx.hooks.gradients.tap((gradients) => {
         ctx.objective(window[0]!);

@@ -136,9 +136,9 @@ describe.each(backendsUnderTest())('objective on %s', (backend) => {
   test('a parameter that the loss does not reach has no gradient, whatever is stopped', () => {
     const stopping = plugin('stopping', {
       apply: (ctx) =>
-        void ctx.hooks.loss.tap(({ features, ledger }) => {
+        void ctx.hooks.loss.tap(({ features, terms }) => {
           const hidden = features['hidden']!;
-          ledger.add('size', tf.mean(tf.mul(hidden, stopGradient(hidden))) as Scalar);
+          terms.add('size', tf.mean(tf.mul(hidden, stopGradient(hidden))) as Scalar);
         }),
     });
     const asking = plugin('asking', { apply: (ctx) => ctx.requestFeatures(['hidden']) });

@@ -342,7 +342,7 @@ describe('values from outside are taken over with one warning:', () => {
     const assigning = plugin('assigning', {
       effects: { 'weights:*': 'modify', loss: 'add' },
       apply: (ctx) => {
-        ctx.hooks.beforeStep.tap(({ window }) => {
+        ctx.hooks.beforeStep.tap(({ microBatches: window }) => {
           ctx.objective(window[0]!, { state: 'update' }).dispose();
           (ctx as never as { assign(values: unknown): void }).assign(ctx.parameters());
         });

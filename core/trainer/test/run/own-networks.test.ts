@@ -36,11 +36,11 @@ const guide = definePlugin({
         ],
       });
     });
-    ctx.hooks.loss.tap(({ features, outputs, ledger, mean }) => {
+    ctx.hooks.loss.tap(({ features, outputs, terms, mean }) => {
       const inputs = { guided_input: stopGradient(features['norm']!) };
       const { norm } = network.execute(inputs, { detach });
       const gap = tf.sum(tf.square(tf.sub(outputs['logits']!, norm!)), 1) as Tensor1D;
-      ledger.add('gap', mean(gap));
+      terms.add('gap', mean(gap));
     });
   },
 });
@@ -139,7 +139,7 @@ describe('the next batch', () => {
     const watcher = plugin('watcher', {
       apply(ctx) {
         if (lookAhead) ctx.lookAhead();
-        ctx.hooks.beforeStep.tap(({ window, next }) => {
+        ctx.hooks.beforeStep.tap(({ microBatches: window, next }) => {
           const keys = [...window, ...(next ? [next] : [])].map(({ key }) => key);
           steps.push({ window: window.map(first), next: next && first(next), keys });
         });

@@ -126,9 +126,9 @@ describe('a trained model of which a function makes the run’s model', () => {
         const network = (
           ctx as never as { addNetwork(make: () => LayersModel): { execute(x: object): object } }
         ).addNetwork(() => guide);
-        ctx.hooks.loss.tap(({ batch, ledger, mean }) => {
+        ctx.hooks.loss.tap(({ batch, terms, mean }) => {
           const { logits } = network.execute(batch.inputs) as { logits: tf.Tensor2D };
-          ledger.add('size', mean(tf.sum(tf.square(logits), 1) as tf.Tensor1D));
+          terms.add('size', mean(tf.sum(tf.square(logits), 1) as tf.Tensor1D));
         });
       },
     });

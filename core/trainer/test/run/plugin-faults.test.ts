@@ -125,12 +125,12 @@ describe('what a tap hands on is checked:', () => {
     ['a disposed scalar', () => dead(tf.scalar(1)), 'disposed float32 tensor'],
     ['a number', () => 1, 'Received: 1'],
   ])('a loss term, %s', async (_name, term, received) => {
-    const error = await consequence('loss', (({ ledger }: { ledger: { add: unknown } }) =>
-      (ledger.add as (name: string, value: unknown) => void)(
+    const error = await consequence('loss', (({ terms }: { terms: { add: unknown } }) =>
+      (terms.add as (name: string, value: unknown) => void)(
         't',
         tf.tidy(term as never),
       )) as never);
-    expect(error.code).toBe('ledger/not-a-scalar');
+    expect(error.code).toBe('terms/not-a-scalar');
     expect(error.message.replace('an int32', 'a int32').replace('an int32', 'a int32')).toContain(
       received.replace('an int32', 'a int32'),
     );
@@ -142,21 +142,21 @@ describe('what a tap hands on is checked:', () => {
       (({ mean, outputs }: never) =>
         void (mean as (v: Tensor) => void)(outputs['logits'])) as never,
     );
-    expect(error.code).toBe('ledger/per-example');
+    expect(error.code).toBe('terms/per-example');
   });
 
   test('a tensor of the window that a tap disposed', async () => {
-    const error = await consequence('afterStep', (({ window }: { window: readonly Batch[] }) =>
-      window[1]!.targets['logits']!.dispose()) as never);
+    const error = await consequence('afterStep', (({ microBatches }: { microBatches: readonly Batch[] }) =>
+      microBatches[1]!.targets['logits']!.dispose()) as never);
     expect(error.code).toBe('plugin/disposed');
     expect(error.message).toContain("'logits'");
   });
 });
 
-test('a plugin cannot take terms out of the ledger', async () => {
+test('a plugin cannot remove loss terms', async () => {
   const clearing = plugin('clearing', {
     apply: (ctx) =>
-      ctx.hooks.loss.tap(({ ledger }) => void ((ledger.terms as unknown[]).length = 0)),
+      ctx.hooks.loss.tap(({ terms }) => void ((terms.all as unknown[]).length = 0)),
   });
   await withSession(open({ plugins: [clearing] }), async (session) => {
     const { history } = await session.fit({ epochs: 1 });

@@ -30,9 +30,9 @@ export const weightPenalty = definePlugin({
   effects: { loss: 'add' },
   stateless: true,
   apply(ctx, { trains }) {
-    ctx.hooks.loss.tap(({ outputs, ledger, mean }) => {
+    ctx.hooks.loss.tap(({ outputs, terms, mean }) => {
       const size = mean(tf.sum(tf.square(outputs['logits']!), -1) as tf.Tensor1D);
-      ledger.add('size', tf.mul(size, penalty.strength), trains && { trains });
+      terms.add('size', tf.mul(size, penalty.strength), trains && { groups: trains });
     });
   },
 });
@@ -73,7 +73,7 @@ export const metaStrength = definePlugin({
   apply(ctx, { inner, outer }) {
     const phi = tf.variable(tf.scalar(0.05));
     const hypergradients: number[] = [];
-    ctx.hooks.beforeStep.tap(async ({ window }) => {
+    ctx.hooks.beforeStep.tap(async ({ microBatches: window }) => {
       const [first, second] = [window[0]!, window[1] ?? window[0]!];
       const gradient = tf.tidy(() => tf.grad((s) => outerLoss(s as Scalar, first, second))(phi));
       hypergradients.push((await gradient.data())[0]!);

@@ -401,7 +401,7 @@ describe('what plugins bring', () => {
     const half = plugin('half', {
       effects: { loss: 'add', 'loss:regularization/out/kernel': 'modify' },
       apply: (ctx) =>
-        ctx.hooks.loss.tap(({ ledger }) => ledger.scale('regularization/out/kernel', 0.5)),
+        ctx.hooks.loss.tap(({ terms }) => terms.scale('regularization/out/kernel', 0.5)),
     });
     return withSession(penalised(twoWeights, { plugins: [half] }), async (session) => {
       await session.fit({ epochs: 1 });

@@ -232,8 +232,8 @@ test('where all weights are 0 the micro-batches count alike, and nothing is divi
   const weights = new Float32Array(8);
   const shrink = plugin('shrink', {
     apply: (ctx) =>
-      ctx.hooks.loss.tap(({ ledger, outputs }) =>
-        ledger.add('size', tf.mean(tf.square(outputs['logits']!)) as tf.Scalar),
+      ctx.hooks.loss.tap(({ terms, outputs }) =>
+        terms.add('size', tf.mean(tf.square(outputs['logits']!)) as tf.Scalar),
       ),
   });
   const train = (batchSize: number) =>

@@ -94,7 +94,7 @@ describe('a validation that its signal ends', () => {
         history: [],
       });
       expect(evaluated).toBe(at - 1);
-      expect(session.clock).toMatchObject({ epoch: 0, step: 4, batch: 4 });
+      expect(session.clock).toMatchObject({ epoch: 0, step: 4, batchesInEpoch: 4 });
       expect(liveTensors()).toBe(live);
       const [name] = await checkpoint.store.list();
       await only.write(name!, await checkpoint.store.read(name!));

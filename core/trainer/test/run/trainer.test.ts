@@ -183,7 +183,7 @@ describe('the loop', () => {
       const last = await session.step([raw, raw]);
       expect(last.total).toBeLessThan(first.total);
       expect(raw.x.isDisposed).toBe(false);
-      expect(session.clock).toMatchObject({ step: 32, micro: 33 });
+      expect(session.clock).toMatchObject({ step: 32, microSteps: 33 });
       tf.dispose([raw.x, raw.y]);
     });
   });

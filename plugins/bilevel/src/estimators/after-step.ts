@@ -1,7 +1,7 @@
 import type { NamedTensors } from '@espalier/core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiateAll } from '../differentiate.js';
-import { moved, optimizerState } from '../inner-step.js';
+import { moved, startInnerOptimizer } from '../inner-step.js';
 import { dot, sumTensors } from '../named.js';
 import type { BilevelProblem } from '../problem.js';
 
@@ -18,8 +18,8 @@ export interface AfterStep {
 export function afterStep(problem: BilevelProblem, inner: NamedTensors): AfterStep {
   const { theta, phi, outer } = problem;
   const updates = () => {
-    const { transform, slots } = optimizerState(problem, phi);
-    return transform.update(inner, slots, theta, { step: 0 }).updates;
+    const { transform, state } = startInnerOptimizer(problem, phi);
+    return transform.update(inner, state, theta, { step: 0 }).updates;
   };
   const after = moved(theta, updates());
   const at = differentiateAll(() => outer(after, phi), [after, phi]);

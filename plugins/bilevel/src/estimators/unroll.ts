@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { differentiate } from '../differentiate.js';
-import { innerWith, moved, optimizerState } from '../inner-step.js';
+import { innerWith, moved, startInnerOptimizer } from '../inner-step.js';
 import { mapTensors } from '../named.js';
 import type { BilevelProblem, Estimator } from '../problem.js';
 import { recorded } from '../recorded.js';
@@ -31,7 +31,7 @@ export const unroll: Estimator = estimatorOf(
 export function outerAfterSteps(problem: BilevelProblem): tf.Scalar {
   const { phi, outer, steps = 1 } = problem;
   let { theta } = problem;
-  let state = optimizerState(problem, phi);
+  let optimizer = startInnerOptimizer(problem, phi);
   for (let step = 0; step < steps; step += 1) {
     const at = theta;
     const { calls } = recorded(problem, (made) => problem.inner(at, made, step));
@@ -39,10 +39,10 @@ export function outerAfterSteps(problem: BilevelProblem): tf.Scalar {
     // Copies, so that the inner gradient takes what was made from θ as given.
     const copies = mapTensors(theta, tf.clone);
     const { gradients } = differentiate(() => innerWith(problem, copies, made, step), copies);
-    const { transform, slots } = state;
-    const after = transform.update(gradients, slots, theta, { step });
+    const { transform, state } = optimizer;
+    const after = transform.update(gradients, state, theta, { step });
     theta = moved(theta, after.updates);
-    state = { transform, slots: after.slots };
+    optimizer = { transform, state: after.state };
   }
   return outer(theta, phi);
 }

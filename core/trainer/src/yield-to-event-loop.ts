@@ -7,7 +7,7 @@ let last = 0;
  * Lets timers, signals and input through now and then: on backends that answer at once, a training
  * loop would otherwise never leave the microtask queue.
  */
-export async function breathe(): Promise<void> {
+export async function yieldToEventLoop(): Promise<void> {
   if (performance.now() - last < LONGEST) return;
   await new Promise<void>((resolve) => {
     if (typeof setImmediate === 'function') setImmediate(resolve);

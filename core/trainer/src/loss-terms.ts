@@ -8,7 +8,7 @@ export interface TermOptions {
   /** Factor in the total; default 1. */
   readonly weight?: number;
   /** Parameter groups that the term trains; its gradient for every other group is exactly zero. */
-  readonly trains?: readonly string[];
+  readonly groups?: readonly string[];
 }
 
 /** One term of the loss. */
@@ -22,15 +22,15 @@ export interface Term extends Required<Pick<TermOptions, 'weight'>> {
   /** Unweighted scalar. */
   readonly value: Scalar;
   /** Absent: all groups. */
-  readonly trains?: readonly string[];
+  readonly groups?: readonly string[];
   /** The plugin that replaced the value last, if another than its owner did. */
   readonly replacedBy?: string;
 }
 
-/** What a plugin sees of the ledger: it adds terms of its own; others' need a declared effect. */
-export interface LedgerView {
+/** What a plugin sees of the loss terms: it adds terms of its own; others' need a declared effect. */
+export interface LossTerms {
   /** All terms so far, in order. */
-  readonly terms: readonly Term[];
+  readonly all: readonly Term[];
   /** Adds the term `<plugin id>/<name>`. Needs `loss: add`. */
   add(name: string, value: Scalar, options?: TermOptions): void;
   /** The unweighted value of a term, by its full name. */
@@ -45,15 +45,15 @@ export interface LedgerView {
 }
 
 /** The loss as named terms: plugins change terms, never the scalar. */
-export class Ledger {
+export class TermTable {
   #terms: Term[] = [];
 
   get terms(): readonly Term[] {
     return this.#terms;
   }
 
-  /** The ledger as one owner may use it: whether it may add, and which foreign terms it may change. */
-  viewFor(owner: string, mayAdd: boolean, mayTouch: (term: string) => boolean): LedgerView {
+  /** The terms as one owner may use it: whether it may add, and which foreign terms it may change. */
+  viewFor(owner: string, mayAdd: boolean, mayTouch: (term: string) => boolean): LossTerms {
     const change = (name: string, patch: (term: Term) => Term) => {
       const index = this.#index(name);
       if (this.#terms[index]!.owner !== owner && !mayTouch(name)) {
@@ -67,7 +67,7 @@ export class Ledger {
     };
     const soFar = () => [...this.#terms];
     return {
-      get terms() {
+      get all() {
         return soFar();
       },
       add: (name, value, options = {}) => {
@@ -99,10 +99,10 @@ export class Ledger {
     return parts.length === 1 ? parts[0]! : tf.addN(parts);
   }
 
-  #add(owner: string, name: string, value: Scalar, { weight = 1, trains }: TermOptions): void {
+  #add(owner: string, name: string, value: Scalar, { weight = 1, groups: trains }: TermOptions): void {
     const full = `${owner}/${name}`;
     if (this.#terms.some((term) => term.name === full)) {
-      throw new EspalierError('ledger/duplicate', {
+      throw new EspalierError('terms/duplicate', {
         problem: `the loss already has a term '${full}'`,
         fix: 'Give each term of a plugin its own name.',
       });
@@ -110,18 +110,18 @@ export class Ledger {
     checkScalar(full, value);
     checkWeight(full, weight);
     if (trains !== undefined && !Array.isArray(trains)) {
-      throw new EspalierError('ledger/trains', {
+      throw new EspalierError('terms/groups', {
         problem: `loss term '${full}': trains must be a list of parameter groups`,
         received: trains,
       });
     }
-    this.#terms.push({ owner, name: full, value, weight, ...(trains && { trains }) });
+    this.#terms.push({ owner, name: full, value, weight, ...(trains && { groups: trains }) });
   }
 
   #index(name: string): number {
     const index = this.#terms.findIndex((term) => term.name === name);
     if (index >= 0) return index;
-    throw new EspalierError('ledger/unknown-term', {
+    throw new EspalierError('terms/unknown-term', {
       problem: `the loss has no term '${name}'`,
       fix: suggest(
         name,
@@ -135,7 +135,7 @@ function checkScalar(name: string, value: unknown): void {
   refuseForeignTensor(`the value of the loss term '${name}'`, value);
   const isScalar = value instanceof tf.Tensor && value.rank === 0 && value.dtype === 'float32';
   if (isScalar && !value.isDisposed) return;
-  throw new EspalierError('ledger/not-a-scalar', {
+  throw new EspalierError('terms/not-a-scalar', {
     problem: `loss term '${name}' must be a live float32 scalar`,
     received: value,
     fix: 'Reduce per-example values with mean(…) of the loss context.',
@@ -144,7 +144,7 @@ function checkScalar(name: string, value: unknown): void {
 
 function checkWeight(name: string, weight: number): void {
   if (Number.isFinite(weight)) return;
-  throw new EspalierError('ledger/weight', {
+  throw new EspalierError('terms/weight', {
     problem: `the weight of loss term '${name}' must be a finite number`,
     received: weight,
   });
