@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import type { BackendInfo } from '@espalier/backend';
-import { compressionAccount, decileErrors, frequencyDeciles, rowsOf } from '@espalier/compression';
-import type { AccountLine } from '@espalier/compression';
+import { compressionReport, decileErrors, frequencyDeciles, readRows } from '@espalier/compression';
+import type { CompressionReportLine } from '@espalier/compression';
 import {
   adam,
   chain,
@@ -49,7 +49,7 @@ export interface RowResult {
   /** Behind retraining; as before where the row is not retrained. */
   readonly after: Perplexities;
   readonly retrained: boolean;
-  readonly account: readonly AccountLine[];
+  readonly account: readonly CompressionReportLine[];
   /** Relative error of each matrix as compressed, by frequency decile of the words. */
   readonly errors: Readonly<Record<string, readonly number[]>>;
   readonly seconds: number;
@@ -108,7 +108,7 @@ export async function measureRow(row: Row, ratio: number, measure: Measure): Pro
       before,
       after,
       retrained,
-      account: compressionAccount(edits),
+      account: compressionReport(edits),
       errors,
       seconds: (performance.now() - started) / 1000,
     };
@@ -209,8 +209,8 @@ async function errorsOf(model: LayersModel, subject: Subject): Promise<RowResult
   const deciles = frequencyDeciles(words, counts);
   const dense = subject.model();
   const errors = MATRICES.map(async (name) => {
-    const original = await rowsOf(dense.getLayer(name), words);
-    const approximated = await rowsOf(model.getLayer(name), words);
+    const original = await readRows(dense.getLayer(name), words);
+    const approximated = await readRows(model.getLayer(name), words);
     return [name, decileErrors(original!, approximated!, deciles)] as const;
   });
   const entries = await Promise.all(errors);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BackendInfo } from '@espalier/backend';
-import { buildModel, graphOf } from '@espalier/core';
+import { buildModel, extractGraph } from '@espalier/core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { loadBrown } from '../language-model/brown.js';
 import type { Corpus } from '../language-model/corpus.js';
@@ -58,7 +58,7 @@ export async function brown(
     units,
     streams,
     steps,
-    model: () => buildModel(graphOf(trained)),
+    model: () => buildModel(extractGraph(trained)),
     dispose: () => trained.dispose(),
   };
 }

@@ -1,7 +1,7 @@
 /** Networks that a study trained, opened again. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { configFrom, sessionConfig, source } from '@espalier/config';
+import { buildConfig, makeSessionConfig, openSource } from '@espalier/config';
 import { createSession, readJson, EspalierError, keyedRng } from '@espalier/core';
 import type { RawBatch, Session, Source } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
@@ -26,9 +26,9 @@ export interface Trained {
 export async function openTrial(studyDir: string, id: string): Promise<Trained> {
   const dir = join(studyDir, 'trials', id);
   const job = readJson(await readFile(join(dir, 'job.json'), 'utf8')) as TrialJob;
-  const loaded = configFrom(job.base as never, { file: job.file, sets: job.sets });
+  const loaded = buildConfig(job.base as never, { file: job.file, sets: job.sets });
   const session = await createSession({
-    ...(await sessionConfig(loaded)),
+    ...(await makeSessionConfig(loaded)),
     seed: job.seed,
     backend: { prefer: job.backend.name as never, threads: job.backend.threads },
     checkpoint: { store: fileStore(join(dir, 'checkpoints')) },
@@ -37,7 +37,7 @@ export async function openTrial(studyDir: string, id: string): Promise<Trained> 
     await session.dispose();
     throw noCheckpoint(dir);
   }
-  return { session, ...(await allOf((await source(loaded, 'test'))!)) };
+  return { session, ...(await allOf((await openSource(loaded, 'test'))!)) };
 }
 
 async function allOf(source: Source): Promise<Omit<Trained, 'session'>> {

@@ -99,7 +99,7 @@ async function topTen(
 ): Promise<Figure[]> {
   const { words, columns } = dense.matrix;
   const x = uniform(`inputs of ${batch}`, [batch, columns]) as tf.Tensor2D;
-  const kernel = tf.tidy(() => tf.transpose(dense.matrix.rowsOf(0, 0, words)));
+  const kernel = tf.tidy(() => tf.transpose(dense.matrix.sliceRows(0, 0, words)));
   const layers = [dense, ...compressed.map(({ layer }) => layer)];
   const [denseSearch, ...ready] = await Promise.all(layers.map((layer) => topKSearch(layer)));
   const contenders: Record<string, Contender> = {

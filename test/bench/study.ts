@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { localExecutor, Planner, runStudy, studyFrom, trialsOf } from '@espalier/study';
+import { localExecutor, Planner, runStudy, buildStudy, listTrials } from '@espalier/study';
 import type { Study } from '@espalier/study';
 import type { BenchOptions, Figure } from './measure.js';
 
@@ -30,7 +30,7 @@ export async function benchStudy({ quick }: BenchOptions): Promise<readonly Figu
 
 /** From the start of a process to its result, less the seconds of training. */
 async function overhead(dir: string, seeds: number): Promise<Figure> {
-  const study = await studyFrom({ base, dir, seeds, primary: 'loss' }, FILE);
+  const study = await buildStudy({ base, dir, seeds, primary: 'loss' }, FILE);
   const added: number[] = [];
   let started = 0;
   await runStudy(study, {
@@ -57,7 +57,7 @@ async function plan(dir: string): Promise<readonly Figure[]> {
     batch: factor('batchSize'),
     rate: factor('optimizer.options.learningRate'),
   };
-  const study = await studyFrom(
+  const study = await buildStudy(
     { base, dir, factors, design: 'grid', seeds: 10, primary: 'loss' },
     FILE,
   );
@@ -65,7 +65,7 @@ async function plan(dir: string): Promise<readonly Figure[]> {
   const planner = await Planner.create(study);
   let [rows, trials, before] = [0, 0, 0];
   for await (const row of planner.rows()) {
-    trials += trialsOf(row, study.seeds).length;
+    trials += listTrials(row, study.seeds).length;
     rows += 1;
     if (rows === 100) before = heap();
   }

@@ -53,7 +53,7 @@ function result(row: string, i: number, ratio: number): RowResult {
   const errors = deciles.map((nats) => nats / 20);
   const line = {
     plugin: 'block-low-rank',
-    what: '10 blocks',
+    summary: '10 blocks',
     bytesBefore: 8e6,
     relativeError: 0.4,
   };

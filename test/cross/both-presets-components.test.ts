@@ -1,8 +1,8 @@
-import { configFrom, sessionConfig, stagesOf } from '@espalier/config';
+import { buildConfig, makeSessionConfig, listStages } from '@espalier/config';
 import { createSession, EspalierError } from '@espalier/core';
 import { deepestExit } from '@espalier/plugin-multi-exit';
 import { prune as pruning } from '@espalier/plugin-prune';
-import { runStudy, studyFrom } from '@espalier/study';
+import { runStudy, buildStudy } from '@espalier/study';
 import type { Change, Executor, TrialEnd, TrialJob } from '@espalier/study';
 import { onBackend, valuesOf, withSession } from '@espalier/testkit';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -126,13 +126,13 @@ const executor: Executor = {
 };
 
 async function compute({ base, file, sets, seed, row }: TrialJob): Promise<TrialEnd> {
-  const loaded = configFrom(base, { file, sets });
+  const loaded = buildConfig(base, { file, sets });
   // What files name was loaded as processes of their own would: here, one copy of each package.
   const own = { preset: both, model: textModel, train: text(), validation: text({ seed: 2 }) };
-  const config = { ...(await sessionConfig(loaded)), load: undefined };
+  const config = { ...(await makeSessionConfig(loaded)), load: undefined };
   const opening = createSession({ ...config, ...own, modules, seed });
   return withSession(opening, async (session) => {
-    const { metrics: measured } = await session.runStages(stagesOf(loaded));
+    const { metrics: measured } = await session.runStages(listStages(loaded));
     const loss = measured['val/loss']!;
     trained.set(row, { bits: bitsOf(valuesOf(session.parameters())), loss });
     const metrics = { loss };
@@ -154,7 +154,7 @@ afterAll(() => rm(dir, { recursive: true }));
 
 function studyOf(levels: Readonly<Record<string, Change>>) {
   const study = { base: BASE as never, factors: { levels }, seeds: 1, primary: 'loss', dir };
-  return studyFrom(study, fileURLToPath(new URL('fixtures/study.json', import.meta.url)));
+  return buildStudy(study, fileURLToPath(new URL('fixtures/study.json', import.meta.url)));
 }
 
 test('every component of both presets acts: dropped, swapped and in another order', async () => {

@@ -1,6 +1,6 @@
-import { compressionAccount } from '@espalier/compression';
-import type { HoldsRows } from '@espalier/compression';
-import { createSession, crossEntropy, graphOf, memoryStore, sgd } from '@espalier/core';
+import { compressionReport } from '@espalier/compression';
+import type { RowDecoder } from '@espalier/compression';
+import { createSession, crossEntropy, extractGraph, memoryStore, sgd } from '@espalier/core';
 import type { Preset, Session, SessionConfig } from '@espalier/core';
 import { predictEarly } from '@espalier/plugin-multi-exit';
 import {
@@ -61,7 +61,7 @@ test('train, transform, retrain, quantize, export; each stage resumes bit for bi
     });
     expect(entryOf(session, 'softmax')).toMatchObject({ config: LOW_RANK });
     expect(entryOf(session, 'exit_1')).toMatchObject({ className: 'StoredDense' });
-    const account = compressionAccount(session.inspect().edits);
+    const account = compressionReport(session.inspect().edits);
     expect(account.map(({ plugin, layer }) => `${plugin} ${layer}`)).toEqual([
       ...['words', 'softmax'].map((layer) => `block-low-rank ${layer}`),
       ...['words', 'mix_1', 'mix_2', 'softmax', 'exit_1', 'exit_2'].map((l) => `quantizer ${l}`),
@@ -109,7 +109,7 @@ test('two plugins that really clash still conflict', async () => {
 });
 
 function entryOf({ model }: Session, layer: string) {
-  return graphOf(model).topology.config.layers.find(({ name }) => name === layer);
+  return extractGraph(model).topology.config.layers.find(({ name }) => name === layer);
 }
 
 const IDS = [
@@ -151,7 +151,7 @@ async function demandSameExports(session: Session): Promise<Values> {
 function firstExitByHand(model: tfl.LayersModel): number[] {
   return tf.tidy(() => {
     const rowsOf = (name: string, count: number) =>
-      (model.getLayer(name) as unknown as HoldsRows).decodeRows(tf.range(0, count, 1, 'int32'));
+      (model.getLayer(name) as unknown as RowDecoder).decodeRows(tf.range(0, count, 1, 'int32'));
     const words = rowsOf('words', WORDS);
     const exit = model.getLayer('exit_1');
     const kernel =

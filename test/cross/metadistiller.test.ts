@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { configFrom, sessionConfig } from '@espalier/config';
+import { buildConfig, makeSessionConfig } from '@espalier/config';
 import { createSession } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
 import { analyse, loadStudy, Planner } from '@espalier/study';
@@ -87,7 +87,7 @@ describe('a trial of a study', () => {
 
   test('is opened as it was saved, with all test data', async () => {
     const session = await createSession({
-      ...(await sessionConfig(configFrom(base as never, job))),
+      ...(await makeSessionConfig(buildConfig(base as never, job))),
       seed: job.seed,
       checkpoint: { store: fileStore(join(folder, 'trials', 'one', 'checkpoints')) },
     });

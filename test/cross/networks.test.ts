@@ -1,4 +1,4 @@
-import { createSession, crossEntropy, macsTo, sgd, viewOf } from '@espalier/core';
+import { createSession, crossEntropy, countMacsTo, sgd, viewModel } from '@espalier/core';
 import type { Preset, Session } from '@espalier/core';
 import { byot } from '@espalier/preset-byot';
 import type { ByotOptions } from '@espalier/preset-byot';
@@ -89,8 +89,8 @@ describe('trained parameters are as many as published', () => {
 
   // Howard et al. 2017, table 6.
   test('MobileNet 0.5 takes 149 million multiply-adds', () => {
-    const view = viewOf(mobilenet({ ...imagenet, width: 0.5 }));
-    expect(Math.round(macsTo(view, ['logits'])! / 1e6)).toBe(149);
+    const view = viewModel(mobilenet({ ...imagenet, width: 0.5 }));
+    expect(Math.round(countMacsTo(view, ['logits'])! / 1e6)).toBe(149);
     view.layersModel.dispose();
   });
 });
@@ -171,7 +171,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
 
 describe.each(Object.entries(FAMILIES))('%s', (_, { model, heights, channels, options }) => {
   test('names its stages', () => {
-    const view = viewOf(model());
+    const view = viewModel(model());
     const ends = view.layers.filter(({ name }) => /^stage\d$/.test(name));
     expect(ends.map(({ name, outputShape }) => [name, ...outputShape])).toEqual(
       heights.map((height, i) => [`stage${i + 1}`, height, height, channels[i]]),
@@ -209,7 +209,7 @@ async function trainedWith(model: () => LayersModel, preset: Preset): Promise<re
 /** By exit, the layer of the network that it takes. */
 function placesOf(model: LayersModel): readonly string[] {
   const ofExit = (name: string) => name.startsWith('exit_');
-  return viewOf(model)
+  return viewModel(model)
     .layers.filter(({ name, inbound }) => ofExit(name) && !inbound.some(ofExit))
     .map(({ inbound }) => inbound[0]!);
 }

@@ -1,5 +1,5 @@
-import { compressionAccount } from '@espalier/compression';
-import type { HoldsRows, StoredConv2D } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
+import type { RowDecoder, StoredConv2D } from '@espalier/compression';
 import { createSession, crossEntropy, sgd } from '@espalier/core';
 import type { Plugin, Session } from '@espalier/core';
 import { blockLowRank } from '@espalier/plugin-block-low-rank';
@@ -83,7 +83,7 @@ async function step(session: Session, subject: Subject) {
 function decoded(session: Session): tf.Tensor {
   const layer = session.model.getLayer('subject');
   if ('decodeRows' in layer) {
-    return (layer as unknown as HoldsRows).decodeRows(tf.range(0, 16, 1, 'int32'));
+    return (layer as unknown as RowDecoder).decodeRows(tf.range(0, 16, 1, 'int32'));
   }
   return (layer as StoredConv2D).matrix.all() as Tensor2D;
 }
@@ -106,7 +106,7 @@ describe.each(CASES)('of $subject, $plugin', ({ subject, plugin }) => {
     withSession(open(subject, { regularizer: rate() }, PLUGINS[plugin]()), async (session) => {
       const key = subject === 'Embedding' ? 'embeddingsRegularizer' : 'kernelRegularizer';
       await session.transform();
-      const { what } = compressionAccount(session.inspect().edits)[0]!;
+      const { summary: what } = compressionReport(session.inspect().edits)[0]!;
       const matrix = decoded(session);
       const expected = L2 * tf.sum(tf.square(matrix)).dataSync()[0]!;
       const terms = await step(session, subject);
@@ -135,7 +135,7 @@ describe.each(CASES)('of $subject, $plugin', ({ subject, plugin }) => {
     }
     await withSession(opening, async (session) => {
       await session.transform();
-      const { what } = compressionAccount(session.inspect().edits)[0]!;
+      const { summary: what } = compressionReport(session.inspect().edits)[0]!;
       expect(what).toContain(`${key} ${plugin === 'quantizer' ? 'stops' : 'is kept'}`);
       await step(session, subject);
       if (plugin === 'quantizer') return;

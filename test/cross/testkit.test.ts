@@ -269,7 +269,9 @@ const BROKEN: Record<string, Record<string, Sketch>> = {
     },
     'a foreign tensor is disposed': {
       apply(ctx) {
-        ctx.hooks.afterStep.tap(({ microBatches: window }) => Object.values(window[0]!.inputs)[0]!.dispose());
+        ctx.hooks.afterStep.tap(({ microBatches: window }) =>
+          Object.values(window[0]!.inputs)[0]!.dispose(),
+        );
       },
     },
     'Math.random is drawn from': {

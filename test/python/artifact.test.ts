@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { saveArtifact } from '@espalier/formats/node';
-import { disposeModel, graphOf } from '@espalier/model';
+import { disposeModel, extractGraph } from '@espalier/model';
 import { onBackend, tinyCnn } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -70,7 +70,7 @@ function languageModel(): LayersModel {
 
 /** Dtype, shape and SHA-256 of the bytes of each weight. */
 function summaryOf(model: LayersModel): Record<string, unknown> {
-  const entries = Object.entries(graphOf(model).weights).map(([path, weight]) => {
+  const entries = Object.entries(extractGraph(model).weights).map(([path, weight]) => {
     const values = weight.dataSync() as Float32Array | Int32Array;
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     const sha256 = createHash('sha256').update(bytes).digest('hex');

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { saveArtifact } from '@espalier/formats/node';
-import { storageOf, storagesOf } from '@espalier/compression';
+import { createStorage, readStorages } from '@espalier/compression';
 import type { MatrixShape, StorageConfig } from '@espalier/compression';
 import { createSession, crossEntropy, keyedRng, sgd } from '@espalier/core';
 import type { Plugin } from '@espalier/core';
-import { disposeModel, graphOf } from '@espalier/model';
+import { disposeModel, extractGraph } from '@espalier/model';
 import type { ModelGraph } from '@espalier/model';
 import { blockLowRank } from '@espalier/plugin-block-low-rank';
 import type { Block, BlockLowRankDense } from '@espalier/plugin-block-low-rank';
@@ -100,9 +100,11 @@ async function readByNumPy(
 /** A stored matrix as tfjs decodes it, in the words of {@link Read}. */
 function decodedByTfjs(graph: ModelGraph, layer: string, matrix: string, shape: MatrixShape) {
   const entry = graph.topology.config.layers.find(({ name }) => name === layer)!;
-  const config: StorageConfig | undefined = storagesOf(entry)![matrix];
+  const config: StorageConfig | undefined = readStorages(entry)![matrix];
   const read = (weight: string) => graph.weights[`${layer}/${weight}`]!;
-  const decoded = tf.tidy(() => storageOf(matrix, shape, config).slice(read, 0, shape[0]).clone());
+  const decoded = tf.tidy(() =>
+    createStorage(matrix, shape, config).slice(read, 0, shape[0]).clone(),
+  );
   const values = decoded.dataSync<'float32'>();
   decoded.dispose();
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -129,14 +131,14 @@ describe.skipIf(!python)('NumPy decodes', () => {
       blockLowRank({ rank: [COLUMNS, 9, 8, 7, 6], minimum: 1 }),
       quantizer({ matrices: WAYS }),
     ]);
-    const graph = graphOf(model);
+    const graph = extractGraph(model);
     const shape: MatrixShape = [WORDS, COLUMNS];
     const read = await readByNumPy(model, { embedding: shape, softmax: shape });
     for (const [layer, { found, matrix }] of Object.entries(read)) {
       const entry = graph.topology.config.layers.find(({ name }) => name === layer)!;
       const shapes = shapesIn(entry.config['blocks'] as readonly Block[]);
       const coded = Object.keys(shapes).filter((name) => WAYS[`${layer}/${name}`]);
-      expect(Object.keys(storagesOf(entry)!).sort()).toEqual(coded.sort());
+      expect(Object.keys(readStorages(entry)!).sort()).toEqual(coded.sort());
       expect(found).toEqual(
         Object.fromEntries(
           Object.entries(shapes).map(([name, of]) => [name, decodedByTfjs(graph, layer, name, of)]),
@@ -153,7 +155,7 @@ describe.skipIf(!python)('NumPy decodes', () => {
 
   test('matrices of plain layers', async () => {
     const model = await transformed([quantizer({ bits: 4 })]);
-    const graph = graphOf(model);
+    const graph = extractGraph(model);
     const shapes: Record<string, MatrixShape> = {
       embedding: [WORDS, COLUMNS],
       softmax: [COLUMNS, WORDS],

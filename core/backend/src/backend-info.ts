@@ -32,7 +32,7 @@ export interface UseBackendOptions {
 }
 
 /** A backend that came earlier in the order and was not chosen. */
-export interface PassedOver {
+export interface SkippedBackend {
   readonly name: BackendName;
   /** Why it was not chosen, as half a sentence. */
   readonly reason: string;
@@ -56,7 +56,7 @@ export interface BackendInfo {
   readonly threads: number;
   /** What computes, where the backend can tell: `CPU, TensorFlow 2.21.0`, an adapter's name. */
   readonly device?: string;
-  readonly passedOver: readonly PassedOver[];
+  readonly skipped: readonly SkippedBackend[];
   /** What was chosen, in words, without the others. */
   readonly chosen: string;
   /** All of the above in one line, to print. */

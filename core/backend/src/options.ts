@@ -5,7 +5,7 @@ import type { BackendName, UseBackendOptions } from './backend-info.js';
 const isBackendName = (name: unknown): name is BackendName =>
   (backendNames as readonly unknown[]).includes(name);
 
-function checkedName(name: unknown): BackendName {
+function checkName(name: unknown): BackendName {
   if (isBackendName(name)) return name;
   const word = String(name).replace(/^@tensorflow\/(tfjs-backend-)?/, '');
   throw new EspalierError('backend/unknown-name', {
@@ -28,7 +28,7 @@ export function namesToTry(prefer: UseBackendOptions['prefer']): readonly Backen
       fix: 'Leave it out to try every backend.',
     });
   }
-  return names.map(checkedName);
+  return names.map(checkName);
 }
 
 export function checkThreads(threads: unknown): void {

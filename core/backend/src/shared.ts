@@ -1,5 +1,10 @@
 export { backendNames } from './backend-info.js';
-export type { BackendInfo, BackendName, PassedOver, UseBackendOptions } from './backend-info.js';
+export type {
+  BackendInfo,
+  BackendName,
+  SkippedBackend,
+  UseBackendOptions,
+} from './backend-info.js';
 export * from './gradients/index.js';
 export { installKernels, repairs as kernelRepairs } from './kernels/index.js';
 export type { Repair as KernelRepair } from './kernels/index.js';

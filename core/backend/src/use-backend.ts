@@ -1,12 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
-import type { BackendInfo, BackendName, PassedOver, UseBackendOptions } from './backend-info.js';
+import type {
+  BackendInfo,
+  BackendName,
+  SkippedBackend,
+  UseBackendOptions,
+} from './backend-info.js';
 import { NotAvailable, Unfit } from './candidate.js';
 import type { Candidate, Started } from './candidate.js';
-import { kept } from './candidates/kept.js';
+import { foreignBackend } from './candidates/foreign-backend.js';
 import { installGradients } from './gradients/index.js';
 import { installKernels } from './kernels/index.js';
-import { describe, reasons, withReasons } from './line.js';
+import { describeChosen, describeSkipped, appendReasons } from './line.js';
 import { checkThreads, namesToTry } from './options.js';
 import { installTensorMethods } from './tensor-methods.js';
 
@@ -20,7 +25,7 @@ interface Running {
 
 interface Choice {
   readonly running: Running;
-  readonly passedOver: readonly PassedOver[];
+  readonly passedOver: readonly SkippedBackend[];
   readonly warning?: string;
 }
 
@@ -88,7 +93,7 @@ async function start(
   return begin(candidate, started, options.threads);
 }
 
-const unknownHere = (name: BackendName, reason: string): PassedOver => ({
+const unavailableHereError = (name: BackendName, reason: string): SkippedBackend => ({
   name,
   reason,
   install: 'another backend',
@@ -96,11 +101,11 @@ const unknownHere = (name: BackendName, reason: string): PassedOver => ({
 
 async function choose(platform: Platform, options: UseBackendOptions): Promise<Choice> {
   const here = platform.candidates.map(({ name }) => name as BackendName);
-  const passedOver: PassedOver[] = [];
+  const passedOver: SkippedBackend[] = [];
   for (const name of options.prefer === undefined ? here : namesToTry(options.prefer)) {
     const candidate = platform.candidates.find((each) => each.name === name);
     if (!candidate) {
-      passedOver.push(unknownHere(name, platform.others));
+      passedOver.push(unavailableHereError(name, platform.others));
       continue;
     }
     try {
@@ -112,7 +117,7 @@ async function choose(platform: Platform, options: UseBackendOptions): Promise<C
     }
   }
   throw new EspalierError('backend/none-available', {
-    problem: `useBackend: none of the backends is available; ${reasons(passedOver)}`,
+    problem: `useBackend: none of the backends is available; ${describeSkipped(passedOver)}`,
     fix: 'Take one of these steps, or leave out prefer: wasm and cpu come with this package.',
   });
 }
@@ -128,7 +133,7 @@ function isCpuByDefault(): boolean {
 async function keep(platform: Platform, current: string): Promise<Choice> {
   if (running?.candidate.backend === current) return { running, passedOver: [] };
   const same = platform.candidates.filter(({ backend }) => backend === current);
-  for (const candidate of [...same, kept(current)]) {
+  for (const candidate of [...same, foreignBackend(current)]) {
     try {
       return { running: await start(candidate, {}, platform), passedOver: [] };
     } catch (error) {
@@ -161,7 +166,7 @@ async function keepOrChoose(platform: Platform): Promise<Choice> {
 
 function inform({ running: used, passedOver, warning }: Choice): BackendInfo {
   const { candidate, started } = used;
-  const chosen = describe(candidate, started, used.threadsAsked);
+  const chosen = describeChosen(candidate, started, used.threadsAsked);
   const known = warning ?? started.warning;
   used.users += 1;
   let disposed = false;
@@ -173,9 +178,9 @@ function inform({ running: used, passedOver, warning }: Choice): BackendInfo {
     simd: started.simd,
     threads: started.threads,
     device: started.device,
-    passedOver,
+    skipped: passedOver,
     chosen,
-    line: withReasons(chosen, passedOver),
+    line: appendReasons(chosen, passedOver),
     ...(known !== undefined && { warning: known }),
     dispose() {
       if (!disposed) end(used);
@@ -187,7 +192,7 @@ function inform({ running: used, passedOver, warning }: Choice): BackendInfo {
 /** `useBackend` and `keepBackend` of a platform; calls wait for one another. */
 export function makeBackendChoice(platform: Platform) {
   let last: Promise<unknown> = Promise.resolve();
-  const inTurn = (decide: () => Promise<Choice>): Promise<BackendInfo> => {
+  const runInTurn = (decide: () => Promise<Choice>): Promise<BackendInfo> => {
     const turn = last.then(async () => inform(await decide()));
     last = turn.catch(() => undefined);
     return turn;
@@ -196,8 +201,8 @@ export function makeBackendChoice(platform: Platform) {
     useBackend: async (options: UseBackendOptions = {}): Promise<BackendInfo> => {
       namesToTry(options.prefer);
       checkThreads(options.threads);
-      return inTurn(() => choose(platform, options));
+      return runInTurn(() => choose(platform, options));
     },
-    keepBackend: (): Promise<BackendInfo> => inTurn(() => keepOrChoose(platform)),
+    keepBackend: (): Promise<BackendInfo> => runInTurn(() => keepOrChoose(platform)),
   };
 }

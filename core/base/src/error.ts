@@ -41,7 +41,7 @@ export class EspalierError extends Error {
     readonly parts: ErrorParts,
     readonly place?: ErrorPlace,
   ) {
-    super(messageOf(code, parts, place), { cause: parts.cause });
+    super(formatMessage(code, parts, place), { cause: parts.cause });
   }
 
   /** The same error with the place it arose in; the innermost place wins. */
@@ -56,28 +56,28 @@ export class EspalierError extends Error {
   }
 }
 
-function messageOf(code: string, parts: ErrorParts, place?: ErrorPlace): string {
+function formatMessage(code: string, parts: ErrorParts, place?: ErrorPlace): string {
   const where = place
     ? `[plugin ${place.plugin}] ${place.hook}${place.step === undefined ? '' : ` at step ${place.step}`}: `
     : '';
-  const received = 'received' in parts ? ` Received: ${show(parts.received)}.` : '';
+  const received = 'received' in parts ? ` Received: ${formatReceived(parts.received)}.` : '';
   const fix = parts.fix ? ` ${parts.fix}` : '';
   const problem = /[.?!]$/.test(parts.problem) ? parts.problem : `${parts.problem}.`;
   return `${where}${problem}${received}${fix} (${code})`;
 }
 
-function show(value: unknown): string {
-  if (typeof value === 'string') return `'${shortened(value)}'`;
+function formatReceived(value: unknown): string {
+  if (typeof value === 'string') return `'${shorten(value)}'`;
   if (typeof value === 'function') return value.name ? `function ${value.name}` : 'a function';
   if (typeof value !== 'object' || value === null) return String(value);
   const { shape, dtype, isDisposed } = value as Readonly<Record<string, unknown>>;
   if (Array.isArray(shape) && typeof dtype === 'string') {
     return `a ${isDisposed === true ? 'disposed ' : ''}${dtype} tensor of shape [${shape.join(', ')}]`;
   }
-  return shortened(printValue(value));
+  return shorten(printValue(value));
 }
 
-function shortened(text: string): string {
+function shorten(text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
 

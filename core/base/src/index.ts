@@ -15,4 +15,4 @@ export type { NamedTensors } from './named-tensors.js';
 export { parseOptions } from './options.js';
 export { keyedRng } from './random.js';
 export type { KeyedRng } from './random.js';
-export { twoCopies } from './two-copies.js';
+export { twoCopiesError } from './two-copies-error.js';

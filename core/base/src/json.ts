@@ -1,5 +1,5 @@
 import { EspalierError } from './error.js';
-import { classOf, isPlain } from './plain.js';
+import { getClassName, isPlain } from './plain.js';
 
 export { isPlain };
 export { printValue } from './print.js';
@@ -16,7 +16,11 @@ export { printValue } from './print.js';
  * writeJson({ best: -Infinity }); // '{"best":{"$numberDouble":"-Infinity"}}'
  */
 export function writeJson(value: unknown, name = 'value', indent?: number): string {
-  return JSON.stringify(walk(value, name, { number: tagged, key: escaped }), undefined, indent);
+  return JSON.stringify(
+    walk(value, name, { number: tagNumber, key: escapeKey }),
+    undefined,
+    indent,
+  );
 }
 
 /**
@@ -25,7 +29,7 @@ export function writeJson(value: unknown, name = 'value', indent?: number): stri
  * @throws SyntaxError where it is no JSON.
  */
 export function readJson(text: string): unknown {
-  return JSON.parse(text, (_key, value: unknown) => (isPlain(value) ? revived(value) : value));
+  return JSON.parse(text, (_key, value: unknown) => (isPlain(value) ? revive(value) : value));
 }
 
 /**
@@ -46,8 +50,8 @@ export function copyJson(value: unknown, name = 'value'): unknown {
  * canonicalJson({ b: [1], a: undefined }); // '{"b":[1]}'
  */
 export function canonicalJson(value: unknown, name = 'value'): string {
-  const number = (n: number) => (n === 0 ? 0 : tagged(n));
-  return JSON.stringify(walk(value, name, { ...SORTED, number, key: escaped }));
+  const number = (n: number) => (n === 0 ? 0 : tagNumber(n));
+  return JSON.stringify(walk(value, name, { ...SORTED, number, key: escapeKey }));
 }
 
 /**
@@ -73,17 +77,17 @@ const SORTED = { sorted: true, forbidden: ['__proto__', 'constructor', 'prototyp
 function walk(value: unknown, path: string, how: Walk, around: readonly unknown[] = []): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'number') return how.number ? how.number(value) : value;
-  const says = nameOf(value);
+  const says = readToJsonName(value);
   if (says !== undefined && !how.onInline) return says;
-  if (around.includes(value)) throw notJson(path, value, 'part of itself');
-  const inner = (part: unknown, key: string | number) =>
+  if (around.includes(value)) throw notJsonError(path, value, 'part of itself');
+  const walkPart = (part: unknown, key: string | number) =>
     walk(part, `${path}.${key}`, how, [...around, value]);
-  if (Array.isArray(value) && !hasOddKeys(value)) return Array.from(value, inner);
+  if (Array.isArray(value) && !hasOddKeys(value)) return Array.from(value, walkPart);
   if (isPlain(value) && Object.getOwnPropertySymbols(value).length === 0) {
     return Object.fromEntries(
-      entriesOf(value, path, how).map(([key, part]) => [
+      listEntries(value, path, how).map(([key, part]) => [
         how.key ? how.key(key) : key,
-        inner(part, key),
+        walkPart(part, key),
       ]),
     );
   }
@@ -91,19 +95,19 @@ function walk(value: unknown, path: string, how: Walk, around: readonly unknown[
     how.onInline(path);
     return 'inline';
   }
-  throw notJson(path, value, whatIs(value));
+  throw notJsonError(path, value, describeValue(value));
 }
 
 /** What a function says that it is called in JSON: factories of plugins do. */
-function nameOf(value: unknown): string | undefined {
+function readToJsonName(value: unknown): string | undefined {
   if (typeof value !== 'function') return undefined;
   return (value as { toJSON?: () => string | undefined }).toJSON?.();
 }
 
-function entriesOf(value: Readonly<Record<string, unknown>>, path: string, how: Walk) {
+function listEntries(value: Readonly<Record<string, unknown>>, path: string, how: Walk) {
   const entries = Object.entries(value).filter(([, part]) => part !== undefined);
   const wrong = entries.find(([key]) => how.forbidden?.includes(key));
-  if (wrong) throw refusal('forbidden-key', `'${path}.${wrong[0]}' is not allowed`, 'Rename it.');
+  if (wrong) throw jsonError('forbidden-key', `'${path}.${wrong[0]}' is not allowed`, 'Rename it.');
   return how.sorted ? entries.sort(([a], [b]) => (a < b ? -1 : 1)) : entries;
 }
 
@@ -112,13 +116,13 @@ function hasOddKeys(value: readonly unknown[]): boolean {
   return Object.keys(value).some((key) => !/^\d+$/.test(key));
 }
 
-function whatIs(value: unknown): string {
+function describeValue(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'bigint') return `${value}n, a bigint`;
   if (typeof value !== 'object' || value === null) return String(value);
   if (Array.isArray(value)) return 'an array with properties of its own';
   if (isPlain(value)) return 'an object with symbols as keys';
-  return `an object of the class ${classOf(value)}`;
+  return `an object of the class ${getClassName(value)}`;
 }
 
 const WAYS_OUT: Readonly<Record<string, string>> = {
@@ -127,13 +131,13 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   Date: 'Use date.toISOString() or date.getTime().',
 };
 
-function notJson(path: string, value: unknown, what: string): EspalierError {
-  const known = WAYS_OUT[classOf(value)];
+function notJsonError(path: string, value: unknown, what: string): EspalierError {
+  const known = WAYS_OUT[getClassName(value)];
   const fix = known ?? 'Use numbers, strings, booleans, null, arrays and plain objects.';
-  return refusal('not-json', `'${path}' has no JSON form: it is ${what}`, fix);
+  return jsonError('not-json', `'${path}' has no JSON form: it is ${what}`, fix);
 }
 
-function refusal(what: string, problem: string, fix: string): EspalierError {
+function jsonError(what: string, problem: string, fix: string): EspalierError {
   return new EspalierError(`json/${what}`, { problem, fix });
 }
 
@@ -145,17 +149,17 @@ const TAGGED: Readonly<Record<string, number>> = {
   '-0.0': -0,
 };
 
-function tagged(value: number): unknown {
+function tagNumber(value: number): unknown {
   if (Object.is(value, -0)) return { [TAG]: '-0.0' };
   return Number.isFinite(value) ? value : { [TAG]: String(value) };
 }
 
 /** A key of the data that looks like the tag gets one `$` more. */
-function escaped(key: string): string {
+function escapeKey(key: string): string {
   return /^\$+numberDouble$/.test(key) ? `$${key}` : key;
 }
 
-function revived(value: Readonly<Record<string, unknown>>): unknown {
+function revive(value: Readonly<Record<string, unknown>>): unknown {
   const entries = Object.entries(value);
   if (!entries.some(([key]) => key.startsWith('$') && key.endsWith(TAG))) return value;
   const text = value[TAG];

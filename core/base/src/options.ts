@@ -15,7 +15,7 @@ export function parseOptions<S extends ZodType>(
 ): output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const problems = result.error.issues.flatMap(closest).map((issue) => {
+  const problems = result.error.issues.flatMap(findClosest).map((issue) => {
     const field = issue.path.join('.');
     if (issue.code === 'unrecognized_keys') {
       const known = keysAt(schema, issue.path);
@@ -24,7 +24,7 @@ export function parseOptions<S extends ZodType>(
         .join(' ');
     }
     const message = issue.message.replace(/^Invalid input: /, '').replace(/, received [^,]+$/, '');
-    return `${field ? `option '${field}'` : 'options'}: ${message}, received ${shown(at(value, issue.path))}`;
+    return `${field ? `option '${field}'` : 'options'}: ${message}, received ${formatValue(at(value, issue.path))}`;
   });
   throw new EspalierError('options/invalid', { problem: `${owner}: ${problems.join('; ')}` });
 }
@@ -32,7 +32,7 @@ export function parseOptions<S extends ZodType>(
 type Issue = z.core.$ZodIssue;
 
 /** Of a union, what is wrong with the branch that was meant: the one in which a key is misspelt. */
-function closest(issue: Issue): readonly Issue[] {
+function findClosest(issue: Issue): readonly Issue[] {
   if (issue.code !== 'invalid_union') return [issue];
   const meant = issue.errors.find((branch) =>
     branch.some(({ code }) => code === 'unrecognized_keys'),
@@ -48,7 +48,7 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
-function shown(value: unknown): string {
+function formatValue(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'function') return 'a function';
   return printValue(value).slice(0, 120);

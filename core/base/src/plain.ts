@@ -6,7 +6,7 @@ export function isPlain(value: unknown): value is Readonly<Record<string, unknow
 }
 
 /** The name of an object's class, for messages; `Object` where it has none. */
-export function classOf(value: unknown): string {
+export function getClassName(value: unknown): string {
   const { constructor } = Object(value) as { readonly constructor?: { readonly name?: unknown } };
   const name = constructor?.name;
   return typeof name === 'string' && name !== '' ? name : 'Object';

@@ -1,4 +1,4 @@
-import { classOf, isPlain } from './plain.js';
+import { getClassName, isPlain } from './plain.js';
 
 /**
  * Any value for people to read: as JSON, with NaN, infinities, −0, bigints and `undefined` as they
@@ -34,7 +34,7 @@ function print(value: unknown, place: Place): string {
       place,
     );
   }
-  if (!isPlain(value)) return classOf(value);
+  if (!isPlain(value)) return getClassName(value);
   const colon = indent > 0 ? ': ' : ':';
   const parts = Object.entries(value)
     .filter(([, part]) => part !== undefined)

@@ -20,7 +20,7 @@ test('details are for programs: they stay with the error and are not in its mess
   const details = { leastBytes: 4096, names: ['a'] };
   const error = new EspalierError('a/b', { problem: 'too small', fix: 'Allow more.', details });
   const place = { plugin: 'p', hook: 'transform' };
-  const moved = error.of('model.json').at(place);
+  const moved = error.withPrefix('model.json').withPlace(place);
   expect(moved.parts.details).toEqual(details);
   expect(moved.message).toBe('[plugin p] transform: model.json: too small. Allow more. (a/b)');
 });

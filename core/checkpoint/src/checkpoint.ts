@@ -50,11 +50,11 @@ export async function packCheckpoint({ manifest, tensors }: Checkpoint): Promise
  */
 export async function unpackCheckpoint(bytes: Uint8Array, label: string): Promise<Checkpoint> {
   const text = (from: number, to: number) => new TextDecoder().decode(bytes.subarray(from, to));
-  if (text(8, SUM_AT) !== HEAD) throw damaged(label, 'it does not begin as checkpoints do');
+  if (text(8, SUM_AT) !== HEAD) throw damagedError(label, 'it does not begin as checkpoints do');
   if (text(SUM_AT, SUM_END) !== (await sha256Hex(bytes.subarray(SUM_END)))) {
-    throw damaged(label, 'its SHA-256 does not match, so it was cut short or changed');
+    throw damagedError(label, 'its SHA-256 does not match, so it was cut short or changed');
   }
-  const { tensors, metadata } = sound(label, () => decodeSafetensors(bytes));
+  const { tensors, metadata } = readSound(label, () => decodeSafetensors(bytes));
   const version = Number(metadata['formatVersion']);
   if (version > VERSION) {
     throw new EspalierError('checkpoint/newer-format', {
@@ -62,19 +62,19 @@ export async function unpackCheckpoint(bytes: Uint8Array, label: string): Promis
       fix: 'Update to the release that wrote it. The file is untouched.',
     });
   }
-  const manifest: unknown = sound(label, () => readJson(metadata['manifest'] ?? ''));
+  const manifest: unknown = readSound(label, () => readJson(metadata['manifest'] ?? ''));
   return { manifest, tensors };
 }
 
-function sound<T>(label: string, read: () => T): T {
+function readSound<T>(label: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw damaged(label, cause instanceof Error ? cause.message : String(cause), cause);
+    throw damagedError(label, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }
 
-function damaged(label: string, problem: string, cause?: unknown): EspalierError {
+function damagedError(label: string, problem: string, cause?: unknown): EspalierError {
   return new EspalierError('checkpoint/damaged', {
     problem: `checkpoint ${label} is damaged: ${problem}`,
     fix: 'Resume from an older one (good ones are kept beside it), or restore it from a copy.',
@@ -94,7 +94,7 @@ export async function readTensors(tensors: NamedTensors): Promise<Checkpoint['te
   const reads = Object.entries(tensors).map(
     async ([name, tensor]): Promise<[string, HostTensor]> => {
       const dtype = TO_FILE[tensor.dtype as keyof typeof TO_FILE];
-      if (!dtype) throw unsupported(`tensor '${name}' is ${tensor.dtype}`);
+      if (!dtype) throw unsupportedDtypeError(`tensor '${name}' is ${tensor.dtype}`);
       return [name, { dtype, shape: tensor.shape, data: await tensor.data() }];
     },
   );
@@ -109,11 +109,11 @@ export async function readTensors(tensors: NamedTensors): Promise<Checkpoint['te
  */
 export function toTensor({ dtype, shape, data }: HostTensor): Tensor {
   const type = FROM_FILE[dtype as keyof typeof FROM_FILE];
-  if (!type) throw unsupported(`a tensor of the file is ${dtype}`);
+  if (!type) throw unsupportedDtypeError(`a tensor of the file is ${dtype}`);
   return tf.tensor(data.slice() as Float32Array | Int32Array | Uint8Array, [...shape], type);
 }
 
-function unsupported(problem: string): EspalierError {
+function unsupportedDtypeError(problem: string): EspalierError {
   return new EspalierError('checkpoint/dtype', {
     problem,
     fix: 'Checkpoints hold float32, int32 and bool tensors: convert it, or keep it as JSON.',

@@ -62,7 +62,7 @@ export function encodeSafetensors(
   entries: readonly (HostTensor & { readonly name: string })[],
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const sorted = [...entries].sort((a, b) => widthOf(b.dtype) - widthOf(a.dtype));
+  const sorted = [...entries].sort((a, b) => bytesPerElement(b.dtype) - bytesPerElement(a.dtype));
   const header = encodeHeader(sorted, metadata);
   const start = 8 + header.length;
   const size = sorted.reduce((sum, { data }) => sum + data.byteLength, start);
@@ -105,7 +105,7 @@ function checkEntry(name: string, { dtype, shape, data }: HostTensor, names: Set
     });
   if (names.has(name)) throw refuse('has a name that is taken or reserved', name);
   if (!(dtype in ARRAYS)) throw refuse('has a dtype that the format lacks', dtype);
-  if (!(data instanceof ARRAYS[dtype]) || data.length !== sizeOf(shape)) {
+  if (!(data instanceof ARRAYS[dtype]) || data.length !== countElements(shape)) {
     throw refuse(`has data that do not fit ${dtype} [${shape.join(', ')}]`, data.length);
   }
   names.add(name);
@@ -131,16 +131,17 @@ export function decodeSafetensors(bytes: Uint8Array): Safetensors {
   checkKeys(text, header);
   checkTiling(located, bytes.length - start);
   const tensors = located.map(({ name, dtype, shape, begin, end }): [string, HostTensor] => {
-    return [name, { dtype, shape, data: viewOf(bytes, dtype, start + begin, start + end) }];
+    return [name, { dtype, shape, data: viewTensor(bytes, dtype, start + begin, start + end) }];
   });
   return { tensors: new Map(tensors), metadata };
 }
 
 function readHeader(bytes: Uint8Array): { text: string; start: number } {
-  if (bytes.length < 8) throw invalid('it is shorter than the 8 bytes of its header length');
+  if (bytes.length < 8)
+    throw invalidFileError('it is shorter than the 8 bytes of its header length');
   const claimed = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
   if (claimed > MAX_HEADER || claimed > bytes.length - 8) {
-    throw invalid(
+    throw invalidFileError(
       `it claims a header of ${claimed} bytes and has ${bytes.length - 8} (cut short?)`,
     );
   }
@@ -149,7 +150,7 @@ function readHeader(bytes: Uint8Array): { text: string; start: number } {
     const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
     return { text: decoder.decode(bytes.subarray(8, start)), start };
   } catch (cause) {
-    throw invalid('its header is not UTF-8', cause);
+    throw invalidFileError('its header is not UTF-8', cause);
   }
 }
 
@@ -158,9 +159,10 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
   try {
     parsed = JSON.parse(text);
   } catch (cause) {
-    throw invalid('its header is not JSON', cause);
+    throw invalidFileError('its header is not JSON', cause);
   }
-  if (!text.startsWith('{') || !isObject(parsed)) throw invalid('its header is not a JSON object');
+  if (!text.startsWith('{') || !isObject(parsed))
+    throw invalidFileError('its header is not a JSON object');
   return parsed;
 }
 
@@ -171,20 +173,20 @@ interface Located extends Omit<HostTensor, 'data'> {
 }
 
 function locate(name: string, value: unknown): Located {
-  const refuse = (problem: string) => invalid(`tensor '${name.slice(0, 80)}' ${problem}`);
+  const refuse = (problem: string) => invalidFileError(`tensor '${name.slice(0, 80)}' ${problem}`);
   if (RESERVED.includes(name)) throw refuse('has a reserved name');
   if (!isObject(value) || Object.keys(value).length !== 3) {
     throw refuse('is not described by dtype, shape and data_offsets');
   }
   const { dtype, shape, data_offsets: offsets } = value;
-  if (PACKED.includes(String(dtype))) throw packed(name, String(dtype));
+  if (PACKED.includes(String(dtype))) throw packedDtypeError(name, String(dtype));
   if (!isDtype(dtype)) {
     throw refuse(`has an unknown dtype (${String(dtype).slice(0, 80)}); known: ${KNOWN}`);
   }
   if (!isCounts(shape)) throw refuse('has a shape that is not a list of counts');
   if (!isCounts(offsets) || offsets.length !== 2) throw refuse('has no two data offsets');
   const [begin, end] = offsets as [number, number];
-  const size = sizeOf(shape) * widthOf(dtype);
+  const size = countElements(shape) * bytesPerElement(dtype);
   if (!Number.isSafeInteger(size) || end - begin !== size) {
     throw refuse(`needs ${size} bytes and is given ${end - begin}`);
   }
@@ -193,7 +195,8 @@ function locate(name: string, value: unknown): Located {
 
 function readMetadata(value: unknown): Readonly<Record<string, string>> {
   const strings = isObject(value) && Object.values(value).every((v) => typeof v === 'string');
-  if (!strings || Object.hasOwn(value, '__proto__')) throw invalid('its metadata are not strings');
+  if (!strings || Object.hasOwn(value, '__proto__'))
+    throw invalidFileError('its metadata are not strings');
   return value as Record<string, string>;
 }
 
@@ -208,31 +211,33 @@ function checkKeys(text: string, header: Readonly<Record<string, unknown>>): voi
     else if (quoted && text[i] === '\\') i++;
     else if (!quoted && text[i] === ':') colons++;
   }
-  if (colons !== keys) throw invalid('its header names something twice');
+  if (colons !== keys) throw invalidFileError('its header names something twice');
 }
 
 function checkTiling(sorted: readonly Located[], size: number): void {
   let reached = 0;
   for (const { name, begin, end } of sorted) {
     if (begin !== reached) {
-      throw invalid(`tensor '${name.slice(0, 80)}' begins at byte ${begin}, not at ${reached}`);
+      throw invalidFileError(
+        `tensor '${name.slice(0, 80)}' begins at byte ${begin}, not at ${reached}`,
+      );
     }
     reached = end;
   }
   if (reached !== size)
-    throw invalid(`it has ${size} bytes of data where ${reached} are described`);
+    throw invalidFileError(`it has ${size} bytes of data where ${reached} are described`);
 }
 
 type ArrayType = new (buffer: ArrayBufferLike, at?: number, length?: number) => HostTensor['data'];
 
-function viewOf(bytes: Uint8Array, dtype: SafetensorsDtype, from: number, to: number) {
+function viewTensor(bytes: Uint8Array, dtype: SafetensorsDtype, from: number, to: number) {
   const Data: ArrayType = ARRAYS[dtype];
   const [begin, end] = [bytes.byteOffset + from, bytes.byteOffset + to];
-  if (begin % widthOf(dtype) !== 0) return new Data(bytes.buffer.slice(begin, end));
-  return new Data(bytes.buffer, begin, (end - begin) / widthOf(dtype));
+  if (begin % bytesPerElement(dtype) !== 0) return new Data(bytes.buffer.slice(begin, end));
+  return new Data(bytes.buffer, begin, (end - begin) / bytesPerElement(dtype));
 }
 
-function invalid(problem: string, cause?: unknown): EspalierError {
+function invalidFileError(problem: string, cause?: unknown): EspalierError {
   return new EspalierError('safetensors/invalid', {
     problem: `this is not a sound safetensors file: ${problem}`,
     fix: 'Take another copy of the file, or write it again.',
@@ -240,7 +245,7 @@ function invalid(problem: string, cause?: unknown): EspalierError {
   });
 }
 
-function packed(name: string, dtype: string): EspalierError {
+function packedDtypeError(name: string, dtype: string): EspalierError {
   return new EspalierError('safetensors/dtype', {
     problem: `tensor '${name.slice(0, 80)}' has elements that share bytes, which are not read`,
     received: dtype,
@@ -260,10 +265,10 @@ function isCounts(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
-function widthOf(dtype: SafetensorsDtype): number {
+function bytesPerElement(dtype: SafetensorsDtype): number {
   return ARRAYS[dtype]?.BYTES_PER_ELEMENT;
 }
 
-function sizeOf(shape: readonly number[]): number {
+function countElements(shape: readonly number[]): number {
   return shape.reduce((size, n) => size * n, 1);
 }

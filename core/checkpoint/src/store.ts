@@ -92,8 +92,8 @@ export async function loadLatest(
 
 async function newestFirst(store: CheckpointStore): Promise<string[]> {
   const names = (await store.list()).filter((name) => /^step-\d+\.safetensors$/.test(name));
-  const stepOf = (name: string) => Number(name.slice(5, -12));
-  return names.sort((a, b) => stepOf(b) - stepOf(a));
+  const parseStep = (name: string) => Number(name.slice(5, -12));
+  return names.sort((a, b) => parseStep(b) - parseStep(a));
 }
 
 async function load(store: CheckpointStore, name: string): Promise<Checkpoint> {

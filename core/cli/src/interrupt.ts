@@ -9,7 +9,7 @@ export interface Interrupt {
 const CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /** The first signal asks for an orderly end, the second ends the process at once. */
-export function onInterrupt(say: (message: string) => void): Interrupt {
+export function catchInterrupt(say: (message: string) => void): Interrupt {
   const controller = new AbortController();
   let exitCode = 0;
   const handle = (name: NodeJS.Signals) => {

@@ -1,5 +1,11 @@
 import { createRequire } from 'node:module';
-import { bits, blocks, names, ratio, share } from './compress/arguments.js';
+import {
+  parseBits,
+  parseBlocks,
+  parseNames,
+  parseRatio,
+  parseShare,
+} from './compress/parse-flags.js';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { CompressOptions } from './commands/compress.js';
 import type { EvalOptions } from './commands/eval.js';
@@ -60,9 +66,9 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     .option(
       '--epochs <n>',
       'epochs in all, of a configuration without stages; short for --set epochs=<n>',
-      setting('epochs'),
+      addSetOption('epochs'),
     )
-    .option('--seed <n>', 'short for --set seed=<n>', setting('seed'))
+    .option('--seed <n>', 'short for --set seed=<n>', addSetOption('seed'))
     .addOption(allowMismatch())
     .option('--go-on', 'with --resume: train on though a plugin stopped the run')
     .option('--quiet', 'no progress')
@@ -123,7 +129,7 @@ function command(program: Command, name: string, description: string): Command {
     .command(name)
     .description(description)
     .argument('<config>', 'a .ts, .js or .json file')
-    .option('--set <path=value>', 'change the configuration; may be repeated', each, [])
+    .option('--set <path=value>', 'change the configuration; may be repeated', collect, [])
     .option('--verbose', 'say more: loss terms, why this backend, the stack of errors');
 }
 
@@ -137,18 +143,18 @@ function studyCommands(program: Command, setExitCode: (code: number) => void): v
       .description(description)
       .argument('<study>', 'a .ts, .js or .json file')
       .option('--verbose', 'say more: the stack of errors');
-  const concurrency = () =>
+  const parseConcurrency = () =>
     new Option('--concurrency <n>', 'trials at a time (default: one for each core)').argParser(
-      positive,
+      parsePositiveInteger,
     );
   sub('plan', 'print rows, what they change, and the time that is left')
-    .addOption(concurrency())
+    .addOption(parseConcurrency())
     .action(async (path: string, options: StudyRunOptions) => {
       const { planStudy } = await import('./commands/study.js');
       await planStudy(path, options);
     });
   sub('run', 'run what is left; Ctrl-C saves, the same command goes on')
-    .addOption(concurrency())
+    .addOption(parseConcurrency())
     .option('--retry-failed', 'run trials again that failed')
     .option('--quiet', 'no progress')
     .action(async (path: string, options: StudyRunOptions) => {
@@ -162,14 +168,14 @@ function studyCommands(program: Command, setExitCode: (code: number) => void): v
   sub('report', 'print the table; write report.html, report.md, results.csv, differences.svg')
     .option('--test', 'report on the test data: read once, when the study is finished')
     .option('--test-again', 'read it again, though the study has changed since')
-    .addOption(concurrency())
+    .addOption(parseConcurrency())
     .action(async (path: string, options: StudyReportOptions) => {
       const { report } = await import('./commands/study.js');
       await report(path, options);
     });
 }
 
-function positive(text: string): number {
+function parsePositiveInteger(text: string): number {
   if (/^[1-9]\d*$/.test(text)) return Number(text);
   throw new InvalidArgumentError('It must be a whole number above 0.');
 }
@@ -186,14 +192,22 @@ function compressCommand(program: Command): void {
     )
     .option('--preset <name>', presets, 'group-reduce')
     .addOption(
-      target('--ratio <n>', 'times smaller that matrices become (default: 8)').argParser(ratio),
+      target('--ratio <n>', 'times smaller that matrices become (default: 8)').argParser(
+        parseRatio,
+      ),
     )
     .addOption(target('--budget <size>', 'size of the compressed matrices together, as 10MB'))
-    .addOption(target('--max-error <n>', 'relative error of each matrix at most').argParser(share))
-    .option('--bits <n>', '8, 4, 3, 2 or none (default: as the preset says)', bits)
+    .addOption(
+      target('--max-error <n>', 'relative error of each matrix at most').argParser(parseShare),
+    )
+    .option('--bits <n>', '8, 4, 3, 2 or none (default: as the preset says)', parseBits)
     .option('--counts <file>', 'word counts by word id: JSON, TSV, or a word and its count a line')
-    .option('--blocks <n>', 'blocks to cut the words into by frequency, or auto', blocks)
-    .option('--layers <names>', 'only these, as a,b (default: all that are large enough)', names)
+    .option('--blocks <n>', 'blocks to cut the words into by frequency, or auto', parseBlocks)
+    .option(
+      '--layers <names>',
+      'only these, as a,b (default: all that are large enough)',
+      parseNames,
+    )
     .addOption(
       new Option(
         '--tied <how>',
@@ -218,15 +232,15 @@ function target(flags: string, description: string): Option {
 
 function allowMismatch(): Option {
   const text = 'accept this difference to the run of the checkpoint; may be repeated';
-  return new Option('--allow-mismatch <what>', text).argParser(each).default([], 'none');
+  return new Option('--allow-mismatch <what>', text).argParser(collect).default([], 'none');
 }
 
 /** Collects the values of an option that may be repeated. */
-function each(text: string, before: readonly string[]): string[] {
+function collect(text: string, before: readonly string[]): string[] {
   return [...before, text];
 }
 
-function setting(field: string): (text: string) => string {
+function addSetOption(field: string): (text: string) => string {
   return (text) => {
     if (/^\d+$/.test(text)) return `${field}=${text}`;
     throw new InvalidArgumentError('It must be a whole number.');

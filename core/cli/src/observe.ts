@@ -4,7 +4,7 @@ import { describeStage } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import type { Session, Stage, TelemetryEvent, TelemetryEvents } from '@espalier/core';
 import { consoleProgress, jsonlSink } from '@espalier/core/node';
-import { short } from './columns.js';
+import { formatNumber } from './text-columns.js';
 
 const EVENTS: readonly TelemetryEvent[] = [
   'start',
@@ -26,12 +26,15 @@ export interface Observer {
 }
 
 /** The backend in a line; why others were passed over only where that is asked for. */
-export function backendLine({ line, chosen, passedOver }: BackendInfo, verbose = false): string {
+export function describeBackend(
+  { line, chosen, skipped: passedOver }: BackendInfo,
+  verbose = false,
+): string {
   return verbose || passedOver.length === 0 ? line : `${chosen}; why this one: --verbose`;
 }
 
 /** Shows progress on standard error and writes telemetry, as the configuration says. */
-export function observe(
+export function startLogging(
   { telemetry, backend }: Session,
   { folder, settings: { log } }: LoadedConfig,
   { quiet = false, verbose = false }: { readonly quiet?: boolean; readonly verbose?: boolean },
@@ -43,10 +46,10 @@ export function observe(
     show.message(`warning${plugin ? ` of ${plugin}` : ''}: ${message}`),
   );
   if (!quiet) {
-    show.message(backendLine(backend, verbose));
+    show.message(describeBackend(backend, verbose));
     telemetry.on('start', show.start).on('step', show.step).on('epoch', show.epoch);
-    telemetry.on('stage', (stage) => stage.count > 1 && show.message(stageLine(stage)));
-    telemetry.on('transform', ({ metrics }) => show.message(numbersLine(metrics)));
+    telemetry.on('stage', (stage) => stage.count > 1 && show.message(describeStageEnd(stage)));
+    telemetry.on('transform', ({ metrics }) => show.message(formatMetrics(metrics)));
   }
   return {
     say: show.message,
@@ -57,11 +60,11 @@ export function observe(
   };
 }
 
-function stageLine({ index, count, ...stage }: TelemetryEvents['stage']): string {
+function describeStageEnd({ index, count, ...stage }: TelemetryEvents['stage']): string {
   return `stage ${index + 1}/${count}: ${describeStage(stage as Stage)}`;
 }
 
-function numbersLine(metrics: Readonly<Record<string, number>>): string {
-  const numbers = Object.entries(metrics).map(([name, value]) => `${name} ${short(value)}`);
+function formatMetrics(metrics: Readonly<Record<string, number>>): string {
+  const numbers = Object.entries(metrics).map(([name, value]) => `${name} ${formatNumber(value)}`);
   return `transformed | ${numbers.join('  ')}`;
 }

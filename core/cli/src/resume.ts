@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { store } from '@espalier/config';
+import { openStore } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import { EspalierError } from '@espalier/core';
 import type { CheckpointStore, Session } from '@espalier/core';
@@ -19,8 +19,8 @@ export async function loadCheckpoint(
   loaded: LoadedConfig,
   { path, allowMismatch }: LoadCheckpoint,
 ): Promise<void> {
-  const from = path === undefined ? store(loaded) : await storeAt(loaded, resolve(path));
-  if (await session.load({ store: from, allowMismatch }).catch(adviseOption)) return;
+  const from = path === undefined ? openStore(loaded) : await openStoreAt(loaded, resolve(path));
+  if (await session.load({ store: from, allowMismatch }).catch(nameOption)) return;
   throw new EspalierError('cli/no-checkpoint', {
     problem: `there is no checkpoint in ${from.location}`,
     fix: 'Train first (without --resume), or name another file or folder.',
@@ -28,7 +28,7 @@ export async function loadCheckpoint(
 }
 
 /** Says with options of the command line what core says in code: `load({ allowMismatch: ['seed'] })`. */
-function adviseOption(error: unknown): never {
+function nameOption(error: unknown): never {
   if (!(error instanceof EspalierError)) throw error;
   const { code, parts, place } = error;
   const fix = parts.fix?.replace(/load\(\{ allowMismatch: \[(.*?)\] \}\)/, (_, names: string) =>
@@ -38,9 +38,9 @@ function adviseOption(error: unknown): never {
 }
 
 /** Refuses to mix a new run's checkpoints with those of an earlier one. */
-export async function refuseEarlierRun(loaded: LoadedConfig, command: string): Promise<void> {
+export async function requireResume(loaded: LoadedConfig, command: string): Promise<void> {
   if (!loaded.settings.checkpoint) return;
-  const { location, list } = store(loaded);
+  const { location, list } = openStore(loaded);
   if (!(await list()).some((name) => /^step-\d+\.safetensors$/.test(name))) return;
   throw new EspalierError('cli/earlier-run', {
     problem: `${location} holds checkpoints of an earlier run`,
@@ -48,25 +48,25 @@ export async function refuseEarlierRun(loaded: LoadedConfig, command: string): P
   });
 }
 
-async function storeAt(loaded: LoadedConfig, path: string): Promise<CheckpointStore> {
+async function openStoreAt(loaded: LoadedConfig, path: string): Promise<CheckpointStore> {
   const found = await stat(path).catch((cause: unknown) => {
     throw new EspalierError('cli/no-checkpoint', { problem: `there is no ${path}`, cause });
   });
-  return found.isDirectory() ? store(loaded, path) : oneFile(path);
+  return found.isDirectory() ? openStore(loaded, path) : singleFileStore(path);
 }
 
 /** A store that holds one file, under the name that the newest checkpoint is looked for by. */
-function oneFile(path: string): CheckpointStore {
+function singleFileStore(path: string): CheckpointStore {
   const name = /^step-\d+\.safetensors$/.test(basename(path))
     ? basename(path)
     : 'step-0.safetensors';
-  const readOnly = () =>
+  const refuseWrite = () =>
     Promise.reject(new EspalierError('cli/read-only', { problem: `${path} is only read` }));
   return {
     location: dirname(path),
     list: () => Promise.resolve([name]),
     read: () => readFile(path),
-    write: readOnly,
-    remove: readOnly,
+    write: refuseWrite,
+    remove: refuseWrite,
   };
 }

@@ -1,12 +1,12 @@
-import { describeStage, stagesOf, stageUnderWay } from '@espalier/config';
+import { describeStage, listStages, findCurrentStage } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import type { Session } from '@espalier/core';
 
 /** Of a run in stages that is not over, figures and model are not those of its result. */
-export function tellUnfinished(session: Session, loaded: LoadedConfig): void {
+export function warnIfUnfinished(session: Session, loaded: LoadedConfig): void {
   if (!loaded.settings.stages) return;
-  const stages = stagesOf(loaded);
-  const index = stageUnderWay(session, stages);
+  const stages = listStages(loaded);
+  const index = findCurrentStage(session, stages);
   if (index === undefined) return;
   const where = `stage ${index + 1} of ${stages.length}, ${describeStage(stages[index]!)}`;
   process.stderr.write(`The run is not over; it is in ${where}.\n`);

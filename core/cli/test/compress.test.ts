@@ -4,12 +4,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadArtifact, writeModelFolder } from '@espalier/formats/node';
-import { holdsRows } from '@espalier/compression';
+import { isRowDecoder } from '@espalier/compression';
 import {
   decodeSafetensors,
   disposeModel,
   encodeSafetensors,
-  graphOf,
+  extractGraph,
   keyedRng,
 } from '@espalier/core';
 import type { HostTensor } from '@espalier/core';
@@ -126,7 +126,7 @@ describe('espalier compress', () => {
     for (const { layer, error, weightedError, deciles } of table.fidelity) {
       const original = language[`${layer}.weight` as 'softmax.weight'].data as Float32Array;
       const loaded = model.getLayer(layer);
-      if (!holdsRows(loaded)) throw new Error(`${layer} holds no rows`);
+      if (!isRowDecoder(loaded)) throw new Error(`${layer} holds no rows`);
       const decoded = tf.tidy(() => loaded.decodeRows(tf.range(0, WORDS, 1, 'int32')).dataSync());
       const squares = (values: Float32Array) => values.reduce((sum, value) => sum + value ** 2, 0);
       const lost = squares(original.map((value, i) => value - decoded[i]!));
@@ -135,7 +135,7 @@ describe('espalier compress', () => {
       expect(deciles?.errors).toHaveLength(10);
       expect(deciles?.errors[0]).toBeLessThan(deciles!.errors[9]!);
     }
-    const { weights } = graphOf(model);
+    const { weights } = extractGraph(model);
     const recurrent = tf.transpose(weights['lstm/recurrent_kernel'] as tf.Tensor2D).dataSync();
     expect(recurrent).toEqual(language['lstm.weight_hh_l0'].data);
     disposeModel(model);

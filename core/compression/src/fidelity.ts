@@ -1,7 +1,7 @@
 import { keyedRng } from '@espalier/core';
 import type { Matrix } from '@espalier/linalg';
 import * as tf from '@tensorflow/tfjs-core';
-import { nearest } from './nearest.js';
+import { findNearest } from './nearest.js';
 
 /** Which rows count, and how much. */
 export interface ErrorOf {
@@ -87,12 +87,14 @@ export async function neighbourOverlap(
   const asked = Int32Array.from(samples.flatMap((rows) => [...rows]));
   const k = Math.min(neighbours, original.rows - 1);
   const [before, after] = [
-    await neighboursOf(original, asked, k),
-    await neighboursOf(approximated, asked, k),
+    await findNeighbours(original, asked, k),
+    await findNeighbours(approximated, asked, k),
   ];
   let begin = 0;
   return samples.map(({ length }) => {
-    const shares = Array.from({ length }, (_, i) => shared(before[begin + i]!, after[begin + i]!));
+    const shares = Array.from({ length }, (_, i) =>
+      computeOverlap(before[begin + i]!, after[begin + i]!),
+    );
     begin += length;
     return shares.reduce((sum, share) => sum + share, 0) / length;
   });
@@ -105,7 +107,7 @@ function sample(rows: Int32Array, size: number, seed: number, group: number): In
   return order.subarray(0, size).map((at) => rows[at]!);
 }
 
-async function neighboursOf(matrix: Matrix, asked: Int32Array, k: number): Promise<Int32Array[]> {
+async function findNeighbours(matrix: Matrix, asked: Int32Array, k: number): Promise<Int32Array[]> {
   const { data, rows, columns } = matrix;
   const directions = tf.tidy(() => {
     const all = tf.tensor2d(data, [rows, columns]);
@@ -121,14 +123,14 @@ async function neighboursOf(matrix: Matrix, asked: Int32Array, k: number): Promi
     const values = (await cosines.data()) as Float32Array;
     cosines.dispose();
     chunk.forEach((word, i) => {
-      found.push(nearest(values.subarray(i * rows, (i + 1) * rows), word, k));
+      found.push(findNearest(values.subarray(i * rows, (i + 1) * rows), word, k));
     });
   }
   directions.dispose();
   return found;
 }
 
-function shared(before: Int32Array, after: Int32Array): number {
+function computeOverlap(before: Int32Array, after: Int32Array): number {
   if (before.length === 0) return 1;
   const kept = new Set(before);
   return after.filter((word) => kept.has(word)).length / before.length;

@@ -1,19 +1,19 @@
 import './register.js';
 
-export * from './account.js';
+export * from './compression-report.js';
 export * from './contracts.js';
-export { flooredCounts } from './floored-counts.js';
+export { floorCounts } from './floor-counts.js';
 export * from './fidelity.js';
-export { holdsRows, rowsOf } from './holds-rows.js';
-export type { HoldsRows } from './holds-rows.js';
-export { isWordMatrix, matrixPlaces, storagesOf } from './matrix-places.js';
-export type { MatrixPlace } from './matrix-places.js';
+export { isRowDecoder, readRows } from './row-decoder.js';
+export type { RowDecoder } from './row-decoder.js';
+export { isWordMatrix, listMatrices, readStorages } from './storable-matrices.js';
+export type { StorableMatrix } from './storable-matrices.js';
 export { describeRules, penalizeMatrix, readRules, refuseConstraints } from './penalties.js';
 export type { ChosenLayers, Regularizes, Rules, WrittenRule, WrittenRules } from './penalties.js';
 export { parseBytes } from './parse-bytes.js';
 export * from './storage.js';
-export { hostBytes, storeMatrices } from './store-matrices.js';
-export type { HostWeight, NewlyStored } from './store-matrices.js';
+export { countHostBytes, storeMatrices } from './store-matrices.js';
+export type { HostWeight, StoredEdit } from './store-matrices.js';
 export { StoredConv2D, StoredDense, StoredEmbedding } from './stored-layers.js';
 export type {
   StoredConv2DConfig,

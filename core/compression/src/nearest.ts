@@ -1,5 +1,5 @@
 /** The `k` largest of `values` but that of `self`, by position, in falling order; of equals the first. */
-export function nearest(values: Float32Array, self: number, k: number): Int32Array {
+export function findNearest(values: Float32Array, self: number, k: number): Int32Array {
   const best = new Int32Array(k);
   let size = 0;
   for (let i = 0; i < values.length; i++) {

@@ -3,7 +3,7 @@ import type { LayerEntry, ModelGraph } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { isWordMatrix, matrixPlaces } from './matrix-places.js';
+import { isWordMatrix, listMatrices } from './storable-matrices.js';
 import type { StoredMatrix } from './stored-matrix.js';
 
 type Layer = tfl.layers.Layer;
@@ -85,7 +85,7 @@ export function refuseConstraints(
   plugin: string,
 ): void {
   const isLarge = (entry: LayerEntry) =>
-    matrixPlaces(graph, entry).some(
+    listMatrices(graph, entry).some(
       ({ shape }) => isWordMatrix(entry, shape) && shape[0] * shape[1] >= minimum,
     );
   for (const entry of graph.topology.config.layers) {

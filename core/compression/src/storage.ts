@@ -61,7 +61,7 @@ export function registerStorage(kind: string, factory: StorageFactory): void {
  * const storage = storageOf('u0', [2000, 23], { kind: 'float32' });
  * storage.weights; // [{ name: 'u0', shape: [2000, 23], dtype: 'float32', trainable: true }]
  */
-export function storageOf(
+export function createStorage(
   name: string,
   shape: MatrixShape,
   config: StorageConfig = FLOAT32,

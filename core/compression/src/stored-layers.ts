@@ -2,7 +2,7 @@ import type { EndsInActivation, HasPlainLayer, PlainLayer } from '@espalier/core
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import type { HoldsRows } from './holds-rows.js';
+import type { RowDecoder } from './row-decoder.js';
 import type { MatrixShape, StorageConfig } from './storage.js';
 import { penalizeMatrix } from './penalties.js';
 import type { Regularizes } from './penalties.js';
@@ -166,7 +166,7 @@ export type StoredEmbeddingConfig = EmbeddingConfig & StoredConfig;
 export type StoredConv2DConfig = Conv2DConfig & StoredConfig;
 
 /** `tf.layers.dense` over a kernel `[inputs, units]` in any storage, decoded in every call. */
-export class StoredDense extends StoredKernel<Layer> implements HoldsRows {
+export class StoredDense extends StoredKernel<Layer> implements RowDecoder {
   static readonly className = 'StoredDense';
 
   constructor(private readonly config: StoredDenseConfig) {
@@ -194,7 +194,7 @@ export class StoredDense extends StoredKernel<Layer> implements HoldsRows {
 }
 
 /** `tf.layers.embedding` over rows `[words, outputDim]` in any storage; decodes the rows looked up. */
-export class StoredEmbedding extends StoredLayer<Layer> implements HoldsRows {
+export class StoredEmbedding extends StoredLayer<Layer> implements RowDecoder {
   static readonly className = 'StoredEmbedding';
 
   constructor(private readonly config: StoredEmbeddingConfig) {

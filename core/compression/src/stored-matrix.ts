@@ -1,6 +1,6 @@
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { storageOf } from './storage.js';
+import { createStorage } from './storage.js';
 import type { MatrixShape, MatrixStorage, StorageConfig } from './storage.js';
 
 type Layer = tfl.layers.Layer;
@@ -40,7 +40,7 @@ export class StoredMatrix {
     /** Holds for the numbers themselves, where the storage has them: as the weight `name`. */
     constraint?: Constrains,
   ) {
-    this.#storage = storageOf(name, shape, config);
+    this.#storage = createStorage(name, shape, config);
     this.#weights = new Map(
       this.#storage.weights.map((weight) => {
         const own = weight.name === name ? constraint : undefined;

@@ -4,7 +4,7 @@ import {
   frequencyDeciles,
   neighbourOverlap,
   relativeError,
-  rowsOf,
+  readRows,
 } from '@espalier/compression';
 import type { Matrix } from '@espalier/compression';
 import { onBackend, tensorsLeakedBy } from '@espalier/testkit';
@@ -127,8 +127,8 @@ describe('rowsOf', () => {
     const matrix = tf.tensor2d(words.data, [60, 5]);
     embedding.setWeights([matrix]);
     dense.setWeights([tf.transpose(matrix), tf.zeros([60])]);
-    expect(await rowsOf(embedding, 60)).toEqual(words);
-    expect(await rowsOf(dense, 60)).toEqual(words);
-    expect(await rowsOf(tfl.layers.flatten(), 60)).toBeUndefined();
+    expect(await readRows(embedding, 60)).toEqual(words);
+    expect(await readRows(dense, 60)).toEqual(words);
+    expect(await readRows(tfl.layers.flatten(), 60)).toBeUndefined();
   });
 });

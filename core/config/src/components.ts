@@ -66,7 +66,7 @@ export async function makeOptimizer(
   { use, options, clip = {} }: OptimizerReference,
   modules: Modules,
 ): Promise<GradientTransform> {
-  const read = withSchedules(options) as Reference['options'];
+  const read = makeSchedules(options) as Reference['options'];
   const optimizer = await makeNamed('optimizer', OPTIMIZERS, { use, options: read }, modules);
   const clips = [
     ...(clip.value === undefined ? [] : [clipByValue(clip.value)]),
@@ -94,10 +94,10 @@ async function makeNamed<T>(
 }
 
 /** Replaces every `{ schedule: name, … }`, however deep, by the schedule. */
-function withSchedules(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withSchedules);
+function makeSchedules(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(makeSchedules);
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).map(([key, inner]) => [key, withSchedules(inner)] as const);
+  const entries = Object.entries(value).map(([key, inner]) => [key, makeSchedules(inner)] as const);
   const { schedule, ...options } = Object.fromEntries(entries);
   if (schedule === undefined) return options;
   if (typeof schedule === 'string' && Object.hasOwn(SCHEDULES, schedule)) {

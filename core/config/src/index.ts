@@ -1,11 +1,11 @@
 export { defineConfig } from './config.js';
 export type { Config, OptimizerReference, Reference, SourceConfig } from './config.js';
-export { configFrom, isCode, loadConfig, readObject } from './load-config.js';
+export { buildConfig, isCode, loadConfig, readObject } from './load-config.js';
 export type { ConfigPlace, LoadedConfig } from './load-config.js';
 export { Modules } from './modules.js';
 export { jsonSchema } from './schema.js';
 export type { Settings } from './schema.js';
-export { sessionConfig, source, store } from './session-config.js';
+export { makeSessionConfig, openSource, openStore } from './session-config.js';
 export type { Split } from './session-config.js';
-export { describeStage, epochsOf, stagesOf, stageUnderWay } from './stages.js';
+export { describeStage, countEpochs, listStages, findCurrentStage } from './stages.js';
 export { withSession } from './with-session.js';

@@ -6,7 +6,7 @@ import type { Config } from './config.js';
 import { Modules } from './modules.js';
 import { schema } from './schema.js';
 import type { Settings } from './schema.js';
-import { applySets } from './sets.js';
+import { applySettings } from './apply-settings.js';
 
 /** A configuration that was read and validated. */
 export interface LoadedConfig {
@@ -33,7 +33,7 @@ export async function loadConfig(
 ): Promise<LoadedConfig> {
   const file = resolve(path);
   const modules = new Modules(file);
-  return configFrom(await readObject(file, modules), { file, modules, sets });
+  return buildConfig(await readObject(file, modules), { file, modules, sets });
 }
 
 /** Where a configuration stands that is part of something else. */
@@ -50,12 +50,12 @@ export interface ConfigPlace {
  *
  * @throws EspalierError `config/set`, `options/invalid`.
  */
-export function configFrom(
+export function buildConfig(
   written: unknown,
   { file, modules = new Modules(file), sets = [] }: ConfigPlace,
 ): LoadedConfig {
-  const { config, overrides } = applySets(written, sets);
-  const settings = parseOptions(basename(file), schema, asData(config));
+  const { config, overrides } = applySettings(written, sets);
+  const settings = parseOptions(basename(file), schema, replaceCodeByReferences(config));
   return { file, folder: dirname(file), written: config as Config, settings, overrides, modules };
 }
 
@@ -88,19 +88,19 @@ export async function readObject(
 
 async function readJson(file: string): Promise<unknown> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw unreadable(file, cause);
+    throw unreadableFile(file, cause);
   });
   try {
     return parseJson(text);
   } catch (cause) {
     throw new EspalierError('config/config', {
-      problem: notJson(file, text, cause as Error),
+      problem: describeJsonError(file, text, cause as Error),
       cause,
     });
   }
 }
 
-function notJson(file: string, text: string, { message }: Error): string {
+function describeJsonError(file: string, text: string, { message }: Error): string {
   const before = text.slice(0, failurePosition(text, message)).split('\n');
   const what = message.replace(/ in JSON at position .*|, (\.{3})?".* is not valid JSON$/s, '');
   const said = what.replaceAll('\n', '\\n');
@@ -113,13 +113,13 @@ function failurePosition(text: string, message: string): number {
   if (position !== undefined) return Number(position);
   if (!message.startsWith(UNEXPECTED)) return text.length;
   let end = 1;
-  while (!failureOf(text.slice(0, end)).startsWith(UNEXPECTED)) end += 1;
+  while (!findFailure(text.slice(0, end)).startsWith(UNEXPECTED)) end += 1;
   return end - 1;
 }
 
 const UNEXPECTED = 'Unexpected token';
 
-function failureOf(text: string): string {
+function findFailure(text: string): string {
   try {
     JSON.parse(text);
     return '';
@@ -130,7 +130,7 @@ function failureOf(text: string): string {
 
 async function importDefault(file: string, modules: Modules): Promise<unknown> {
   const module = await modules.load(file).catch((cause: unknown) => {
-    throw unreadable(file, cause);
+    throw unreadableFile(file, cause);
   });
   if ('default' in module) return module['default'];
   throw new EspalierError('config/config', {
@@ -139,7 +139,7 @@ async function importDefault(file: string, modules: Modules): Promise<unknown> {
   });
 }
 
-function unreadable(file: string, cause: unknown): EspalierError {
+function unreadableFile(file: string, cause: unknown): EspalierError {
   const message = cause instanceof Error ? cause.message : String(cause);
   const problem = `${basename(file)} cannot be read: ${message}`;
   return new EspalierError('config/config', { problem, cause });
@@ -148,23 +148,23 @@ function unreadable(file: string, cause: unknown): EspalierError {
 const REFERENCES = ['model', 'preset', 'loss', 'optimizer'];
 
 /** The configuration without what is code: what is left is data for the schema. */
-function asData(config: unknown): unknown {
+function replaceCodeByReferences(config: unknown): unknown {
   if (!isPlain(config)) return config;
   const { plugins, data, ...rest } = config;
   return {
     ...Object.fromEntries(
       Object.entries(rest).map(([key, value]) => [
         key,
-        REFERENCES.includes(key) ? asReference(value) : value,
+        REFERENCES.includes(key) ? wrapAsReference(value) : value,
       ]),
     ),
     // With factories in it, it is left to the preset's own checks.
     ...(plugins !== undefined && !holdsCode(plugins) && { plugins }),
-    ...(data !== undefined && { data: isPlain(data) ? mapValues(data, asReference) : data }),
+    ...(data !== undefined && { data: isPlain(data) ? mapValues(data, wrapAsReference) : data }),
   };
 }
 
-function asReference(value: unknown): unknown {
+function wrapAsReference(value: unknown): unknown {
   if (typeof value === 'string') return { use: value };
   if (isPlain(value) && 'use' in value) return value;
   return isCode(value) ? { use: 'code' } : value;

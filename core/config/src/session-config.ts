@@ -11,19 +11,22 @@ import type { LoadedConfig } from './load-config.js';
 export type Split = 'train' | 'validation' | 'test';
 
 /** Loads everything that a configuration names. */
-export async function sessionConfig(loaded: LoadedConfig): Promise<SessionConfig> {
+export async function makeSessionConfig(loaded: LoadedConfig): Promise<SessionConfig> {
   const { settings, written, modules, overrides } = loaded;
   const { semantics, seed, accumulate, backend, log } = settings;
-  const [train, validation] = [await source(loaded, 'train'), await source(loaded, 'validation')];
+  const [train, validation] = [
+    await openSource(loaded, 'train'),
+    await openSource(loaded, 'validation'),
+  ];
   return {
-    model: await model(loaded),
+    model: await makeModel(loaded),
     loss: isCode(written.loss)
       ? (written.loss as SessionConfig['loss'])
       : await makeLoss(settings.loss, modules),
     optimizer: isCode(written.optimizer)
       ? (written.optimizer as SessionConfig['optimizer'])
       : await makeOptimizer(settings.optimizer, modules),
-    preset: preset(loaded),
+    preset: makePreset(loaded),
     overrides,
     load: modules.load,
     ...(train && { train }),
@@ -32,7 +35,7 @@ export async function sessionConfig(loaded: LoadedConfig): Promise<SessionConfig
     seed,
     accumulate,
     logInterval: log.interval,
-    checkpoint: checkpoint(loaded),
+    checkpoint: checkpointSettings(loaded),
     ...(settings.checkpoint && { folder: resolve(loaded.folder, settings.checkpoint.dir) }),
     resolvePath: (path) => resolve(loaded.folder, path),
     backend,
@@ -40,7 +43,7 @@ export async function sessionConfig(loaded: LoadedConfig): Promise<SessionConfig
 }
 
 /** The source of a split, where the configuration has one. */
-export async function source(
+export async function openSource(
   { written, settings, modules: { load } }: LoadedConfig,
   split: Split,
 ): Promise<Source | undefined> {
@@ -62,7 +65,7 @@ export async function source(
 }
 
 /** The store of a configuration, or one in another folder. */
-export function store({ folder, settings }: LoadedConfig, dir?: string): CheckpointStore {
+export function openStore({ folder, settings }: LoadedConfig, dir?: string): CheckpointStore {
   const path = dir ?? (settings.checkpoint && resolve(folder, settings.checkpoint.dir));
   if (path !== undefined) return fileStore(path);
   throw new EspalierError('config/no-checkpoint', {
@@ -71,7 +74,7 @@ export function store({ folder, settings }: LoadedConfig, dir?: string): Checkpo
   });
 }
 
-async function model({ written, settings, modules: { load } }: LoadedConfig) {
+async function makeModel({ written, settings, modules: { load } }: LoadedConfig) {
   if (isCode(written.model)) return written.model as SessionConfig['model'];
   const { use, options } = settings.model;
   const make = await loadExport(use, { load });
@@ -81,7 +84,7 @@ async function model({ written, settings, modules: { load } }: LoadedConfig) {
 }
 
 /** The configuration's plugins, as a preset over the one that it names. */
-function preset({ file, folder, written }: LoadedConfig): Preset {
+function makePreset({ file, folder, written }: LoadedConfig): Preset {
   return {
     name: relative(folder, file),
     ...(written.preset !== undefined && { extends: written.preset }),
@@ -89,7 +92,7 @@ function preset({ file, folder, written }: LoadedConfig): Preset {
   };
 }
 
-function checkpoint(loaded: LoadedConfig): SessionConfig['checkpoint'] {
+function checkpointSettings(loaded: LoadedConfig): SessionConfig['checkpoint'] {
   const { dir, ...rest } = loaded.settings.checkpoint ?? {};
-  return dir === undefined ? undefined : { ...rest, store: store(loaded) };
+  return dir === undefined ? undefined : { ...rest, store: openStore(loaded) };
 }

@@ -8,24 +8,24 @@ import type { LoadedConfig } from './load-config.js';
  *
  * @throws EspalierError `config/epochs` where it does not say for how long to train.
  */
-export function stagesOf(loaded: LoadedConfig): readonly Stage[] {
+export function listStages(loaded: LoadedConfig): readonly Stage[] {
   const { epochs, stages } = loaded.settings;
   if (epochs !== undefined) return [{ epochs }];
-  if (stages) return stages.map((stage) => withoutRemoved(stage as Stage, loaded));
+  if (stages) return stages.map((stage) => dropRemovedPlugins(stage as Stage, loaded));
   throw new EspalierError('config/epochs', {
     problem: 'the configuration does not say for how long to train',
     fix: "Add epochs: 10 (or --epochs 10), or stages: [{ epochs: 10 }, { transform: ['quantizer'] }].",
   });
 }
 
-function withoutRemoved(stage: Stage, { written, overrides }: LoadedConfig): Stage {
+function dropRemovedPlugins(stage: Stage, { written, overrides }: LoadedConfig): Stage {
   if (!('transform' in stage) || stage.transform === true) return stage;
   const isRemoved = (id: string) => (overrides[id] ?? written.plugins?.[id]) === false;
   return { transform: stage.transform.filter((id) => !isRemoved(id)) };
 }
 
 /** Epochs of all stages together. */
-export function epochsOf(stages: readonly Stage[]): number {
+export function countEpochs(stages: readonly Stage[]): number {
   return stages.reduce((sum, stage) => sum + ('epochs' in stage ? stage.epochs : 0), 0);
 }
 
@@ -38,7 +38,7 @@ export function describeStage(stage: Stage): string {
 }
 
 /** The stage that a run is in, counted from 0; undefined once all are over. */
-export function stageUnderWay(
+export function findCurrentStage(
   { progress, clock, stopReason }: Session,
   stages: readonly Stage[],
 ): number | undefined {

@@ -41,12 +41,12 @@ export function arraySource(options: ArraySourceOptions): Source {
   const { batchSize, shuffle = true, weights, ...rest } = options;
   const unknown = Object.keys(rest).find((key) => key !== 'x' && key !== 'y');
   if (unknown !== undefined) throw unknownOption(unknown);
-  const columns = columnsOf(options);
+  const columns = listColumns(options);
   const examples = checkColumns(columns, batchSize);
   const batchesPerEpoch = Math.ceil(examples / batchSize);
   return {
     batchesPerEpoch,
-    fingerprint: () => fingerprintOf(columns),
+    fingerprint: () => computeFingerprint(columns),
     async *iterate({ skip, stream }) {
       const order = shuffle ? stream.permutation(examples) : range(examples);
       for (let i = skip; i < batchesPerEpoch; i++) {
@@ -66,14 +66,14 @@ interface Column extends HostArray {
   readonly name: string;
 }
 
-function columnsOf({ x, y, weights }: ArraySourceOptions): Column[] {
-  const named = (what: string, arrays?: Arrays): Column[] => {
+function listColumns({ x, y, weights }: ArraySourceOptions): Column[] {
+  const toColumns = (what: string, arrays?: Arrays): Column[] => {
     if (!arrays) return what === 'x' ? [{ name: 'x' } as Column] : [];
     if (isHostArray(arrays)) return [{ name: what, ...arrays }];
     return Object.entries(arrays).map(([key, array]) => ({ name: `${what}.${key}`, ...array }));
   };
   const weightColumn = weights && [{ name: 'weights', ...asArray(weights) }];
-  return [...named('x', x), ...named('y', y), ...(weightColumn ?? [])];
+  return [...toColumns('x', x), ...toColumns('y', y), ...(weightColumn ?? [])];
 }
 
 function asArray(weights: Float32Array | HostArray): HostArray {
@@ -123,7 +123,7 @@ function checkColumns(columns: readonly Column[], batchSize: number): number {
   });
 }
 
-async function fingerprintOf(columns: readonly Column[]): Promise<string> {
+async function computeFingerprint(columns: readonly Column[]): Promise<string> {
   const parts = columns.map(async ({ name, data, shape }) => {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     return `${name}[${shape.join(',')}]${data.constructor.name}:${await sha256Hex(bytes)}`;
@@ -145,10 +145,10 @@ function mapArrays(arrays: Arrays, fn: (array: HostArray) => Tensor): Tensor | N
 function takeRows({ data, shape }: HostArray, rows: Int32Array): Tensor {
   const size = shape.slice(1).reduce((a, b) => a * b, 1);
   const dtype: DataType = data instanceof Float32Array ? 'float32' : 'int32';
-  return tf.tensor(pick(data, rows, size), [rows.length, ...shape.slice(1)], dtype);
+  return tf.tensor(pickRows(data, rows, size), [rows.length, ...shape.slice(1)], dtype);
 }
 
-function pick<T extends HostArray['data']>(data: T, rows: Int32Array, size: number): T {
+function pickRows<T extends HostArray['data']>(data: T, rows: Int32Array, size: number): T {
   const out = new (data.constructor as new (n: number) => T)(rows.length * size);
   rows.forEach((row, i) => out.set(data.subarray(row * size, (row + 1) * size), i * size));
   return out;

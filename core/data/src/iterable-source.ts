@@ -24,9 +24,9 @@ export function iterableSource(
   open: (options: Omit<IterateOptions, 'skip'>) => AsyncIterable<RawBatch> | Iterable<RawBatch>,
   options: IterableSourceOptions,
 ): Source {
-  if (typeof open !== 'function') throw notAFactory('iterableSource', open);
+  if (typeof open !== 'function') throw notAFactoryError('iterableSource', open);
   const { fingerprint, batchesPerEpoch } = options ?? {};
-  if (typeof fingerprint !== 'string') throw noFingerprint(fingerprint);
+  if (typeof fingerprint !== 'string') throw noFingerprintError(fingerprint);
   return {
     fingerprint: () => Promise.resolve(fingerprint),
     ...(batchesPerEpoch !== undefined && { batchesPerEpoch }),
@@ -36,13 +36,13 @@ export function iterableSource(
         for await (const batch of open({ epoch, stream })) {
           if (!isTensorLike(batch?.x)) {
             const problem = 'a batch must be { x, y?, weights? }, each a tensor or tensors by name';
-            throw badBatch(batch, problem, 'Yield { x: tf.tensor(…), y: tf.tensor(…) }.');
+            throw badBatchError(batch, problem, 'Yield { x: tf.tensor(…), y: tf.tensor(…) }.');
           }
           if (index++ < skip) disposeRaw(batch);
           else yield batch;
         }
       } catch (cause) {
-        throw failed(`${fingerprint}: batch ${index} of epoch ${epoch}`, cause);
+        throw sourceFailedError(`${fingerprint}: batch ${index} of epoch ${epoch}`, cause);
       }
     },
   };
@@ -67,21 +67,21 @@ export function datasetSource(
   open: (options: Omit<IterateOptions, 'skip'>) => DatasetLike | Promise<DatasetLike>,
   options: IterableSourceOptions,
 ): Source {
-  if (typeof open !== 'function') throw notAFactory('datasetSource', open);
+  if (typeof open !== 'function') throw notAFactoryError('datasetSource', open);
   return iterableSource(async function* (epoch) {
     const iterator = await (await open(epoch)).iterator();
     for (let item = await iterator.next(); !item.done; item = await iterator.next()) {
       const { xs, ys } = item.value as { xs: RawBatch['x']; ys?: RawBatch['y'] };
       if (!isTensorLike(xs)) {
         const fix = 'Map them: dataset.map(({ … }) => ({ xs: …, ys: … })).batch(32).';
-        throw badBatch(item.value, 'the elements of the dataset must be { xs, ys }', fix);
+        throw badBatchError(item.value, 'the elements of the dataset must be { xs, ys }', fix);
       }
       yield { x: xs, ...(ys && { y: ys }) };
     }
   }, options);
 }
 
-function notAFactory(name: string, received: unknown): EspalierError {
+function notAFactoryError(name: string, received: unknown): EspalierError {
   return new EspalierError('source/not-a-factory', {
     problem: `${name} takes a function that opens the data anew for each epoch`,
     received,
@@ -89,7 +89,7 @@ function notAFactory(name: string, received: unknown): EspalierError {
   });
 }
 
-function noFingerprint(received: unknown): EspalierError {
+function noFingerprintError(received: unknown): EspalierError {
   return new EspalierError('source/fingerprint', {
     problem: 'a source needs a fingerprint, by which a resumed run knows its data',
     received,
@@ -102,18 +102,18 @@ function isTensorLike(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function badBatch(received: unknown, problem: string, fix: string): EspalierError {
+function badBatchError(received: unknown, problem: string, fix: string): EspalierError {
   tf.dispose(received as tf.TensorContainer);
-  return new EspalierError('source/batch', { problem, received: keysOf(received), fix });
+  return new EspalierError('source/batch', { problem, received: describeValue(received), fix });
 }
 
-function keysOf(value: unknown): unknown {
+function describeValue(value: unknown): unknown {
   return isTensorLike(value) && !(value instanceof tf.Tensor)
     ? Object.keys(value as object)
     : value;
 }
 
-function failed(place: string, cause: unknown): EspalierError {
+function sourceFailedError(place: string, cause: unknown): EspalierError {
   if (cause instanceof EspalierError) return cause;
   return new EspalierError('source/failed', {
     problem: `the source failed at ${place}: ${cause instanceof Error ? cause.message : String(cause)}`,

@@ -9,7 +9,7 @@ import { refuseForeignTensor } from '@espalier/model';
  *
  * @throws EspalierError `batch/inputs` or `batch/targets`.
  */
-export function namedTensors(
+export function nameTensors(
   given: Tensor | NamedTensors | undefined,
   names: readonly string[],
   what: 'x' | 'y',
@@ -29,7 +29,7 @@ export function namedTensors(
  *
  * @throws EspalierError `batch/tensors`, `batch/size`.
  */
-export function exampleCount(tensors: NamedTensors): number {
+export function countExamples(tensors: NamedTensors): number {
   const size = Object.values(tensors)[0]?.shape?.[0] ?? 0;
   for (const [name, tensor] of Object.entries(tensors)) {
     refuseForeignTensor(`'${name}' of the batch`, tensor);
@@ -74,7 +74,7 @@ export interface InvalidTensor {
 }
 
 /** What keeps `returned` from standing in for `given`: one more or fewer tensors, or other examples. */
-export function exampleMisfit(
+export function findInvalidExamples(
   given: NamedTensors,
   returned: NamedTensors,
   size = Object.values(given)[0]?.shape[0],
@@ -84,36 +84,40 @@ export function exampleMisfit(
     return { problem: `the tensor '${lost}' is missing`, received: Object.keys(returned) };
   }
   const fits = (tensor: Tensor) => tensor.shape[0] === size;
-  return misfit(returned, fits, () => `must hold ${size} examples`);
+  return findInvalidTensor(returned, fits, () => `must hold ${size} examples`);
 }
 
 /** What keeps `returned` from being gradients in place of `given`; any may be missing. */
-export function gradientMisfit(given: NamedTensors, returned: NamedTensors): InvalidTensor | undefined {
-  const shapeOf = (tensor: Tensor, name: string) => given[name]?.shape ?? tensor.shape;
+export function findInvalidGradients(
+  given: NamedTensors,
+  returned: NamedTensors,
+): InvalidTensor | undefined {
+  const expectedShape = (tensor: Tensor, name: string) => given[name]?.shape ?? tensor.shape;
   const fits = (tensor: Tensor, name: string) =>
-    tensor.dtype === 'float32' && tf.util.arraysEqual(tensor.shape, shapeOf(tensor, name));
-  return misfit(
+    tensor.dtype === 'float32' && tf.util.arraysEqual(tensor.shape, expectedShape(tensor, name));
+  return findInvalidTensor(
     returned,
     fits,
-    (tensor, name) => `must be a float32 tensor of shape [${shapeOf(tensor, name).join(', ')}]`,
+    (tensor, name) =>
+      `must be a float32 tensor of shape [${expectedShape(tensor, name).join(', ')}]`,
   );
 }
 
 /** Live variables do not fit: the receiver disposes what it gets. */
-function misfit(
+function findInvalidTensor(
   tensors: NamedTensors,
   fits: (tensor: Tensor, name: string) => boolean,
   wanted: (tensor: Tensor, name: string) => string,
 ): InvalidTensor | undefined {
   for (const [name, tensor] of Object.entries(tensors)) {
     refuseForeignTensor(`the tensor '${name}' that this tap returned`, tensor);
-    const problemOf = () => {
+    const findProblem = () => {
       if (!(tensor instanceof tf.Tensor)) return 'is no tensor';
       if (tensor.isDisposed) return 'is disposed';
       if (tensor instanceof tf.Variable) return 'is a live variable: hand on a tf.clone of it';
       return fits(tensor, name) ? undefined : wanted(tensor, name);
     };
-    const problem = problemOf();
+    const problem = findProblem();
     if (problem !== undefined) return { problem: `'${name}' ${problem}`, received: tensor };
   }
   return undefined;

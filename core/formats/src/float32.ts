@@ -14,7 +14,7 @@ import { EspalierError } from '@espalier/base';
  */
 export function toFloat32({ dtype, data }: HostTensor): Float32Array {
   if (data instanceof Float32Array) return data;
-  if (/^(F8|C64)/.test(dtype)) throw noNumbers(dtype);
+  if (/^(F8|C64)/.test(dtype)) throw noNumbersError(dtype);
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
     return Float32Array.from(data as ArrayLike<bigint>, Number);
   }
@@ -28,7 +28,7 @@ export function isFloat({ dtype }: HostTensor): boolean {
   return ['F64', 'F32', 'F16', 'BF16'].includes(dtype);
 }
 
-function noNumbers(received: string): EspalierError {
+function noNumbersError(received: string): EspalierError {
   return new EspalierError('float32/dtype', {
     problem: 'the elements are no numbers by themselves',
     received,

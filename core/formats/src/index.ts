@@ -1,4 +1,4 @@
-export { artifactBytes } from './artifact/bytes.js';
+export { countBytes } from './artifact/bytes.js';
 export type { ArtifactBytes, StoredBytes } from './artifact/bytes.js';
 export type { ArtifactManifest, ArtifactPlugin, WeightsEntry } from './artifact/manifest.js';
 export { packArtifact } from './artifact/pack.js';

@@ -1,7 +1,7 @@
-import { artifactBytes, packArtifact, unpackArtifact } from '@espalier/formats';
+import { countBytes, packArtifact, unpackArtifact } from '@espalier/formats';
 import type { ArtifactManifest } from '@espalier/formats';
 import { decodeSafetensors } from '@espalier/checkpoint';
-import { appendLayers, disposeModel, graphOf } from '@espalier/model';
+import { appendLayers, disposeModel, extractGraph } from '@espalier/model';
 import { backendsUnderTest, onBackend, tensorsLeakedBy, tinyCnn, tinyMlp } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -24,7 +24,7 @@ const weightsOf = (files: Files) => files.get(manifestOf(files).weights.file)!;
 const bits = (data: Values) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 function valuesOf(model: LayersModel): Record<string, { dtype: string; bits: Uint8Array }> {
-  const entries = Object.entries(graphOf(model).weights).map(([path, tensor]) => [
+  const entries = Object.entries(extractGraph(model).weights).map(([path, tensor]) => [
     path,
     { dtype: tensor.dtype, bits: bits(tensor.dataSync() as Values).slice() },
   ]);
@@ -69,8 +69,8 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     const model = make();
     const { model: loaded, manifest } = await roundTrip(model);
     expect(valuesOf(loaded)).toEqual(valuesOf(model));
-    expect(graphOf(loaded).topology).toEqual(graphOf(model).topology);
-    expect(manifest.topology).toEqual(graphOf(model).topology);
+    expect(extractGraph(loaded).topology).toEqual(extractGraph(model).topology);
+    expect(manifest.topology).toEqual(extractGraph(model).topology);
     const x = tf.ones([2, ...model.inputs[0]!.shape.slice(1)] as number[]);
     const outputs = [model, loaded].map((each) => [each.predict(x)].flat());
     for (const [i, output] of outputs[0]!.entries()) {
@@ -155,7 +155,11 @@ describe('packing', () => {
   test('a graph can be packed; weights that it lacks get their initial values', async () => {
     const model = tinyMlp();
     const added = tfl.layers.dense({ units: 4, name: 'added' });
-    const graph = appendLayers(graphOf(model), { after: 'hidden', layers: [added], output: true });
+    const graph = appendLayers(extractGraph(model), {
+      after: 'hidden',
+      layers: [added],
+      output: true,
+    });
     const leaked = await tensorsLeakedBy(async () => {
       const files = await packArtifact({ model: graph });
       const { model: loaded } = await unpackArtifact(readFrom(files));
@@ -191,7 +195,7 @@ describe('packing', () => {
   test('every byte is counted once', async () => {
     const model = languageModel();
     const files = await packArtifact({ model, notes: { a: 1 } });
-    const bytes = artifactBytes(files);
+    const bytes = countBytes(files);
     const layers = Object.fromEntries(bytes.layers.map((each) => [each.layer, each.bytes]));
     expect(layers).toMatchObject({ embedding: 20 * 6 * 4, logits: (5 * 20 + 20) * 4 });
     const weights = Object.values(layers).reduce((a, b) => a + b, 0);

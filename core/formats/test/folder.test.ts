@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
-import { disposeModel, graphOf } from '@espalier/model';
+import { disposeModel, extractGraph } from '@espalier/model';
 import { onBackend, tensorsLeakedBy } from '@espalier/testkit';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -35,7 +35,7 @@ const filesIn = (folder: string) =>
 
 async function expectHolds(folder: string, model: LayersModel): Promise<void> {
   const { model: loaded } = await loadArtifact(folder);
-  expect(graphOf(loaded).topology).toEqual(graphOf(model).topology);
+  expect(extractGraph(loaded).topology).toEqual(extractGraph(model).topology);
   expect(loaded.getWeights()[0]!.dataSync()).toEqual(model.getWeights()[0]!.dataSync());
   disposeModel(loaded);
 }

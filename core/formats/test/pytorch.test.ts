@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/base';
 import { pytorchLayers, pytorchModules, pytorchWeights } from '@espalier/formats';
 import type { PyTorchModule, StateDict } from '@espalier/formats';
-import { buildModel, disposeModel, graphOf } from '@espalier/model';
+import { buildModel, disposeModel, extractGraph } from '@espalier/model';
 import { backendsUnderTest, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -62,7 +62,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   test.each(['lstm-model', 'gru-model'])('%s is the same when rebuilt from its graph', (name) => {
     const { input, output } = goldenRun(name);
     const model = tfl.sequential({ layers: layersOf(name) });
-    const rebuilt = buildModel(graphOf(model));
+    const rebuilt = buildModel(extractGraph(model));
     const logits = rebuilt.predict(input) as Tensor;
     expect(largestGap(logits, output)).toBeLessThan(TOLERANCE);
     [model, rebuilt].forEach(disposeModel);

@@ -1,6 +1,6 @@
 import { keyedRng } from '@espalier/base';
 import { ResetAfterGRU } from '@espalier/formats';
-import { disposeModel, Network, parametersOf } from '@espalier/model';
+import { disposeModel, Network, listParameters } from '@espalier/model';
 import { agreement, backendsUnderTest, finiteDifferences, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
@@ -35,7 +35,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     const model = make(useBias);
     const [x, target] = [random([2, 4, 2], 'x'), random([2, 4, 3], 'target')];
     const network = new Network(model);
-    const paths = parametersOf(model).map(({ path }) => path);
+    const paths = listParameters(model).map(({ path }) => path);
     const values = paths.map((path, i) => random(model.weights[i]!.shape as number[], path));
     const loss = (input: Tensor, ...weights: Tensor[]) =>
       tf.tidy(() => {

@@ -55,7 +55,7 @@ export async function leadingPairs(
   settled: (progress: Progress) => boolean,
 ): Promise<Pairs> {
   const chosen = method === 'auto' ? choose(size, count) : method;
-  if (chosen === 'native' && !isNative()) throw noNative();
+  if (chosen === 'native' && !isNative()) throw noNativeError();
   const pairs =
     (chosen === 'native' && (await nativeEigenpairs(symmetric, size, count))) ||
     (chosen === 'subspace' && (await subspaceEigenpairs(symmetric, size, count, settled))) ||
@@ -105,7 +105,7 @@ export function checkCount(count: number, size: number): void {
   });
 }
 
-function noNative(): EspalierError {
+function noNativeError(): EspalierError {
   return new EspalierError('linalg/no-native', {
     problem: "method 'native' needs a tfjs-node backend",
     fix: "Leave method out: 'auto' takes the fastest that is there.",

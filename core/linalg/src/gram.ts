@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { chunks, defaultChunkRows } from './chunks.js';
 import { largestDiagonal } from './host-products.js';
-import { allFinite, notFinite, relativeWeights, scaleOf, selectedRows } from './matrix.js';
+import { allFinite, notFiniteError, relativeWeights, findScale, selectRows } from './matrix.js';
 import type { Matrix, WeightedSelection } from './matrix.js';
 import { uploadRows } from './project.js';
 
@@ -28,9 +28,9 @@ export async function gram(
   a: Matrix,
   { weights, select, chunkRows, precision = 'single' }: GramOptions = {},
 ): Promise<Float64Array> {
-  const rows = selectedRows(a, select);
+  const rows = selectRows(a, select);
   const { relative, largest } = relativeWeights(a, rows, weights);
-  const summed = async (scale: number) => {
+  const sumProducts = async (scale: number) => {
     const sum = new Float64Array(a.columns ** 2);
     const add = precision === 'single' ? singleSum(a, sum, scale) : doubleSum(a, sum);
     for await (const chunk of chunks(rows, chunkRows ?? defaultChunkRows(a.columns))) {
@@ -38,13 +38,13 @@ export async function gram(
     }
     return sum;
   };
-  let [scale, sum] = [1, await summed(1)];
+  let [scale, sum] = [1, await sumProducts(1)];
   if (precision === 'single' && !isWithinFloat32(sum, a.columns)) {
-    scale = scaleOf(a, rows, relative?.map(Math.sqrt));
-    sum = await summed(scale);
+    scale = findScale(a, rows, relative?.map(Math.sqrt));
+    sum = await sumProducts(scale);
   }
   mirror(sum, a.columns, largest / scale ** 2);
-  if (!allFinite(sum)) throw notFinite(a, rows);
+  if (!allFinite(sum)) throw notFiniteError(a, rows);
   return sum;
 }
 

@@ -42,7 +42,7 @@ export function largestDiagonal(matrix: Float64Array, size: number): number {
 }
 
 /** The selected rows of a matrix as the columns of another, to the bit. */
-export function turned({ data, columns }: Matrix, select: Int32Array): Matrix {
+export function transposeRows({ data, columns }: Matrix, select: Int32Array): Matrix {
   const result = new Float32Array(columns * select.length);
   select.forEach((row, i) => {
     for (let j = 0; j < columns; j++) result[j * select.length + i] = data[row * columns + j]!;

@@ -2,8 +2,8 @@ import { keyedRng } from '@espalier/base';
 import type { Pairs } from './dense.js';
 import { fixSign, leadingPairs } from './eigenpairs.js';
 import { gram } from './gram.js';
-import { multiply, trace, turned } from './host-products.js';
-import { allFinite, notFinite, relativeWeights } from './matrix.js';
+import { multiply, trace, transposeRows } from './host-products.js';
+import { allFinite, notFiniteError, relativeWeights } from './matrix.js';
 import type { Matrix } from './matrix.js';
 import { orthonormalize } from './orthonormalize.js';
 import type { Progress } from './subspace.js';
@@ -48,27 +48,27 @@ const EXCESS = 1e-5;
 export async function leadingBasis(problem: Problem): Promise<LeadingBasis> {
   const quick = await quickBasis(problem);
   const resolved = quick.precision === 'double' || quick.error >= UNRESOLVED * quick.total;
-  return resolved ? quick : basisIn(problem, 'double');
+  return resolved ? quick : computeBasis(problem, 'double');
 }
 
 /** In float64 where that is quick, else in float32 on the backend. */
 export function quickBasis(problem: Problem): Promise<LeadingBasis> {
   const { a, rows } = problem;
-  const side = bySide(problem) === fromRows ? rows.length : a.columns;
+  const side = chooseSide(problem) === fromRows ? rows.length : a.columns;
   const work = rows.length * a.columns * side;
-  return basisIn(problem, work <= HOST_WORK ? 'double' : 'single');
+  return computeBasis(problem, work <= HOST_WORK ? 'double' : 'single');
 }
 
-async function basisIn(
+async function computeBasis(
   problem: Problem,
   precision: LeadingBasis['precision'],
 ): Promise<LeadingBasis> {
-  const found = await bySide(problem)(problem, precision);
+  const found = await chooseSide(problem)(problem, precision);
   return { ...found, error: found.total - sum(found.values), precision };
 }
 
 /** By the smaller side; whoever has a root has paid for the columns' eigenproblem already. */
-function bySide({ a, rows, root }: Problem) {
+function chooseSide({ a, rows, root }: Problem) {
   return rows.length < a.columns && !root ? fromRows : fromColumns;
 }
 
@@ -80,7 +80,7 @@ async function fromColumns(
   const size = a.columns;
   const plain = await gram(a, { select: rows, weights, precision });
   const whitened = root ? multiply(root, multiply(plain, root, size), size) : plain;
-  const { vectors, ...found } = await pairsOf(whitened, size, rank, precision);
+  const { vectors, ...found } = await computePairs(whitened, size, rank, precision);
   return { ...found, vectors: (count) => vectors.slice(0, count) };
 }
 
@@ -90,44 +90,44 @@ async function fromRows(
   precision: LeadingBasis['precision'],
 ): Promise<Found> {
   const { relative, largest } = relativeWeights(a, rows, weights);
-  const across = turned(a, rows);
-  if (!allFinite(across.data)) throw notFinite(a, rows);
+  const across = transposeRows(a, rows);
+  if (!allFinite(across.data)) throw notFiniteError(a, rows);
   const size = rows.length;
   const roots = Float64Array.from(rows, (_, i) => Math.sqrt(largest * (relative?.[i] ?? 1)));
   const products = (await gram(across, { precision })).map((product, at) => {
     return product * roots[Math.floor(at / size)]! * roots[at % size]!;
   });
-  if (!allFinite(products)) throw notFinite(a, rows);
-  const { vectors, ...found } = await pairsOf(products, size, rank, precision);
-  const spread = (count: number) => {
+  if (!allFinite(products)) throw notFiniteError(a, rows);
+  const { vectors, ...found } = await computePairs(products, size, rank, precision);
+  const toColumns = (count: number) => {
     const made = vectors.slice(0, count).map((vector) => {
       const factors = vector.map((x, i) => x * roots[i]!);
-      return combined(a, rows, factors);
+      return combineRows(a, rows, factors);
     });
     orthonormalize(made, keyedRng('linalg', 'rows'));
     made.forEach(fixSign);
     return made;
   };
-  return { ...found, vectors: spread };
+  return { ...found, vectors: toColumns };
 }
 
-async function pairsOf(
+async function computePairs(
   symmetric: Float64Array,
   size: number,
   rank: number,
   precision: LeadingBasis['precision'],
 ): Promise<Pairs & Pick<Found, 'total'>> {
   const total = trace(symmetric, size);
-  const settled = ({ values, residuals, edge }: Progress) => {
+  const isSettled = ({ values, residuals, edge }: Progress) => {
     const left = total - sum(values);
     return left < UNRESOLVED * total || shortfall(values, residuals, edge) < EXCESS * left;
   };
   const method = precision === 'double' ? 'dense' : 'auto';
-  return { ...(await leadingPairs(symmetric, size, rank, method, settled)), total };
+  return { ...(await leadingPairs(symmetric, size, rank, method, isSettled)), total };
 }
 
 /** Σ_i factors_i a_i over the rows. */
-function combined(
+function combineRows(
   { data, columns }: Matrix,
   rows: Int32Array,
   factors: Float64Array,

@@ -25,7 +25,7 @@ export interface WeightedSelection extends Selection {
  * @throws EspalierError `linalg/size` for a matrix whose data have another length, `linalg/select` for a
  * row that the matrix lacks.
  */
-export function selectedRows(a: Matrix, select?: Int32Array): Int32Array {
+export function selectRows(a: Matrix, select?: Int32Array): Int32Array {
   if (a.data.length !== a.rows * a.columns) {
     throw new EspalierError('linalg/size', {
       problem: `a ${a.rows} × ${a.columns} matrix needs ${a.rows * a.columns} numbers`,
@@ -85,7 +85,7 @@ const LARGEST_POWER = 126;
  * 1 and 2: multiplied with it, squares neither overflow nor underflow float32. Entries that are not
  * finite count as 0.
  */
-export function scaleOf(
+export function findScale(
   { data, columns }: Matrix,
   rows: Int32Array,
   factors?: ArrayLike<number>,
@@ -119,7 +119,7 @@ export function allFinite(values: Float32Array | Float64Array): boolean {
  * The error for a sum over the rows that came out NaN or infinite: names the first entry that is, or
  * says that the numbers are too large to square.
  */
-export function notFinite(a: Matrix, rows: Int32Array): EspalierError {
+export function notFiniteError(a: Matrix, rows: Int32Array): EspalierError {
   for (const row of rows) {
     const values = a.data.subarray(row * a.columns, (row + 1) * a.columns);
     const column = values.findIndex((value) => !Number.isFinite(value));

@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { chunks, defaultChunkRows } from './chunks.js';
-import { allFinite, notFinite, selectedRows } from './matrix.js';
+import { allFinite, notFiniteError, selectRows } from './matrix.js';
 import type { Matrix, Selection } from './matrix.js';
 
 /**
@@ -11,7 +11,7 @@ import type { Matrix, Selection } from './matrix.js';
  */
 export async function project(a: Matrix, v: Matrix, { select }: Selection = {}): Promise<Matrix> {
   checkBasis(a, v);
-  const rows = selectedRows(a, select);
+  const rows = selectRows(a, select);
   const data = new Float32Array(rows.length * v.columns);
   const basis = tf.tensor2d(v.data, [v.rows, v.columns]);
   try {
@@ -23,7 +23,7 @@ export async function project(a: Matrix, v: Matrix, { select }: Selection = {}):
   } finally {
     basis.dispose();
   }
-  if (!allFinite(data)) throw notFinite(a, rows);
+  if (!allFinite(data)) throw notFiniteError(a, rows);
   return { data, rows: rows.length, columns: v.columns };
 }
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { chunks, defaultChunkRows } from './chunks.js';
-import { allFinite, notFinite, scaleOf, selectedRows } from './matrix.js';
+import { allFinite, notFiniteError, findScale, selectRows } from './matrix.js';
 import type { Matrix, Selection } from './matrix.js';
 import { checkBasis, uploadRows } from './project.js';
 
@@ -18,7 +18,7 @@ export async function residuals(
   { select }: Selection = {},
 ): Promise<Float64Array> {
   checkBasis(a, v);
-  return rowErrors(a, selectedRows(a, select), v, v);
+  return rowErrors(a, selectRows(a, select), v, v);
 }
 
 /** ‖a_i M − a_i P Qᵀ‖² of the given rows; M is `root`, default the identity. */
@@ -30,7 +30,7 @@ export async function rowErrors(
   root?: Float64Array,
 ): Promise<Float64Array> {
   const result = new Float64Array(rows.length);
-  const scale = scaleOf(a, rows);
+  const scale = findScale(a, rows);
   const [left, right, m] = tf.tidy(() => [
     tf.tensor2d(p.data, [p.rows, p.columns]),
     tf.transpose(tf.tensor2d(q.data, [q.rows, q.columns])),
@@ -51,6 +51,6 @@ export async function rowErrors(
   } finally {
     tf.dispose([left, right, ...(m ? [m] : [])]);
   }
-  if (!allFinite(result)) throw notFinite(a, rows);
+  if (!allFinite(result)) throw notFiniteError(a, rows);
   return result;
 }

@@ -1,7 +1,7 @@
 import { checkCount } from './eigenpairs.js';
 import { columnMatrix } from './host-products.js';
 import { quickBasis } from './leading-basis.js';
-import { selectedRows } from './matrix.js';
+import { selectRows } from './matrix.js';
 import type { Matrix, WeightedSelection } from './matrix.js';
 
 export interface SpectrumOptions extends WeightedSelection {
@@ -33,7 +33,7 @@ export async function spectrum(
   a: Matrix,
   { count, weights, select, root }: SpectrumOptions = {},
 ): Promise<Spectrum> {
-  const rows = selectedRows(a, select);
+  const rows = selectRows(a, select);
   const most = Math.min(rows.length, a.columns);
   const rank = count ?? most;
   checkCount(rank, most);

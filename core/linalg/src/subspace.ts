@@ -76,7 +76,7 @@ async function sweepOnce(
   block: readonly Float64Array[],
 ): Promise<readonly Float64Array[]> {
   const product = tf.tidy(() => tf.matMul(tf.matMul(upload(block), matrix), matrix));
-  const result = rowsOf(await product.data<'float32'>(), matrix.shape[0]);
+  const result = splitRows(await product.data<'float32'>(), matrix.shape[0]);
   product.dispose();
   orthonormalize(result, draw());
   return result;
@@ -92,7 +92,7 @@ async function rayleighRitz(matrix: tf.Tensor2D, block: readonly Float64Array[])
     return [q, gq, tf.matMul(q, gq, false, true) as tf.Tensor2D];
   });
   const width = block.length;
-  const pairs = denseEigenpairs(symmetrized(await small.data<'float32'>(), width), width, width);
+  const pairs = denseEigenpairs(symmetrize(await small.data<'float32'>(), width), width, width);
   const [vectors, residuals] = tf.tidy((): [tf.Tensor, tf.Tensor] => {
     const rotation = upload(pairs.vectors); // [width, width]
     const ritz = tf.matMul(rotation, rows);
@@ -103,7 +103,7 @@ async function rayleighRitz(matrix: tf.Tensor2D, block: readonly Float64Array[])
   const result = {
     ritz: {
       values: pairs.values,
-      vectors: rowsOf(await vectors.data<'float32'>(), matrix.shape[0]),
+      vectors: splitRows(await vectors.data<'float32'>(), matrix.shape[0]),
     },
     residuals: Float64Array.from(await residuals.data<'float32'>()),
   };
@@ -118,13 +118,13 @@ function upload(vectors: readonly Float64Array[]): tf.Tensor2D {
   return tf.tensor2d(data, [vectors.length, length]);
 }
 
-function rowsOf(data: Float32Array, length: number): readonly Float64Array[] {
+function splitRows(data: Float32Array, length: number): readonly Float64Array[] {
   return Array.from({ length: data.length / length }, (_, k) =>
     Float64Array.from(data.subarray(k * length, (k + 1) * length)),
   );
 }
 
-function symmetrized(data: Float32Array, size: number): Float64Array {
+function symmetrize(data: Float32Array, size: number): Float64Array {
   return Float64Array.from(data, (value, at) => {
     const mirrored = (at % size) * size + Math.floor(at / size);
     return (value + data[mirrored]!) / 2;

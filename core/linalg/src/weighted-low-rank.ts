@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/base';
 import { apply, columnMatrix } from './host-products.js';
 import { leadingBasis } from './leading-basis.js';
-import { selectedRows } from './matrix.js';
+import { selectRows } from './matrix.js';
 import type { Matrix, WeightedSelection } from './matrix.js';
 import { project } from './project.js';
 import { rowErrors } from './residuals.js';
@@ -53,7 +53,7 @@ export async function weightedLowRank(
   a: Matrix,
   { rank, weights, select, metric, ridge }: LowRankOptions,
 ): Promise<LowRank> {
-  const rows = selectedRows(a, select);
+  const rows = selectRows(a, select);
   checkRank(rank, rows.length, a.columns);
   const whitening = metric && (await squareRoot(metric, a.columns, { ridge }));
   const { root } = whitening ?? {};
@@ -66,11 +66,11 @@ export async function weightedLowRank(
   const error =
     basis.error > RESOLVED[basis.precision] * basis.total
       ? basis.error
-      : await summed(rowErrors(a, rows, encode, times(), root), rows, weights);
+      : await sumErrors(rowErrors(a, rows, encode, times(), root), rows, weights);
   return { u, v: times(whitening?.inverse), error, total: basis.total };
 }
 
-async function summed(
+async function sumErrors(
   errors: Promise<Float64Array>,
   rows: Int32Array,
   weights?: ArrayLike<number>,

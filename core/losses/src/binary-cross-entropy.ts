@@ -14,7 +14,7 @@ import { clipProbabilities, meanPerExample } from './reduce.js';
 export function binaryCrossEntropy(options: CrossEntropyOptions = {}): Loss {
   const from = parseFrom('binaryCrossEntropy', options);
   const [perElement, threshold] =
-    from === 'probabilities' ? ([ofProbabilities, 0.5] as const) : ([ofLogits, 0] as const);
+    from === 'probabilities' ? ([fromProbabilities, 0.5] as const) : ([fromLogits, 0] as const);
   return {
     name: 'binary-cross-entropy',
     classIds: false,
@@ -32,12 +32,12 @@ export function binaryCrossEntropy(options: CrossEntropyOptions = {}): Loss {
   };
 }
 
-function ofLogits(logits: Tensor, target: Tensor): Tensor {
+function fromLogits(logits: Tensor, target: Tensor): Tensor {
   return tf.sub(tf.softplus(logits), tf.mul(target, logits));
 }
 
 /** In tfjs's order of operations, which is that in which gradients are summed. */
-function ofProbabilities(output: Tensor, target: Tensor): Tensor {
+function fromProbabilities(output: Tensor, target: Tensor): Tensor {
   const p = clipProbabilities(output);
   const logits = tf.log(tf.div(p, tf.sub(1, p)));
   const [positive, distance] = [tf.relu(logits), tf.neg(tf.abs(logits))];

@@ -25,7 +25,7 @@ export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
     perExample(output, target, steps) {
       const q = toDistribution(target, output);
       const ids = q !== target;
-      const logP = from === 'probabilities' ? logOf(output, ids) : tf.logSoftmax(output);
+      const logP = from === 'probabilities' ? logProbabilities(output, ids) : tf.logSoftmax(output);
       return meanPerExample(tf.neg(tf.sum(tf.mul(q, logP), -1)), steps);
     },
     metrics: (output, target, steps) => ({ accuracy: accuracy(output, target, steps) }),
@@ -33,7 +33,7 @@ export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
 }
 
 /** Log-probabilities; with class ids tfjs clips also before it normalizes. */
-function logOf(probabilities: Tensor, ids: boolean): Tensor {
+function logProbabilities(probabilities: Tensor, ids: boolean): Tensor {
   const given = ids ? clipProbabilities(probabilities) : probabilities;
   return tf.log(clipProbabilities(tf.div(given, tf.sum(given, -1, true))));
 }

@@ -36,7 +36,7 @@ export async function checkTarget(loss: Loss, target: Tensor, place: TargetPlace
     const example = Math.floor((fault.unit * target.shape[0]!) / units);
     throw rule.refuse({ ...fault, ...place, example, classes });
   }
-  if (!(target instanceof tf.Variable)) checked.set(target, { rule: keyOf(rule), ...place });
+  if (!(target instanceof tf.Variable)) checked.set(target, { rule: ruleKey(rule), ...place });
 }
 
 /** @throws EspalierError `targets/shape`. */
@@ -45,7 +45,7 @@ export function checkTargetShape(
   target: Tensor,
   { output, shape }: Pick<TargetPlace, 'output' | 'shape'>,
 ): void {
-  const expected = areIds(loss, target, shape) ? shape.slice(0, -1) : shape;
+  const expected = hasIds(loss, target, shape) ? shape.slice(0, -1) : shape;
   if (fits(target.shape, expected)) return;
   const oneMore = loss.classIds && fits(target.shape, [...shape.slice(0, -1), 1]);
   throw new EspalierError('targets/shape', {
@@ -91,11 +91,11 @@ function perExample(right: Tensor, weights: Tensor | undefined): Tensor1D {
 type Applied = Rule & { readonly classes: number };
 
 function ruleFor(loss: Loss, target: Tensor, shape: Shape): Applied | undefined {
-  const kind = areIds(loss, target, shape) ? 'ids' : loss.targets;
+  const kind = hasIds(loss, target, shape) ? 'ids' : loss.targets;
   return kind && { ...RULES[kind], classes: shape.at(-1) ?? Infinity };
 }
 
-function areIds({ classIds }: Loss, target: Tensor, shape: Shape): boolean {
+function hasIds({ classIds }: Loss, target: Tensor, shape: Shape): boolean {
   return classIds && target.rank === shape.length - 1;
 }
 
@@ -116,9 +116,9 @@ const checked = new WeakMap<Tensor, Pick<TargetPlace, 'weights'> & { readonly ru
 
 function isChecked(rule: Applied, target: Tensor, { weights }: TargetPlace): boolean {
   const found = checked.get(target);
-  return found?.rule === keyOf(rule) && (!found.weights || found.weights === weights);
+  return found?.rule === ruleKey(rule) && (!found.weights || found.weights === weights);
 }
 
-function keyOf({ kind, classes }: Applied): string {
+function ruleKey({ kind, classes }: Applied): string {
   return `${kind} ${classes}`;
 }

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
-import { heldLayers } from './held-layers.js';
+import { listHeldLayers } from './held-layers.js';
 import type { Layer } from './parameters.js';
 
 interface BatchNormalization extends Layer {
@@ -31,13 +31,13 @@ export function patchBatchNormalization(isFrozen: (layer: Layer) => boolean): vo
  * Tells whether a batch normalization of the model is frozen at the moment: by its own `trainable`, or by
  * that of a wrapper or a model around it.
  */
-export function frozenIn(model: LayersModel): (layer: Layer) => boolean {
+export function createFrozenTest(model: LayersModel): (layer: Layer) => boolean {
   const around = new Map<Layer, readonly Layer[]>();
   const visit = (layer: Layer, outer: readonly Layer[]) => {
     if (around.has(layer)) return;
     const chain = [layer, ...outer];
     around.set(layer, chain);
-    heldLayers(layer).forEach((held) => visit(held, chain));
+    listHeldLayers(layer).forEach((held) => visit(held, chain));
   };
   visit(model, []);
   return (layer) => {

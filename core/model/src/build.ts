@@ -7,9 +7,9 @@ import { checkRegistered } from './graph.js';
 import type { ModelGraph } from './graph.js';
 import { refuseForeignTensor } from './foreign.js';
 import { writeExactly } from './layer-variables.js';
-import { layerPaths, parametersOf } from './parameters.js';
+import { layerPaths, listParameters } from './parameters.js';
 import { nameUniquely } from './nested-names.js';
-import { pruned } from './prune.js';
+import { pruneGraph } from './prune.js';
 
 /**
  * Builds the model of a graph. Weights are copied; those that the graph lacks get initial values
@@ -27,7 +27,7 @@ export function buildModel(graph: ModelGraph): LayersModel {
     });
   }
   checkRegistered(graph.topology.config);
-  const { topology, weights } = pruned(graph);
+  const { topology, weights } = pruneGraph(graph);
   try {
     return orUndo(() => {
       const config = structuredClone(
@@ -48,7 +48,7 @@ export function buildModel(graph: ModelGraph): LayersModel {
 }
 
 function restore(model: LayersModel, { topology, weights }: ModelGraph): void {
-  const parameters = new Map(parametersOf(model).map((parameter) => [parameter.path, parameter]));
+  const parameters = new Map(listParameters(model).map((parameter) => [parameter.path, parameter]));
   for (const [path, value] of Object.entries(weights)) {
     const parameter = parameters.get(path);
     if (!parameter) {

@@ -10,12 +10,12 @@ const COMPLETIONS: Readonly<Record<string, (layer: Config) => Config>> = {
   SeparableConv2D: ({ depthMultiplier }) => ({ depthMultiplier }),
   // It writes the regularizer as the constraint.
   DepthwiseConv2D: ({ depthwiseConstraint }) => ({
-    depthwiseConstraint: serialized(depthwiseConstraint as tf.serialization.Serializable | null),
+    depthwiseConstraint: serialize(depthwiseConstraint as tf.serialization.Serializable | null),
   }),
   AlphaDropout: ({ noiseShape }) => (noiseShape === undefined ? {} : { noiseShape }),
 };
 
-function serialized(part: tf.serialization.Serializable | null) {
+function serialize(part: tf.serialization.Serializable | null) {
   return part && { className: part.getClassName(), config: part.getConfig() };
 }
 

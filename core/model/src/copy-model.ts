@@ -4,8 +4,8 @@ import { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError } from '@espalier/base';
 import { buildModel } from './build.js';
 import { orUndo } from './existing-weights.js';
-import { graphOf } from './graph.js';
-import { constrained } from './layer-variables.js';
+import { extractGraph } from './graph.js';
+import { constrain } from './layer-variables.js';
 import { Network } from './network.js';
 import { layerPaths } from './parameters.js';
 import type { Layer } from './parameters.js';
@@ -20,11 +20,11 @@ import type { StreamByKey } from './with-random.js';
  * copy; nothing is left behind when it throws.
  *
  * @throws EspalierError `model/rebuild` naming the layer where the two first differ, or why they cannot
- * be compared; what {@link graphOf} and {@link buildModel} throw.
+ * be compared; what {@link extractGraph} and {@link buildModel} throw.
  */
 export function copyModel(model: LayersModel, stream: StreamByKey): LayersModel {
   return orUndo(() => {
-    const copy = buildModel(graphOf(model));
+    const copy = buildModel(extractGraph(model));
     carryTraining(model, copy);
     tf.tidy(() => compare(model, copy, stream));
     return copy;
@@ -117,7 +117,7 @@ function rulesOn(model: LayersModel): readonly Observation[] {
   return [
     ...parameters.map(({ path, variable, shape }) => {
       const made = tf.range(1, 1 + tf.util.sizeFromShape([...shape]));
-      const value = constrained(variable, path, tf.reshape(made, [...shape]));
+      const value = constrain(variable, path, tf.reshape(made, [...shape]));
       return observation(`the constraint of '${path}'`, value);
     }),
     ...regularizers.map(({ path, penalty }) =>

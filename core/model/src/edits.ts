@@ -1,11 +1,11 @@
 import type { NamedTensors } from '@espalier/base';
 import { EspalierError, suggest } from '@espalier/base';
-import { entryOf, firstCall, layerOf } from './graph.js';
+import { describeLayer, firstCall, findOwner } from './graph.js';
 import type { GraphConfig, LayerEntry, ModelGraph, OutputRef } from './graph.js';
-import { canonicalise, distinct, unknownLayer } from './names.js';
-import { parametersUnder } from './parameters.js';
+import { canonicalise, numberDuplicates, unknownLayerError } from './names.js';
+import { listLayerParameters } from './parameters.js';
 import type { Layer } from './parameters.js';
-import { pruned } from './prune.js';
+import { pruneGraph } from './prune.js';
 
 /**
  * Appends a chain of layers behind a layer's output. With `output` its end becomes an output of the
@@ -26,7 +26,7 @@ export function appendLayers(
   const names = newNames(config, append.layers);
   let from = onlyOutput(config, append.after);
   const entries = append.layers.map((layer, i): LayerEntry => {
-    const entry = { ...entryOf(layer, names[i]!), inboundNodes: [[from]] };
+    const entry = { ...describeLayer(layer, names[i]!), inboundNodes: [[from]] };
     from = [entry.name, firstCall(entry), 0];
     return entry;
   });
@@ -52,9 +52,9 @@ export function replaceLayer(
 ): ModelGraph {
   const { config, frozen } = graph.topology;
   const old = find(config, name);
-  const entry = { ...entryOf(layer, name), inboundNodes: old.inboundNodes };
+  const entry = { ...describeLayer(layer, name), inboundNodes: old.inboundNodes };
   const layers = config.layers.map((each) => (each === old ? entry : each));
-  const remains = (path: string) => path !== name && layerOf(config, path) !== name;
+  const remains = (path: string) => path !== name && findOwner(config, path) !== name;
   const kept = Object.entries(graph.weights).filter(([path]) => remains(path));
   const given = Object.entries(weights).map(([weight, value]) => [`${name}/${weight}`, value]);
   const bare: ModelGraph = {
@@ -84,7 +84,7 @@ export function addOutput(graph: ModelGraph, layer: string): ModelGraph {
  */
 export function keepOutputs(graph: ModelGraph, names: readonly string[]): ModelGraph {
   const { outputLayers } = graph.topology.config;
-  const known = distinct(outputLayers.map(([layer]) => layer));
+  const known = numberDuplicates(outputLayers.map(([layer]) => layer));
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined || names.length === 0) {
     throw new EspalierError('edit/unknown-output', {
@@ -93,7 +93,7 @@ export function keepOutputs(graph: ModelGraph, names: readonly string[]): ModelG
     });
   }
   const kept = outputLayers.filter((_, i) => names.includes(known[i]!));
-  return pruned(withConfig(graph, { outputLayers: kept }));
+  return pruneGraph(withConfig(graph, { outputLayers: kept }));
 }
 
 function withConfig(graph: ModelGraph, change: Partial<GraphConfig>): ModelGraph {
@@ -103,7 +103,7 @@ function withConfig(graph: ModelGraph, change: Partial<GraphConfig>): ModelGraph
 
 /** Adds the weights that a layer has already. */
 function bring(graph: ModelGraph, layer: Layer, path: string): ModelGraph {
-  const parameters = parametersUnder(layer, path);
+  const parameters = listLayerParameters(layer, path);
   const frozen = parameters.filter(({ trainable }) => !trainable).map((p) => p.path);
   const values = parameters.map((p) => [p.path, p.variable.read()]);
   return {
@@ -128,7 +128,7 @@ function find(config: GraphConfig, name: string): LayerEntry {
   if (found) return found;
   const names = config.layers.map((entry) => entry.name);
   const outer = names.find((each) => name.startsWith(`${each}/`));
-  if (outer === undefined) throw unknownLayer(name, names);
+  if (outer === undefined) throw unknownLayerError(name, names);
   throw new EspalierError('edit/nested', {
     problem: `cannot edit inside nested model: '${name}' is a layer of '${outer}'`,
     fix: `Edit '${outer}' as a whole, or apply its layers one by one when building the model.`,

@@ -7,7 +7,7 @@ import { innerVariable } from './parameters.js';
 export type ExistingWeights = Pick<WeakSet<Variable>, 'has'>;
 
 /** The weights of this moment: taken before a function makes a model, they tell what it made. */
-export function existingWeights(): ExistingWeights {
+export function noteExistingWeights(): ExistingWeights {
   return new WeakSet(Object.values(tf.engine().registeredVariables));
 }
 
@@ -21,7 +21,7 @@ export function disposeNewWeights(model: LayersModel, existing: ExistingWeights)
 
 /** Runs `make`; when it throws, every variable that it made is disposed, whosever it would be. */
 export function orUndo<T>(make: () => T): T {
-  const existing = existingWeights();
+  const existing = noteExistingWeights();
   try {
     return make();
   } catch (error) {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { twoCopies } from '@espalier/base';
+import { twoCopiesError } from '@espalier/base';
 import type { Layer } from './parameters.js';
 
 /** Every live tensor that the engine in use knows, by what holds its value. */
@@ -19,12 +19,12 @@ export function refuseForeignTensor<T>(what: string, value: T): T {
   if (!(value instanceof tf.Tensor) || value.isDisposed) return value;
   const { state } = tf.engine() as unknown as KnownTensors;
   if (state.tensorInfo.has((value as Tensor).dataId)) return value;
-  throw twoCopies(what);
+  throw twoCopiesError(what);
 }
 
 /** @throws EspalierError `session/two-tfjs` for a layer of another copy's class. */
 export function refuseForeignLayer(layer: Layer): void {
   const { getClassName, apply, name } = layer as Partial<Layer>;
   if (layer instanceof tfl.layers.Layer || !getClassName || !apply) return;
-  throw twoCopies(`the layer '${name}'`);
+  throw twoCopiesError(`the layer '${name}'`);
 }

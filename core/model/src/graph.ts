@@ -7,7 +7,7 @@ import './complete-configs.js';
 import { refuseForeignLayer } from './foreign.js';
 import { automaticStem } from './names.js';
 import { canonicaliseInside } from './nested-names.js';
-import { canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
+import { canonicalNames, functional, layerPaths, listParameters } from './parameters.js';
 import type { Layer } from './parameters.js';
 
 /** A layer's output: its name, which of its calls, which of that call's outputs. */
@@ -62,11 +62,11 @@ export type ModelEdit = (graph: ModelGraph) => ModelGraph;
  * const { topology, weights } = graphOf(model);
  * const twin = buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
  */
-export function graphOf(model: LayersModel): ModelGraph {
-  const config = configOf(model);
+export function extractGraph(model: LayersModel): ModelGraph {
+  const config = readConfig(model);
   checkRegistered(config);
   refuseSharedAcross(model);
-  const parameters = parametersOf(model);
+  const parameters = listParameters(model);
   const frozen = parameters.filter(({ trainable }) => !trainable).map(({ path }) => path);
   const models = layerPaths(model).filter(
     ([layer]) => layer instanceof tfl.LayersModel && !layer.trainable,
@@ -81,12 +81,12 @@ export function graphOf(model: LayersModel): ModelGraph {
  *
  * @throws EspalierError `json/not-json` where its configuration holds what would be lost.
  */
-export function entryOf(layer: Layer, name: string): Omit<LayerEntry, 'inboundNodes'> {
+export function describeLayer(layer: Layer, name: string): Omit<LayerEntry, 'inboundNodes'> {
   refuseForeignLayer(layer);
   const nested = layer instanceof tfl.LayersModel;
   const className = nested ? 'Model' : (layer.getClassName() ?? layer.constructor.name);
   const config = nested
-    ? configOf(layer)
+    ? readConfig(layer)
     : (withoutAutomaticNames(canonicaliseInside(layer.getConfig(), layer.name)) as object);
   // What a Sequential would make an input layer from: here there is one.
   const made = className !== 'InputLayer' && 'batchInputShape' in config;
@@ -109,7 +109,7 @@ export function firstCall({ config }: Pick<LayerEntry, 'config'>): 0 | 1 {
 export function checkRegistered(config: GraphConfig): void {
   const known = tf.serialization.SerializationMap.getMap().classNameMap;
   for (const entry of config.layers) {
-    const unknown = classNamesIn(entry).find((className) => !(className in known));
+    const unknown = listClassNames(entry).find((className) => !(className in known));
     if (unknown === undefined) continue;
     throw new EspalierError('model/unregistered-layer', {
       problem: `layer '${entry.name}' needs the class '${unknown}', which is not registered, so the model could not be built again`,
@@ -119,7 +119,7 @@ export function checkRegistered(config: GraphConfig): void {
 }
 
 /** The layer that a weight path belongs to; names may hold slashes, so the longest match wins. */
-export function layerOf(config: GraphConfig, path: string): string | undefined {
+export function findOwner(config: GraphConfig, path: string): string | undefined {
   const owners = config.layers
     .map(({ name }) => name)
     .filter((name) => path.startsWith(`${name}/`));
@@ -141,20 +141,20 @@ function refuseSharedAcross(model: LayersModel): void {
   }
 }
 
-function configOf(model: LayersModel): GraphConfig {
+function readConfig(model: LayersModel): GraphConfig {
   const view = functional(model);
   const config = view.getConfig() as unknown as GraphConfig;
   const names = canonicalNames(model);
   const byOldName = new Map(view.layers.map((layer) => [layer.name, names.get(layer)!]));
-  const renamed = ([old, ...rest]: OutputRef): OutputRef => [byOldName.get(old)!, ...rest];
+  const renameRef = ([old, ...rest]: OutputRef): OutputRef => [byOldName.get(old)!, ...rest];
   return {
     name: automaticStem({ name: model.name, className: model.getClassName() }) ?? model.name,
     layers: config.layers.map(({ inboundNodes }, i) => ({
-      ...entryOf(view.layers[i]!, names.get(view.layers[i]!)!),
-      inboundNodes: inboundNodes.map((call) => call.map(renamed)),
+      ...describeLayer(view.layers[i]!, names.get(view.layers[i]!)!),
+      inboundNodes: inboundNodes.map((call) => call.map(renameRef)),
     })),
-    inputLayers: config.inputLayers.map(renamed),
-    outputLayers: config.outputLayers.map(renamed),
+    inputLayers: config.inputLayers.map(renameRef),
+    outputLayers: config.outputLayers.map(renameRef),
   };
 }
 
@@ -162,7 +162,7 @@ function configOf(model: LayersModel): GraphConfig {
 function withoutAutomaticNames(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutAutomaticNames);
   if (!isPlain(value)) return value;
-  if ('layers' in value) return namelessInside(value as { readonly layers: readonly unknown[] });
+  if ('layers' in value) return renameInside(value as { readonly layers: readonly unknown[] });
   const entries = Object.entries(value).map(([key, each]) => [key, withoutAutomaticNames(each)]);
   const copy = Object.fromEntries(entries) as Record<string, unknown>;
   const { className, config } = copy as { className?: string; config?: { name?: string } };
@@ -174,7 +174,7 @@ function withoutAutomaticNames(value: unknown): unknown {
 }
 
 /** Of a model in a configuration only what its layers hold: the names of its layers are references. */
-function namelessInside(model: { readonly layers: readonly unknown[] }): object {
+function renameInside(model: { readonly layers: readonly unknown[] }): object {
   const layers = model.layers.map((layer) => {
     const { config, ...rest } = layer as { readonly config: object };
     return { ...rest, config: withoutAutomaticNames(config) };
@@ -182,8 +182,8 @@ function namelessInside(model: { readonly layers: readonly unknown[] }): object 
   return { ...model, layers };
 }
 
-function classNamesIn(value: unknown): string[] {
+function listClassNames(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return [];
   const own = 'className' in value && 'config' in value ? [String(value.className)] : [];
-  return [...own, ...Object.values(value).flatMap(classNamesIn)];
+  return [...own, ...Object.values(value).flatMap(listClassNames)];
 }

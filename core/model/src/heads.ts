@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { callsOf, layerPaths } from './parameters.js';
+import { listCalls, layerPaths } from './parameters.js';
 import type { Layer } from './parameters.js';
 import type { SwappedActivation } from './without-activations.js';
 
@@ -81,7 +81,7 @@ const SQUASHING = new Set(['softmax', 'sigmoid', 'hardSigmoid']);
 const UNDONE = new Set(['softmax', 'sigmoid']);
 
 /** What each output of a model is, in the order of its outputs. */
-export function headsOf(model: LayersModel): readonly TracedHead[] {
+export function traceHeads(model: LayersModel): readonly TracedHead[] {
   const paths = new Map(layerPaths(model));
   return model.outputs.map((output) => {
     const { layer, ends, ...found } = traceOutput(output, model);
@@ -101,45 +101,45 @@ function trace(output: SymbolicTensor, chain: Set<SymbolicTensor>): Found {
   const layer = output.sourceLayer;
   chain.add(output);
   if (layer instanceof tfl.LayersModel) {
-    return traceOutput(layer.outputs[indexOf(output)]!, layer);
+    return traceOutput(layer.outputs[outputIndex(output)]!, layer);
   }
-  if (!passesOn(layer)) return ofLayer(layer, output.shape.length);
+  if (!passesOn(layer)) return traceLayer(layer, output.shape.length);
   const inputs = output.inputs.map((input) => trace(input, chain));
-  return passedOn(output, inputs);
+  return tracePassedOn(output, inputs);
 }
 
 function passesOn(layer: Layer): boolean {
   const name = layer.getClassName();
-  const linear = name === 'Activation' && activationOf(layer) === 'linear';
+  const linear = name === 'Activation' && readActivation(layer) === 'linear';
   return linear || MOVING.has(name) || BETWEEN.test(name);
 }
 
 /** What a layer makes of probabilities, without looking at its inputs. */
-function ofLayer(layer: Layer, rank: number): Found {
+function traceLayer(layer: Layer, rank: number): Found {
   const name = layer.getClassName();
-  if (name === 'TimeDistributed') return { ...ofWrapped(layer, rank), layer };
-  if (name === 'Softmax') return ofSoftmax(layer, rank);
-  if (RECURRENT.has(name)) return ofRecurrent(layer);
+  if (name === 'TimeDistributed') return { ...traceWrapped(layer, rank), layer };
+  if (name === 'Softmax') return traceSoftmax(layer, rank);
+  if (RECURRENT.has(name)) return traceRecurrent(layer);
   if (!endsInActivation(layer)) return { layer, gives: OTHERS.test(name) ? 'values' : 'unknown' };
-  const activation = activationOf(layer);
+  const activation = readActivation(layer);
   if (!SQUASHING.has(activation)) return { layer, gives: 'values', activation };
   const ends = [{ layer, field: 'activation' } as const];
   return { layer, gives: 'probabilities', activation, ...(UNDONE.has(activation) && { ends }) };
 }
 
-function ofWrapped(wrapper: Layer, rank: number): Found {
+function traceWrapped(wrapper: Layer, rank: number): Found {
   const { layer } = wrapper as Layer & { layer: Layer };
   if (layer instanceof tfl.LayersModel) return traceOutput(layer.outputs[0]!, layer);
-  return passesOn(layer) ? { layer, gives: 'unknown' } : ofLayer(layer, rank - 1);
+  return passesOn(layer) ? { layer, gives: 'unknown' } : traceLayer(layer, rank - 1);
 }
 
-function ofRecurrent(layer: Layer): Found {
-  const squashed = SQUASHING.has(activationIn(layer.getConfig()));
+function traceRecurrent(layer: Layer): Found {
+  const squashed = SQUASHING.has(findActivation(layer.getConfig()));
   return { layer, gives: squashed ? 'probabilities' : 'values' };
 }
 
 /** Over another axis than the last, or several at once, it is no distribution over classes. */
-function ofSoftmax(layer: Layer, rank: number): Found {
+function traceSoftmax(layer: Layer, rank: number): Found {
   const { axis } = layer as Layer & { axis: number | number[] };
   const axes = [axis].flat();
   const last = axes.length === 1 && (axes[0] === -1 || axes[0] === rank - 1);
@@ -148,7 +148,7 @@ function ofSoftmax(layer: Layer, rank: number): Found {
   return { layer, gives: 'probabilities', activation: 'softmax', ends };
 }
 
-function passedOn(output: SymbolicTensor, inputs: readonly Found[]): Found {
+function tracePassedOn(output: SymbolicTensor, inputs: readonly Found[]): Found {
   const layer = output.sourceLayer;
   const [first] = inputs as [Found];
   const odd = inputs.find(({ gives }) => gives !== 'probabilities');
@@ -178,19 +178,19 @@ function keepsMeaning(output: SymbolicTensor, activation: string): boolean {
  * call of the layer, so that running it without changes no other output.
  */
 function isOnlyOutput(model: LayersModel, chain: ReadonlySet<SymbolicTensor>): boolean {
-  const calls = [...callsOf(model).values()].flatMap((each) => [...each]);
+  const calls = [...listCalls(model).values()].flatMap((each) => [...each]);
   const others = calls.filter((call) => !chain.has(call));
   const isUsed = (symbol: SymbolicTensor) => others.some(({ inputs }) => inputs.includes(symbol));
   const starts = [...chain].filter(({ sourceLayer }) => !passesOn(sourceLayer));
   const isAlike = (call: SymbolicTensor) =>
     starts.some(
-      (start) => call.sourceLayer === start.sourceLayer && indexOf(call) === indexOf(start),
+      (start) => call.sourceLayer === start.sourceLayer && outputIndex(call) === outputIndex(start),
     );
   const isLast = (call: SymbolicTensor) => model.outputs.includes(call) && !isUsed(call);
   return ![...chain].some(isUsed) && others.filter(isAlike).every(isLast);
 }
 
-function indexOf({ outputTensorIndex }: SymbolicTensor): number {
+function outputIndex({ outputTensorIndex }: SymbolicTensor): number {
   return outputTensorIndex ?? 0;
 }
 
@@ -200,12 +200,12 @@ function endsInActivation(layer: Layer): boolean {
 }
 
 /** The name of a layer's activation; some layers have none where it is linear. */
-function activationOf(layer: Layer): string {
+function readActivation(layer: Layer): string {
   return (layer as Layer & Partial<EndsInActivation>).activation?.getClassName() ?? 'linear';
 }
 
 /** The activation that a recurrent layer's configuration names, its own or that of what it wraps. */
-function activationIn(config: unknown): string {
+function findActivation(config: unknown): string {
   const { activation, layer } = config as { activation?: string; layer?: { config?: unknown } };
-  return layer ? activationIn(layer.config) : String(activation);
+  return layer ? findActivation(layer.config) : String(activation);
 }

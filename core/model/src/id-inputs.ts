@@ -1,6 +1,6 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { callsOf } from './parameters.js';
+import { listCalls } from './parameters.js';
 import type { Layer } from './parameters.js';
 
 /** What an input holds that reaches embeddings unchanged. */
@@ -22,7 +22,7 @@ const MOVING = new Set([
 ]);
 
 /** For each input of a model: what it holds, where that is ids. */
-export function idInputsOf(model: LayersModel): readonly (IdInput | undefined)[] {
+export function findIdInputs(model: LayersModel): readonly (IdInput | undefined)[] {
   const found: (IdInput | undefined)[] = model.inputs.map(() => undefined);
   const note = (tensor: SymbolicTensor, ids: IdInput): void => {
     const position = model.inputs.indexOf(tensor);
@@ -31,8 +31,8 @@ export function idInputsOf(model: LayersModel): readonly (IdInput | undefined)[]
       tensor.inputs.forEach((input) => note(input, ids));
     }
   };
-  for (const [layer, outputs] of callsOf(model)) {
-    const taken = takenBy(layer);
+  for (const [layer, outputs] of listCalls(model)) {
+    const taken = findIdLimit(layer);
     for (const { inputs } of outputs) {
       inputs.forEach((input, i) => taken[i] && note(input, taken[i]));
     }
@@ -41,8 +41,8 @@ export function idInputsOf(model: LayersModel): readonly (IdInput | undefined)[]
 }
 
 /** What a layer takes, by the position of its inputs. */
-function takenBy(layer: Layer): readonly (IdInput | undefined)[] {
-  if (layer instanceof tfl.LayersModel) return idInputsOf(layer);
+function findIdLimit(layer: Layer): readonly (IdInput | undefined)[] {
+  if (layer instanceof tfl.LayersModel) return findIdInputs(layer);
   const inner = layer.getClassName() === 'TimeDistributed' ? wrappedBy(layer) : layer;
   if (!/Embedding$/.test(inner.getClassName())) return []; // a layer of one's own may have no class name
   const rows = inner.getConfig()['inputDim'];

@@ -3,8 +3,8 @@ export { copyModel } from './copy-model.js';
 export { addOutput, appendLayers, keepOutputs, replaceLayer } from './edits.js';
 export { valueAndGradients } from './gradients.js';
 export type { Forward } from './gradients.js';
-export { scoped } from './scoped.js';
-export { graphOf } from './graph.js';
+export { tidyExcept } from './tidy-except.js';
+export { extractGraph } from './graph.js';
 export type {
   GraphConfig,
   LayerEntry,
@@ -19,19 +19,19 @@ export { refuseLateCopy } from './late-copy.js';
 export { currentLayer } from './intercept.js';
 export { withKeyedInit } from './keyed-init.js';
 export type { IdInput } from './id-inputs.js';
-export { layersTo, macsOf, macsTo, uncountedTo } from './macs.js';
+export { listLayersTo, countMacs, countMacsTo, listUncountedLayers } from './macs.js';
 export type { Macs } from './macs.js';
 export { Network } from './network.js';
 export type { ExecuteOptions, Executed } from './network.js';
-export { disposeNewWeights, existingWeights } from './existing-weights.js';
+export { disposeNewWeights, noteExistingWeights } from './existing-weights.js';
 export type { ExistingWeights } from './existing-weights.js';
-export { canonicalNames, disposeModel, parametersOf } from './parameters.js';
+export { canonicalNames, disposeModel, listParameters } from './parameters.js';
 export type { Parameter } from './parameters.js';
 export type { Regularizer } from './regularizers.js';
 export { isPlainClass, plainModel, unplainLayers } from './plain-layers.js';
 export type { HasPlainLayer, PlainLayer } from './plain-layers.js';
-export { viewOf } from './view.js';
+export { viewModel } from './view.js';
 export type { LayerInfo, ModelView } from './view.js';
 export { withRandom } from './with-random.js';
 export type { Rng, StreamByKey } from './with-random.js';
-export { constrainedLayers, withoutConstraints } from './without-constraints.js';
+export { listConstrainedLayers, withoutConstraints } from './without-constraints.js';

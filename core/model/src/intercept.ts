@@ -41,7 +41,7 @@ export function currentLayer(): string | undefined {
  * Runs `fn` with reads and writes of layer variables and calls of layers intercepted, whatever
  * happens no longer than that. A run inside a run looks up the outer one for what it leaves alone.
  */
-export function intercepted<T>(interception: Interception, fn: () => T): T {
+export function intercept<T>(interception: Interception, fn: () => T): T {
   const outer = innermost;
   innermost = { ...interception, outer };
   try {
@@ -79,15 +79,15 @@ function patchLayers(): void {
     for (let frame = innermost; frame; frame = frame.outer) {
       const path = frame.layers.get(this);
       if (path === undefined) continue;
-      const made = inLayer(path, frame, run);
-      frame.applied?.(this, tensorsIn(inputs), tensorsIn(made));
+      const made = runInLayer(path, frame, run);
+      frame.applied?.(this, listTensors(inputs), listTensors(made));
       return made;
     }
     return run();
   };
 }
 
-function tensorsIn(given: unknown): readonly Tensor[] {
+function listTensors(given: unknown): readonly Tensor[] {
   return [given].flat() as Tensor[];
 }
 
@@ -101,7 +101,7 @@ function isFrozen(layer: Layer): boolean {
 patchLayers();
 patchBatchNormalization(isFrozen);
 
-function inLayer<T>(path: string, { random, observe }: Interception, run: () => T): T {
+function runInLayer<T>(path: string, { random, observe }: Interception, run: () => T): T {
   const outer = current;
   current = path;
   try {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-layers';
-import { EspalierError, twoCopies } from '@espalier/base';
+import { EspalierError, twoCopiesError } from '@espalier/base';
 
 /**
  * What every copy of tfjs-core puts in place of what is there when it is loaded: its platform, and
@@ -24,7 +24,7 @@ export function refuseLateCopy(): void {
   const now = inUse();
   if (now.platform === first.platform) return;
   if (now.gradients.some((gradient, i) => gradient === first.gradients[i])) return;
-  const { problem, fix } = twoCopies('what was loaded last').parts;
+  const { problem, fix } = twoCopiesError('what was loaded last').parts;
   throw new EspalierError('session/two-tfjs', {
     problem: `${problem}. Its gradients have replaced those in use, repaired ones too`,
     fix,

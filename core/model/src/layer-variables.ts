@@ -12,21 +12,21 @@ interface Inside {
 /** The values that Espalier wrote last, by what holds them on the device. */
 const written = new WeakMap<Variable, object>();
 
-const inside = (variable: LayerVariable) => variable as unknown as Inside;
+const accessInside = (variable: LayerVariable) => variable as unknown as Inside;
 
 /**
  * Copies a value in bit for bit. `LayerVariable.write` would apply the weight's constraint to it, and
  * what was saved, or computed elsewhere, would not be what is read.
  */
 export function writeExactly(variable: LayerVariable, value: Tensor): void {
-  const { val } = inside(variable);
+  const { val } = accessInside(variable);
   if (val !== value) val.assign(value);
   written.set(val, val.dataId);
 }
 
 /** Whether a value is one that {@link writeExactly} wrote, for this run or for another. */
 export function isWrittenExactly(variable: LayerVariable): boolean {
-  const { val } = inside(variable);
+  const { val } = accessInside(variable);
   return written.get(val) === val.dataId;
 }
 
@@ -35,10 +35,10 @@ export function isWrittenExactly(variable: LayerVariable): boolean {
  *
  * @throws EspalierError `parameters/constraint` naming the weight.
  */
-export function constrained(variable: LayerVariable, path: string, value: Tensor): Tensor {
-  const { constraint } = inside(variable);
+export function constrain(variable: LayerVariable, path: string, value: Tensor): Tensor {
+  const { constraint } = accessInside(variable);
   if (!constraint) return value;
-  const result = applied(constraint, path, value);
+  const result = applyConstraint(constraint, path, value);
   if (result instanceof tf.Tensor && tf.util.arraysEqual(result.shape, value.shape)) return result;
   throw new EspalierError('parameters/constraint', {
     problem: `the constraint of '${path}' must give a tensor of shape [${value.shape.join(', ')}]`,
@@ -46,7 +46,11 @@ export function constrained(variable: LayerVariable, path: string, value: Tensor
   });
 }
 
-function applied(constraint: NonNullable<Inside['constraint']>, path: string, value: Tensor) {
+function applyConstraint(
+  constraint: NonNullable<Inside['constraint']>,
+  path: string,
+  value: Tensor,
+) {
   try {
     return constraint.apply(value);
   } catch (cause) {

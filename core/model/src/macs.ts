@@ -1,6 +1,6 @@
 import * as tfl from '@tensorflow/tfjs-layers';
-import { unknownLayer } from './names.js';
-import { callsOf } from './parameters.js';
+import { unknownLayerError } from './names.js';
+import { listCalls } from './parameters.js';
 import type { Layer } from './parameters.js';
 import type { LayerInfo, ModelView } from './view.js';
 
@@ -24,48 +24,48 @@ interface Call {
 
 type Count = (call: Call) => Macs;
 
-const perOutput: Count = ({ kernels, output }) => {
+const countPerOutput: Count = ({ kernels, output }) => {
   const channels = kernels.at(-1)!.at(-1)!;
   return (volume(kernels) * size(output.slice(1))) / channels;
 };
-const depthwise: Count = ({ kernels: [kernel], output }) =>
+const countDepthwise: Count = ({ kernels: [kernel], output }) =>
   (size(kernel!) * size(output.slice(1))) / (kernel!.at(-2)! * kernel!.at(-1)!);
-const transposed: Count = ({ kernels, input }) =>
+const countTransposed: Count = ({ kernels, input }) =>
   (volume(kernels) * size(input.slice(1))) / kernels[0]!.at(-1)!;
-const perStep: Count = ({ kernels, input }) => volume(kernels) * (input[1] ?? 1);
+const countPerStep: Count = ({ kernels, input }) => volume(kernels) * (input[1] ?? 1);
 /** Both kernels at each position of the state, in every step. */
-const convolvedPerStep: Count = ({ layer, kernels, input, output }) => {
+const countConvolvedPerStep: Count = ({ layer, kernels, input, output }) => {
   const steps = input[1] ?? 1;
   const filters = layer.getConfig()['filters'] as number;
   const positions = size(output.slice(output.length === 5 ? 2 : 1)) / filters;
   return volume(kernels) * positions * steps;
 };
-const ofCells: Count = (call) =>
-  cellsOf(call.layer).every(isKnownCell) ? perStep(call) : undefined;
+const countCells: Count = (call) =>
+  listCells(call.layer).every(isKnownCell) ? countPerStep(call) : undefined;
 /** As many as each number of the output is a sum of. */
-const contracted: Count = ({ layer, input, output }) => {
+const countContracted: Count = ({ layer, input, output }) => {
   const axes = layer.getConfig()['axes'] as number | readonly [number, number];
   const axis = typeof axes === 'number' ? axes : axes[0];
   return size(output.slice(1)) * (input.at(axis) ?? 1);
 };
-const none: Count = () => 0;
+const countNone: Count = () => 0;
 
 const COUNTED: Readonly<Record<string, Count>> = {
-  Dense: perOutput,
-  Conv1D: perOutput,
-  Conv2D: perOutput,
-  Conv3D: perOutput,
-  SeparableConv2D: perOutput,
-  DepthwiseConv2D: depthwise,
-  Conv2DTranspose: transposed,
-  Conv3DTranspose: transposed,
-  SimpleRNN: perStep,
-  GRU: perStep,
-  LSTM: perStep,
-  ConvLSTM2D: convolvedPerStep,
-  RNN: ofCells,
-  Bidirectional: ofCells,
-  Dot: contracted,
+  Dense: countPerOutput,
+  Conv1D: countPerOutput,
+  Conv2D: countPerOutput,
+  Conv3D: countPerOutput,
+  SeparableConv2D: countPerOutput,
+  DepthwiseConv2D: countDepthwise,
+  Conv2DTranspose: countTransposed,
+  Conv3DTranspose: countTransposed,
+  SimpleRNN: countPerStep,
+  GRU: countPerStep,
+  LSTM: countPerStep,
+  ConvLSTM2D: countConvolvedPerStep,
+  RNN: countCells,
+  Bidirectional: countCells,
+  Dot: countContracted,
 };
 
 /** Of the classes of tfjs, those that multiply no matrices: they count 0. */
@@ -86,7 +86,7 @@ const WITHOUT_MACS = [
 
 const COUNTS: ReadonlyMap<string, Count> = new Map([
   ...Object.entries(COUNTED),
-  ...WITHOUT_MACS.map((className) => [className, none] as const),
+  ...WITHOUT_MACS.map((className) => [className, countNone] as const),
 ]);
 
 /**
@@ -96,26 +96,26 @@ const COUNTS: ReadonlyMap<string, Count> = new Map([
  * normalisation, pooling, activations) and the bias count 0. Of any other class they are unknown:
  * `undefined`, and so is a sum with one of them. A dimension of unknown length counts as 1.
  */
-export function macsOf(layer: Layer, input: Shape, output: Shape): Macs {
+export function countMacs(layer: Layer, input: Shape, output: Shape): Macs {
   const own = layer as Layer & Partial<CountsItself>;
-  if (typeof own.macs === 'function') return told(own.macs(input, output));
-  if (layer instanceof tfl.LayersModel) return modelMacs(layer);
+  if (typeof own.macs === 'function') return toMacs(own.macs(input, output));
+  if (layer instanceof tfl.LayersModel) return countModelMacs(layer);
   const { layer: wrapped } = layer as Layer & { layer?: Layer };
   if (wrapped && layer.getClassName() === 'TimeDistributed') {
     const step = (shape: Shape) => [shape[0]!, ...shape.slice(2)];
-    return times(macsOf(wrapped, step(input), step(output)), input[1] ?? 1);
+    return times(countMacs(wrapped, step(input), step(output)), input[1] ?? 1);
   }
   const kernels = layer.weights.map(({ shape }) => shape).filter((shape) => shape.length > 1);
   return COUNTS.get(layer.getClassName())?.({ layer, kernels, input, output });
 }
 
 /** Of every call of a layer together. */
-export function macsOfCalls(layer: Layer, calls: Iterable<tfl.SymbolicTensor>): Macs {
+export function countMacsPerCall(layer: Layer, calls: Iterable<tfl.SymbolicTensor>): Macs {
   const byCall = new Map([...calls].map((output) => [output.nodeIndex, output]));
   const each = [...byCall.values()].map(({ inputs, shape }) =>
-    inputs.length === 0 ? 0 : macsOf(layer, inputs[0]!.shape, shape),
+    inputs.length === 0 ? 0 : countMacs(layer, inputs[0]!.shape, shape),
   );
-  return sumOf(each);
+  return sumMacs(each);
 }
 
 /**
@@ -124,8 +124,8 @@ export function macsOfCalls(layer: Layer, calls: Iterable<tfl.SymbolicTensor>): 
  *
  * @throws EspalierError `model/unknown-layer`.
  */
-export function macsTo(view: ModelView, layerNames: readonly string[]): Macs {
-  return sumOf(layersTo(view, layerNames).map(({ macs }) => macs));
+export function countMacsTo(view: ModelView, layerNames: readonly string[]): Macs {
+  return sumMacs(listLayersTo(view, layerNames).map(({ macs }) => macs));
 }
 
 /**
@@ -134,8 +134,11 @@ export function macsTo(view: ModelView, layerNames: readonly string[]): Macs {
  *
  * @throws EspalierError `model/unknown-layer`.
  */
-export function uncountedTo(view: ModelView, layerNames: readonly string[]): readonly string[] {
-  const uncounted = layersTo(view, layerNames).filter(({ macs }) => macs === undefined);
+export function listUncountedLayers(
+  view: ModelView,
+  layerNames: readonly string[],
+): readonly string[] {
+  const uncounted = listLayersTo(view, layerNames).filter(({ macs }) => macs === undefined);
   return uncounted.map(({ name, className }) => `${name} (${className})`);
 }
 
@@ -144,26 +147,26 @@ export function uncountedTo(view: ModelView, layerNames: readonly string[]): rea
  *
  * @throws EspalierError `model/unknown-layer`.
  */
-export function layersTo(view: ModelView, layerNames: readonly string[]): readonly LayerInfo[] {
+export function listLayersTo(view: ModelView, layerNames: readonly string[]): readonly LayerInfo[] {
   const layers = new Map(view.layers.map((layer) => [layer.name, layer]));
   const needed = new Set<string>();
   const visit = (name: string): void => {
     if (needed.has(name)) return;
     needed.add(name);
     const layer = layers.get(name);
-    if (!layer) throw unknownLayer(name, [...layers.keys()]);
+    if (!layer) throw unknownLayerError(name, [...layers.keys()]);
     layer.inbound.forEach(visit);
   };
   layerNames.forEach(visit);
   return view.layers.filter(({ name }) => needed.has(name));
 }
 
-function modelMacs(model: tfl.LayersModel): Macs {
-  return sumOf([...callsOf(model)].map(([layer, calls]) => macsOfCalls(layer, calls)));
+function countModelMacs(model: tfl.LayersModel): Macs {
+  return sumMacs([...listCalls(model)].map(([layer, calls]) => countMacsPerCall(layer, calls)));
 }
 
 /** A sum with something unknown is unknown. */
-function sumOf(each: readonly Macs[]): Macs {
+function sumMacs(each: readonly Macs[]): Macs {
   return each.reduce((a, b) => (a === undefined || b === undefined ? undefined : a + b), 0);
 }
 
@@ -172,7 +175,7 @@ function times(macs: Macs, factor: number): Macs {
 }
 
 /** What a method `macs` says, unless that is no count. */
-function told(macs: unknown): Macs {
+function toMacs(macs: unknown): Macs {
   return typeof macs === 'number' && Number.isFinite(macs) && macs >= 0 ? macs : undefined;
 }
 
@@ -183,13 +186,17 @@ function isKnownCell(cell: Layer | undefined): boolean {
 }
 
 /** The cells of an RNN, or of the two of a Bidirectional. */
-function cellsOf(layer: Layer): readonly (Layer | undefined)[] {
+function listCells(layer: Layer): readonly (Layer | undefined)[] {
   const { cell, cells, forwardLayer, backwardLayer } = layer as unknown as Partial<
     Readonly<Record<string, Layer>>
   > & { readonly cells?: readonly Layer[] };
-  if (forwardLayer) return [forwardLayer, backwardLayer!].flatMap(cellsOf);
+  if (forwardLayer) return [forwardLayer, backwardLayer!].flatMap(listCells);
   if (cells) return cells;
-  return cell ? (cell.getClassName() === 'StackedRNNCells' ? cellsOf(cell) : [cell]) : [undefined];
+  return cell
+    ? cell.getClassName() === 'StackedRNNCells'
+      ? listCells(cell)
+      : [cell]
+    : [undefined];
 }
 
 function size(shape: Shape): number {

@@ -39,7 +39,7 @@ export class MaskTrail {
     if (layer instanceof tfl.LayersModel) return;
     const given = inputs.map((input) => this.of(input));
     if (!makesMasks(layer) && given.every((mask) => mask === undefined)) return;
-    const made = tf.tidy(() => masksBehind(layer, inputs, given) as Tensor[]) as Masks;
+    const made = tf.tidy(() => computeMasks(layer, inputs, given) as Tensor[]) as Masks;
     outputs.forEach((output, i) => {
       const mask = Array.isArray(made) ? (made as readonly Mask[])[i] : i === 0 ? made : undefined;
       if (mask) this.#masks.set(output, tf.keep(mask as Tensor));
@@ -51,7 +51,7 @@ export class MaskTrail {
   }
 }
 
-function masksBehind(layer: Layer, inputs: readonly Tensor[], masks: readonly Mask[]): Masks {
+function computeMasks(layer: Layer, inputs: readonly Tensor[], masks: readonly Mask[]): Masks {
   const name = layer.getClassName();
   if (PASSING.has(name)) return masks[0];
   if (!layer.supportsMasking) return undefined;

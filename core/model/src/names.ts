@@ -56,7 +56,7 @@ export function withoutOwner(names: readonly string[], owner: string): string[] 
 }
 
 /** Tells equal names apart: `kernel`, `kernel#2`, … */
-export function distinct(names: readonly string[]): string[] {
+export function numberDuplicates(names: readonly string[]): string[] {
   const counts = new Map<string, number>();
   return names.map((name) => {
     const count = (counts.get(name) ?? 0) + 1;
@@ -65,7 +65,7 @@ export function distinct(names: readonly string[]): string[] {
   });
 }
 
-export function unknownLayer(name: string, known: readonly string[]): EspalierError {
+export function unknownLayerError(name: string, known: readonly string[]): EspalierError {
   return new EspalierError('model/unknown-layer', {
     problem: `the model has no layer '${name}'`,
     fix: suggest(name, known),

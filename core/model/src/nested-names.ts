@@ -90,7 +90,7 @@ function mapModels(
 
 function rename(model: ModelConfig, names: readonly string[]): ModelConfig {
   const to = new Map(model.layers.map((layer, i) => [nameIn(layer), names[i]!]));
-  const moved = ([name, ...rest]: Ref): Ref => [to.get(name) ?? name, ...rest];
+  const renameRef = ([name, ...rest]: Ref): Ref => [to.get(name) ?? name, ...rest];
   const { inputLayers, outputLayers } = model;
   return {
     ...model,
@@ -98,10 +98,10 @@ function rename(model: ModelConfig, names: readonly string[]): ModelConfig {
       ...layer,
       ...(name !== undefined && { name: names[i]! }),
       config: { ...config, name: names[i]! },
-      ...(inboundNodes && { inboundNodes: inboundNodes.map((call) => call.map(moved)) }),
+      ...(inboundNodes && { inboundNodes: inboundNodes.map((call) => call.map(renameRef)) }),
     })),
-    ...(inputLayers && { inputLayers: inputLayers.map(moved) }),
-    ...(outputLayers && { outputLayers: outputLayers.map(moved) }),
+    ...(inputLayers && { inputLayers: inputLayers.map(renameRef) }),
+    ...(outputLayers && { outputLayers: outputLayers.map(renameRef) }),
   };
 }
 

@@ -5,20 +5,20 @@ import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfj
 import type { NamedTensors } from '@espalier/base';
 import { EspalierError } from '@espalier/base';
 import { refuseForeignTensor } from './foreign.js';
-import { frozenIn } from './batch-normalization.js';
+import { createFrozenTest } from './batch-normalization.js';
 import type { Rng } from './with-random.js';
-import { headsOf } from './heads.js';
+import { traceHeads } from './heads.js';
 import type { Head, TracedHead } from './heads.js';
-import { idInputsOf } from './id-inputs.js';
+import { findIdInputs } from './id-inputs.js';
 import type { IdInput } from './id-inputs.js';
-import { intercepted } from './intercept.js';
+import { intercept } from './intercept.js';
 import type { Interception } from './intercept.js';
 import { writeExactly } from './layer-variables.js';
 import { makesMasks, MaskTrail } from './masks.js';
-import { distinct, unknownLayer } from './names.js';
-import { callsOf, canonicalNames, functional, layerPaths, parametersOf } from './parameters.js';
+import { numberDuplicates, unknownLayerError } from './names.js';
+import { listCalls, canonicalNames, functional, layerPaths, listParameters } from './parameters.js';
 import type { Layer, Parameter } from './parameters.js';
-import { regularizersOf } from './regularizers.js';
+import { listRegularizers } from './regularizers.js';
 import type { Regularizer } from './regularizers.js';
 import { withoutActivations } from './without-activations.js';
 
@@ -106,13 +106,13 @@ export class Network {
     refuseStateful(this.#view);
     this.#names = canonicalNames(model);
     this.#layers = new Map(layerPaths(model, prefix));
-    this.parameters = parametersOf(model, prefix);
+    this.parameters = listParameters(model, prefix);
     this.#paths = new Map(this.parameters.map(({ path, variable }) => [variable, path]));
-    this.regularizers = regularizersOf(this.#view, this.#paths);
-    this.#isFrozen = frozenIn(model);
+    this.regularizers = listRegularizers(this.#view, this.#paths);
+    this.#isFrozen = createFrozenTest(model);
     this.makesMasks = [...this.#layers.keys()].some(makesMasks);
     this.inputNames = model.inputs.map((input) => this.#names.get(input.sourceLayer)!);
-    const ids = idInputsOf(this.#view);
+    const ids = findIdInputs(this.#view);
     this.idInputs = Object.fromEntries(
       this.inputNames.flatMap((name, i) => (ids[i] ? [[name, ids[i]]] : [])),
     );
@@ -139,11 +139,11 @@ export class Network {
         ...this.#interception(options, written),
         ...(trail && { applied: trail.follow.bind(trail) }),
       };
-      const run = () => intercepted(interception, () => plan.model.apply(fed, { training }));
+      const run = () => intercept(interception, () => plan.model.apply(fed, { training }));
       const result = this.withLogits(options.logits ?? [], run);
       const results = (Array.isArray(result) ? result : [result]) as Tensor[];
       const outputs = pick(results, plan.outputs);
-      const masks = trail ? masksOf(trail, outputs) : {};
+      const masks = trail ? listMasks(trail, outputs) : {};
       return { outputs, features: pick(results, plan.features), masks };
     } finally {
       if (written !== writes) written.forEach((value) => value.dispose());
@@ -153,12 +153,12 @@ export class Network {
 
   /** Runs `fn` with these values in place of the parameters of those paths. */
   withValues<T>(substitute: ReadonlyMap<string, Tensor>, fn: () => T): T {
-    return intercepted(this.#interception({ training: false, substitute }, new Map()), fn);
+    return intercept(this.#interception({ training: false, substitute }, new Map()), fn);
   }
 
   /** What each output is, by name. */
   get heads(): Readonly<Record<string, Head>> {
-    return this.#traced();
+    return this.#traceHeads();
   }
 
   /**
@@ -169,18 +169,18 @@ export class Network {
    */
   withLogits<T>(outputs: readonly string[], fn: () => T): T {
     if (outputs.length === 0) return fn();
-    const heads = outputs.map((name) => [name, this.#traced()[name]!] as const);
+    const heads = outputs.map((name) => [name, this.#traceHeads()[name]!] as const);
     const without = heads.find(([, { gives, hasLogits }]) => gives !== 'values' && !hasLogits);
-    if (without) throw noLogits(...without);
+    if (without) throw noLogitsError(...without);
     return withoutActivations(
       heads.flatMap(([, { ends }]) => ends),
       fn,
     );
   }
 
-  #traced(): Readonly<Record<string, TracedHead>> {
+  #traceHeads(): Readonly<Record<string, TracedHead>> {
     if (this.#heads) return this.#heads;
-    const heads = headsOf(this.#model);
+    const heads = traceHeads(this.#model);
     this.#heads = Object.fromEntries(this.outputNames.map((name, i) => [name, heads[i]!]));
     return this.#heads;
   }
@@ -236,7 +236,7 @@ export class Network {
       },
       ...(freeze && { isFrozen: this.#isFrozen }),
       ...(observe && { observe }),
-      ...(random && { random: (layer: string) => remembered(streams, layer, random) }),
+      ...(random && { random: (layer: string) => remember(streams, layer, random) }),
     };
   }
 
@@ -245,7 +245,7 @@ export class Network {
     const known = this.#plans.get(key);
     if (known) return known;
     const { inputs, outputs } = this.#view;
-    const wanted = features.map((name) => this.#featureOf(name));
+    const wanted = features.map((name) => this.#findFeature(name));
     const fetched = [...new Set([...outputs, ...wanted])];
     const plan = {
       model: tfl.model({ inputs, outputs: fetched }),
@@ -257,10 +257,10 @@ export class Network {
   }
 
   /** What a layer gives in its one call; of several outputs, the first, as in the view of a model. */
-  #featureOf(name: string): SymbolicTensor {
+  #findFeature(name: string): SymbolicTensor {
     const layer = [...this.#names].find(([, known]) => known === name)?.[0];
-    if (!layer) throw unknownLayer(name, [...this.#names.values()]);
-    const outputs = [...callsOf(this.#view).get(layer)!];
+    if (!layer) throw unknownLayerError(name, [...this.#names.values()]);
+    const outputs = [...listCalls(this.#view).get(layer)!];
     const calls = new Set(outputs.map(({ nodeIndex }) => nodeIndex)).size;
     const first = outputs.find(({ tensorIndex }) => tensorIndex === 0);
     if (calls === 1 && first) return first;
@@ -275,14 +275,14 @@ export class Network {
 
 /** Canonical names of a model's outputs: their layers'. */
 export function outputNames(model: LayersModel, names: ReadonlyMap<Layer, string>): string[] {
-  return distinct(model.outputs.map((output) => names.get(output.sourceLayer)!));
+  return numberDuplicates(model.outputs.map((output) => names.get(output.sourceLayer)!));
 }
 
 function pick(results: readonly Tensor[], wanted: Plan['outputs']): NamedTensors {
   return Object.fromEntries(wanted.map(([name, position]) => [name, results[position]!]));
 }
 
-function masksOf(trail: MaskTrail, outputs: NamedTensors): NamedTensors {
+function listMasks(trail: MaskTrail, outputs: NamedTensors): NamedTensors {
   const masks = Object.entries(outputs).flatMap(([name, output]) => {
     const mask = trail.of(output);
     return mask ? [[name, tf.clone(mask)] as const] : [];
@@ -290,11 +290,7 @@ function masksOf(trail: MaskTrail, outputs: NamedTensors): NamedTensors {
   return Object.fromEntries(masks);
 }
 
-function remembered(
-  streams: Map<string, Rng>,
-  layer: string,
-  make: (layer: string) => Rng,
-): Rng {
+function remember(streams: Map<string, Rng>, layer: string, make: (layer: string) => Rng): Rng {
   const stream = streams.get(layer) ?? make(layer);
   streams.set(layer, stream);
   return stream;
@@ -321,7 +317,7 @@ function refuseStateful(model: LayersModel): void {
   });
 }
 
-function noLogits(output: string, { layer, gives }: Head): EspalierError {
+function noLogitsError(output: string, { layer, gives }: Head): EspalierError {
   return new EspalierError('model/no-logits', {
     problem: `the logits of output '${output}' cannot be had: layer '${layer}' ${gives === 'unknown' ? 'is of a class of its own' : 'gives probabilities that other layers use, or that no softmax or sigmoid alone made'}`,
     fix: 'End the model in a layer with the activation softmax or sigmoid, or without any.',

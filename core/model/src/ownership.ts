@@ -13,7 +13,7 @@ import type { StreamByKey } from './with-random.js';
  *
  * @throws EspalierError what {@link copyModel} throws.
  */
-export function ownModel(
+export function takeOwnModel(
   model: LayersModel,
   existing: ExistingWeights,
   stream: StreamByKey,
@@ -22,13 +22,13 @@ export function ownModel(
   try {
     return copyModel(model, stream);
   } catch (error) {
-    throw error instanceof EspalierError ? notCopied(error) : error;
+    throw error instanceof EspalierError ? notCopiedError(error) : error;
   } finally {
     disposeNewWeights(model, existing);
   }
 }
 
-function notCopied(cause: EspalierError): EspalierError {
+function notCopiedError(cause: EspalierError): EspalierError {
   const { problem, fix } = cause.parts;
   return new EspalierError(cause.code, {
     problem: `the function gave a model that existed before, so the run needs a copy, but ${problem}`,

@@ -1,9 +1,9 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import type { Variable } from '@tensorflow/tfjs-core';
-import { EspalierError, twoCopies } from '@espalier/base';
+import { EspalierError, twoCopiesError } from '@espalier/base';
 import { refuseForeignLayer } from './foreign.js';
-import { canonicalise, distinct, withoutOwner } from './names.js';
+import { canonicalise, numberDuplicates, withoutOwner } from './names.js';
 
 export type Layer = tfl.layers.Layer;
 
@@ -26,7 +26,7 @@ export interface Parameter {
  */
 export function functional(model: LayersModel): LayersModel {
   if (!(model instanceof tfl.LayersModel)) {
-    if (isModelLike(model)) throw twoCopies('the model');
+    if (isModelLike(model)) throw twoCopiesError('the model');
     throw new EspalierError('model/foreign', {
       problem: 'this is no LayersModel',
       received: model,
@@ -68,7 +68,7 @@ export function layerPaths(model: LayersModel, prefix = ''): (readonly [Layer, s
 }
 
 /** The symbolic outputs of every layer that the model's outputs depend on, one for each call. */
-export function callsOf(model: LayersModel): Map<Layer, Set<SymbolicTensor>> {
+export function listCalls(model: LayersModel): Map<Layer, Set<SymbolicTensor>> {
   const calls = new Map<Layer, Set<SymbolicTensor>>();
   const visit = (output: SymbolicTensor): void => {
     const known = calls.get(output.sourceLayer) ?? new Set();
@@ -81,11 +81,13 @@ export function callsOf(model: LayersModel): Map<Layer, Set<SymbolicTensor>> {
 }
 
 /** One layer's parameters under a path; a model's if the layer is one. */
-export function parametersUnder(layer: Layer, path: string): readonly Parameter[] {
-  if (layer instanceof tfl.LayersModel) return parametersOf(layer, `${path}/`);
+export function listLayerParameters(layer: Layer, path: string): readonly Parameter[] {
+  if (layer instanceof tfl.LayersModel) return listParameters(layer, `${path}/`);
   // By age: the order of `layer.weights` changes when something is frozen.
   const variables = [...layer.weights].sort((a, b) => a.id - b.id);
-  const names = distinct(variables.map(({ originalName }) => originalName.split('/').at(-1)!));
+  const names = numberDuplicates(
+    variables.map(({ originalName }) => originalName.split('/').at(-1)!),
+  );
   return variables.map((variable, i) => ({
     path: `${path}/${names[i]}`,
     variable,
@@ -99,12 +101,12 @@ export function parametersUnder(layer: Layer, path: string): readonly Parameter[
  *
  * @throws EspalierError `model/disposed`.
  */
-export function parametersOf(model: LayersModel, prefix = ''): readonly Parameter[] {
+export function listParameters(model: LayersModel, prefix = ''): readonly Parameter[] {
   refuseDisposed(model);
   const trainable = new Set(model.trainableWeights);
   const found = new Map<LayerVariable, Parameter>();
   for (const [layer, name] of canonicalNames(model)) {
-    for (const parameter of parametersUnder(layer, prefix + name)) {
+    for (const parameter of listLayerParameters(layer, prefix + name)) {
       const { variable } = parameter;
       if (found.has(variable)) continue;
       found.set(variable, { ...parameter, trainable: trainable.has(variable) });

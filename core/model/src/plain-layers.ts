@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError } from '@espalier/base';
 import { buildModel } from './build.js';
-import { graphOf } from './graph.js';
+import { extractGraph } from './graph.js';
 import type { LayerEntry, ModelGraph } from './graph.js';
 import type { NamedTensors } from '@espalier/base';
 import { canonicalNames, layerPaths } from './parameters.js';
@@ -54,7 +54,7 @@ export function isPlainClass(className: string): boolean {
 type Config = LayerEntry['config'];
 
 function plainGraph(model: LayersModel): ModelGraph {
-  const { topology, weights } = graphOf(model);
+  const { topology, weights } = extractGraph(model);
   const byName = new Map([...canonicalNames(model)].map(([layer, name]) => [name, layer]));
   refuseInside(model, byName);
   let rest: NamedTensors = weights;
@@ -63,7 +63,7 @@ function plainGraph(model: LayersModel): ModelGraph {
     if (!hasPlainLayer(layer)) return entry;
     const [call = []] = entry.inboundNodes;
     const plain = layer.plainLayer(call.map(([source]) => byName.get(source)!));
-    rest = { ...without(rest, entry.name), ...prefixed(plain.weights, entry.name) };
+    rest = { ...replaceEntry(rest, entry.name), ...prefixPaths(plain.weights, entry.name) };
     // Of what makes an input layer there is one in the graph.
     const config = { ...plain.config, batchInputShape: undefined, dtype: undefined };
     return {
@@ -95,12 +95,12 @@ function refuseInside(model: LayersModel, outer: ReadonlyMap<string, Layer>): vo
   });
 }
 
-function without(weights: NamedTensors, layer: string): NamedTensors {
+function replaceEntry(weights: NamedTensors, layer: string): NamedTensors {
   const kept = Object.entries(weights).filter(([path]) => !path.startsWith(`${layer}/`));
   return Object.fromEntries(kept);
 }
 
-function prefixed(weights: NamedTensors, layer: string): NamedTensors {
+function prefixPaths(weights: NamedTensors, layer: string): NamedTensors {
   const named = Object.entries(weights).map(([name, value]) => [`${layer}/${name}`, value]);
   return Object.fromEntries(named) as NamedTensors;
 }

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { callsOf } from './parameters.js';
+import { listCalls } from './parameters.js';
 import type { Layer } from './parameters.js';
 import type { Rng } from './with-random.js';
 
@@ -36,8 +36,8 @@ export function hasOpenLengths(model: LayersModel): boolean {
 /** For inputs that are looked up: how many ids there are. */
 function idLimits(model: LayersModel): ReadonlyMap<SymbolicTensor, number> {
   const limits = new Map<SymbolicTensor, number>();
-  for (const [layer, outputs] of callsOf(model)) {
-    const limit = idsOf(layer);
+  for (const [layer, outputs] of listCalls(model)) {
+    const limit = findIdLimit(layer);
     if (limit === undefined) continue;
     const inputs = [...outputs].flatMap((output) => output.inputs);
     for (const tensor of upstream(inputs)) {
@@ -48,15 +48,15 @@ function idLimits(model: LayersModel): ReadonlyMap<SymbolicTensor, number> {
 }
 
 /** The ids that a layer takes: `inputDim` of an embedding, of whatever class, `numTokens` of an encoding. */
-function idsOf(layer: Layer): number | undefined {
-  if (layer instanceof tfl.LayersModel) return least(layer.layers.map(idsOf));
+function findIdLimit(layer: Layer): number | undefined {
+  if (layer instanceof tfl.LayersModel) return findLeast(layer.layers.map(findIdLimit));
   const { layer: wrapped } = layer as Layer & { readonly layer?: Layer };
-  if (wrapped instanceof tfl.layers.Layer) return idsOf(wrapped);
+  if (wrapped instanceof tfl.layers.Layer) return findIdLimit(wrapped);
   const { inputDim, numTokens } = layer.getConfig();
-  return least([inputDim, numTokens]);
+  return findLeast([inputDim, numTokens]);
 }
 
-function least(values: readonly unknown[]): number | undefined {
+function findLeast(values: readonly unknown[]): number | undefined {
   const numbers = values.filter((value) => typeof value === 'number');
   return numbers.length === 0 ? undefined : Math.min(...numbers);
 }

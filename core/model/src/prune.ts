@@ -1,5 +1,5 @@
 import { EspalierError } from '@espalier/base';
-import { firstCall, layerOf } from './graph.js';
+import { firstCall, findOwner } from './graph.js';
 import type { GraphConfig, ModelGraph, OutputRef } from './graph.js';
 
 /**
@@ -7,11 +7,11 @@ import type { GraphConfig, ModelGraph, OutputRef } from './graph.js';
  *
  * @throws EspalierError `model/broken-graph`.
  */
-export function pruned({ topology, weights }: ModelGraph): ModelGraph {
+export function pruneGraph({ topology, weights }: ModelGraph): ModelGraph {
   const { config } = topology;
   const calls = neededCalls(config);
   const first = new Map(config.layers.map((entry) => [entry.name, firstCall(entry)]));
-  const moved = ([name, call, ...rest]: OutputRef): OutputRef => [
+  const moveRef = ([name, call, ...rest]: OutputRef): OutputRef => [
     name,
     first.get(name)! + calls.get(name)!.indexOf(call),
     ...rest,
@@ -22,9 +22,9 @@ export function pruned({ topology, weights }: ModelGraph): ModelGraph {
       ...entry,
       inboundNodes: entry.inboundNodes
         .filter((_, i) => calls.get(entry.name)!.includes(i + firstCall(entry)))
-        .map((inputs) => inputs.map(moved)),
+        .map((inputs) => inputs.map(moveRef)),
     }));
-  const remains = (path: string) => calls.has(layerOf(config, path) ?? path);
+  const remains = (path: string) => calls.has(findOwner(config, path) ?? path);
   return {
     topology: {
       ...topology,
@@ -32,7 +32,7 @@ export function pruned({ topology, weights }: ModelGraph): ModelGraph {
         ...config,
         layers,
         inputLayers: config.inputLayers.filter(([name]) => calls.has(name)),
-        outputLayers: config.outputLayers.map(moved),
+        outputLayers: config.outputLayers.map(moveRef),
       },
       frozen: topology.frozen.filter(remains),
     },

@@ -3,9 +3,9 @@ import type { Scalar } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
 import { EspalierError } from '@espalier/base';
-import { heldLayers } from './held-layers.js';
-import { intercepted } from './intercept.js';
-import { distinct } from './names.js';
+import { listHeldLayers } from './held-layers.js';
+import { intercept } from './intercept.js';
+import { numberDuplicates } from './names.js';
 import { canonicalNames } from './parameters.js';
 import type { Layer } from './parameters.js';
 
@@ -36,7 +36,7 @@ interface Found {
  *
  * @throws EspalierError `model/activity-regularizer`, `model/layer-loss`.
  */
-export function regularizersOf(
+export function listRegularizers(
   model: LayersModel,
   paths: ReadonlyMap<LayerVariable, string>,
 ): readonly Regularizer[] {
@@ -51,7 +51,7 @@ export function regularizersOf(
     // Of a layer that another one only refers to: none of its parameters is in this model.
     return path === undefined ? [] : [{ loss, path }];
   });
-  const names = distinct(named.map(({ path }) => path));
+  const names = numberDuplicates(named.map(({ path }) => path));
   return named.map(({ loss }, i) => ({
     path: names[i]!,
     timesInTfjs: times.get(loss) ?? 0,
@@ -67,7 +67,7 @@ function lossesUnder(layer: Layer, name: string, seen = new Set<Layer>()): Found
   const { _losses: own } = layer as unknown as { readonly _losses: readonly LayerLoss[] };
   return [
     ...own.map((loss) => ({ loss, layer: name })),
-    ...heldLayers(layer).flatMap((held) => lossesUnder(held, name, seen)),
+    ...listHeldLayers(layer).flatMap((held) => lossesUnder(held, name, seen)),
   ];
 }
 
@@ -77,11 +77,11 @@ function variablesRead(loss: LayerLoss, layer: string): readonly LayerVariable[]
   const note = (variable: LayerVariable) => void read.push(variable);
   const watch = { layers: new Map<Layer, string>(), read: note, write: () => false };
   try {
-    tf.tidy(() => void intercepted(watch, loss));
+    tf.tidy(() => void intercept(watch, loss));
   } catch (cause) {
-    throw unusable(layer, cause);
+    throw unusableError(layer, cause);
   }
-  if (read.length === 0) throw unusable(layer);
+  if (read.length === 0) throw unusableError(layer);
   return read;
 }
 
@@ -106,7 +106,7 @@ function activity(layer: string): EspalierError {
   });
 }
 
-function unusable(layer: string, cause?: unknown): EspalierError {
+function unusableError(layer: string, cause?: unknown): EspalierError {
   return new EspalierError('model/layer-loss', {
     problem: `layer '${layer}' adds a loss that ${cause ? 'fails without a batch' : 'reads none of its weights'}, so it cannot be a term of the objective`,
     fix: 'Use addLoss for penalties on weights only; other losses belong into the loss tap of a plugin.',

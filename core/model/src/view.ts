@@ -1,10 +1,10 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { graphOf } from './graph.js';
+import { extractGraph } from './graph.js';
 import type { ModelGraph } from './graph.js';
-import { macsOfCalls } from './macs.js';
+import { countMacsPerCall } from './macs.js';
 import type { Macs } from './macs.js';
 import { outputNames } from './network.js';
-import { callsOf, canonicalNames } from './parameters.js';
+import { listCalls, canonicalNames } from './parameters.js';
 
 /** One layer as plugins and people see it. */
 export interface LayerInfo {
@@ -39,9 +39,9 @@ export interface ModelView {
 }
 
 /** A read-only view of a model; `ownOutputs` are those that the user's model had before any edit. */
-export function viewOf(model: LayersModel, ownOutputs?: readonly string[]): ModelView {
+export function viewModel(model: LayersModel, ownOutputs?: readonly string[]): ModelView {
   const names = canonicalNames(model);
-  const calls = callsOf(model);
+  const calls = listCalls(model);
   const layers = [...names].map(([layer, name]): LayerInfo => {
     const outputs = [...calls.get(layer)!];
     const sources = outputs.flatMap(({ inputs }) => inputs.map((input) => input.sourceLayer));
@@ -51,7 +51,7 @@ export function viewOf(model: LayersModel, ownOutputs?: readonly string[]): Mode
       outputShape: outputs[0]!.shape.slice(1),
       inbound: [...new Set(sources.map((source) => names.get(source)!))],
       parameters: layer.countParams(),
-      macs: macsOfCalls(layer, outputs),
+      macs: countMacsPerCall(layer, outputs),
     };
   });
   const outputs = outputNames(model, names);
@@ -62,7 +62,7 @@ export function viewOf(model: LayersModel, ownOutputs?: readonly string[]): Mode
     outputShapes: Object.fromEntries(outputs.map((name, i) => [name, model.outputs[i]!.shape])),
     ownOutputs: ownOutputs ?? outputs,
     get graph() {
-      return graphOf(model);
+      return extractGraph(model);
     },
     layersModel: model,
   };

@@ -1,6 +1,6 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { buildModel } from './build.js';
-import { graphOf } from './graph.js';
+import { extractGraph } from './graph.js';
 import type { GraphConfig } from './graph.js';
 
 /**
@@ -10,14 +10,14 @@ import type { GraphConfig } from './graph.js';
  * @throws EspalierError what `graphOf` and `buildModel` throw.
  */
 export function withoutConstraints(model: LayersModel): LayersModel {
-  const { topology, weights } = graphOf(model);
+  const { topology, weights } = extractGraph(model);
   const config = strip(topology.config) as GraphConfig;
   return buildModel({ topology: { ...topology, config }, weights });
 }
 
 /** Names of the layers that have constraints, or hold layers that have. */
-export function constrainedLayers(model: LayersModel): readonly string[] {
-  const { layers } = graphOf(model).topology.config;
+export function listConstrainedLayers(model: LayersModel): readonly string[] {
+  const { layers } = extractGraph(model).topology.config;
   return layers
     .filter(({ config }) => JSON.stringify(strip(config)) !== JSON.stringify(config))
     .map(({ name }) => name);

@@ -3,7 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { keyedRng } from '@espalier/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
-import { buildModel, copyModel, disposeModel, graphOf, withKeyedInit } from '@espalier/model';
+import { buildModel, copyModel, disposeModel, extractGraph, withKeyedInit } from '@espalier/model';
 import { LAYERS, modelOf, variantsOf, WITHOUT_ROW } from './every-layer.js';
 import { apply, initStreams, leftBehind, MODELS } from './models.js';
 
@@ -75,7 +75,7 @@ describe('built again, a layer computes what it computed, whatever its options',
   test.each(Object.keys(LAYERS))('%s', async (name) => {
     for (const options of variantsOf(name)) {
       const model = withKeyedInit(initStreams, () => modelOf(name, options));
-      const { topology, weights } = graphOf(model);
+      const { topology, weights } = extractGraph(model);
       const twin = buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
       const copy = copyModel(model, stream);
       const loaded = loadsInTfjs(options) ? [await savedAndLoaded(twin)] : [];
@@ -83,7 +83,7 @@ describe('built again, a layer computes what it computed, whatever its options',
       for (const each of [twin, copy, ...loaded]) {
         expect(computedBy(each), JSON.stringify(options)).toEqual(computed);
       }
-      expect(graphOf(twin).topology).toEqual(topology);
+      expect(extractGraph(twin).topology).toEqual(topology);
       [model, twin, copy, ...loaded].forEach(disposeModel);
     }
   });
@@ -307,7 +307,7 @@ describe('a model that its configuration describes is copied', () => {
     const model = withKeyedInit(initStreams, make);
     const leaked = leftBehind(() => {
       const copy = copyModel(model, stream);
-      expect(graphOf(copy).topology).toEqual(graphOf(model).topology);
+      expect(extractGraph(copy).topology).toEqual(extractGraph(model).topology);
       disposeModel(copy);
     });
     expect(leaked).toBe(0);

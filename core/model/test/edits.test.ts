@@ -8,10 +8,10 @@ import {
   appendLayers,
   buildModel,
   disposeModel,
-  graphOf,
+  extractGraph,
   keepOutputs,
   Network,
-  parametersOf,
+  listParameters,
   replaceLayer,
 } from '@espalier/model';
 import type { ModelGraph } from '@espalier/model';
@@ -43,7 +43,7 @@ const names = (graph: ModelGraph) => graph.topology.config.layers.map(({ name })
 describe('appendLayers', () => {
   it('hangs a chain behind a layer and leaves the rest bit-identical', () => {
     const model = given(MODELS['residual with two outputs']!);
-    const graph = graphOf(model);
+    const graph = extractGraph(model);
     const untouched = JSON.stringify(graph.topology);
     const chain = [layers.flatten(), layers.dense({ units: 2, name: 'exit', useBias: false })];
     const edited = appendLayers(graph, { after: 'conv2d_1', layers: chain, output: true });
@@ -52,7 +52,7 @@ describe('appendLayers', () => {
     expect(Object.keys(outputs)).toEqual(['main', 'aux', 'exit']);
     expect(outputs).toMatchObject(run(model).outputs);
     const exit = tf.tidy(() => {
-      const kernel = graphOf(bigger).weights['exit/kernel'] as tf.Tensor2D;
+      const kernel = extractGraph(bigger).weights['exit/kernel'] as tf.Tensor2D;
       return [...tf.matMul(tf.tensor2d(features['flatten_2']!, [3, 32]), kernel).dataSync()];
     });
     expect(outputs['exit']).toEqual(exit);
@@ -66,15 +66,15 @@ describe('appendLayers', () => {
       tfl.sequential({ layers: [layers.dense({ units: 3, inputShape: [4] })], name: 'inner' }),
     );
     inner.layers[0]!.trainable = false;
-    const edited = appendLayers(graphOf(model), {
+    const edited = appendLayers(extractGraph(model), {
       after: 'dense_1',
       layers: [inner],
       output: true,
     });
     const bigger = built(edited);
-    const kernel = parametersOf(bigger).find(({ path }) => path === 'inner/dense_1/kernel')!;
+    const kernel = listParameters(bigger).find(({ path }) => path === 'inner/dense_1/kernel')!;
     expect(kernel.trainable).toBe(false);
-    expect(valuesOf(graphOf(bigger).weights)['inner/dense_1/kernel']).toEqual([
+    expect(valuesOf(extractGraph(bigger).weights)['inner/dense_1/kernel']).toEqual([
       ...inner.weights[0]!.read().dataSync(),
     ]);
     expect(new Network(bigger).outputNames).toEqual(['head', 'inner']);
@@ -83,8 +83,8 @@ describe('appendLayers', () => {
   it('is left out of the built model while no output needs it', () => {
     const model = given(MODELS['sequential']!);
     const layer = layers.dense({ units: 1, name: 'loose' });
-    const loose = appendLayers(graphOf(model), { after: 'dense_1', layers: [layer] });
-    expect(graphOf(built(loose)).topology).toEqual(graphOf(model).topology);
+    const loose = appendLayers(extractGraph(model), { after: 'dense_1', layers: [layer] });
+    expect(extractGraph(built(loose)).topology).toEqual(extractGraph(model).topology);
     expect(new Network(built(addOutput(loose, 'loose'))).outputNames).toEqual(['head', 'loose']);
   });
 
@@ -92,13 +92,13 @@ describe('appendLayers', () => {
     fc.assert(
       fc.property(steps, (plan) => {
         const model = randomModel(plan);
-        const graph = graphOf(model);
+        const graph = extractGraph(model);
         const { outputNames } = new Network(model);
         const after = 'input_1';
         const exit = layers.dense({ units: 2, name: 'exit' });
         const bigger = appendLayers(graph, { after, layers: [exit], output: true });
         const back = buildModel(keepOutputs(bigger, outputNames));
-        expect(graphOf(back).topology).toEqual(graph.topology);
+        expect(extractGraph(back).topology).toEqual(graph.topology);
         expect(run(back)).toEqual(run(model));
         [model, back].forEach(disposeModel);
       }),
@@ -110,7 +110,7 @@ describe('appendLayers', () => {
 describe('keepOutputs', () => {
   it('drops layers and weights that only other outputs need', () => {
     const model = given(MODELS['residual with two outputs']!);
-    const kept = keepOutputs(graphOf(model), ['main']);
+    const kept = keepOutputs(extractGraph(model), ['main']);
     expect(names(kept)).not.toContain('aux');
     expect(names(kept)).not.toContain('flatten_1');
     expect(Object.keys(kept.weights)).not.toContain('aux/kernel');
@@ -126,7 +126,7 @@ describe('keepOutputs', () => {
       const outputs = [left, right].map((x, i) => apply(layers.reLU({ name: `relu-${i}` }), x));
       return tfl.model({ inputs: [a, b], outputs });
     });
-    const kept = built(keepOutputs(graphOf(model), ['relu-1']));
+    const kept = built(keepOutputs(extractGraph(model), ['relu-1']));
     const network = new Network(kept);
     expect(network.inputNames).toEqual(['b']);
     expect(run(kept).outputs).toEqual({ 'relu-1': run(model).outputs['relu-1'] });
@@ -139,15 +139,15 @@ describe('replaceLayer', () => {
     const kernel = tf.ones([3, 4]);
     const layer = layers.dense({ units: 4, useBias: false, name: 'ignored' });
     const leaked = leftBehind(() => {
-      const edited = buildModel(replaceLayer(graphOf(model), 'dense_1', layer, { kernel }));
-      expect(parametersOf(edited).map(({ path }) => path)).not.toContain('dense_1/bias');
-      expect(valuesOf(graphOf(edited).weights)['dense_1/kernel']).toEqual(Array(12).fill(1));
-      const others = Object.keys(graphOf(edited).weights).filter(
+      const edited = buildModel(replaceLayer(extractGraph(model), 'dense_1', layer, { kernel }));
+      expect(listParameters(edited).map(({ path }) => path)).not.toContain('dense_1/bias');
+      expect(valuesOf(extractGraph(edited).weights)['dense_1/kernel']).toEqual(Array(12).fill(1));
+      const others = Object.keys(extractGraph(edited).weights).filter(
         (path) => path !== 'dense_1/kernel',
       );
-      const before = valuesOf(graphOf(model).weights);
+      const before = valuesOf(extractGraph(model).weights);
       others.forEach((path) =>
-        expect(valuesOf(graphOf(edited).weights)[path]).toEqual(before[path]),
+        expect(valuesOf(extractGraph(edited).weights)[path]).toEqual(before[path]),
       );
       disposeModel(edited);
     });
@@ -160,7 +160,7 @@ describe('replaceLayer', () => {
     const kernel = tf.zeros([3, 4]);
     const bias = tf.tensor1d([1, 2, 3, 4]);
     const layer = layers.dense({ units: 4 });
-    const edited = built(replaceLayer(graphOf(model), 'dense_1', layer, { kernel, bias }));
+    const edited = built(replaceLayer(extractGraph(model), 'dense_1', layer, { kernel, bias }));
     const { features } = run(edited, ['concatenate_1']);
     expect(features['concatenate_1']!.slice(0, 8)).toEqual([1, 2, 3, 4, 1, 2, 3, 4]);
     tf.dispose([kernel, bias]);
@@ -170,7 +170,7 @@ describe('replaceLayer', () => {
 describe('addOutput', () => {
   it('makes an inner layer an output, once', () => {
     const model = given(MODELS['sequential']!);
-    const edited = addOutput(graphOf(model), 'dropout_1');
+    const edited = addOutput(extractGraph(model), 'dropout_1');
     expect(addOutput(edited, 'dropout_1')).toBe(edited);
     const { outputs } = run(built(edited));
     expect(outputs['dropout_1']).toEqual(run(model, ['dropout_1']).features['dropout_1']);
@@ -178,7 +178,7 @@ describe('addOutput', () => {
 
   it('reaches a nested model as a whole', () => {
     const model = given(MODELS['sequential in sequential']!);
-    const edited = built(addOutput(graphOf(model), 'middle'));
+    const edited = built(addOutput(extractGraph(model), 'middle'));
     expect(run(edited).outputs['middle']).toEqual(run(model, ['middle']).features['middle']);
   });
 });
@@ -186,7 +186,7 @@ describe('addOutput', () => {
 describe('edits refuse', () => {
   const dense = layers.dense({ units: 1, name: 'new' });
   const append = (make: () => LayersModel, after: string, layer: tfl.layers.Layer = dense) =>
-    appendLayers(graphOf(given(make)), { after, layers: [layer], output: true });
+    appendLayers(extractGraph(given(make)), { after, layers: [layer], output: true });
 
   it.each<[string, () => unknown, RegExp]>([
     [
@@ -225,12 +225,12 @@ describe('edits refuse', () => {
     ],
     [
       'an unknown output',
-      () => keepOutputs(graphOf(given(MODELS['residual with two outputs']!)), ['mian']),
+      () => keepOutputs(extractGraph(given(MODELS['residual with two outputs']!)), ['mian']),
       /no output 'mian'.*Did you mean 'main'\?/s,
     ],
     [
       'to keep nothing',
-      () => keepOutputs(graphOf(given(MODELS['sequential']!)), []),
+      () => keepOutputs(extractGraph(given(MODELS['sequential']!)), []),
       /no output to keep/,
     ],
   ])('%s', (_, edit, message) => {
@@ -241,7 +241,11 @@ describe('edits refuse', () => {
     const model = given(MODELS['sequential']!);
     const conv = layers.conv2d({ filters: 1, kernelSize: 1, name: 'conv' });
     const chain = [layers.dense({ units: 9, name: 'fine' }), conv];
-    const edited = appendLayers(graphOf(model), { after: 'dense_1', layers: chain, output: true });
+    const edited = appendLayers(extractGraph(model), {
+      after: 'dense_1',
+      layers: chain,
+      output: true,
+    });
     expect(leftBehind(() => expect(() => buildModel(edited)).toThrow(/conv.*model\/build/s))).toBe(
       0,
     );

@@ -7,9 +7,9 @@ import {
   buildModel,
   canonicalNames,
   disposeModel,
-  graphOf,
+  extractGraph,
   Network,
-  parametersOf,
+  listParameters,
   withKeyedInit,
 } from '@espalier/model';
 import type { LayerEntry } from '@espalier/model';
@@ -37,11 +37,11 @@ function outputsOf(model: LayersModel): Record<string, number[]> {
 }
 
 function roundTrip(model: LayersModel): LayersModel {
-  const { topology, weights } = graphOf(model);
+  const { topology, weights } = extractGraph(model);
   return buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
 }
 
-const pathsOf = (model: LayersModel) => parametersOf(model).map(({ path }) => path);
+const pathsOf = (model: LayersModel) => listParameters(model).map(({ path }) => path);
 
 describe('paths', () => {
   it('keep chosen names, number the others, and nest', () => {
@@ -80,11 +80,11 @@ describe('paths', () => {
     const paths = pathsOf(model);
     expect(paths).toContain('bidirectional_1/recurrent_kernel#2');
     expect(paths).toContain('rnn_1/kernel#2');
-    const shapes = parametersOf(model).map(({ shape }) => shape);
+    const shapes = listParameters(model).map(({ shape }) => shape);
     const stacked = model.layers.at(-1) as unknown as { cell: { cells: tfl.layers.Layer[] } };
     stacked.cell.cells[0]!.trainable = false;
     expect(pathsOf(model)).toEqual(paths);
-    expect(parametersOf(model).map(({ shape }) => shape)).toEqual(shapes);
+    expect(listParameters(model).map(({ shape }) => shape)).toEqual(shapes);
     disposeModel(model);
   });
 
@@ -93,7 +93,7 @@ describe('paths', () => {
       fc.property(steps, (plan) => {
         const [a, b] = [randomModel(plan), randomModel(plan)];
         expect(pathsOf(a)).toEqual(pathsOf(b));
-        expect(graphOf(a).topology).toEqual(graphOf(b).topology);
+        expect(extractGraph(a).topology).toEqual(extractGraph(b).topology);
         expect(new Set(pathsOf(a)).size).toBe(a.weights.length);
         const chosen = a.layers.map(({ name }) => name).filter((name) => /^shared$|-/.test(name));
         expect([...canonicalNames(a).values()]).toEqual(expect.arrayContaining(chosen));
@@ -110,8 +110,8 @@ describe.each(Object.entries(MODELS))('graph of: %s', (_, make) => {
       const model = withKeyedInit(initStreams, make);
       const twin = roundTrip(model);
       expect(outputsOf(twin)).toEqual(outputsOf(model));
-      expect(graphOf(twin).topology).toEqual(graphOf(model).topology);
-      expect(valuesOf(graphOf(twin).weights)).toEqual(valuesOf(graphOf(model).weights));
+      expect(extractGraph(twin).topology).toEqual(extractGraph(model).topology);
+      expect(valuesOf(extractGraph(twin).weights)).toEqual(valuesOf(extractGraph(model).weights));
       [model, twin].forEach(disposeModel);
     });
     expect(leaked).toBe(0);
@@ -125,7 +125,7 @@ describe('graph', () => {
         const model = randomModel(plan);
         const twin = roundTrip(model);
         expect(outputsOf(twin)).toEqual(outputsOf(model));
-        expect(graphOf(twin).topology).toEqual(graphOf(model).topology);
+        expect(extractGraph(twin).topology).toEqual(extractGraph(model).topology);
         [model, twin].forEach(disposeModel);
       }),
       { numRuns: 40 },
@@ -137,7 +137,7 @@ describe('graph', () => {
     const before = outputsOf(model);
     const twin = roundTrip(model);
     tf.tidy(() =>
-      parametersOf(twin).forEach(({ variable }) => variable.write(tf.zerosLike(variable.read()))),
+      listParameters(twin).forEach(({ variable }) => variable.write(tf.zerosLike(variable.read()))),
     );
     expect(outputsOf(model)).toEqual(before);
     [model, twin].forEach(disposeModel);
@@ -146,10 +146,10 @@ describe('graph', () => {
   it('keeps what is frozen frozen, in nested models and in single weights too', () => {
     const model = MODELS['sequential in sequential']!();
     model.layers[1]!.trainable = false;
-    const bias = parametersOf(model).find(({ path }) => path === 'dense_3/bias')!.variable;
+    const bias = listParameters(model).find(({ path }) => path === 'dense_3/bias')!.variable;
     Object.assign(bias, { trainable: false });
     const flags = (m: LayersModel) =>
-      parametersOf(m).map(({ path, trainable }) => [path, trainable]);
+      listParameters(m).map(({ path, trainable }) => [path, trainable]);
     const twin = roundTrip(model);
     expect(flags(twin)).toEqual(flags(model));
     expect(flags(twin)).toContainEqual(['middle/dense_1/kernel', false]);
@@ -163,7 +163,7 @@ describe('graph', () => {
       layers: [layers.dense({ units: 3, inputShape: [5], kernelConstraint })],
     });
     const twin = roundTrip(model);
-    expect(valuesOf(graphOf(twin).weights)).toEqual(valuesOf(graphOf(model).weights));
+    expect(valuesOf(extractGraph(twin).weights)).toEqual(valuesOf(extractGraph(model).weights));
     [model, twin].forEach(disposeModel);
   });
 
@@ -186,10 +186,12 @@ describe('graph', () => {
       return tfl.model({ inputs: x, outputs: y });
     };
     const limits = [-Infinity, NaN, { upper: Infinity }];
-    const twin = buildModel(graphOf(modelWith(limits)));
+    const twin = buildModel(extractGraph(modelWith(limits)));
     expect((twin.getLayer('clip') as Clip).limits).toStrictEqual(limits);
     expect(twin.inputs[0]!.shape).toEqual([null, null, 2]);
-    expect(() => graphOf(modelWith({ by: new Map() }))).toThrow(/'clip\.config\.limits\.by'.*Map/);
+    expect(() => extractGraph(modelWith({ by: new Map() }))).toThrow(
+      /'clip\.config\.limits\.by'.*Map/,
+    );
   });
 
   it('keeps layer names that hold slashes', () => {
@@ -212,7 +214,7 @@ describe('graph', () => {
     const model = tfl.sequential({ layers: [layers.dense({ units: 3, inputShape: [3] }), inner] });
     const wanted =
       /layer 'inner'.*'TestTwice'.*registerClass\(TestTwice\).*model\/unregistered-layer/s;
-    expect(() => graphOf(model)).toThrow(wanted);
+    expect(() => extractGraph(model)).toThrow(wanted);
     tf.serialization.registerClass(Twice);
     const twin = roundTrip(model);
     expect(outputsOf(twin)).toEqual(outputsOf(model));
@@ -228,13 +230,13 @@ describe('graph', () => {
     const x = tfl.input({ shape: [3] });
     const model = tfl.model({ inputs: x, outputs: apply(nest('b'), apply(nest('a'), x)) });
     expect(pathsOf(model)).toEqual(['a/shared/kernel', 'a/shared/bias']);
-    expect(() => graphOf(model)).toThrow(/'a\/shared' and 'b\/shared'.*model\/shared-across/s);
+    expect(() => extractGraph(model)).toThrow(/'a\/shared' and 'b\/shared'.*model\/shared-across/s);
     disposeModel(model);
   });
 
   it('names what is wrong with weights, and leaves nothing behind', () => {
     const model = MODELS['sequential']!();
-    const { topology, weights } = graphOf(model);
+    const { topology, weights } = extractGraph(model);
     const wrong = tf.zeros([4, 4]);
     const build = (extra: Record<string, tf.Tensor>) => () =>
       buildModel({ topology, weights: { ...weights, ...extra } });
@@ -249,7 +251,7 @@ describe('graph', () => {
 
   it('refuses references into nowhere and cycles, on which tfjs would hang', () => {
     const model = MODELS['sequential']!();
-    const { topology, weights } = graphOf(model);
+    const { topology, weights } = extractGraph(model);
     const { config } = topology;
     const from = (...ref: [string, number, number]) => {
       const wrong = (entry: LayerEntry) => ({ ...entry, inboundNodes: [[ref]] });

@@ -2,7 +2,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { appendLayers, buildModel, disposeModel, graphOf, withKeyedInit } from '@espalier/model';
+import {
+  appendLayers,
+  buildModel,
+  disposeModel,
+  extractGraph,
+  withKeyedInit,
+} from '@espalier/model';
 import { initStreams, MODELS, valuesOf } from './models.js';
 
 const { layers } = tfl;
@@ -11,7 +17,7 @@ beforeAll(async () => void (await tf.setBackend('cpu')));
 
 function initialValues(make: () => LayersModel): Record<string, number[]> {
   const model = withKeyedInit(initStreams, make);
-  const values = valuesOf(graphOf(model).weights);
+  const values = valuesOf(extractGraph(model).weights);
   disposeModel(model);
   return values;
 }
@@ -79,19 +85,19 @@ describe('withKeyedInit', () => {
     const model = withKeyedInit(initStreams, MODELS['sequential']!);
     const layer = () => layers.dense({ units: 2, name: 'exit' });
     const build = () => {
-      const edited = appendLayers(graphOf(model), {
+      const edited = appendLayers(extractGraph(model), {
         after: 'dense_1',
         layers: [layer()],
         output: true,
       });
       const built = withKeyedInit(initStreams, () => buildModel(edited));
-      const values = valuesOf(graphOf(built).weights);
+      const values = valuesOf(extractGraph(built).weights);
       disposeModel(built);
       return values;
     };
     const values = build();
     expect(values).toEqual(build());
-    expect(values).toMatchObject(valuesOf(graphOf(model).weights));
+    expect(values).toMatchObject(valuesOf(extractGraph(model).weights));
     disposeModel(model);
   });
 

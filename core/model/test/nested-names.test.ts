@@ -2,7 +2,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildModel, disposeModel, graphOf, parametersOf, withKeyedInit } from '@espalier/model';
+import {
+  buildModel,
+  disposeModel,
+  extractGraph,
+  listParameters,
+  withKeyedInit,
+} from '@espalier/model';
 import { apply, initStreams } from './models.js';
 
 const { layers } = tfl;
@@ -115,25 +121,25 @@ function predictionOf(model: LayersModel): number[] {
   });
 }
 
-const pathsOf = (model: LayersModel) => parametersOf(model).map(({ path }) => path);
+const pathsOf = (model: LayersModel) => listParameters(model).map(({ path }) => path);
 
 describe.each(Object.entries(NESTED))('nested: %s', (_, make) => {
   it('is written and read by plain tfjs once it is built again', async () => {
     const model = withKeyedInit(initStreams, make);
-    const twin = buildModel(graphOf(model));
+    const twin = buildModel(extractGraph(model));
     const loaded = await loadedByTfjs(twin);
-    const again = buildModel(graphOf(loaded));
+    const again = buildModel(extractGraph(loaded));
     for (const each of [twin, loaded, again]) {
       expect(predictionOf(each)).toEqual(predictionOf(model));
       expect(pathsOf(each)).toEqual(pathsOf(model));
     }
-    expect(graphOf(twin).topology).toEqual(graphOf(model).topology);
+    expect(extractGraph(twin).topology).toEqual(extractGraph(model).topology);
     [model, twin, loaded, again].forEach(disposeModel);
   });
 
   it('has the same topology in every build', () => {
     const [a, b] = [make(), make()];
-    expect(graphOf(a).topology).toEqual(graphOf(b).topology);
+    expect(extractGraph(a).topology).toEqual(extractGraph(b).topology);
     expect(pathsOf(a)).toEqual(pathsOf(b));
     [a, b].forEach(disposeModel);
   });
@@ -146,7 +152,7 @@ describe('names that somebody chose', () => {
       dense('head'),
     );
     const inner = (model.layers[1] as LayersModel).layers;
-    const twin = buildModel(graphOf(model));
+    const twin = buildModel(extractGraph(model));
     expect(twin.layers.map(({ name }) => name)).toEqual(['input_1', 'encoder', 'head']);
     expect(inner).toHaveLength(3);
     const [, first] = (twin.layers[1] as LayersModel).layers;
@@ -160,13 +166,13 @@ describe('names that somebody chose', () => {
       half('b', () => dense()),
       dense('dense_1'),
     );
-    const twin = buildModel(graphOf(model));
+    const twin = buildModel(extractGraph(model));
     const names = (i: number) => (twin.layers[i] as LayersModel).layers.map(({ name }) => name);
     expect(twin.layers.map(({ name }) => name)).toEqual(['input_1', 'a', 'b', 'dense_1']);
     expect(names(1)).toEqual(['input_1.of.a', 'dense_1.of.a', 'dense_2.of.a']);
     expect(names(2)).toEqual(['input_1.of.b', 'dense_1.of.b', 'dense_2.of.b']);
-    expect(parametersOf(twin).map(({ path }) => path)).toEqual(
-      parametersOf(model).map(({ path }) => path),
+    expect(listParameters(twin).map(({ path }) => path)).toEqual(
+      listParameters(model).map(({ path }) => path),
     );
     [model, twin].forEach(disposeModel);
   });

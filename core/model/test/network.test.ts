@@ -3,7 +3,7 @@ import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { currentLayer, disposeModel, graphOf, Network, withKeyedInit } from '@espalier/model';
+import { currentLayer, disposeModel, extractGraph, Network, withKeyedInit } from '@espalier/model';
 import { keyedRng } from '@espalier/core';
 import { apply, initStreams, inputsFor, leftBehind, lstm, MODELS, valuesOf } from './models.js';
 
@@ -71,7 +71,7 @@ describe.each(Object.entries(MODELS))('execute: %s', (_, make) => {
       const doubled = network.parameters.map(
         ({ path, variable }) => [path, tf.mul(variable.read(), 2)] as const,
       );
-      const before = valuesOf(graphOf(model).weights);
+      const before = valuesOf(extractGraph(model).weights);
       const { outputs } = network.execute(inputs, {
         training: false,
         substitute: new Map(doubled),
@@ -81,7 +81,7 @@ describe.each(Object.entries(MODELS))('execute: %s', (_, make) => {
       expect(valuesOf(outputs)).toEqual(
         valuesOf(twin.execute(inputs, { training: false }).outputs),
       );
-      expect(valuesOf(graphOf(model).weights)).toEqual(before);
+      expect(valuesOf(extractGraph(model).weights)).toEqual(before);
     });
     tf.dispose(inputs);
   });

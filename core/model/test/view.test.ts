@@ -6,11 +6,11 @@ import {
   addOutput,
   buildModel,
   disposeModel,
-  graphOf,
-  macsOf,
-  macsTo,
-  uncountedTo,
-  viewOf,
+  extractGraph,
+  countMacs,
+  countMacsTo,
+  listUncountedLayers,
+  viewModel,
 } from '@espalier/model';
 import { LAYERS, modelOf, variantsOf } from './every-layer.js';
 import { apply, lstm, MODELS } from './models.js';
@@ -29,7 +29,7 @@ function given(make: () => LayersModel): LayersModel {
 
 describe('viewOf', () => {
   it('shows layers in order with shapes, inbound layers and parameters', () => {
-    const view = viewOf(given(MODELS['residual with two outputs']!));
+    const view = viewModel(given(MODELS['residual with two outputs']!));
     expect(view.layers.map(({ name }) => name)).toEqual([
       'input_1',
       'conv2d_1',
@@ -54,11 +54,11 @@ describe('viewOf', () => {
 
   it('tells added outputs from the model’s own', () => {
     const model = given(MODELS['sequential']!);
-    const edited = given(() => buildModel(addOutput(graphOf(model), 'dense_1')));
-    const view = viewOf(edited, viewOf(model).ownOutputs);
+    const edited = given(() => buildModel(addOutput(extractGraph(model), 'dense_1')));
+    const view = viewModel(edited, viewModel(model).ownOutputs);
     expect(view.outputNames).toEqual(['head', 'dense_1']);
     expect(view.ownOutputs).toEqual(['head']);
-    expect(view.graph.topology).toEqual(graphOf(edited).topology);
+    expect(view.graph.topology).toEqual(extractGraph(edited).topology);
   });
 });
 
@@ -139,13 +139,13 @@ describe('multiply-accumulates', () => {
       const x = tfl.input({ shape });
       return tfl.model({ inputs: x, outputs: apply(make(), x) });
     });
-    expect(viewOf(model).layers.at(-1)!.macs).toBe(macs);
+    expect(viewModel(model).layers.at(-1)!.macs).toBe(macs);
   });
 
   it('are known of every class of tfjs', () => {
     const unknown = Object.keys(LAYERS).flatMap((name) =>
       variantsOf(name).flatMap((options) => {
-        const { layers } = viewOf(given(() => modelOf(name, options)));
+        const { layers } = viewModel(given(() => modelOf(name, options)));
         return layers.filter(({ macs }) => macs === undefined).map(({ className }) => className);
       }),
     );
@@ -174,7 +174,7 @@ describe('multiply-accumulates', () => {
       const inputs = shapes.map((shape) => tfl.input({ shape }));
       return tfl.model({ inputs, outputs: apply(make(), ...inputs) });
     });
-    expect(viewOf(model).layers.at(-1)!.macs).toBe(macs);
+    expect(viewModel(model).layers.at(-1)!.macs).toBe(macs);
   });
 
   describe('of a layer that does not tell them', () => {
@@ -235,17 +235,19 @@ describe('multiply-accumulates', () => {
           }),
       ],
     ])('%s: they are unknown, and so is a sum with them', (_, make) => {
-      const view = viewOf(given(make));
+      const view = viewModel(given(make));
       expect(view.layers.find(({ name }) => name === 'untold')!.macs).toBeUndefined();
-      expect(macsTo(view, ['last'])).toBeUndefined();
-      expect(uncountedTo(view, ['last'])).toEqual([expect.stringMatching(/^untold \(\w+\)$/)]);
-      expect(macsOf(view.layersModel, [], [])).toBeUndefined();
+      expect(countMacsTo(view, ['last'])).toBeUndefined();
+      expect(listUncountedLayers(view, ['last'])).toEqual([
+        expect.stringMatching(/^untold \(\w+\)$/),
+      ]);
+      expect(countMacs(view.layersModel, [], [])).toBeUndefined();
     });
 
     it('a sum without it is known', () => {
-      const view = viewOf(given(() => behindDense(untold())));
-      expect(macsTo(view, ['first'])).toBe(4);
-      expect(uncountedTo(view, ['first'])).toEqual([]);
+      const view = viewModel(given(() => behindDense(untold())));
+      expect(countMacsTo(view, ['first'])).toBe(4);
+      expect(listUncountedLayers(view, ['first'])).toEqual([]);
     });
 
     function nestedAs(name: string, layer: tfl.layers.Layer): LayersModel {
@@ -265,16 +267,16 @@ describe('multiply-accumulates', () => {
       const x = tfl.input({ shape: [3] });
       return tfl.model({ inputs: x, outputs: apply(new Counted({}), x) });
     });
-    expect(viewOf(model).layers[1]!.macs).toBe(33);
+    expect(viewModel(model).layers[1]!.macs).toBe(33);
   });
 
   it('up to a layer count each ancestor once, and a shared layer for each call', () => {
-    const view = viewOf(given(MODELS['residual with two outputs']!));
+    const view = viewModel(given(MODELS['residual with two outputs']!));
     const conv = 16 * 9 * 2 * 2;
-    expect(macsTo(view, ['main'])).toBe(conv + 6);
-    expect(macsTo(view, ['aux', 'main'])).toBe(conv + 64 + 6);
-    const shared = viewOf(given(MODELS['shared layer']!));
-    expect(macsTo(shared, shared.outputNames)).toBe(2 * 12 + 16);
-    expect(() => macsTo(view, ['mian'])).toThrow(/Did you mean 'main'\?/);
+    expect(countMacsTo(view, ['main'])).toBe(conv + 6);
+    expect(countMacsTo(view, ['aux', 'main'])).toBe(conv + 64 + 6);
+    const shared = viewModel(given(MODELS['shared layer']!));
+    expect(countMacsTo(shared, shared.outputNames)).toBe(2 * 12 + 16);
+    expect(() => countMacsTo(view, ['mian'])).toThrow(/Did you mean 'main'\?/);
   });
 });

@@ -40,7 +40,7 @@ export function chain(...transforms: readonly GradientTransform[]): GradientTran
  * Puts `name/` before the transform's slot names, so that two of a kind can stand in one chain:
  * `chain(trace({ momentum: 0.9 }), named('outer', trace({ momentum: 0.5 })))`.
  */
-export function named(name: string, inner: GradientTransform): GradientTransform {
+export function withName(name: string, inner: GradientTransform): GradientTransform {
   const prefix = `${name}/`;
   const add = (slots: OptimizerState): OptimizerState =>
     Object.fromEntries(Object.entries(slots).map(([slot, value]) => [prefix + slot, value]));
@@ -62,17 +62,17 @@ export function named(name: string, inner: GradientTransform): GradientTransform
  * a chain, `masked(clipByValue(1), (path) => path.startsWith('embedding/'))`, rather than a whole
  * optimizer; for that there is {@link byGroup}.
  */
-export function masked(
+export function restrict(
   inner: GradientTransform,
   belongs: (path: string) => boolean,
 ): GradientTransform {
-  const chosen = (tensors: Tensors): Tensors =>
+  const selectPaths = (tensors: Tensors): Tensors =>
     Object.fromEntries(Object.entries(tensors).filter(([path]) => belongs(path)));
   return {
     ...inner,
-    init: (params) => inner.init(chosen(params)),
+    init: (params) => inner.init(selectPaths(params)),
     update(grads, slots, params, info) {
-      const result = inner.update(chosen(grads), slots, chosen(params), info);
+      const result = inner.update(selectPaths(grads), slots, selectPaths(params), info);
       return { updates: { ...grads, ...result.updates }, state: result.state };
     },
   };
@@ -99,7 +99,7 @@ export function byGroup(
     throw new EspalierError('optim/unknown-group', { problem, received: group, fix });
   };
   const parts = Object.entries(groups).map(([name, transform]) =>
-    masked(named(name, transform), (path) => isIn(path, name)),
+    restrict(withName(name, transform), (path) => isIn(path, name)),
   );
   return { ...chain(...parts), name: 'byGroup' };
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { twoCopies } from '@espalier/base';
+import { twoCopiesError } from '@espalier/base';
 
 /**
  * Refuses an optimizer of another copy of tfjs. `instanceof` cannot tell: tfjs makes it ask for methods.
@@ -8,5 +8,5 @@ import { twoCopies } from '@espalier/base';
  */
 export function refuseForeignOptimizer(optimizer: tf.Optimizer): void {
   const ours = Object.prototype.isPrototypeOf.call(tf.Optimizer.prototype, optimizer);
-  if (!ours && optimizer instanceof tf.Optimizer) throw twoCopies('the optimizer');
+  if (!ours && optimizer instanceof tf.Optimizer) throw twoCopiesError('the optimizer');
 }

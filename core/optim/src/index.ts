@@ -1,4 +1,4 @@
-export { byGroup, chain, masked, named } from './chain.js';
+export { byGroup, chain, restrict, withName } from './chain.js';
 export { clipByGlobalNorm, clipByNorm, clipByValue } from './clip.js';
 export { ema, emaParams } from './ema.js';
 export { followOptimizerState, migrateOptimizerState, type SlotFate } from './migrate.js';

@@ -23,22 +23,22 @@ export function migrateOptimizerState(
   fateOf: (slot: string, path: string) => SlotFate,
 ): OptimizerState {
   const moved: Record<string, Record<string, Tensor>> = {};
-  for (const [slot, path, tensor] of entriesOf(slots)) {
+  for (const [slot, path, tensor] of listEntries(slots)) {
     const fate = fateOf(slot, path);
     if (fate === 'drop' || fate === 'create') continue;
     const to = fate === 'keep' ? path : fate?.rename;
     const place = fresh[slot]?.[to];
     const table = (moved[slot] ??= {});
     if (!place || table[to] || String(place.shape) !== String(tensor.shape)) {
-      throw misfit(`'${slot}' of '${path}' has no place of its shape in the edited model`, fate);
+      throw fateError(`'${slot}' of '${path}' has no place of its shape in the edited model`, fate);
     }
     table[to] = tensor;
   }
-  for (const [slot, path, tensor] of entriesOf(fresh)) {
+  for (const [slot, path, tensor] of listEntries(fresh)) {
     const table = (moved[slot] ??= {});
     if (table[path]) continue;
     const fate = fateOf(slot, path);
-    if (fate !== 'create') throw misfit(`nothing becomes '${slot}' of '${path}'`, fate);
+    if (fate !== 'create') throw fateError(`nothing becomes '${slot}' of '${path}'`, fate);
     table[path] = tensor;
   }
   return moved;
@@ -58,13 +58,15 @@ export function followOptimizerState(slots: OptimizerState, fresh: OptimizerStat
   });
 }
 
-function entriesOf(slots: OptimizerState): (readonly [slot: string, path: string, tensor: Tensor])[] {
+function listEntries(
+  slots: OptimizerState,
+): (readonly [slot: string, path: string, tensor: Tensor])[] {
   return Object.entries(slots).flatMap(([slot, tensors]) =>
     Object.entries(tensors).map(([path, tensor]) => [slot, path, tensor] as const),
   );
 }
 
-function misfit(problem: string, received: unknown): EspalierError {
+function fateError(problem: string, received: unknown): EspalierError {
   const fix = "Answer 'keep', 'drop', 'create' or { rename: path } for each slot and path.";
   return new EspalierError('optim/slot-fate', {
     problem: `migrateOptimizerState: ${problem}`,

@@ -39,7 +39,7 @@ const rmspropOptions = rmsScaling.extend({
 export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
   const parsed = parseOptions("sgd (PyTorch's; there is tfjs.sgd too)", sgdOptions, options);
   const { learningRate, momentum, nesterov, weightDecay } = parsed;
-  return called(
+  return nameChain(
     'sgd',
     ...l2(weightDecay),
     ...(momentum > 0 ? [trace({ momentum, nesterov })] : []),
@@ -55,7 +55,7 @@ export function adam(options: z.input<typeof adamOptions> = {}): GradientTransfo
     options,
   );
   const factor = descent(learningRate);
-  return called('adam', ...l2(weightDecay), scaleByAdam({ ...scaling, factor }));
+  return nameChain('adam', ...l2(weightDecay), scaleByAdam({ ...scaling, factor }));
 }
 
 /**
@@ -67,7 +67,7 @@ export function adamw(options: z.input<typeof adamwOptions> = {}): GradientTrans
   const { learningRate, weightDecay, mask, ...scaling } = parsed;
   const factor = descent(learningRate);
   const decay = decayWeights(weightDecay, { mask, factor });
-  return called('adamw', scaleByAdam({ ...scaling, factor }), decay);
+  return nameChain('adamw', scaleByAdam({ ...scaling, factor }), decay);
 }
 
 /**
@@ -81,7 +81,7 @@ export function rmsprop(options: z.input<typeof rmspropOptions> = {}): GradientT
     options,
   );
   const { learningRate, momentum, weightDecay, ...scaling } = parsed;
-  return called(
+  return nameChain(
     'rmsprop',
     ...l2(weightDecay),
     scaleByRms(scaling),
@@ -91,7 +91,7 @@ export function rmsprop(options: z.input<typeof rmspropOptions> = {}): GradientT
 }
 
 /** A chain under the name that people know, for `inspect()` and mismatches. */
-function called(name: string, ...transforms: readonly GradientTransform[]): GradientTransform {
+function nameChain(name: string, ...transforms: readonly GradientTransform[]): GradientTransform {
   return { ...chain(...transforms), name };
 }
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { parseOptions } from '@espalier/base';
-import { masked } from './chain.js';
+import { restrict } from './chain.js';
 import { valueAt } from './schedules.js';
 import * as is from './schemas.js';
 import type { Schedule, GradientTransform } from './transform.js';
@@ -52,5 +52,5 @@ export function decayWeights(
     const by = tf.scalar(decay * valueAt(factor, step));
     return (grad, _state, param) => [tf.add(grad, tf.mul(param, by))];
   });
-  return mask ? masked(transform, mask) : transform;
+  return mask ? restrict(transform, mask) : transform;
 }

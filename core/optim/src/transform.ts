@@ -74,8 +74,10 @@ export function perParameter<const S extends readonly string[]>(
       const updates: Record<string, Tensor> = {};
       const next = keys.map((key): Record<string, Tensor> => ({ ...slots[key] }));
       for (const [path, grad] of Object.entries(grads)) {
-        const state = next.map((slot) => slot[path] ?? missing(name, path)) as unknown as State<S>;
-        const param = params[path] ?? missing(name, path);
+        const state = next.map(
+          (slot) => slot[path] ?? throwMissing(name, path),
+        ) as unknown as State<S>;
+        const param = params[path] ?? throwMissing(name, path);
         const [update, ...after] = tf.tidy(() => [...kernel(grad, state, param)] as Tensor[]);
         Object.assign(updates, { [path]: update });
         next.forEach((slot, i) => Object.assign(slot, { [path]: after[i] }));
@@ -85,7 +87,7 @@ export function perParameter<const S extends readonly string[]>(
   };
 }
 
-function missing(owner: string, path: string): never {
+function throwMissing(owner: string, path: string): never {
   throw new EspalierError('optim/missing-slot', {
     problem: `${owner}: '${path}' has a gradient, but no parameter or no slot`,
     fix: 'Call init with all parameters; after a structural edit, call migrateOptimizerState.',

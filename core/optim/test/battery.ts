@@ -10,8 +10,8 @@ import {
   cosineSchedule,
   decayWeights,
   ema,
-  masked,
-  named,
+  restrict,
+  withName,
   oneCycleSchedule,
   rmsprop,
   scale,
@@ -48,8 +48,8 @@ export const EVERY: Record<string, () => GradientTransform> = {
   scaleByRms: () => scaleByRms(),
   'scaleByRms, centered': () => scaleByRms({ centered: true, eps: 0.1 }),
   ema: () => ema(0.9),
-  named: () => named('x', trace({ momentum: 0.9 })),
-  masked: () => masked(scaleByAdam(), inA),
+  named: () => withName('x', trace({ momentum: 0.9 })),
+  masked: () => restrict(scaleByAdam(), inA),
   byGroup: () =>
     byGroup({ a: adam(), b: sgd({ learningRate: 0.1, momentum: 0.5 }) }, (path) =>
       inA(path) ? 'a' : 'b',

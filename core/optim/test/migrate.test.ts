@@ -56,7 +56,9 @@ describe('migrateOptimizerState', () => {
   });
 
   it('can start a slot anew while keeping another', () => {
-    const moved = migrateOptimizerState(old, old, (slot) => (slot === 'adam/v' ? 'create' : 'keep'));
+    const moved = migrateOptimizerState(old, old, (slot) =>
+      slot === 'adam/v' ? 'create' : 'keep',
+    );
     expect(moved).toEqual(old);
     const renewed = migrateOptimizerState(old, fresh, (slot, path) => {
       const fate = edit(slot, path);

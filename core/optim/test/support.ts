@@ -52,9 +52,14 @@ export function train(
   }));
   gradients.forEach((hostGrads, i) => {
     const next = tf.tidy(() => {
-      const { updates, state: slots } = transform.update(toTensors(hostGrads), now.slots, now.params, {
-        step: from + i,
-      });
+      const { updates, state: slots } = transform.update(
+        toTensors(hostGrads),
+        now.slots,
+        now.params,
+        {
+          step: from + i,
+        },
+      );
       return {
         params: mapValues(now.params, (param, path) => plus(param, updates[path])),
         slots: mapValues(slots, (slot) => mapValues(slot, (tensor) => tf.clone(tensor))),

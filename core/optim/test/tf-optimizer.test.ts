@@ -3,8 +3,8 @@ import {
   chain,
   clipByValue,
   fromTfOptimizer,
-  masked,
-  named,
+  restrict,
+  withName,
   scale,
   sgd,
 } from '@espalier/optim';
@@ -92,8 +92,8 @@ describe('fromTfOptimizer', () => {
     const adapted = fromTfOptimizer(() => tf.train.sgd(1));
     const wrapped = [
       chain(clipByValue(1), adapted),
-      named('x', adapted),
-      masked(adapted, () => true),
+      withName('x', adapted),
+      restrict(adapted, () => true),
       byGroup({ all: chain(adapted) }, () => 'all'),
     ];
     for (const transform of [adapted, ...wrapped]) expect(transform.resumable).toBe(false);

@@ -9,8 +9,8 @@ import {
   clipByValue,
   ema,
   emaParams,
-  masked,
-  named,
+  restrict,
+  withName,
   perParameter,
   rmsprop,
   scale,
@@ -58,12 +58,12 @@ describe('slot names', () => {
     const twice = () => chain(trace({ momentum: 0.9 }), scale(2), trace({ momentum: 0.5 }));
     expect(twice).toThrow(code('optim/duplicate-slot'));
     expect(twice).toThrow(/'trace\/b'.*named\('x', transform\)/);
-    const both = chain(trace({ momentum: 0.9 }), named('outer', trace({ momentum: 0.5 })));
+    const both = chain(trace({ momentum: 0.9 }), withName('outer', trace({ momentum: 0.5 })));
     expect(slotNames(both)).toEqual(['trace/b', 'outer/trace/b']);
   });
 
   it('let a renamed transform compute what it did', () => {
-    const renamed = named('x', adam());
+    const renamed = withName('x', adam());
     const plain = train(adam(), begin(adam(), PARAMS), GRADIENTS);
     const other = train(renamed, begin(renamed, PARAMS), GRADIENTS);
     expect(other.params).toEqual(plain.params);
@@ -85,11 +85,11 @@ describe('masked and byGroup', () => {
   const inA = (path: string) => path.startsWith('a/');
 
   it('pass other gradients through bit-exactly and keep no slots for them', () => {
-    const updates = firstUpdates(masked(adam(), inA));
+    const updates = firstUpdates(restrict(adam(), inA));
     expect(updates['b/kernel']).toEqual(GRADIENTS[0]?.['b/kernel']);
     expect(updates['b/gain']).toEqual(GRADIENTS[0]?.['b/gain']);
     expect(updates['a/kernel']).toEqual(firstUpdates(adam())['a/kernel']);
-    expect(Object.keys(begin(masked(adam(), inA), PARAMS).slots['adam/m'] ?? {})).toEqual([
+    expect(Object.keys(begin(restrict(adam(), inA), PARAMS).slots['adam/m'] ?? {})).toEqual([
       'a/kernel',
       'a/bias',
     ]);

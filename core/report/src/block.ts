@@ -51,7 +51,7 @@ export function renderBlock(block: Block, id: string): Markup {
     case 'json':
       return blocks.renderJson(block);
     default:
-      return renderFigure(figureOf(block), id);
+      return renderFigure(toFigure(block), id);
   }
 }
 
@@ -59,7 +59,7 @@ export function renderBlock(block: Block, id: string): Markup {
 export type Plot = Extract<Block, { readonly draw: unknown } | { readonly kind: `${string}Plot` }>;
 
 /** The drawing that a plot is. */
-export function figureOf(plot: Plot): Figure {
+export function toFigure(plot: Plot): Figure {
   switch (plot.kind) {
     case 'linePlot':
     case 'dotPlot':

@@ -1,4 +1,4 @@
-import { blockSchema, figureOf } from './block.js';
+import { blockSchema, toFigure } from './block.js';
 import type { Plot } from './block.js';
 import { wide } from './figure.js';
 import { replaceForbidden } from './html.js';
@@ -18,7 +18,7 @@ const style = `<style>svg{${colorVariables.light};background:var(--page);color:v
  * writeFileSync('differences.svg', toSvg(forestPlot({ title: 'Differences', x, rows })));
  */
 export function toSvg(plot: Plot): string {
-  const { draw, title, description } = figureOf(validate('plot', blockSchema, plot) as Plot);
+  const { draw, title, description } = toFigure(validate('plot', blockSchema, plot) as Plot);
   const options = draw(wide);
   if (!options) throw new ReportError('plot', [`'${title}' has no finite values`]);
   const { source } = drawSvg(options, wide.fontSize, { id: 'plot', title, description });

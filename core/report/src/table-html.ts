@@ -16,16 +16,19 @@ function renderHeading({ label, align }: WrittenTable['columns'][number]): Marku
 }
 
 /** A long text gets room, lest the numbers beside it leave it one word a line. */
-const lengthOf = ({ text }: { readonly text: string }): string => (text.length > 16 ? 'long' : '');
+const classByLength = ({ text }: { readonly text: string }): string =>
+  text.length > 16 ? 'long' : '';
 
 function renderTableElement(table: Table): Markup {
   const { columns, rows } = writeTable(table);
   const align = (i: number): string => columns[i]?.align ?? 'left';
   const body = rows.map(([name, ...cells]) => {
     const first =
-      name && html`<th scope="row" class="${align(0)} ${lengthOf(name)}">${renderText(name)}</th>`;
+      name &&
+      html`<th scope="row" class="${align(0)} ${classByLength(name)}">${renderText(name)}</th>`;
     const rest = cells.map(
-      (cell, i) => html`<td class="${align(i + 1)} ${lengthOf(cell)}">${renderText(cell)}</td>`,
+      (cell, i) =>
+        html`<td class="${align(i + 1)} ${classByLength(cell)}">${renderText(cell)}</td>`,
     );
     return html`<tr>
       ${first}${rest}

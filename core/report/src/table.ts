@@ -64,7 +64,7 @@ export interface WrittenTable {
   readonly rows: readonly (readonly { readonly text: string; readonly best: boolean }[])[];
 }
 
-const numberOf = (cell: Cell): number | undefined => {
+const readNumber = (cell: Cell): number | undefined => {
   const value = isEstimate(cell) ? cell.value : cell;
   return isFiniteNumber(value) ? value : undefined;
 };
@@ -80,15 +80,15 @@ function cellWriter({ format }: Column): (cell: Cell) => string {
 }
 
 /** The best value, unless all are equal: then none stands out. */
-function bestOf(column: Column, cells: readonly Cell[]): number | undefined {
-  const values = cells.map(numberOf).filter(isFiniteNumber);
+function findBest(column: Column, cells: readonly Cell[]): number | undefined {
+  const values = cells.map(readNumber).filter(isFiniteNumber);
   if (!column.best || values.every((value) => value === values[0])) return undefined;
   const extreme = column.best === 'max' ? Math.max : Math.min;
   return values.reduce((a, b) => extreme(a, b));
 }
 
 function writeColumn(column: Column, cells: readonly Cell[]) {
-  const best = bestOf(column, cells);
+  const best = findBest(column, cells);
   const write = cellWriter(column);
   const numeric = cells.some((cell) => typeof cell === 'number' || isEstimate(cell));
   return {
@@ -96,7 +96,7 @@ function writeColumn(column: Column, cells: readonly Cell[]) {
     align: column.align ?? (numeric ? ('right' as const) : ('left' as const)),
     cells: cells.map((cell) => ({
       text: write(cell),
-      best: best !== undefined && numberOf(cell) === best,
+      best: best !== undefined && readNumber(cell) === best,
     })),
   };
 }

@@ -13,7 +13,7 @@ export class ReportError extends Error {
   }
 }
 
-function describe(issue: z.core.$ZodIssue, input: unknown): string {
+function describeIssue(issue: z.core.$ZodIssue, input: unknown): string {
   const where = z.core.toDotPath(issue.path);
   const message = issue.message.replace(/^Invalid (input|option): /, '');
   const what = where ? `${where}: ${message}` : message;
@@ -22,10 +22,10 @@ function describe(issue: z.core.$ZodIssue, input: unknown): string {
     (node, key) => (node as Readonly<Record<PropertyKey, unknown>>)?.[key],
     input,
   );
-  return `${what} (received ${brief(value)})`;
+  return `${what} (received ${shorten(value)})`;
 }
 
-function brief(value: unknown): string {
+function shorten(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object' && value !== null) {
@@ -44,6 +44,6 @@ export function validate<T extends z.ZodType>(what: string, schema: T, input: un
   if (result.success) return result.data;
   throw new ReportError(
     what,
-    result.error.issues.map((issue) => describe(issue, input)),
+    result.error.issues.map((issue) => describeIssue(issue, input)),
   );
 }

@@ -1,8 +1,8 @@
-export { loadStudy, studyFrom } from './definition/load-study.js';
+export { loadStudy, buildStudy } from './definition/load-study.js';
 export type { LoadedStudy, ReportedMetric } from './definition/load-study.js';
 export { defineStudy } from './definition/study.js';
 export type * from './definition/study.js';
-export { Planner, trialsOf } from './plan/planner.js';
+export { Planner, listTrials } from './plan/planner.js';
 export type * from './plan/planned-row.js';
 export type * from './run/job.js';
 export { localExecutor } from './run/local-executor.js';

@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { trialsOf } from '@espalier/study';
+import { listTrials } from '@espalier/study';
 import type { Study } from '@espalier/study';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { base, fixtures, planOf, rowsOf, study, temporary } from './studies.js';
@@ -13,7 +13,7 @@ async function idOf(
 ) {
   const { rows } = await planOf(await study(fields, folder));
   const found = rows.find(({ name }) => name === row)!;
-  return trialsOf(found, [seed])[0]!.id;
+  return listTrials(found, [seed])[0]!.id;
 }
 
 /** A folder with a copy of the fixtures' modules that may be edited. */
@@ -153,12 +153,12 @@ describe('the id of a trial', () => {
       imported.endsWith('.cjs') ? 'exports.n = 1;' : 'export const n = 1;',
     );
     const { rows, planner } = await planOf(await study({}, folder));
-    const { hash } = await planner.vary(rows[0]!, [
+    const { hash } = await planner.applyLevels(rows[0]!, [
       `model=${JSON.stringify({ use: `./${file}#model` })}`,
     ]);
     edit(join(folder, imported), (text) => text.replace('1', '2'));
     const again = await planOf(await study({}, folder));
-    const changed = await again.planner.vary(again.rows[0]!, [
+    const changed = await again.planner.applyLevels(again.rows[0]!, [
       `model=${JSON.stringify({ use: `./${file}#model` })}`,
     ]);
     expect(changed.hash).not.toBe(hash);
@@ -178,7 +178,7 @@ describe('the id of a trial', () => {
     const folder = copyOfParts();
     writeFileSync(join(folder, 'lost.ts'), "export const make = () => import('./nowhere.ts');");
     const { rows, planner } = await planOf(await study({}, folder));
-    await expect(planner.vary(rows[0]!, ['model=./lost.ts#make'])).rejects.toMatchObject({
+    await expect(planner.applyLevels(rows[0]!, ['model=./lost.ts#make'])).rejects.toMatchObject({
       code: 'study/code',
       message: expect.stringMatching(/lost\.ts imports '\.\/nowhere\.ts'/) as string,
     });
@@ -192,7 +192,7 @@ test('rows may differ in stages: equal epochs are an equal budget', async () => 
     factors: { staged: { set: { stages } } },
   });
   expect(staged!.budget).toEqual(plain!.budget);
-  const id = trialsOf(plain!, [1])[0]!.id;
+  const id = listTrials(plain!, [1])[0]!.id;
   expect(id).toBe(await idOf()); // what `epochs: 2` is short for
   expect(staged!.diff).toContain('epochs was 2, is absent');
   await expect(rowsOf({ factors: { both: { set: { stages } } } })).rejects.toThrow(

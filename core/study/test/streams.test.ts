@@ -1,4 +1,4 @@
-import { sessionConfig } from '@espalier/config';
+import { makeSessionConfig } from '@espalier/config';
 import { createSession } from '@espalier/core';
 import type { PlannedRow } from '@espalier/study';
 import { expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { base, rowsOf } from './studies.js';
 
 /** A row, trained in this process: the numbers of each epoch. */
 async function numbersOf({ config }: PlannedRow, seed = 1) {
-  const session = await createSession({ ...(await sessionConfig(config)), seed });
+  const session = await createSession({ ...(await makeSessionConfig(config)), seed });
   const { history } = await session.fit({ epochs: 3 });
   await session.dispose();
   return history.map(({ metrics }) => metrics);

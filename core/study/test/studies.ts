@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Planner, studyFrom } from '@espalier/study';
+import { Planner, buildStudy } from '@espalier/study';
 import type {
   Executor,
   LoadedStudy,
@@ -37,7 +37,7 @@ export function temporary(): string {
 /** A study of the fixtures, with a folder of its own. */
 export function study(fields: Partial<Study> = {}, folder = fixtures): Promise<LoadedStudy> {
   const whole = { base: base(), seeds: 2, primary: 'accuracy', dir: temporary(), ...fields };
-  return studyFrom(whole, join(folder, 'study.json'));
+  return buildStudy(whole, join(folder, 'study.json'));
 }
 
 /** The rows of a study, resolved. */

@@ -59,11 +59,11 @@ export class Telemetry {
   readonly #unheard: TelemetryEvents['warning'][] = [];
 
   on<E extends TelemetryEvent>(event: E, listener: Listener<E>): this {
-    const wrapped = (data: unknown) =>
+    const guardedListener = (data: unknown) =>
       this.#guard(event, listener as (data: unknown) => void, data);
-    this.#wrapped.set(listener, wrapped);
-    this.#emitter.on(event, wrapped);
-    if (event === 'warning') this.#unheard.splice(0).forEach(wrapped);
+    this.#wrapped.set(listener, guardedListener);
+    this.#emitter.on(event, guardedListener);
+    if (event === 'warning') this.#unheard.splice(0).forEach(guardedListener);
     return this;
   }
 

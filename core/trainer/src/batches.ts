@@ -8,7 +8,7 @@ import type { Run } from './run.js';
 import { hasSteps } from './steps.js';
 import { checkIds } from './word-ids.js';
 import type { IdInputs } from './word-ids.js';
-import { exampleCount, namedTensors, sumWeights } from '@espalier/data/tensors';
+import { countExamples, nameTensors, sumWeights } from '@espalier/data/tensors';
 
 /** What batches are checked against. */
 export interface BatchSpec {
@@ -33,10 +33,10 @@ export async function toBatch(
   key: Batch['key'],
   { inputNames, idInputs, losses, outputShapes, countsExamples }: BatchSpec,
 ): Promise<Batch> {
-  const inputs = namedTensors(raw.x, inputNames, 'x');
-  const targets = namedTensors(raw.y, Object.keys(losses), 'y');
+  const inputs = nameTensors(raw.x, inputNames, 'x');
+  const targets = nameTensors(raw.y, Object.keys(losses), 'y');
   const { weights } = raw;
-  const size = exampleCount({ ...inputs, ...targets, ...(weights && { weights }) });
+  const size = countExamples({ ...inputs, ...targets, ...(weights && { weights }) });
   const weightSum = await sumFor({ weights, size }, countsExamples);
   await checkIds(idInputs, inputs, weights);
   for (const [name, loss] of Object.entries(losses)) {
@@ -97,7 +97,7 @@ function checkStepWeights(weights: Tensor | undefined, targets: NamedTensors): v
 
 /** Names a batch without targets, for prediction. */
 export function toInputs(x: RawBatch['x'], inputNames: readonly string[]): NamedTensors {
-  const inputs = namedTensors(x, inputNames, 'x');
-  exampleCount(inputs);
+  const inputs = nameTensors(x, inputNames, 'x');
+  countExamples(inputs);
   return inputs;
 }

@@ -6,7 +6,7 @@ import type { Effects } from './effects.js';
 type Classifying = Pick<BaseContext<Effects>, 'id' | 'losses' | 'model'>;
 
 /** Whether the run trains an output as a classifier. */
-export function classifies({ losses }: Pick<Classifying, 'losses'>, output: string): boolean {
+export function isClassifier({ losses }: Pick<Classifying, 'losses'>, output: string): boolean {
   return losses[output]?.classIds === true;
 }
 
@@ -19,7 +19,7 @@ export function classifies({ losses }: Pick<Classifying, 'losses'>, output: stri
 export function checkClassifier(ctx: Classifying, output: string): void {
   const { id, losses } = ctx;
   const loss = losses[output];
-  if (!loss || !classifies(ctx, output)) {
+  if (!loss || !isClassifier(ctx, output)) {
     throw new EspalierError(`${id}/no-classes`, {
       problem: loss
         ? `this plugin is for classification, but output '${output}' is trained by ${loss.name}`

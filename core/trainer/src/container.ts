@@ -43,7 +43,8 @@ export class Services {
   /** From now on services may be asked for: every plugin has had its say. */
   open(): void {
     for (const [name, owner] of this.#needs) {
-      if (!this.has({ name })) throw this.#missing(name).withPlace({ plugin: owner, hook: 'apply' });
+      if (!this.has({ name }))
+        throw this.#missing(name).withPlace({ plugin: owner, hook: 'apply' });
     }
     this.#open = true;
   }

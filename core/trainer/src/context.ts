@@ -19,7 +19,7 @@ import type {
 import type { Loss } from '@espalier/losses';
 import type { Run } from './run.js';
 import type { Services } from './container.js';
-import { scoped } from '@espalier/model';
+import { tidyExcept } from '@espalier/model';
 import type { Network } from '@espalier/model';
 import type { Structure } from '@espalier/model/structure';
 import type { Taps } from './taps.js';
@@ -125,7 +125,7 @@ function windowGradients({ window, objective }: Run, params?: NamedTensors): Nam
     });
   }
   const evaluate = (batch: Batch) => objective.gradients(batch, params ? { params } : {});
-  return scoped(Object.values<Tensor>, () => sumWindow(window, evaluate).gradients);
+  return tidyExcept(Object.values<Tensor>, () => sumWindow(window, evaluate).gradients);
 }
 
 /** Keeps a function of the context from being called after setup. */

@@ -1,6 +1,6 @@
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Macs } from '@espalier/model';
-import type { Evaluated, LossContext } from './hooks.js';
+import type { ForwardResult, LossContext } from './hooks.js';
 import { createToken } from './tokens.js';
 
 /** The exits of a network, from the shallowest to the network's own head. */
@@ -28,7 +28,7 @@ export interface SoftTargets {
    * consumer applies the temperature. Whether they are detached is the provider's business. It may be
    * asked in `loss` and in `evaluate`, so that a plugin can tell how good the targets are.
    */
-  logits(context: Evaluated): Readonly<Record<string, Tensor2D>>;
+  logits(context: ForwardResult): Readonly<Record<string, Tensor2D>>;
 }
 
 /** Who provides it: self-distillation, external teachers, learned label generators. */

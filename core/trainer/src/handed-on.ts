@@ -1,4 +1,4 @@
-import { exampleMisfit, gradientMisfit } from '@espalier/data/tensors';
+import { findInvalidExamples, findInvalidGradients } from '@espalier/data/tensors';
 import type { InvalidTensor } from '@espalier/data/tensors';
 import type { Batch } from './batch.js';
 import { EspalierError } from '@espalier/base';
@@ -21,15 +21,17 @@ export function checkHandedOn(hook: HookName, given: unknown, returned: unknown)
 
 function misfitOf(hook: HookName, given: never, returned: never): InvalidTensor | undefined {
   if (hook === 'batch') return batchMisfit(given, returned);
-  return hook === 'gradients' ? gradientMisfit(given, returned) : exampleMisfit(given, returned);
+  return hook === 'gradients'
+    ? findInvalidGradients(given, returned)
+    : findInvalidExamples(given, returned);
 }
 
 function batchMisfit(given: Batch, { inputs, targets, weights, size, key }: Batch) {
   const problem = 'the batch must keep its key, which names its random draws';
   return (
-    exampleMisfit(given.inputs, inputs ?? {}, size) ??
-    exampleMisfit(given.targets, targets ?? {}, size) ??
-    exampleMisfit({}, weights ? { weights } : {}, size) ??
+    findInvalidExamples(given.inputs, inputs ?? {}, size) ??
+    findInvalidExamples(given.targets, targets ?? {}, size) ??
+    findInvalidExamples({}, weights ? { weights } : {}, size) ??
     (key === given.key ? undefined : { problem, received: key })
   );
 }

@@ -32,7 +32,7 @@ export interface LossContext {
 }
 
 /** A batch and what the network made of it: what `loss` and `evaluate` have in common. */
-export type Evaluated = Pick<LossContext, 'batch' | 'outputs' | 'features'>;
+export type ForwardResult = Pick<LossContext, 'batch' | 'outputs' | 'features'>;
 
 /** The micro-batches of one optimizer step. */
 export interface StepContext {

@@ -1,7 +1,7 @@
 export { stopGradient } from '@espalier/backend';
 export * from './batch.js';
 export * from '@espalier/checkpoint';
-export { checkClassifier, classifies } from './classifier.js';
+export { checkClassifier, isClassifier } from './classifier.js';
 export * from './contracts.js';
 export { allows } from './effects.js';
 export type { Effects, Mode } from './effects.js';
@@ -32,4 +32,4 @@ export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telem
 export * from './tokens.js';
 export type { FitOptions, FitResult } from './trainer.js';
 export type { TransformOptions } from './transform.js';
-export { shareOut } from './window-sums.js';
+export { computeShares } from './window-sums.js';

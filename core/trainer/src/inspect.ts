@@ -74,7 +74,7 @@ export function inspect({ run, parts, resolved, order, backend }: Assembled): In
       path,
       shape: parameters.value(path).shape,
       trainable: trainable.has(path),
-      group: parameters.groupOf(path),
+      group: parameters.findGroup(path),
     })),
     services: parts.services.providers,
     edits: structure.edits,

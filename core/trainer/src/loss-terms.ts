@@ -99,7 +99,12 @@ export class TermTable {
     return parts.length === 1 ? parts[0]! : tf.addN(parts);
   }
 
-  #add(owner: string, name: string, value: Scalar, { weight = 1, groups: trains }: TermOptions): void {
+  #add(
+    owner: string,
+    name: string,
+    value: Scalar,
+    { weight = 1, groups: trains }: TermOptions,
+  ): void {
     const full = `${owner}/${name}`;
     if (this.#terms.some((term) => term.name === full)) {
       throw new EspalierError('terms/duplicate', {

@@ -9,7 +9,7 @@ import type { LossTerms, Term } from './loss-terms.js';
 import { testTargets } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { withoutMaskedFaults } from './masked.js';
-import { refuseForeignTensor, scoped, valueAndGradients } from '@espalier/model';
+import { refuseForeignTensor, tidyExcept, valueAndGradients } from '@espalier/model';
 import type { Rng, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
 import type { AuxiliaryOptions } from './plugin.js';
@@ -131,7 +131,7 @@ export class Objective {
   #differentiate(batch: Batch, options: ObjectiveOptions, writes: Writes): Gradients {
     const evaluation = this.#evaluation(batch, options, writes);
     const wanted = options.terms ?? all;
-    return scoped(tensorsOf, () => {
+    return tidyExcept(tensorsOf, () => {
       const first = this.#pass(batch, evaluation, wanted);
       const rest = [...first.routes]
         .slice(1)
@@ -198,7 +198,7 @@ export class Objective {
     const outer = this.#current;
     this.#current = this.#evaluation(batch, {}, 'discard');
     try {
-      return scoped(
+      return tidyExcept(
         (trail) => trail.flatMap(({ value }) => Object.values(value)),
         () =>
           this.parts.taps.trail(
@@ -229,7 +229,7 @@ export class Objective {
     this.#checkGroups(groups, ledger.terms);
     const reached = paths
       .map((path, i) => [path, gradients[i]] as const)
-      .filter(([path, gradient]) => gradient && groups.includes(parameters.groupOf(path)));
+      .filter(([path, gradient]) => gradient && groups.includes(parameters.findGroup(path)));
     return {
       value,
       values: alone ? [value] : beside,
@@ -320,7 +320,7 @@ export class Objective {
   }
 
   #check({ params = {} }: ObjectiveOptions): void {
-    for (const path of Object.keys(params)) this.parts.parameters.groupOf(path);
+    for (const path of Object.keys(params)) this.parts.parameters.findGroup(path);
   }
 
   #checkGroups(groups: readonly string[], terms: readonly Term[]): void {

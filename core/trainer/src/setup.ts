@@ -213,7 +213,7 @@ function optimizerOf(
   const { groups } = structure.parameters;
   const unknown = Object.keys(optimizer).find((group) => !groups.includes(group));
   if (unknown === undefined)
-    return byGroup(optimizer, (path) => structure.parameters.groupOf(path));
+    return byGroup(optimizer, (path) => structure.parameters.findGroup(path));
   throw new EspalierError('optim/unknown-group', {
     problem: `there is an optimizer for the group '${unknown}', which has no parameters`,
     fix: suggest(unknown, groups),

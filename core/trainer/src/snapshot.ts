@@ -5,7 +5,7 @@ import { loadLatest, readTensors, saveCheckpoint, toTensor } from '@espalier/che
 import type { Checkpoint, CheckpointStore } from '@espalier/checkpoint';
 import { attribute, copyJson, EspalierError, suggest } from '@espalier/base';
 import type { EpochResult } from './hooks.js';
-import { graphOf } from '@espalier/model';
+import { extractGraph } from '@espalier/model';
 import { mismatches } from './mismatch.js';
 import type { GradientTransform, OptimizerState } from '@espalier/optim';
 import type { SavedState, StateContract } from './plugin.js';
@@ -187,7 +187,7 @@ function refuseUnresumable({ name, resumable }: GradientTransform): void {
 /** Null for models with layers that are not registered: they train, but cannot be described. */
 function topologyOf(run: Run): unknown {
   try {
-    return graphOf(run.structure.layersModel).topology;
+    return extractGraph(run.structure.layersModel).topology;
   } catch {
     return null;
   }

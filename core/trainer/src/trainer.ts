@@ -11,7 +11,7 @@ import { findFault, logOf, probe } from './finite.js';
 import type { Probe } from './finite.js';
 import type { Run } from './run.js';
 import type { HandedOn } from './taps.js';
-import { scoped } from '@espalier/model';
+import { tidyExcept } from '@espalier/model';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 import { sumWindow } from './window-sums.js';
@@ -157,7 +157,11 @@ export async function trainStep(
 ): Promise<StepLog> {
   const { clock, taps } = run;
   const window: Batch[] = [];
-  const step = { microBatches: window, clock, next: next && (await run.batchAhead(next, raw.length)) };
+  const step = {
+    microBatches: window,
+    clock,
+    next: next && (await run.batchAhead(next, raw.length)),
+  };
   const statistics = new Map<string, Tensor>();
   const held: Tensor[] = [];
   if (raw.length === 0) throw emptyStep();
@@ -173,7 +177,7 @@ export async function trainStep(
     run.window = window;
     await taps.fire('beforeStep', step);
 
-    const sums = scoped(heldOf, () => accumulateWindow(run, window, statistics));
+    const sums = tidyExcept(heldOf, () => accumulateWindow(run, window, statistics));
     held.push(...heldOf(sums));
     const { gradients, checks } = sums;
     const numbers = await checks.numbers.data();
@@ -233,7 +237,9 @@ function applyUpdates(run: Run, gradients: NamedTensors, statistics: Map<string,
   const { parameters, optimizer, clock } = run;
   tf.tidy(() => {
     const params = parameters.values(parameters.trainable);
-    const { updates, state: slots } = optimizer.update(gradients, run.optimizerState, params, { step: clock.step });
+    const { updates, state: slots } = optimizer.update(gradients, run.optimizerState, params, {
+      step: clock.step,
+    });
     const moved = Object.entries(updates).map(([path, update]) => [
       path,
       tf.add(params[path]!, update),

@@ -26,7 +26,7 @@ export interface WindowSums {
  * const shares = shareOut(window);
  * const loss = tf.addN(window.map((batch, i) => tf.mul(ctx.objective(batch), shares[i]!)));
  */
-export function shareOut(window: readonly Batch[]): readonly number[] {
+export function computeShares(window: readonly Batch[]): readonly number[] {
   const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
   return window.map((batch) => (weight > 0 ? batch.weightSum / weight : 1 / window.length));
 }
@@ -36,7 +36,7 @@ export function sumWindow(
   window: readonly Batch[],
   evaluate: (batch: Batch) => Gradients,
 ): WindowSums {
-  const shares = shareOut(window);
+  const shares = computeShares(window);
   const parts = window.map((batch, i): Part => ({ ...evaluate(batch), share: shares[i]! }));
   const termsOf = ({ terms, values }: Part) =>
     Object.fromEntries(terms.map(({ name }, i) => [name, values[i]!]));

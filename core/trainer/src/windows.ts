@@ -37,7 +37,11 @@ async function* grouped(run: Run, train: Source): AsyncGenerator<RawBatch[]> {
   const stream = keyedRng(seed, 'data', clock.epoch);
   let window: RawBatch[] = [];
   try {
-    for await (const raw of train.iterate({ epoch: clock.epoch, skip: clock.batchesInEpoch, stream })) {
+    for await (const raw of train.iterate({
+      epoch: clock.epoch,
+      skip: clock.batchesInEpoch,
+      stream,
+    })) {
       window.push(raw);
       if (window.length < accumulate) continue;
       const full = window;

@@ -8,7 +8,7 @@ import type { Box } from './boxes.js';
 import { imageInput, refuseMaps, withInput } from './inputs.js';
 import {
   checkTargets,
-  drawFor,
+  drawMix,
   drawPartners,
   mixerEffects,
   mixerOptions,
@@ -45,7 +45,7 @@ export const cutmix = definePlugin({
       const [, height, width] = images.shape;
       const weights = await readWeights(batch);
       const random = ctx.random(`mix ${batch.key}`);
-      const boxes = drawFor(per, batch.size, () => drawBox(alpha, [height, width], random));
+      const boxes = drawMix(per, batch.size, () => drawBox(alpha, [height, width], random));
       const partners = drawPartners(batch, weights, random);
       const shares = boxes.map((box) => 1 - area(box) / (height * width));
       return tf.tidy(() => ({

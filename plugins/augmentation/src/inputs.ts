@@ -8,7 +8,7 @@ type Shape = readonly (number | null)[];
 export type InputContext = PluginContext<{ 'batch:inputs': 'modify' }>;
 
 /** Which plugin speaks, and the input that its options name. */
-export interface Asking {
+export interface InputRequest {
   readonly plugin: string;
   readonly input: string | undefined;
 }
@@ -18,7 +18,7 @@ export interface Asking {
  *
  * @throws EspalierError `<plugin>/input`.
  */
-export function inputOf({ model }: InputContext, { plugin, input }: Asking): string {
+export function findInput({ model }: InputContext, { plugin, input }: InputRequest): string {
   const names = model.inputNames;
   if (input === undefined && names.length === 1) return names[0]!;
   if (input !== undefined && names.includes(input)) return input;
@@ -40,10 +40,10 @@ export function inputOf({ model }: InputContext, { plugin, input }: Asking): str
  */
 export function imageInput(
   ctx: InputContext,
-  asking: Asking,
+  asking: InputRequest,
   checkSides: (sides: Shape) => void = () => undefined,
 ): (batch: Batch) => readonly [name: string, images: Tensor4D] {
-  const name = inputOf(ctx, asking);
+  const name = findInput(ctx, asking);
   const check = (shape: Shape) => {
     checkImages(asking.plugin, name, shape);
     checkSides(shape.slice(1, 3));

@@ -57,7 +57,7 @@ export function checkTargets(
 }
 
 /** One draw for all of a batch, or one for each example. */
-export function drawFor<T>(per: 'batch' | 'example', size: number, draw: () => T): readonly T[] {
+export function drawMix<T>(per: 'batch' | 'example', size: number, draw: () => T): readonly T[] {
   if (per === 'example') return Array.from({ length: size }, draw);
   return new Array<T>(size).fill(draw());
 }
@@ -114,11 +114,11 @@ export function mixTargets(
   const own = shares.map((share, i) => share * (weights?.[i] ?? 1));
   const mixed = shares.map((share, i) => own[i]! + (1 - share) * (weights?.[partners[i]!] ?? 1));
   const kept = mixed.map((weight, i) => (weight > 0 ? own[i]! / weight : 1));
-  const targetOf = ([output, loss]: [string, Loss]) => {
+  const mixTarget = ([output, loss]: [string, Loss]) => {
     const labels = asNumbers(batch.targets[output]!, loss, model.outputShapes[output]!);
     return [output, mixExamples(labels, partners, kept)] as const;
   };
-  const targets: NamedTensors = Object.fromEntries(Object.entries(losses).map(targetOf));
+  const targets: NamedTensors = Object.fromEntries(Object.entries(losses).map(mixTarget));
   return {
     targets: { ...batch.targets, ...targets },
     ...(weights && { weights: tf.tensor1d(mixed) }),

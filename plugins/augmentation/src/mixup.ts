@@ -2,11 +2,11 @@ import { definePlugin, EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { drawBeta } from './beta.js';
-import { inputOf, withInput } from './inputs.js';
+import { findInput, withInput } from './inputs.js';
 import { mixExamples } from './mix-examples.js';
 import {
   checkTargets,
-  drawFor,
+  drawMix,
   drawPartners,
   mixerEffects,
   mixerOptions,
@@ -34,7 +34,7 @@ export const mixup = definePlugin({
   order: mixerOrder,
   stateless: true,
   apply(ctx, { alpha, per, input, linear }) {
-    const name = inputOf(ctx, { plugin: 'mixup', input });
+    const name = findInput(ctx, { plugin: 'mixup', input });
     checkTargets(ctx.losses, 'mixup', linear);
     if (isLookedUp(ctx, name)) throw ids(name, 'of an embedding');
     ctx.hooks.batch.tap(async (batch) => {
@@ -42,7 +42,7 @@ export const mixup = definePlugin({
       if (x.dtype !== 'float32') throw ids(name, x);
       const weights = await readWeights(batch);
       const random = ctx.random(`mix ${batch.key}`);
-      const shares = drawFor(per, batch.size, () => drawBeta(alpha, random));
+      const shares = drawMix(per, batch.size, () => drawBeta(alpha, random));
       const mix = { shares, partners: drawPartners(batch, weights, random) };
       return tf.tidy(() => ({
         ...withInput(batch, name, mixExamples(x, mix.partners, shares)),

@@ -66,14 +66,14 @@ export function cropImages(
   const [, height, width] = images.shape;
   return rearrange(images, (at, image, row, column) => {
     const [top, left] = offsets[image]!;
-    const y = unpadded(row + top - padding, height, mode);
-    const x = unpadded(column + left - padding, width, mode);
+    const y = padPosition(row + top - padding, height, mode);
+    const x = padPosition(column + left - padding, width, mode);
     return y === FILL || x === FILL ? FILL : at(image, y, x);
   });
 }
 
 /** The position in the image that one beside it shows. */
-function unpadded(position: number, side: number, mode: CropOptions['mode']): number {
+function padPosition(position: number, side: number, mode: CropOptions['mode']): number {
   if (position >= 0 && position < side) return position;
   if (mode === 'zero') return FILL;
   return position < 0 ? -position : 2 * (side - 1) - position;

@@ -91,7 +91,8 @@ export function steps(
     version: '1.0.0',
     options: z.strictObject({}),
     stateless: true,
-    apply: (ctx) => ctx.hooks.beforeStep.tap(({ microBatches: window }) => void seen.push(...window.map(onHost))),
+    apply: (ctx) =>
+      ctx.hooks.beforeStep.tap(({ microBatches: window }) => void seen.push(...window.map(onHost))),
   });
   const watched = plugins.map((plugin) => withStreams(plugin, streams));
   return withSession(open([...watched, spy()], more), async (session) => {

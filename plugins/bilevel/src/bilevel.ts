@@ -9,15 +9,22 @@ import {
 } from '@espalier/core';
 import type { Batch, GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { bound, estimated, ESTIMATOR, INNER_TRANSFORM, SOURCE, TRANSFORM } from './bound.js';
+import {
+  getService,
+  checkHypergradient,
+  ESTIMATOR,
+  INNER_TRANSFORM,
+  SOURCE,
+  TRANSFORM,
+} from './get-service.js';
 import { bilevelOptions } from './options.js';
 import { matches } from './matches.js';
-import { dot } from './named.js';
+import { dot } from './tensor-math.js';
 import { OuterData, START } from './outer-data.js';
 import type { Position } from './outer-data.js';
 import { OuterVariables } from './outer-variables.js';
 import type { Hypergradient } from './problem.js';
-import { runProblem, variablesOf } from './run-problem.js';
+import { runProblem, splitParameters } from './run-problem.js';
 import { BILEVEL, HYPERGRADIENT, INNER_OPTIMIZER, OUTER_DATA, OUTER_OPTIMIZER } from './tokens.js';
 import { ESTIMATORS } from './verify.js';
 
@@ -68,15 +75,16 @@ export const bilevel = definePlugin({
     ctx.provide(BILEVEL, () => progress);
     const parts = lazily(() => {
       const { estimator, innerLearningRate, learningRate } = options;
-      const optimizer = bound(ctx, OUTER_OPTIMIZER, TRANSFORM) ?? adam({ learningRate });
+      const optimizer = getService(ctx, OUTER_OPTIMIZER, TRANSFORM) ?? adam({ learningRate });
       return {
-        estimate: bound(ctx, HYPERGRADIENT, ESTIMATOR) ?? ESTIMATORS[estimator],
+        estimate: getService(ctx, HYPERGRADIENT, ESTIMATOR) ?? ESTIMATORS[estimator],
         inner:
-          bound(ctx, INNER_OPTIMIZER, INNER_TRANSFORM) ?? sgd({ learningRate: innerLearningRate }),
+          getService(ctx, INNER_OPTIMIZER, INNER_TRANSFORM) ??
+          sgd({ learningRate: innerLearningRate }),
         optimizer: clip === undefined ? optimizer : chain(clipByGlobalNorm(clip), optimizer),
       };
     });
-    const dataOf = () => (data ??= new OuterData(bound(ctx, OUTER_DATA, SOURCE)!, seed));
+    const openData = () => (data ??= new OuterData(getService(ctx, OUTER_DATA, SOURCE)!, seed));
     const isDue = (step: number) => step >= warmup && (step - warmup) % interval === 0;
 
     ctx.hooks.beforeStep.tap(async ({ microBatches: window, next, clock }) => {
@@ -91,10 +99,10 @@ export const bilevel = definePlugin({
         if (again && progress.steps + progress.skipped === 0) warnOfNone();
         return;
       }
-      dataOf();
+      openData();
       if (!isDue(clock.step)) return;
       const key = `outer ${progress.steps + progress.skipped}`;
-      const raw = await dataOf().next();
+      const raw = await openData().next();
       try {
         await outerStep(window, await ctx.batch(raw, key));
       } finally {
@@ -111,13 +119,13 @@ export const bilevel = definePlugin({
     async function outerStep(window: readonly Batch[], batch: Batch): Promise<void> {
       const { estimate, inner, optimizer } = parts();
       const problem = runProblem(ctx, { variables, window, outer: batch, loss, optimizer: inner });
-      const found = estimated(estimate(problem));
+      const found = checkHypergradient(estimate(problem));
       try {
-        const [value, square] = await numbersOf(found);
+        const [value, square] = await readNumbers(found);
         progress.outer = value;
         if (!Number.isFinite(value + square)) return skip('not finite', NOT_FINITE);
         if (square === 0) return skip('zero', ZERO);
-        const moved = outer.moved(problem.phi, found.gradients, optimizer);
+        const moved = outer.computeStep(problem.phi, found.gradients, optimizer);
         ctx.assign(moved, { update: true });
         tf.dispose(moved);
         Object.assign(progress, { steps: outer.steps, inRow: 0 });
@@ -143,7 +151,7 @@ export const bilevel = definePlugin({
     }
 
     ctx.hooks.structureChange.tap(({ dropped }) => {
-      const { phi } = variablesOf(ctx, variables);
+      const { phi } = splitParameters(ctx, variables);
       const lost = dropped.filter((path) => matches(variables, path));
       if (lost.length > 0) ctx.warn(`outer variables are gone: ${lost.join(', ')}`);
       tf.tidy(() => outer.follow(parts().optimizer.init(phi)));
@@ -157,10 +165,10 @@ export const bilevel = definePlugin({
       },
       load: ({ json, tensors = {} }) => {
         const { data: position, ...counts } = json as Saved;
-        const { phi } = variablesOf(ctx, variables);
+        const { phi } = splitParameters(ctx, variables);
         tf.tidy(() => outer.restore(counts.steps, tensors, parts().optimizer.init(phi)));
         Object.assign(progress, counts, { outer: NaN });
-        if (ctx.has(OUTER_DATA)) dataOf().moveTo(position ?? START);
+        if (ctx.has(OUTER_DATA)) openData().moveTo(position ?? START);
       },
     });
     ctx.onTeardown(async () => {
@@ -183,7 +191,7 @@ function refuseUnresumable({ name, resumable }: GradientTransform): void {
 }
 
 /** The outer loss, and the sum of squares of the hypergradient, in one read. */
-async function numbersOf({ outer, gradients }: Hypergradient): Promise<[number, number]> {
+async function readNumbers({ outer, gradients }: Hypergradient): Promise<[number, number]> {
   const packed = tf.tidy(() => tf.stack([outer, dot(gradients, gradients)]));
   const [value, square] = await packed.data();
   packed.dispose();

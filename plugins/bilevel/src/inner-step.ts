@@ -3,10 +3,10 @@ import type { NamedTensors, OptimizerState, GradientTransform } from '@espalier/
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiate } from './differentiate.js';
-import { mapTensors } from './named.js';
+import { mapTensors } from './tensor-math.js';
 import type { BilevelProblem } from './problem.js';
-import { recorded } from './recorded.js';
-import type { Call } from './recorded.js';
+import { recordCalls } from './record-calls.js';
+import type { Call } from './record-calls.js';
 
 /** ∇_θ of an inner loss, and the calls of `made` in it. */
 export interface InnerGradient {
@@ -28,7 +28,7 @@ export function innerWith(
 /** ∇_θ of the inner loss at the problem's own θ and φ: one forward and one backward pass. */
 export function innerGradient(problem: BilevelProblem): InnerGradient {
   const { theta, inner } = problem;
-  const { result, calls } = recorded(
+  const { result, calls } = recordCalls(
     problem,
     (made) => differentiate(() => inner(theta, made, 0), theta),
     stopGradient,
@@ -52,7 +52,7 @@ export function startInnerOptimizer(
 }
 
 /** θ after some updates. */
-export function moved(theta: NamedTensors, updates: NamedTensors): NamedTensors {
+export function applyUpdates(theta: NamedTensors, updates: NamedTensors): NamedTensors {
   return {
     ...theta,
     ...mapTensors(updates, (update, name) => tf.add(theta[name]!, update)),

@@ -10,13 +10,19 @@ export class OuterVariables {
   #slots: OptimizerState | undefined;
 
   /** Values of φ after a step. The caller owns them. */
-  moved(phi: NamedTensors, gradients: NamedTensors, optimizer: GradientTransform): NamedTensors {
+  computeStep(
+    phi: NamedTensors,
+    gradients: NamedTensors,
+    optimizer: GradientTransform,
+  ): NamedTensors {
     const old = this.#slots;
     const result = tf.tidy(() => {
       const before = old ?? optimizer.init(phi);
-      const { updates, state: slots } = optimizer.update(gradients, before, phi, { step: this.steps });
+      const { updates, state: slots } = optimizer.update(gradients, before, phi, {
+        step: this.steps,
+      });
       this.#slots = slots;
-      tensorsOf(slots).forEach((tensor) => tf.keep(tensor));
+      listTensors(slots).forEach((tensor) => tf.keep(tensor));
       return Object.fromEntries(
         Object.entries(updates).map(([path, update]) => [path, tf.add(phi[path]!, update)]),
       ) as NamedTensors;
@@ -31,13 +37,13 @@ export class OuterVariables {
     const old = this.#slots;
     if (!old) return;
     this.#slots = followOptimizerState(old, fresh);
-    tensorsOf(this.#slots).forEach((tensor) => tf.keep(tensor));
+    listTensors(this.#slots).forEach((tensor) => tf.keep(tensor));
     this.#disposeReplaced(old);
   }
 
   /** Slots under one name each; live tensors. */
   get saved(): NamedTensors {
-    return named(this.#slots);
+    return flattenState(this.#slots);
   }
 
   /**
@@ -47,7 +53,7 @@ export class OuterVariables {
    * @throws EspalierError `bilevel/slots` where the saved ones are others.
    */
   restore(steps: number, saved: NamedTensors, fresh: OptimizerState): void {
-    if (steps > 0) checkSlots(saved, named(fresh));
+    if (steps > 0) checkSlots(saved, flattenState(fresh));
     this.dispose();
     this.steps = steps;
     if (steps === 0) return;
@@ -60,17 +66,17 @@ export class OuterVariables {
   }
 
   #disposeReplaced(old: OptimizerState | undefined): void {
-    const kept = new Set(tensorsOf(this.#slots));
-    tf.dispose(tensorsOf(old).filter((tensor) => !kept.has(tensor)));
+    const kept = new Set(listTensors(this.#slots));
+    tf.dispose(listTensors(old).filter((tensor) => !kept.has(tensor)));
   }
 
   dispose(): void {
-    tf.dispose(tensorsOf(this.#slots));
+    tf.dispose(listTensors(this.#slots));
     this.#slots = undefined;
   }
 }
 
-function named(slots: OptimizerState = {}): NamedTensors {
+function flattenState(slots: OptimizerState = {}): NamedTensors {
   return Object.fromEntries(
     Object.entries(slots).flatMap(([slot, byPath]) =>
       Object.entries(byPath).map(([path, tensor]) => [`${slot} ${path}`, tensor]),
@@ -90,6 +96,6 @@ function checkSlots(saved: NamedTensors, fresh: NamedTensors): void {
   });
 }
 
-function tensorsOf(slots: OptimizerState = {}): Tensor[] {
+function listTensors(slots: OptimizerState = {}): Tensor[] {
   return Object.values(slots).flatMap((slot) => Object.values(slot));
 }

@@ -2,13 +2,13 @@ import type { NamedTensors, GradientTransform } from '@espalier/core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 
 /** What φ makes of what the inner loss has; differentiable by both. */
-export type Make = (phi: NamedTensors, inputs: NamedTensors) => NamedTensors;
+export type PhiFunction = (phi: NamedTensors, inputs: NamedTensors) => NamedTensors;
 
 /**
  * Gives the inner loss what φ makes (soft targets of feature maps, weights of losses); without
  * arguments φ itself.
  */
-export type Made = (inputs?: NamedTensors, make?: Make) => NamedTensors;
+export type FromPhi = (inputs?: NamedTensors, make?: PhiFunction) => NamedTensors;
 
 /**
  * Find φ so that θ, after steps that lower the inner loss, has a low outer loss:
@@ -34,7 +34,7 @@ export interface BilevelProblem {
   /** Outer variables, by name. */
   readonly phi: NamedTensors;
   /** The inner loss of step `step`, from 0; the same value whenever it is evaluated. */
-  readonly inner: (theta: NamedTensors, made: Made, step: number) => Scalar;
+  readonly inner: (theta: NamedTensors, made: FromPhi, step: number) => Scalar;
   /** The outer loss; it may depend on φ directly too. */
   readonly outer: (theta: NamedTensors, phi: NamedTensors) => Scalar;
   /** What makes a step of an inner gradient; where φ is in it (a learned rate): a function of φ. */

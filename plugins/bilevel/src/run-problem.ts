@@ -1,15 +1,15 @@
-import { EspalierError, shareOut } from '@espalier/core';
+import { EspalierError, computeShares } from '@espalier/core';
 import type { Batch, NamedTensors, NetworkCall, PluginContext } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { matches } from './matches.js';
-import type { BilevelProblem, Made } from './problem.js';
+import type { BilevelProblem, FromPhi } from './problem.js';
 
 /** What evaluates the loss of a run: a session, or a plugin's context. */
 export type Evaluator = Pick<PluginContext, 'objective' | 'parameters'>;
 
 /** Parts the trainable parameters of a run. */
-export function variablesOf(run: Evaluator, patterns: readonly string[]) {
+export function splitParameters(run: Evaluator, patterns: readonly string[]) {
   const all = Object.entries(run.parameters({ trainable: true }));
   const phi = all.filter(([path]) => matches(patterns, path));
   const theta = all.filter(([path]) => !matches(patterns, path));
@@ -56,17 +56,17 @@ export function runProblem(
   run: Evaluator,
   { variables, window, outer, loss, optimizer }: RunProblemOptions,
 ): BilevelProblem {
-  const { theta, phi } = variablesOf(run, variables);
+  const { theta, phi } = splitParameters(run, variables);
   const isOuter = ({ parameters }: NetworkCall) => parameters.some((path) => path in phi);
   const direct = Object.keys(phi).filter((path) => !path.includes(':'));
-  const shares = shareOut(window);
+  const shares = computeShares(window);
   return {
     theta,
     phi,
     optimizer,
     inner(values, made) {
       const own = direct.length === 0 ? {} : made({}, (all) => pick(all, direct));
-      const networks = networksBy(made, isOuter);
+      const networks = groupNetworks(made, isOuter);
       const parts = window.map((batch, i) =>
         tf.mul(run.objective(batch, { params: { ...values, ...own }, networks }), shares[i]!),
       );
@@ -92,7 +92,7 @@ export function runProblem(
 }
 
 /** Runs the networks that φ parametrises through `made`, and others as ever. */
-function networksBy(made: Made, isOuter: (call: NetworkCall) => boolean) {
+function groupNetworks(made: FromPhi, isOuter: (call: NetworkCall) => boolean) {
   return (call: NetworkCall) =>
     isOuter(call) ? made(call.inputs, (phi, inputs) => call.run(inputs, phi)) : undefined;
 }

@@ -1,10 +1,10 @@
-import type { Verified } from './verify.js';
+import type { VerifiedEstimator } from './verify.js';
 
 const HEADER = ['estimator', 'cosine', 'relative error', 'ms', 'peak tensors', 'peak kB'];
 
 /** Results as aligned text, with what failed below. */
 export function table(
-  results: readonly Verified[],
+  results: readonly VerifiedEstimator[],
   failed: Readonly<Record<string, string>>,
 ): string {
   const rows = results.map((each) => [

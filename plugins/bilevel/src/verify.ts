@@ -6,7 +6,7 @@ import { finiteDifference } from './estimators/finite-difference.js';
 import { firstOrder } from './estimators/first-order.js';
 import { jvp } from './estimators/jvp.js';
 import { outerAfterSteps, unroll } from './estimators/unroll.js';
-import { dot, mapTensors } from './named.js';
+import { dot, mapTensors } from './tensor-math.js';
 import type { BilevelProblem, Estimator } from './problem.js';
 import { table } from './table.js';
 
@@ -45,7 +45,7 @@ const verifyOptions = z.strictObject({
 });
 
 /** How one estimator did. */
-export interface Verified {
+export interface VerifiedEstimator {
   readonly estimator: string;
   /** Of its derivatives and those by brute force, over all directions; 1 is perfect, 0 also: it found none. */
   readonly cosine: number;
@@ -60,7 +60,7 @@ export interface Verified {
 
 /** What {@link verify} found; `text` is a table of it. */
 export interface Verification {
-  readonly results: readonly Verified[];
+  readonly results: readonly VerifiedEstimator[];
   /** Estimators that do not apply to this problem, and why. */
   readonly failed: Readonly<Record<string, string>>;
   readonly text: string;
@@ -83,7 +83,7 @@ export async function verify(
   const parsed = parseOptions('verify', verifyOptions, options);
   const { estimators, directions, step, seed, runs } = parsed;
   await checkRepeatable(problem);
-  const results: Verified[] = [];
+  const results: VerifiedEstimator[] = [];
   const failed: Record<string, string> = {};
   const along = directionsIn(problem.phi, directions, seed);
   try {
@@ -92,8 +92,8 @@ export async function verify(
     if (expected.every((each) => each === 0)) throw flat();
     for (const [name, estimate] of Object.entries(estimators)) {
       try {
-        const found = await projected(problem, estimate, along);
-        const cost = await costOf(() => estimate(problem), runs);
+        const found = await projectEstimate(problem, estimate, along);
+        const cost = await measureCost(() => estimate(problem), runs);
         results.push({ estimator: name, ...agreement(found, expected), ...cost });
       } catch (error) {
         failed[name] = error instanceof Error ? error.message : String(error);
@@ -184,7 +184,7 @@ async function derivative(problem: BilevelProblem, along: NamedTensors, step: nu
   return (8 * near - far) / (12 * step);
 }
 
-async function projected(
+async function projectEstimate(
   problem: BilevelProblem,
   estimate: Estimator,
   along: readonly NamedTensors[],
@@ -203,7 +203,7 @@ function agreement(found: readonly number[], expected: readonly number[]) {
   return { cosine: a > 0 ? product / (a * b) : 0, relativeError: gap / b };
 }
 
-async function costOf(run: () => ReturnType<Estimator>, runs: number) {
+async function measureCost(run: () => ReturnType<Estimator>, runs: number) {
   const times: number[] = [];
   for (let i = 0; i < runs; i += 1) {
     const start = performance.now();

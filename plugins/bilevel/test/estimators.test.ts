@@ -73,7 +73,10 @@ describe.each(backendsUnderTest())('estimators on %s', (backend) => {
       optimizer: ({ rate }) => ({
         name: 'learned',
         init: () => ({}),
-        update: ({ w: g }, slots) => ({ state: slots, updates: { w: tf.neg(tf.mul(g!, tf.exp(rate!))) } }),
+        update: ({ w: g }, slots) => ({
+          state: slots,
+          updates: { w: tf.neg(tf.mul(g!, tf.exp(rate!))) },
+        }),
       }),
     };
     const { results, failed } = await verify(problem, { runs: 1 });

@@ -1,24 +1,24 @@
 import { describeRules } from '@espalier/compression';
 import type { CompressionEntry } from '@espalier/compression';
 import { factorize } from './factorize.js';
-import type { Factorised } from './factorize.js';
-import type { Place } from './places.js';
+import type { Factorization } from './factorize.js';
+import type { LayerTarget } from './places.js';
 import { indexBytes } from './plan.js';
 import type { Plan, PlanRequest } from './plan.js';
-import { bytesOf } from './rank-rules.js';
+import { countBytes } from './rank-rules.js';
 import { squaredErrors } from './reconstruct.js';
 
 /** What comes into one layer's place. */
 export interface Approximation {
-  readonly place: Place;
-  readonly factorised: Factorised;
+  readonly place: LayerTarget;
+  readonly factorised: Factorization;
   /** Position of each word among the rows, where they leave word order. */
   readonly index?: Int32Array;
   readonly entry: CompressionEntry;
 }
 
 /** Factors of a plan, with what they cost and lose. */
-export async function approximationOf(
+export async function approximate(
   { place, matrix, importance }: PlanRequest,
   plan: Plan,
 ): Promise<Approximation> {
@@ -27,9 +27,9 @@ export async function approximationOf(
   const squared = squaredErrors(matrix, partition, factorised, importance);
   const entry: CompressionEntry = {
     layer: place.entry.name,
-    what: [describe(plan), ...describeRules(place.entry, true)].join('; '),
+    summary: [describe(plan), ...describeRules(place.entry, true)].join('; '),
     bytesBefore: 4 * matrix.rows * matrix.columns,
-    bytesAfter: bytesOf(blocks, ranks) + indexBytes(permuted, matrix),
+    bytesAfter: countBytes(blocks, ranks) + indexBytes(permuted, matrix),
     relativeError: ratio(squared.error, squared.norm),
     weightedError: ratio(squared.weightedError, squared.weightedNorm),
   };

@@ -9,17 +9,17 @@ import type { ImportanceWeights, Matrix } from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
 import type { BaseContext, Effects, PluginFactory } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { approximationOf } from './approximation.js';
+import { approximate } from './approximation.js';
 import type { Approximation } from './approximation.js';
-import { checkBudget, targetOf, totalOf } from './budget.js';
+import { checkBudget, computeTarget, sumSizes } from './budget.js';
 import { blockLowRankOptions } from './options.js';
-import { checkSides, matrixAt, placesIn } from './places.js';
-import type { Place } from './places.js';
-import { partitionsOf, planBlocks } from './plan.js';
-import type { PlanRequest, Target } from './plan.js';
+import { checkSides, readMatrix, findTargets } from './places.js';
+import type { LayerTarget } from './places.js';
+import { listPartitions, planBlocks } from './plan.js';
+import type { PlanRequest, ErrorOrSize } from './plan.js';
 import { greedyRanks } from './rank-rules.js';
-import { putInPlace } from './put-in-place.js';
-import { pairsIn, tiedMatrices, withMovedRules } from './tied.js';
+import { replaceLayers } from './put-in-place.js';
+import { mapPairs, tiedMatrices, noteMovedRules } from './tied.js';
 
 /** What is asked of the context by token. */
 type Services = Pick<BaseContext<Effects>, 'has' | 'get'>;
@@ -56,25 +56,27 @@ export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effe
       ctx.hooks.transform.tap(async () => {
         const { graph } = ctx.model;
         refuseConstraints(graph, options, 'block-low-rank');
-        const found = placesIn(graph, options);
-        const matrices = await Promise.all(found.map((place) => matrixAt(graph, place)));
+        const found = findTargets(graph, options);
+        const matrices = await Promise.all(found.map((place) => readMatrix(graph, place)));
         const tied = tiedMatrices(found, matrices, options);
         const alone = found.map((place, i) => ({ place, matrix: matrices[i]! }));
         const work = alone.filter(({ place }) => !tied.some(({ softmax }) => softmax === place));
-        const total = totalOf(work);
+        const total = sumSizes(work);
         const requests: PlanRequest[] = [];
         for (const { place, matrix } of work) {
-          requests.push(await requestFor(ctx, place, matrix, targetOf(options, matrix, total)));
+          requests.push(
+            await requestFor(ctx, place, matrix, computeTarget(options, matrix, total)),
+          );
         }
         checkBudget(requests, options);
         const made: Approximation[] = [];
         for (const [i, request] of requests.entries()) {
-          made.push(await approximationOf(request, await planBlocks(request)));
+          made.push(await approximate(request, await planBlocks(request)));
           ctx.progress(`${request.place.entry.name} factorised`, i + 1, requests.length);
         }
         if (made.length === 0) return;
-        const detail = { compression: made.map(({ entry }) => withMovedRules(entry, tied)) };
-        tf.tidy(() => ctx.edit((before) => putInPlace(before, made, pairsIn(tied)), detail));
+        const detail = { compression: made.map(({ entry }) => noteMovedRules(entry, tied)) };
+        tf.tidy(() => ctx.edit((before) => replaceLayers(before, made, mapPairs(tied)), detail));
       });
     },
   },
@@ -82,9 +84,9 @@ export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effe
 
 async function requestFor(
   services: Services,
-  place: Place,
+  place: LayerTarget,
   matrix: Matrix,
-  target: Target,
+  target: ErrorOrSize,
 ): Promise<PlanRequest> {
   const counts = countsFor(services, place, matrix);
   const importance = await importanceFor(services, place, matrix, counts);
@@ -95,7 +97,7 @@ async function requestFor(
     matrix,
     importance,
     counts,
-    partitions: partitionsOf(matrix, counts, partitioner),
+    partitions: listPartitions(matrix, counts, partitioner),
     partitioner,
     allocator: services.has(RANK_ALLOCATOR) ? services.get(RANK_ALLOCATOR) : greedyRanks,
     target,
@@ -105,7 +107,7 @@ async function requestFor(
 /** An embedding has a row for each word; a dense layer may be something else than a softmax. */
 function countsFor(
   services: Services,
-  { side }: Place,
+  { role: side }: LayerTarget,
   { rows }: Matrix,
 ): Float64Array | undefined {
   if (!services.has(WORD_COUNTS)) return undefined;
@@ -120,7 +122,7 @@ function countsFor(
 
 async function importanceFor(
   services: Services,
-  { entry, side }: Place,
+  { entry, role: side }: LayerTarget,
   matrix: Matrix,
   counts: Float64Array | undefined,
 ): Promise<ImportanceWeights> {

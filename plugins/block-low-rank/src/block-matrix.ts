@@ -3,7 +3,7 @@ import type { StorageConfig } from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { layers } from '@tensorflow/tfjs-layers';
-import { basisRows, placed } from './blocks.js';
+import { countBasisRows, placeBlocks } from './blocks.js';
 import type { Block, PlacedBlock } from './blocks.js';
 import { takeColumns } from './take-columns.js';
 
@@ -46,24 +46,24 @@ export class BlockMatrix {
     this.stored = [...parts.rows, ...(parts.basis ? [parts.basis] : [])].filter(
       (each) => each instanceof StoredMatrix,
     );
-    this.blocks = placed(blocks);
+    this.blocks = placeBlocks(blocks);
     this.words = wordsIn(blocks);
   }
 
   /** Adds the weights `u0` (or `w0` of a dense block), …, `basis` and perhaps `index` to a layer. */
   static ofLayer(layer: layers.Layer, columns: number, config: BlockMatrixConfig): BlockMatrix {
     const { blocks, permuted, storage = {} } = config;
-    const rows = placed(blocks).map(({ matrix, rows, rank }) => {
+    const rows = placeBlocks(blocks).map(({ matrix, rows, rank }) => {
       return new StoredMatrix(layer, matrix, [rows, rank ?? columns], storage[matrix]);
     });
-    const rank = basisRows(blocks);
+    const rank = countBasisRows(blocks);
     const basis =
       rank > 0 ? new StoredMatrix(layer, 'basis', [rank, columns], storage['basis']) : undefined;
-    const index = permuted ? indexOf(layer, wordsIn(blocks)) : undefined;
+    const index = permuted ? addIndex(layer, wordsIn(blocks)) : undefined;
     return new BlockMatrix(columns, config, { rows, basis, index });
   }
 
-  /** The matrix that {@link decoded} tensors of another one hold. */
+  /** The matrix that {@link decode} tensors of another one hold. */
   static ofTensors(
     tensors: readonly Tensor[],
     columns: number,
@@ -71,8 +71,8 @@ export class BlockMatrix {
   ): BlockMatrix {
     const { blocks, permuted } = config;
     const rest = tensors.slice(blocks.length);
-    const rows = tensors.slice(0, blocks.length).map((tensor) => rowsOf(tensor as Tensor2D));
-    const basis = basisRows(blocks) > 0 ? rowsOf(rest.shift() as Tensor2D) : undefined;
+    const rows = tensors.slice(0, blocks.length).map((tensor) => wrapRows(tensor as Tensor2D));
+    const basis = countBasisRows(blocks) > 0 ? wrapRows(rest.shift() as Tensor2D) : undefined;
     // The executor of tfjs hands every tensor on as float32.
     const index = permuted ? () => tf.cast(rest[0]!, 'int32') as Tensor1D : undefined;
     return new BlockMatrix(columns, config, { rows, basis, index });
@@ -84,7 +84,7 @@ export class BlockMatrix {
   }
 
   /** All that the matrix consists of: rows of every block, the basis if any, the index if any. */
-  decoded(): Tensor[] {
+  decode(): Tensor[] {
     const { rows, basis, index } = this.parts;
     const matrices = [...rows, ...(basis ? [basis] : [])].map((each): Tensor => each.all());
     // Clones: the executor of tfjs disposes what a layer gives, and `all` may give the weight itself.
@@ -104,17 +104,17 @@ export class BlockMatrix {
     const dense = found.filter((_, p) => this.blocks[p]!.rank === null);
     if (!basis) return sum(dense);
     const low = found.filter((_, p) => this.blocks[p]!.rank !== null);
-    return sum([...dense, tf.matMul(joined(low), basis.all())]);
+    return sum([...dense, tf.matMul(concatColumns(low), basis.all())]);
   }
 
   /** Products of `x` `[n, columns]` with every row, by word id: `[n, words]`. */
   scores(x: Tensor2D): Tensor2D {
     const factors = this.#leftFactors(x);
     const all = this.blocks.map(({ rows }, p) =>
-      tf.matMul<Tensor2D>(factors[p]!, this.rowsOf(p, 0, rows), false, true),
+      tf.matMul<Tensor2D>(factors[p]!, this.sliceRows(p, 0, rows), false, true),
     );
     const { index } = this.parts;
-    return index ? takeColumns(joined(all), index()) : joined(all);
+    return index ? takeColumns(concatColumns(all), index()) : concatColumns(all);
   }
 
   /** The common basis `[sum of ranks, columns]`, decoded. */
@@ -123,7 +123,7 @@ export class BlockMatrix {
   }
 
   /** `size` rows of block `p` from its row `begin` on, decoded: `[size, rank or columns]`. */
-  rowsOf(p: number, begin: number, size: number): Tensor2D {
+  sliceRows(p: number, begin: number, size: number): Tensor2D {
     return this.parts.rows[p]!.slice(begin, size);
   }
 
@@ -154,13 +154,13 @@ function wordsIn(blocks: readonly Block[]): number {
   return blocks.reduce((sum, { rows }) => sum + rows, 0);
 }
 
-function indexOf(layer: layers.Layer, words: number): () => Tensor1D {
+function addIndex(layer: layers.Layer, words: number): () => Tensor1D {
   const spec = { name: 'index', shape: [words], dtype: 'int32', trainable: false } as const;
   const variable = addStoredWeight(layer, spec);
   return () => variable.read() as Tensor1D;
 }
 
-function rowsOf(tensor: Tensor2D): Rows {
+function wrapRows(tensor: Tensor2D): Rows {
   return {
     gather: (rows) => tf.gather(tensor, rows),
     slice: (begin, size) => tf.slice2d(tensor, [begin, 0], [size, tensor.shape[1]]),
@@ -168,7 +168,7 @@ function rowsOf(tensor: Tensor2D): Rows {
   };
 }
 
-function joined(parts: readonly Tensor2D[]): Tensor2D {
+function concatColumns(parts: readonly Tensor2D[]): Tensor2D {
   return parts.length === 1 ? parts[0]! : tf.concat2d([...parts], 1);
 }
 

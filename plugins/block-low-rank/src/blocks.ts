@@ -13,7 +13,7 @@ export interface PlacedBlock extends Block {
 }
 
 /** Where every block begins. */
-export function placed(blocks: readonly Block[]): readonly PlacedBlock[] {
+export function placeBlocks(blocks: readonly Block[]): readonly PlacedBlock[] {
   let begin = 0;
   let basisBegin = 0;
   return blocks.map(({ rows, rank }, i) => {
@@ -25,11 +25,11 @@ export function placed(blocks: readonly Block[]): readonly PlacedBlock[] {
 }
 
 /** Rows of the common basis: the ranks of all blocks together. */
-export function basisRows(blocks: readonly Block[]): number {
+export function countBasisRows(blocks: readonly Block[]): number {
   return blocks.reduce((sum, { rank }) => sum + (rank ?? 0), 0);
 }
 
 /** Numbers that a block of this shape takes at a rank, its share of the basis included. */
-export function numbersAt(rows: number, columns: number, rank: number | null): number {
+export function countNumbers(rows: number, columns: number, rank: number | null): number {
   return rank === null ? rows * columns : rank * (rows + columns);
 }

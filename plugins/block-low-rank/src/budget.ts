@@ -3,16 +3,16 @@ import type { Matrix } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import type { ParsedOptions } from './options.js';
 import { leastBytes } from './plan.js';
-import type { PlanRequest, Target } from './plan.js';
+import type { PlanRequest, ErrorOrSize } from './plan.js';
 
 /** What is asked of one matrix; of a budget its share is by its size among `total` numbers. */
-export function targetOf(options: ParsedOptions, matrix: Matrix, total: number): Target {
+export function computeTarget(options: ParsedOptions, matrix: Matrix, total: number): ErrorOrSize {
   const { ratio = 4, maxError, rank } = options;
   if (rank !== undefined) return { ranks: rank };
   if (maxError !== undefined) return { error: maxError };
-  const budget = budgetOf(options);
-  if (budget === undefined) return { bytes: (4 * sizeOf(matrix)) / ratio };
-  return { bytes: (budget * sizeOf(matrix)) / total };
+  const budget = parseBudget(options);
+  if (budget === undefined) return { bytes: (4 * countEntries(matrix)) / ratio };
+  return { bytes: (budget * countEntries(matrix)) / total };
 }
 
 /**
@@ -28,17 +28,17 @@ export function checkBudget(requests: readonly PlanRequest[], options: ParsedOpt
   if (!wrong) return;
   const { place, matrix } = wrong.request;
   const least = `layer '${place.entry.name}' takes ${wrong.least} bytes at least (rank 1 everywhere)`;
-  const budget = budgetOf(options);
+  const budget = parseBudget(options);
   if (budget === undefined) {
-    const most = Math.floor((400 * sizeOf(matrix)) / wrong.least) / 100;
+    const most = Math.floor((400 * countEntries(matrix)) / wrong.least) / 100;
     throw new EspalierError('block-low-rank/budget', {
       problem: `${least}, so the largest possible ratio is ${most}`,
       received: options.ratio ?? 4,
       fix: 'Allow a lower ratio, or fewer blocks, or leave the layer out.',
     });
   }
-  const total = totalOf(requests);
-  const needed = found.map(({ request, least }) => (least * total) / sizeOf(request.matrix));
+  const total = sumSizes(requests);
+  const needed = found.map(({ request, least }) => (least * total) / countEntries(request.matrix));
   throw new EspalierError('block-low-rank/budget', {
     problem: `the smallest possible budget is ${Math.ceil(Math.max(...needed))} bytes: ${least}, and budgets are shared out by size`,
     received: budget,
@@ -47,14 +47,14 @@ export function checkBudget(requests: readonly PlanRequest[], options: ParsedOpt
 }
 
 /** Numbers in all matrices. */
-export function totalOf(all: readonly { readonly matrix: Matrix }[]): number {
-  return all.reduce((sum, { matrix }) => sum + sizeOf(matrix), 0);
+export function sumSizes(all: readonly { readonly matrix: Matrix }[]): number {
+  return all.reduce((sum, { matrix }) => sum + countEntries(matrix), 0);
 }
 
-function budgetOf({ budget }: ParsedOptions): number | undefined {
+function parseBudget({ budget }: ParsedOptions): number | undefined {
   return typeof budget === 'string' ? parseBytes(budget) : budget;
 }
 
-function sizeOf({ rows, columns }: Matrix): number {
+function countEntries({ rows, columns }: Matrix): number {
   return rows * columns;
 }

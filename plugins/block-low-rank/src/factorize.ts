@@ -4,7 +4,7 @@ import type { Block } from './blocks.js';
 import type { AnalysedBlock, Whitening } from './spectrum.js';
 
 /** A factorised matrix: blocks with their ranks and the numbers of every weight, by its name. */
-export interface Factorised {
+export interface Factorization {
   readonly blocks: readonly Block[];
   readonly weights: Readonly<Record<string, Matrix>>;
 }
@@ -20,13 +20,13 @@ export async function factorize(
   analysed: readonly AnalysedBlock[],
   ranks: readonly (number | null)[],
   whitening?: Whitening,
-): Promise<Factorised> {
+): Promise<Factorization> {
   const weights: Record<string, Matrix> = {};
   const bases: Float32Array[] = [];
   for (const [p, { select, columns, directions }] of analysed.entries()) {
     const rank = ranks[p]!;
     if (rank === null) {
-      weights[`w${p}`] = rowsOf(matrix, select);
+      weights[`w${p}`] = selectRows(matrix, select);
       continue;
     }
     const leading = directions(rank).data;
@@ -37,14 +37,14 @@ export async function factorize(
       { data: into, rows: columns, columns: rank },
       { select },
     );
-    bases.push(transposed(back, columns, rank));
+    bases.push(transpose(back, columns, rank));
   }
   const { columns } = matrix;
-  if (bases.length > 0) weights['basis'] = stacked(bases, columns);
+  if (bases.length > 0) weights['basis'] = stackRows(bases, columns);
   return { blocks: analysed.map(({ rows }, p) => ({ rows, rank: ranks[p]! })), weights };
 }
 
-function rowsOf({ data, columns }: Matrix, select: Int32Array): Matrix {
+function selectRows({ data, columns }: Matrix, select: Int32Array): Matrix {
   const out = new Float32Array(select.length * columns);
   select.forEach((row, i) =>
     out.set(data.subarray(row * columns, (row + 1) * columns), i * columns),
@@ -64,7 +64,7 @@ function product(square: Float64Array, b: Float32Array, n: number, count: number
   return out;
 }
 
-function transposed(data: Float32Array, rows: number, columns: number): Float32Array {
+function transpose(data: Float32Array, rows: number, columns: number): Float32Array {
   const out = new Float32Array(data.length);
   for (let i = 0; i < rows; i++) {
     for (let k = 0; k < columns; k++) out[k * rows + i] = data[i * columns + k]!;
@@ -72,7 +72,7 @@ function transposed(data: Float32Array, rows: number, columns: number): Float32A
   return out;
 }
 
-function stacked(parts: readonly Float32Array[], columns: number): Matrix {
+function stackRows(parts: readonly Float32Array[], columns: number): Matrix {
   const size = parts.reduce((sum, { length }) => sum + length, 0);
   const data = new Float32Array(size);
   let offset = 0;

@@ -1,12 +1,12 @@
 import { penalizeMatrix, readRules } from '@espalier/compression';
-import type { HoldsRows, WrittenRule, WrittenRules } from '@espalier/compression';
+import type { RowDecoder, WrittenRule, WrittenRules } from '@espalier/compression';
 import type { EndsInActivation, HasPlainLayer, PlainLayer } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { BlockMatrix } from './block-matrix.js';
 import type { BlockMatrixConfig } from './block-matrix.js';
-import { basisRows, placed } from './blocks.js';
+import { countBasisRows, placeBlocks } from './blocks.js';
 
 type Shape = (number | null)[];
 type Activation = EndsInActivation['activation'];
@@ -41,7 +41,7 @@ export interface BlockLowRankEmbeddingConfig extends BlockMatrixConfig {
  *   blocks: [{ rows: 2000, rank: 85 }, { rows: 8000, rank: 4 }],
  * });
  */
-export class BlockLowRankEmbedding extends tfl.layers.Layer implements HoldsRows, HasPlainLayer {
+export class BlockLowRankEmbedding extends tfl.layers.Layer implements RowDecoder, HasPlainLayer {
   static className = 'BlockLowRankEmbedding';
   #matrix: BlockMatrix | undefined;
 
@@ -88,7 +88,7 @@ export class BlockLowRankEmbedding extends tfl.layers.Layer implements HoldsRows
       const flat = tf.cast(tf.reshape(ids, [-1]), 'int32') as Tensor1D;
       const rows = this.matrix.lookup(flat);
       const embedded = tf.reshape(rows, [...ids.shape, this.given.outputDim]);
-      return this.given.shares ? [embedded, ...this.matrix.decoded()] : embedded;
+      return this.given.shares ? [embedded, ...this.matrix.decode()] : embedded;
     });
   }
 
@@ -132,7 +132,7 @@ export interface BlockLowRankDenseConfig extends BlockMatrixConfig, WrittenRules
   readonly activation?: string | null;
 }
 
-abstract class Scores extends tfl.layers.Layer implements EndsInActivation {
+abstract class ScoringLayer extends tfl.layers.Layer implements EndsInActivation {
   readonly endsInActivation = true;
   activation: Activation;
   #bias: Variable | undefined;
@@ -199,7 +199,7 @@ abstract class Scores extends tfl.layers.Layer implements EndsInActivation {
     return { className: 'Dense', config, weights };
   }
 
-  protected activated(x: Tensor, matrix: BlockMatrix): Tensor {
+  protected computeOutput(x: Tensor, matrix: BlockMatrix): Tensor {
     const scores = matrix.scores(tf.reshape(x, [-1, matrix.columns]) as Tensor2D);
     const biased = this.bias ? tf.add(scores, this.bias) : scores;
     const shaped = tf.reshape(biased, [...x.shape.slice(0, -1), matrix.words]);
@@ -213,7 +213,7 @@ abstract class Scores extends tfl.layers.Layer implements EndsInActivation {
  *
  * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950, section 3.
  */
-export class BlockLowRankDense extends Scores implements HoldsRows, HasPlainLayer {
+export class BlockLowRankDense extends ScoringLayer implements RowDecoder, HasPlainLayer {
   static className = 'BlockLowRankDense';
   #matrix: BlockMatrix | undefined;
 
@@ -239,7 +239,7 @@ export class BlockLowRankDense extends Scores implements HoldsRows, HasPlainLaye
   }
 
   override call(inputs: Tensor | Tensor[]): Tensor {
-    return tf.tidy(() => this.activated(only(inputs), this.matrix));
+    return tf.tidy(() => this.computeOutput(only(inputs), this.matrix));
   }
 }
 
@@ -247,7 +247,7 @@ export class BlockLowRankDense extends Scores implements HoldsRows, HasPlainLaye
  * A dense layer that uses the matrix of a {@link BlockLowRankEmbedding} that `shares` it: its inputs
  * are `[batch, …, inputs]` and the embedding's further outputs. Only the bias is its own.
  */
-export class BlockLowRankTiedDense extends Scores implements HasPlainLayer {
+export class BlockLowRankTiedDense extends ScoringLayer implements HasPlainLayer {
   static className = 'BlockLowRankTiedDense';
 
   /** The matrix is decoded twice: a plain dense layer has one of its own. */
@@ -262,7 +262,7 @@ export class BlockLowRankTiedDense extends Scores implements HasPlainLayer {
     return tf.tidy(() => {
       const [x, ...factors] = inputs as Tensor[];
       const matrix = BlockMatrix.ofTensors(factors, x!.shape.at(-1)!, this.given);
-      return this.activated(x!, matrix);
+      return this.computeOutput(x!, matrix);
     });
   }
 }
@@ -279,8 +279,8 @@ function penalizeWhole(
 }
 
 function decodedShapes({ blocks, permuted }: BlockMatrixConfig, columns: number): Shape[] {
-  const rows = placed(blocks).map((block) => [block.rows, block.rank ?? columns]);
-  const rank = basisRows(blocks);
+  const rows = placeBlocks(blocks).map((block) => [block.rows, block.rank ?? columns]);
+  const rank = countBasisRows(blocks);
   const words = blocks.reduce((sum, block) => sum + block.rows, 0);
   return [...rows, ...(rank > 0 ? [[rank, columns]] : []), ...(permuted ? [[words]] : [])];
 }

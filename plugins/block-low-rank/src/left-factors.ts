@@ -37,7 +37,7 @@ export class LeftFactor {
  *
  * @param basis `Bᵀ` `[columns, sum of ranks]`, if any block is not dense.
  */
-export async function leftFactorsOf(
+export async function computeLeftFactors(
   { blocks, columns }: BlockMatrix,
   x: Tensor2D,
   basis: Tensor2D | undefined,

@@ -1,5 +1,5 @@
-import { isWordMatrix, matrixPlaces } from '@espalier/compression';
-import type { ImportanceWeights, Matrix, MatrixPlace } from '@espalier/compression';
+import { isWordMatrix, listMatrices } from '@espalier/compression';
+import type { ImportanceWeights, Matrix, StorableMatrix } from '@espalier/compression';
 import { EspalierError, suggest } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
@@ -7,12 +7,12 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { ParsedOptions } from './options.js';
 
 /** A layer whose matrix can be approximated. */
-export interface Place {
+export interface LayerTarget {
   readonly entry: LayerEntry;
-  readonly side: 'embedding' | 'softmax';
+  readonly role: 'embedding' | 'softmax';
 }
 
-const SIDES: Readonly<Record<string, Place['side']>> = {
+const SIDES: Readonly<Record<string, LayerTarget['role']>> = {
   Embedding: 'embedding',
   Dense: 'softmax',
 };
@@ -25,15 +25,15 @@ export const FACTORISED = ['BlockLowRankEmbedding', 'BlockLowRankDense', 'BlockL
  *
  * @throws EspalierError `model/unknown-layer`, `block-low-rank/layer`, `block-low-rank/nothing`.
  */
-export function placesIn(graph: ModelGraph, { layers, minimum }: ParsedOptions): Place[] {
+export function findTargets(graph: ModelGraph, { layers, minimum }: ParsedOptions): LayerTarget[] {
   const entries = graph.topology.config.layers;
-  if (layers !== 'auto') return layers.map((name) => named(name, entries));
-  const found = entries.flatMap((entry): Place[] => {
+  if (layers !== 'auto') return layers.map((name) => findTarget(name, entries));
+  const found = entries.flatMap((entry): LayerTarget[] => {
     const side = SIDES[entry.className];
     if (!side) return [];
-    const [{ shape }] = matrixPlaces(graph, entry) as [MatrixPlace];
+    const [{ shape }] = listMatrices(graph, entry) as [StorableMatrix];
     const large = shape[0] * shape[1] >= minimum;
-    return large && isWordMatrix(entry, shape) ? [{ entry, side }] : [];
+    return large && isWordMatrix(entry, shape) ? [{ entry, role: side }] : [];
   });
   if (found.length > 0 || entries.some(({ className }) => FACTORISED.includes(className))) {
     return found;
@@ -44,7 +44,7 @@ export function placesIn(graph: ModelGraph, { layers, minimum }: ParsedOptions):
   });
 }
 
-function named(name: string, entries: readonly LayerEntry[]): Place {
+function findTarget(name: string, entries: readonly LayerEntry[]): LayerTarget {
   const entry = entries.find((each) => each.name === name);
   const able = entries.filter(({ className }) => className in SIDES).map((each) => each.name);
   if (!entry) {
@@ -54,7 +54,7 @@ function named(name: string, entries: readonly LayerEntry[]): Place {
     });
   }
   const side = SIDES[entry.className];
-  if (side) return { entry, side };
+  if (side) return { entry, role: side };
   throw new EspalierError('block-low-rank/layer', {
     problem: FACTORISED.includes(entry.className)
       ? `layer '${name}' is in low rank already`
@@ -69,10 +69,10 @@ function named(name: string, entries: readonly LayerEntry[]): Place {
  *
  * @throws EspalierError `block-low-rank/not-finite`.
  */
-export async function matrixAt(graph: ModelGraph, place: Place): Promise<Matrix> {
-  const [{ layer, matrix }] = matrixPlaces(graph, place.entry) as [MatrixPlace];
+export async function readMatrix(graph: ModelGraph, place: LayerTarget): Promise<Matrix> {
+  const [{ layer, matrix }] = listMatrices(graph, place.entry) as [StorableMatrix];
   const weight = graph.weights[`${layer}/${matrix}`] as Tensor2D;
-  const byRow = place.side === 'embedding' ? tf.clone(weight) : tf.transpose(weight);
+  const byRow = place.role === 'embedding' ? tf.clone(weight) : tf.transpose(weight);
   const [rows, columns] = byRow.shape;
   const data = (await byRow.data()) as Float32Array;
   byRow.dispose();
@@ -94,7 +94,7 @@ const LONGEST_SIDE = 8192;
  * @throws EspalierError `block-low-rank/wide`.
  */
 export function checkSides(
-  { entry }: Place,
+  { entry }: LayerTarget,
   { rows, columns }: Matrix,
   { metric }: ImportanceWeights,
 ): void {

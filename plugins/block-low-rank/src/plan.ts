@@ -7,14 +7,14 @@ import type {
 } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import { project } from '@espalier/linalg';
-import { numbersAt } from './blocks.js';
-import type { Place } from './places.js';
-import { bytesOf, errorOf, settle } from './rank-rules.js';
-import { analyse, whiteningOf } from './spectrum.js';
+import { countNumbers } from './blocks.js';
+import type { LayerTarget } from './places.js';
+import { countBytes, computeError, feasibleRank } from './rank-rules.js';
+import { analyse, computeWhitening } from './spectrum.js';
 import type { AnalysedBlock, Whitening } from './spectrum.js';
 
 /** How small, or how close, a matrix shall become. */
-export type Target =
+export type ErrorOrSize =
   | { readonly bytes: number }
   /** √(weighted error / weighted norm), at most. */
   | { readonly error: number }
@@ -23,7 +23,7 @@ export type Target =
 
 /** What the approximation of one matrix starts from. */
 export interface PlanRequest {
-  readonly place: Place;
+  readonly place: LayerTarget;
   readonly matrix: Matrix;
   readonly importance: ImportanceWeights;
   readonly counts?: Float64Array | undefined;
@@ -31,7 +31,7 @@ export interface PlanRequest {
   readonly partitions: readonly VocabPartition[];
   readonly partitioner?: VocabPartitioner | undefined;
   readonly allocator: RankAllocator;
-  readonly target: Target;
+  readonly target: ErrorOrSize;
 }
 
 /** Blocks, what is known about them, and a rank for each. */
@@ -53,24 +53,24 @@ export interface Plan {
  * @throws EspalierError `block-low-rank/rank`.
  */
 export async function planBlocks(request: PlanRequest): Promise<Plan> {
-  const whitening = await whiteningOf(request.importance, request.matrix.columns);
+  const whitening = await computeWhitening(request.importance, request.matrix.columns);
   const plans: Plan[] = [];
   for (const partition of fitting(request)) {
     plans.push(await planFor(partition, request, whitening));
   }
   const best = plans.reduce((a, b) => (cost(b, request) < cost(a, request) ? b : a));
-  return (await refined(best, request)) ?? best;
+  return (await refinePlan(best, request)) ?? best;
 }
 
 /** What is to be small: the error within a budget, the bytes within an error. */
 function cost({ blocks, ranks, permuted }: Plan, { target, matrix }: PlanRequest): number {
   return 'error' in target
-    ? bytesOf(blocks, ranks) + indexBytes(permuted, matrix)
-    : errorOf(blocks, ranks);
+    ? countBytes(blocks, ranks) + indexBytes(permuted, matrix)
+    : computeError(blocks, ranks);
 }
 
 /** A partitioner's candidates; a single block is in word order and needs no index. */
-export function partitionsOf(
+export function listPartitions(
   { rows }: Matrix,
   counts: Float64Array | undefined,
   partitioner: VocabPartitioner | undefined,
@@ -82,19 +82,19 @@ export function partitionsOf(
 
 /** Bytes of the smallest partition with rank 1 everywhere. */
 export function leastBytes({ matrix, partitions }: PlanRequest): number {
-  return Math.min(...partitions.map((partition) => leastOf(partition, matrix)));
+  return Math.min(...partitions.map((partition) => computeLeastBytes(partition, matrix)));
 }
 
-function leastOf({ order, sizes }: VocabPartition, matrix: Matrix): number {
+function computeLeastBytes({ order, sizes }: VocabPartition, matrix: Matrix): number {
   const { columns } = matrix;
-  const least = (rows: number) => Math.min(numbersAt(rows, columns, 1), rows * columns);
+  const least = (rows: number) => Math.min(countNumbers(rows, columns, 1), rows * columns);
   const numbers = sizes.reduce((sum, rows) => sum + least(rows), 0);
   return 4 * numbers + indexBytes(permutes(order), matrix);
 }
 
 function fitting({ matrix, partitions, target }: PlanRequest): readonly VocabPartition[] {
   if (!('bytes' in target)) return partitions;
-  return partitions.filter((partition) => leastOf(partition, matrix) <= target.bytes);
+  return partitions.filter((partition) => computeLeastBytes(partition, matrix) <= target.bytes);
 }
 
 async function planFor(
@@ -118,9 +118,9 @@ function ranksFor(blocks: readonly AnalysedBlock[], request: PlanRequest, index:
 
 /** Bytes with rank 1 everywhere. */
 function smallest(blocks: readonly AnalysedBlock[]): number {
-  return bytesOf(
+  return countBytes(
     blocks,
-    blocks.map((block) => settle(block, 1)),
+    blocks.map((block) => feasibleRank(block, 1)),
   );
 }
 
@@ -129,15 +129,15 @@ function withinError(blocks: readonly AnalysedBlock[], { allocator }: PlanReques
   const least = smallest(blocks);
   const limit =
     error ** 2 *
-    errorOf(
+    computeError(
       blocks,
       blocks.map(() => 0),
     );
-  const dense = bytesOf(
+  const dense = countBytes(
     blocks,
     blocks.map(() => null),
   );
-  const fits = (ranks: readonly (number | null)[]) => errorOf(blocks, ranks) <= limit;
+  const fits = (ranks: readonly (number | null)[]) => computeError(blocks, ranks) <= limit;
   let [low, high] = [least, dense];
   let best: readonly (number | null)[] = blocks.map(() => null);
   while (high - low > dense / 1000) {
@@ -161,7 +161,7 @@ function explicitRanks(blocks: readonly AnalysedBlock[], ranks: number | readonl
   }
   return blocks.map((block, p) => {
     const most = Math.min(block.rows, block.columns);
-    if (list[p]! <= most) return settle(block, list[p]!);
+    if (list[p]! <= most) return feasibleRank(block, list[p]!);
     throw new EspalierError('block-low-rank/rank', {
       problem: `block ${p + 1} of ${blocks.length} has ${block.rows} words of ${block.columns} numbers, so its rank can be ${most} at most`,
       received: list[p],
@@ -174,18 +174,18 @@ function explicitRanks(blocks: readonly AnalysedBlock[], ranks: number | readonl
  * The partitioner's better partition of a plan, if it is one. Words that moved need an index, so the
  * plan is made again without the bytes of one first.
  */
-async function refined(plan: Plan, request: PlanRequest): Promise<Plan | undefined> {
+async function refinePlan(plan: Plan, request: PlanRequest): Promise<Plan | undefined> {
   const { matrix, importance, counts, partitioner, target } = request;
   if (!partitioner?.refine || !counts || plan.blocks.length < 2) return undefined;
   const { partition, whitening } = plan;
   const index = indexBytes(true, matrix);
   if ('bytes' in target && target.bytes < smallest(plan.blocks) + index) return undefined;
   const ranks = ranksFor(plan.blocks, request, index);
-  const measured = whitening ? await whitened(matrix, whitening) : matrix;
+  const measured = whitening ? await whiten(matrix, whitening) : matrix;
   const weights = importance.rows;
   const next = await partitioner.refine({ partition, matrix: measured, weights, ranks });
   const blocks = await analyse(matrix, next, importance, { counts, whitening });
-  if (bytesOf(blocks, ranks) > bytesOf(plan.blocks, ranks)) return undefined;
+  if (countBytes(blocks, ranks) > countBytes(plan.blocks, ranks)) return undefined;
   const found: Plan = {
     partition: next,
     permuted: permutes(next.order),
@@ -198,7 +198,7 @@ async function refined(plan: Plan, request: PlanRequest): Promise<Plan | undefin
 }
 
 /** Rows whose plain distances are those of the matrix's rows in the metric. */
-function whitened(matrix: Matrix, { root }: Whitening): Promise<Matrix> {
+function whiten(matrix: Matrix, { root }: Whitening): Promise<Matrix> {
   const { columns } = matrix;
   return project(matrix, { data: Float32Array.from(root), rows: columns, columns });
 }

@@ -9,7 +9,7 @@ import { BlockLowRankDense, BlockLowRankEmbedding } from './layers.js';
 import { shareFactors } from './tied.js';
 
 /** The graph with factorised layers in the place of those that they approximate. */
-export function putInPlace(
+export function replaceLayers(
   graph: ModelGraph,
   approximations: readonly Approximation[],
   /** By the embedding's name: the dense layer that shares its matrix. */
@@ -23,7 +23,7 @@ export function putInPlace(
 }
 
 function replace(graph: ModelGraph, { place, factorised, index }: Approximation): ModelGraph {
-  const { entry, side } = place;
+  const { entry, role: side } = place;
   const config = { blocks: factorised.blocks, permuted: index !== undefined };
   const layer = side === 'embedding' ? embedding(entry, config) : dense(entry, config);
   const weights: Record<string, tf.Tensor> = Object.fromEntries(

@@ -34,23 +34,23 @@ export const greedyRanks: RankAllocator = {
     const rules = [greedy, uniformRanks.allocate, proportionalRanks.allocate];
     const found = rules.map((rule) => rule(blocks, budget));
     return found.reduce((best, each) =>
-      errorOf(blocks, each) < errorOf(blocks, best) ? each : best,
+      computeError(blocks, each) < computeError(blocks, best) ? each : best,
     );
   },
 };
 
 /** The weighted error that ranks leave: the energies that they do not take. */
-export function errorOf(blocks: readonly BlockSpectrum[], ranks: Ranks): number {
+export function computeError(blocks: readonly BlockSpectrum[], ranks: Ranks): number {
   return blocks.reduce((sum, block, p) => sum + tail(block, ranks[p]!), 0);
 }
 
 /** Bytes of all blocks at these ranks. */
-export function bytesOf(blocks: readonly BlockSpectrum[], ranks: Ranks): number {
+export function countBytes(blocks: readonly BlockSpectrum[], ranks: Ranks): number {
   return blocks.reduce((sum, block, p) => sum + block.bytes(ranks[p]!), 0);
 }
 
 /** A wish for a rank, made possible: at least 1, dense where a low rank costs no less. */
-export function settle(block: BlockSpectrum, wish: number): number | null {
+export function feasibleRank(block: BlockSpectrum, wish: number): number | null {
   const rank = Math.max(1, Math.min(wish, block.columns));
   return block.bytes(rank) >= block.bytes(null) ? null : rank;
 }
@@ -64,12 +64,12 @@ function largest(
 ): Ranks {
   const ranksAt = (steps: number) => {
     const wish = wishes(steps * grain);
-    return blocks.map((block, p) => settle(block, wish[p]!));
+    return blocks.map((block, p) => feasibleRank(block, wish[p]!));
   };
   let ranks = ranksAt(0);
   for (let steps = 1; ranks.some((rank) => rank !== null); steps++) {
     const next = ranksAt(steps);
-    if (bytesOf(blocks, next) > budget) break;
+    if (countBytes(blocks, next) > budget) break;
     ranks = next;
   }
   return ranks;
@@ -83,10 +83,10 @@ interface Move {
 }
 
 function greedy(blocks: readonly BlockSpectrum[], budget: number): Ranks {
-  const ranks = blocks.map((block) => settle(block, 1));
-  let left = budget - bytesOf(blocks, ranks);
+  const ranks = blocks.map((block) => feasibleRank(block, 1));
+  let left = budget - countBytes(blocks, ranks);
   for (;;) {
-    const moves = blocks.flatMap((block, p) => movesFrom(block, p, ranks[p]!));
+    const moves = blocks.flatMap((block, p) => listMoves(block, p, ranks[p]!));
     const fitting = moves.filter(({ bytes, worth }) => bytes <= left && worth > 0);
     if (fitting.length === 0) return ranks;
     const best = fitting.reduce((a, b) => (b.worth > a.worth ? b : a));
@@ -96,10 +96,10 @@ function greedy(blocks: readonly BlockSpectrum[], budget: number): Ranks {
 }
 
 /** One rank more, or all that is missing at once. */
-function movesFrom(block: BlockSpectrum, p: number, rank: number | null): Move[] {
+function listMoves(block: BlockSpectrum, p: number, rank: number | null): Move[] {
   if (rank === null) return [];
   const here = { bytes: block.bytes(rank), error: tail(block, rank) };
-  return [...new Set([settle(block, rank + 1), null])].map((next) => {
+  return [...new Set([feasibleRank(block, rank + 1), null])].map((next) => {
     const bytes = block.bytes(next) - here.bytes;
     const gain = here.error - tail(block, next);
     return { block: p, rank: next, bytes, worth: gain / Math.max(bytes, Number.MIN_VALUE) };

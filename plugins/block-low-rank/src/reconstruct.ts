@@ -1,6 +1,6 @@
 import type { ImportanceWeights, Matrix, VocabPartition } from '@espalier/compression';
-import type { Factorised } from './factorize.js';
-import { placed } from './blocks.js';
+import type { Factorization } from './factorize.js';
+import { placeBlocks } from './blocks.js';
 
 /** Squared errors of a factorised matrix and squares of the matrix itself, summed over all rows. */
 export interface SquaredErrors {
@@ -15,13 +15,13 @@ export interface SquaredErrors {
 export function squaredErrors(
   matrix: Matrix,
   { order }: VocabPartition,
-  { blocks, weights }: Factorised,
+  { blocks, weights }: Factorization,
   importance: ImportanceWeights,
 ): SquaredErrors {
   const { columns } = matrix;
   let [error, norm, weightedError, weightedNorm] = [0, 0, 0, 0];
   const difference = new Float64Array(columns);
-  for (const block of placed(blocks)) {
+  for (const block of placeBlocks(blocks)) {
     const { data } = weights[block.matrix]!;
     for (let i = 0; i < block.rows; i++) {
       const row = order[block.begin + i]!;

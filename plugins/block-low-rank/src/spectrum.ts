@@ -1,4 +1,4 @@
-import { flooredCounts } from '@espalier/compression';
+import { floorCounts } from '@espalier/compression';
 import type {
   BlockSpectrum,
   ImportanceWeights,
@@ -6,7 +6,7 @@ import type {
   VocabPartition,
 } from '@espalier/compression';
 import { spectrum, squareRoot } from '@espalier/linalg';
-import { numbersAt } from './blocks.js';
+import { countNumbers } from './blocks.js';
 
 /** One block's rows and the directions in which they lie, heaviest first. */
 export interface AnalysedBlock extends BlockSpectrum {
@@ -23,7 +23,7 @@ export interface Whitening {
 }
 
 /** The metric's root, once for all blocks. */
-export async function whiteningOf(
+export async function computeWhitening(
   { metric }: ImportanceWeights,
   columns: number,
 ): Promise<Whitening | undefined> {
@@ -43,7 +43,7 @@ export async function analyse(
     readonly whitening?: Whitening | undefined;
   },
 ): Promise<AnalysedBlock[]> {
-  const counts = options.counts && flooredCounts(options.counts);
+  const counts = options.counts && floorCounts(options.counts);
   const blocks: AnalysedBlock[] = [];
   let begin = 0;
   for (const size of partition.sizes) {
@@ -66,14 +66,14 @@ async function analyseBlock(
     select,
     rows: select.length,
     columns,
-    meanCount: meanOf(select, counts),
+    meanCount: computeMean(select, counts),
     energies: values,
     directions: vectors,
-    bytes: (rank) => 4 * numbersAt(select.length, columns, rank),
+    bytes: (rank) => 4 * countNumbers(select.length, columns, rank),
   };
 }
 
-function meanOf(select: Int32Array, counts: Float64Array | undefined): number {
+function computeMean(select: Int32Array, counts: Float64Array | undefined): number {
   if (!counts) return 1;
   return select.reduce((sum, row) => sum + counts[row]!, 0) / select.length;
 }

@@ -9,7 +9,7 @@ import type { ScoreBound } from './score-bound.js';
 const SIZE = 8192;
 
 /** A stretch of a block's rows. */
-export interface Stretch {
+export interface RowChunk {
   readonly block: number;
   /** Its first row in the block. */
   readonly begin: number;
@@ -19,14 +19,14 @@ export interface Stretch {
 }
 
 /** A stretch with its rows as a product wants them. */
-export interface ReadyStretch extends Stretch {
+export interface PreparedChunk extends RowChunk {
   /** `[rank or columns, size]`, and a last row of biases if the layer has a bias. */
   readonly rows: Tensor2D;
   readonly bound: ScoreBound;
 }
 
 /** All rows, in the order of their positions. */
-export function stretchesOf({ blocks }: BlockMatrix): readonly Stretch[] {
+export function listChunks({ blocks }: BlockMatrix): readonly RowChunk[] {
   return blocks.flatMap(({ begin: first, rows }, block) =>
     Array.from({ length: Math.ceil(rows / SIZE) }, (_, i) => {
       const begin = i * SIZE;
@@ -36,7 +36,7 @@ export function stretchesOf({ blocks }: BlockMatrix): readonly Stretch[] {
 }
 
 /** Unit numbers by position; none where positions are unit numbers. */
-export async function wordsOf({ index, words }: BlockMatrix): Promise<Int32Array | undefined> {
+export async function readWords({ index, words }: BlockMatrix): Promise<Int32Array | undefined> {
   const positions = await index?.data();
   if (!positions) return undefined;
   const found = new Int32Array(words);
@@ -48,24 +48,24 @@ export async function wordsOf({ index, words }: BlockMatrix): Promise<Int32Array
  * A stretch for one product. Transposed: a product with a right factor as it lies is the fastest on
  * every backend.
  */
-export function ready(
+export function prepareChunk(
   layer: BlockLowRankDense,
-  stretch: Stretch,
+  stretch: RowChunk,
   words: Int32Array | undefined,
-): ReadyStretch {
-  const rows = tf.tidy(() => laidOut(rowsOf(layer, stretch), biasOf(layer, stretch, words)));
+): PreparedChunk {
+  const rows = tf.tidy(() => laidOut(sliceChunk(layer, stretch), sliceBias(layer, stretch, words)));
   return { ...stretch, rows, bound: UNBOUNDED };
 }
 
 /** A stretch for many products, which need not be computed where the bound says that none is good. */
-export async function readyWithBound(
+export async function prepareChunkWithBound(
   layer: BlockLowRankDense,
-  stretch: Stretch,
+  stretch: RowChunk,
   words: Int32Array | undefined,
-): Promise<ReadyStretch> {
+): Promise<PreparedChunk> {
   const { rows, squares, bias } = tf.tidy(() => {
-    const given = rowsOf(layer, stretch);
-    const bias = biasOf(layer, stretch, words);
+    const given = sliceChunk(layer, stretch);
+    const bias = sliceBias(layer, stretch, words);
     return { rows: laidOut(given, bias), squares: tf.sum(tf.square(given), 1), bias };
   });
   const [lengths, biases] = await Promise.all([squares.data<'float32'>(), bias?.data<'float32'>()]);
@@ -75,14 +75,14 @@ export async function readyWithBound(
   return { ...stretch, rows, bound };
 }
 
-function rowsOf({ matrix }: BlockLowRankDense, { block, begin, size }: Stretch): Tensor2D {
-  return matrix.rowsOf(block, begin, size);
+function sliceChunk({ matrix }: BlockLowRankDense, { block, begin, size }: RowChunk): Tensor2D {
+  return matrix.sliceRows(block, begin, size);
 }
 
 /** By position. */
-function biasOf(
+function sliceBias(
   { bias }: BlockLowRankDense,
-  { position, size }: Stretch,
+  { position, size }: RowChunk,
   words: Int32Array | undefined,
 ): Tensor1D | undefined {
   if (!bias || !words) return bias && tf.slice1d(bias, position, size);

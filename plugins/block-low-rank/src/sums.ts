@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
 /** Running sums of tensors by name, kept until disposed. */
-export class Sums {
+export class TensorSums {
   readonly #sums = new Map<string, Tensor>();
 
   add(name: string, value: () => Tensor): void {

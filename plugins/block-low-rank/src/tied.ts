@@ -2,15 +2,15 @@ import type { CompressionEntry, Matrix, WrittenRules } from '@espalier/compressi
 import { EspalierError, replaceLayer } from '@espalier/core';
 import type { LayerEntry, ModelGraph, NamedTensors, OutputRef } from '@espalier/core';
 import type { BlockMatrixConfig } from './block-matrix.js';
-import { basisRows } from './blocks.js';
+import { countBasisRows } from './blocks.js';
 import { BlockLowRankTiedDense } from './layers.js';
 import type { ParsedOptions } from './options.js';
-import type { Place } from './places.js';
+import type { LayerTarget } from './places.js';
 
 /** An embedding and a dense layer that hold one matrix. */
-export interface Tied {
-  readonly embedding: Place;
-  readonly softmax: Place;
+export interface TiedPair {
+  readonly embedding: LayerTarget;
+  readonly softmax: LayerTarget;
 }
 
 /**
@@ -19,13 +19,13 @@ export interface Tied {
  * @throws EspalierError `block-low-rank/tied` where that is refused.
  */
 export function tiedMatrices(
-  places: readonly Place[],
+  places: readonly LayerTarget[],
   matrices: readonly Matrix[],
   { tied }: ParsedOptions,
-): Tied[] {
+): TiedPair[] {
   if (tied === 'split') return [];
-  const on = (side: Place['side']) =>
-    places.flatMap((place, i) => (place.side === side ? [i] : []));
+  const on = (side: LayerTarget['role']) =>
+    places.flatMap((place, i) => (place.role === side ? [i] : []));
   const free = new Set(on('softmax'));
   const pairs = on('embedding').flatMap((i) => {
     const same = [...free].find((j) => equal(matrices[i]!, matrices[j]!));
@@ -42,23 +42,29 @@ export function tiedMatrices(
 }
 
 /** By the embedding's name: the dense layer that shares its matrix. */
-export function pairsIn(tied: readonly Tied[]): ReadonlyMap<string, string> {
+export function mapPairs(tied: readonly TiedPair[]): ReadonlyMap<string, string> {
   return new Map(tied.map(({ embedding, softmax }) => [embedding.entry.name, softmax.entry.name]));
 }
 
 /** The account of an embedding says which regularizer comes to it from the layer that shares its matrix. */
-export function withMovedRules(line: CompressionEntry, tied: readonly Tied[]): CompressionEntry {
+export function noteMovedRules(
+  line: CompressionEntry,
+  tied: readonly TiedPair[],
+): CompressionEntry {
   const pair = tied.find(({ embedding }) => embedding.entry.name === line.layer);
   if (!pair?.softmax.entry.config['kernelRegularizer']) return line;
   const from = pair.softmax.entry.name;
-  return { ...line, what: `${line.what}; kernelRegularizer of ${from} moves to the shared matrix` };
+  return {
+    ...line,
+    summary: `${line.summary}; kernelRegularizer of ${from} moves to the shared matrix`,
+  };
 }
 
 /** Lets a dense layer use the factors of an embedding that is in low rank by now. */
 export function shareFactors(graph: ModelGraph, embedding: string, dense: string): ModelGraph {
-  const { config } = entryNamed(graph, embedding);
+  const { config } = findEntry(graph, embedding);
   const blocks = config as unknown as BlockMatrixConfig;
-  const { useBias, activation, ...rest } = entryNamed(graph, dense).config as WrittenRules & {
+  const { useBias, activation, ...rest } = findEntry(graph, dense).config as WrittenRules & {
     useBias?: boolean;
     activation?: string;
   };
@@ -73,9 +79,9 @@ export function shareFactors(graph: ModelGraph, embedding: string, dense: string
   const bias = graph.weights[`${dense}/bias`];
   const replaced = replaceLayer(graph, dense, layer, bias ? { bias } : ({} as NamedTensors));
   const count =
-    blocks.blocks.length + (basisRows(blocks.blocks) > 0 ? 1 : 0) + (blocks.permuted ? 1 : 0);
+    blocks.blocks.length + (countBasisRows(blocks.blocks) > 0 ? 1 : 0) + (blocks.permuted ? 1 : 0);
   const factors = Array.from({ length: count }, (_, i): OutputRef => [embedding, 0, i + 1]);
-  return withEntries(replaced, (entry) => {
+  return mapEntries(replaced, (entry) => {
     if (entry.name === embedding) {
       return { ...entry, config: { ...entry.config, shares: true, kernelRegularizer } };
     }
@@ -84,11 +90,11 @@ export function shareFactors(graph: ModelGraph, embedding: string, dense: string
   });
 }
 
-function entryNamed(graph: ModelGraph, name: string): LayerEntry {
+function findEntry(graph: ModelGraph, name: string): LayerEntry {
   return graph.topology.config.layers.find((entry) => entry.name === name)!;
 }
 
-function withEntries(graph: ModelGraph, change: (entry: LayerEntry) => LayerEntry): ModelGraph {
+function mapEntries(graph: ModelGraph, change: (entry: LayerEntry) => LayerEntry): ModelGraph {
   const { topology } = graph;
   const layers = topology.config.layers.map(change);
   return { ...graph, topology: { ...topology, config: { ...topology.config, layers } } };

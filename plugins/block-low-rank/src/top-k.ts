@@ -4,11 +4,11 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { BestScores } from './best-scores.js';
 import type { BlockMatrix } from './block-matrix.js';
 import type { BlockLowRankDense } from './layers.js';
-import { leftFactorsOf } from './left-factors.js';
+import { computeLeftFactors } from './left-factors.js';
 import type { LeftFactor } from './left-factors.js';
 import { largestScore } from './score-bound.js';
-import { ready, readyWithBound, stretchesOf, wordsOf } from './stretches.js';
-import type { ReadyStretch } from './stretches.js';
+import { prepareChunk, prepareChunkWithBound, listChunks, readWords } from './stretches.js';
+import type { PreparedChunk } from './stretches.js';
 
 /** The best units of every row. */
 export interface TopK {
@@ -45,12 +45,12 @@ export interface TopKSearch {
 export async function topK(layer: BlockLowRankDense, x: Tensor2D, k: number): Promise<TopK> {
   const { matrix } = layer;
   check(x, k, matrix);
-  const words = await wordsOf(matrix);
-  const basis = tf.tidy(() => transposed(matrix.basis()));
+  const words = await readWords(matrix);
+  const basis = tf.tidy(() => transposeBasis(matrix.basis()));
   try {
-    const best = new BestOfRows(await leftFactorsOf(matrix, x, basis), x.shape[0], k, words);
-    for (const stretch of stretchesOf(matrix)) {
-      const made = ready(layer, stretch, words);
+    const best = new BestOfRows(await computeLeftFactors(matrix, x, basis), x.shape[0], k, words);
+    for (const stretch of listChunks(matrix)) {
+      const made = prepareChunk(layer, stretch, words);
       try {
         await best.among(made);
       } finally {
@@ -76,16 +76,16 @@ export async function topK(layer: BlockLowRankDense, x: Tensor2D, k: number): Pr
  */
 export async function topKSearch(layer: BlockLowRankDense): Promise<TopKSearch> {
   const { matrix } = layer;
-  const words = await wordsOf(matrix);
-  const basis = tf.tidy(() => transposed(matrix.basis()));
-  const stretches: ReadyStretch[] = [];
-  for (const stretch of stretchesOf(matrix)) {
-    stretches.push(await readyWithBound(layer, stretch, words));
+  const words = await readWords(matrix);
+  const basis = tf.tidy(() => transposeBasis(matrix.basis()));
+  const stretches: PreparedChunk[] = [];
+  for (const stretch of listChunks(matrix)) {
+    stretches.push(await prepareChunkWithBound(layer, stretch, words));
   }
   return {
     async find(x, k) {
       check(x, k, matrix);
-      const best = new BestOfRows(await leftFactorsOf(matrix, x, basis), x.shape[0], k, words);
+      const best = new BestOfRows(await computeLeftFactors(matrix, x, basis), x.shape[0], k, words);
       for (const stretch of stretches) await best.among(stretch);
       return best.found();
     },
@@ -93,7 +93,7 @@ export async function topKSearch(layer: BlockLowRankDense): Promise<TopKSearch> 
   };
 }
 
-function transposed(basis: Tensor2D | undefined): Tensor2D | undefined {
+function transposeBasis(basis: Tensor2D | undefined): Tensor2D | undefined {
   return basis && tf.transpose(basis);
 }
 
@@ -111,14 +111,14 @@ class BestOfRows {
   }
 
   /** Looks through a stretch, for those rows of inputs that may find better in it. */
-  async among({ block, rows, bound, size, position }: ReadyStretch): Promise<void> {
+  async among({ block, rows, bound, size, position }: PreparedChunk): Promise<void> {
     const left = this.left[block]!;
     const open = [...this.#rows.keys()].filter(
       (row) => !(largestScore(bound, left.lengths[row]!) <= this.#rows[row]!.least),
     );
     if (open.length === 0) return;
     const scores = tf.tidy(() => tf.matMul<Tensor2D>(left.pick(open, rows.shape[0]), rows));
-    const data = viewOf(scores) ?? (await scores.data<'float32'>());
+    const data = viewHeap(scores) ?? (await scores.data<'float32'>());
     open.forEach((row, i) => {
       this.#rows[row]!.offer(data, i * size, size, position, this.words);
     });
@@ -138,7 +138,7 @@ class BestOfRows {
 }
 
 /** Wasm only: the numbers where they lie, until the next operation. */
-function viewOf(scores: Tensor2D): Float32Array | undefined {
+function viewHeap(scores: Tensor2D): Float32Array | undefined {
   const backend = tf.backend() as { typedArrayFromHeap?: (tensor: Tensor2D) => Float32Array };
   return backend.typedArrayFromHeap?.(scores);
 }

@@ -1,11 +1,11 @@
-import { flooredCounts, IMPORTANCE } from '@espalier/compression';
+import { floorCounts, IMPORTANCE } from '@espalier/compression';
 import type { Importance, ImportanceRequest } from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
 import type { BaseContext, Effects, EvaluateContext, PluginFactory } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { Sums } from './sums.js';
+import { TensorSums } from './sums.js';
 
 const options = z.strictObject({
   /** Weight of a word's error. */
@@ -39,7 +39,7 @@ export const wordImportance: PluginFactory<typeof options> = definePlugin({
   exportedAs: '@espalier/plugin-block-low-rank#wordImportance',
   options,
   apply(ctx, given) {
-    const sums = new Sums();
+    const sums = new TensorSums();
     const hidden = hiddenLayer(ctx, given);
     if (hidden !== undefined) ctx.requestFeatures([hidden]);
     ctx.hooks.evaluate.tap((evaluation) => {
@@ -70,7 +70,11 @@ function hiddenLayer({ model }: BaseContext<Effects>, { metric, softmax }: Optio
 }
 
 /** `Σ w h hᵀ` over positions and `Σ w`, each by the weight of its example. */
-function addCovariance(sums: Sums, { features, batch }: EvaluateContext, layer: string): void {
+function addCovariance(
+  sums: TensorSums,
+  { features, batch }: EvaluateContext,
+  layer: string,
+): void {
   const states = features[layer]!;
   const columns = states.shape.at(-1)!;
   const weights = batch.weights ?? tf.ones([batch.size]);
@@ -85,7 +89,7 @@ function addCovariance(sums: Sums, { features, batch }: EvaluateContext, layer: 
 }
 
 /** Squared gradients of every matrix, summed over its columns or rows. */
-function addFisher(sums: Sums, ctx: BaseContext<Effects>, { batch }: EvaluateContext): void {
+function addFisher(sums: TensorSums, ctx: BaseContext<Effects>, { batch }: EvaluateContext): void {
   const { gradients, total, values } = ctx.gradients(batch, { state: 'keep' });
   for (const [path, gradient] of Object.entries(gradients)) {
     if (/\/embeddings$/.test(path)) sums.add(path, () => tf.sum(tf.square(gradient), 1));
@@ -96,7 +100,7 @@ function addFisher(sums: Sums, ctx: BaseContext<Effects>, { batch }: EvaluateCon
   tf.dispose([gradients, total, ...values]);
 }
 
-function importance({ rows, power, metric }: Options, sums: Sums): Importance {
+function importance({ rows, power, metric }: Options, sums: TensorSums): Importance {
   return {
     name: metric === 'euclidean' ? rows : `${rows}, ${metric}`,
     async of(request) {
@@ -113,13 +117,13 @@ function importance({ rows, power, metric }: Options, sums: Sums): Importance {
 async function rowWeights(
   rows: Options['rows'],
   request: ImportanceRequest,
-  sums: Sums,
+  sums: TensorSums,
 ): Promise<Float64Array> {
   const { counts, matrix, layer, side } = request;
   if (rows === 'uniform') return new Float64Array(matrix.rows).fill(1);
   if (rows === 'fisher') {
     const path = `${layer}/${side === 'embedding' ? 'embeddings' : 'kernel'}`;
-    return reached(Float64Array.from(await gathered(sums, path, matrix.rows)));
+    return floorWeights(Float64Array.from(await readSum(sums, path, matrix.rows)));
   }
   if (!counts) {
     throw new EspalierError('word-importance/counts', {
@@ -127,25 +131,25 @@ async function rowWeights(
       fix: "Add a plugin that provides them, e.g. vocabPartition({ counts }); where its rows are no words, leave it out: blockLowRank({ layers: [ … ] }); or pass rows: 'uniform'.",
     });
   }
-  const floored = flooredCounts(counts);
+  const floored = floorCounts(counts);
   return rows === 'counts' ? floored : floored.map((count) => Math.log1p(count));
 }
 
 /** Rows that no gradient reached count as the least that one did. */
-function reached(weights: Float64Array): Float64Array {
+function floorWeights(weights: Float64Array): Float64Array {
   const least = weights.reduce((min, w) => (w > 0 && w < min ? w : min), Infinity);
   return weights.map((weight) => Math.max(weight, least === Infinity ? 1 : least));
 }
 
-async function mean(sums: Sums, { layer, matrix }: ImportanceRequest): Promise<Float64Array> {
+async function mean(sums: TensorSums, { layer, matrix }: ImportanceRequest): Promise<Float64Array> {
   const { columns } = matrix;
-  const covariance = await gathered(sums, 'covariance', columns * columns, layer);
-  const positions = await gathered(sums, 'positions', 1, layer);
+  const covariance = await readSum(sums, 'covariance', columns * columns, layer);
+  const positions = await readSum(sums, 'positions', 1, layer);
   return Float64Array.from(covariance, (value) => value / positions[0]!);
 }
 
-async function gathered(
-  sums: Sums,
+async function readSum(
+  sums: TensorSums,
   name: string,
   size: number,
   layer = name,

@@ -1,6 +1,13 @@
-import { compressionAccount } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
 import type { Plugin, Session } from '@espalier/core';
-import { arraySource, buildModel, createSession, crossEntropy, graphOf, sgd } from '@espalier/core';
+import {
+  arraySource,
+  buildModel,
+  createSession,
+  crossEntropy,
+  extractGraph,
+  sgd,
+} from '@espalier/core';
 import { packArtifact, unpackArtifact } from '@espalier/formats';
 import { blockLowRank, topK } from '@espalier/plugin-block-low-rank';
 import type { BlockLowRankDense } from '@espalier/plugin-block-low-rank';
@@ -194,7 +201,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     await withSession(opened(make, [blockLowRank({ minimum: 400, rank: 8 })]), async (session) => {
       const expected = await outputsOf(session.model);
       await session.transform();
-      expect(compressionAccount(session.inspect().edits).map(({ layer }) => layer)).toEqual([
+      expect(compressionReport(session.inspect().edits).map(({ layer }) => layer)).toEqual([
         'softmax',
       ]);
       near(await outputsOf(session.model), expected);
@@ -209,7 +216,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     const plugin = blockLowRank({ layers: ['embedding', 'hidden', 'softmax'], budget: '2.5 kB' });
     await withSession(openTiny([plugin]), async (session) => {
       await session.transform();
-      const account = compressionAccount(session.inspect().edits);
+      const account = compressionReport(session.inspect().edits);
       const total = account.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0);
       expect(total).toBeLessThanOrEqual(2500);
       expect(total).toBeGreaterThan(1800);
@@ -227,7 +234,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       await session.transform();
       const added = Object.keys(session.parameters()).length - own;
       expect(liveTensors() - before).toBe(added);
-      for (const { bytesBefore, bytesAfter } of compressionAccount(session.inspect().edits)) {
+      for (const { bytesBefore, bytesAfter } of compressionReport(session.inspect().edits)) {
         expect(bytesAfter * ratio).toBeLessThanOrEqual(bytesBefore);
       }
     });
@@ -242,7 +249,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     for (const blocks of [1, 'auto'] as const) {
       await withSession(openTiny(plugins(blocks)), async (session) => {
         await session.transform();
-        const [line] = compressionAccount(session.inspect().edits);
+        const [line] = compressionReport(session.inspect().edits);
         expect(line!.weightedError).toBeLessThanOrEqual(maxError * (1 + 1e-5));
         bytes.push(line!.bytesAfter);
       });
@@ -318,6 +325,6 @@ async function savedAndLoaded(made: tfl.LayersModel): Promise<tfl.LayersModel> {
 
 /** Topology as text, weights beside it. */
 function throughJson(made: tfl.LayersModel): tfl.LayersModel {
-  const { topology, weights } = graphOf(made);
+  const { topology, weights } = extractGraph(made);
   return buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
 }

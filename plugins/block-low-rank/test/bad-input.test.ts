@@ -1,4 +1,4 @@
-import { compressionAccount } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import type { Plugin } from '@espalier/core';
 import { blockLowRank, rankRule, wordImportance } from '@espalier/plugin-block-low-rank';
@@ -111,7 +111,7 @@ describe('size', () => {
     const most = Number(/largest possible ratio is (\d+(?:\.\d+)?)/.exec(message)![1]);
     await withSession(openTiny(plugins(most)), async (session) => {
       await session.transform();
-      for (const { bytesAfter } of compressionAccount(session.inspect().edits)) {
+      for (const { bytesAfter } of compressionReport(session.inspect().edits)) {
         expect(bytesAfter).toBe(432);
       }
     });
@@ -127,7 +127,7 @@ describe('size', () => {
     await expect(refusal(plugins(least - 1))).resolves.toHaveProperty('code');
     await withSession(openTiny(plugins(least)), async (session) => {
       await session.transform();
-      const account = compressionAccount(session.inspect().edits);
+      const account = compressionReport(session.inspect().edits);
       const bytes = account.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0);
       expect(bytes).toBeLessThanOrEqual(least);
     });
@@ -140,9 +140,9 @@ describe('size', () => {
     ];
     await withSession(openTiny(plugins), async (session) => {
       await session.transform();
-      const [line] = compressionAccount(session.inspect().edits);
+      const [line] = compressionReport(session.inspect().edits);
       expect(line!.bytesAfter).toBeLessThanOrEqual((4 * WORDS * COLUMNS) / 7);
-      expect(line!.what).toMatch(/^1 block/);
+      expect(line!.summary).toMatch(/^1 block/);
     });
   });
 

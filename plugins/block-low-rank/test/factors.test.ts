@@ -1,4 +1,4 @@
-import { compressionAccount } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
 import type { ImportanceWeights } from '@espalier/compression';
 import { keyedRng } from '@espalier/core';
 import type { Session } from '@espalier/core';
@@ -84,7 +84,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
         expect(reached / least).toBeLessThan(1 + 1e-4);
         const nothing = before.map((row) => row.map(() => 0));
         const whole = weightedError(before, nothing, weights.rows, metric);
-        const [line] = compressionAccount(session.inspect().edits);
+        const [line] = compressionReport(session.inspect().edits);
         expect(line!.weightedError).toBeCloseTo(Math.sqrt(reached / whole), 5);
       });
     });
@@ -140,7 +140,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       const alike = before.map(() => 1);
       const nothing = before.map((row) => row.map(() => 0));
       const share = leastError(before, alike, rank) / weightedError(before, nothing, alike);
-      const [line] = compressionAccount(session.inspect().edits);
+      const [line] = compressionReport(session.inspect().edits);
       expect(line!.relativeError ** 2 / share).toBeCloseTo(1, 4);
       expect(line!.bytesAfter).toBe(4 * rank * (9216 + 10));
     });
@@ -159,7 +159,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       const plugin = blockLowRank({ layers: ['softmax'], rank: RANK });
       return withSession(openTiny([plugin], model), async (session) => {
         await session.transform();
-        return compressionAccount(session.inspect().edits)[0]!.relativeError;
+        return compressionReport(session.inspect().edits)[0]!.relativeError;
       });
     };
     expect((await shareAt(size)) / (await shareAt(1))).toBeCloseTo(1, 4);
@@ -181,7 +181,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
         await session.transform();
         const rows = await lowRankRows(session);
         rows.flat().forEach((each) => expect(each).toBeCloseTo(value, 5));
-        const [line] = compressionAccount(session.inspect().edits);
+        const [line] = compressionReport(session.inspect().edits);
         expect(line!.relativeError).toBeLessThan(1e-6);
       });
     }

@@ -7,7 +7,7 @@ import {
   topKSearch,
 } from '@espalier/plugin-block-low-rank';
 import type { Block } from '@espalier/plugin-block-low-rank';
-import { buildModel, graphOf } from '@espalier/core';
+import { buildModel, extractGraph } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -163,7 +163,9 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       });
       fill(shared, weights);
       const twin = buildModel(
-        JSON.parse(JSON.stringify({ topology: graphOf(model).topology, weights: {} })) as never,
+        JSON.parse(
+          JSON.stringify({ topology: extractGraph(model).topology, weights: {} }),
+        ) as never,
       );
       twin.setWeights(model.getWeights());
       const ids = tf.tensor2d([4, 4, 19], [1, 3], 'int32');

@@ -1,5 +1,5 @@
 import { packArtifact, unpackArtifact } from '@espalier/formats';
-import { compressionAccount } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
 import { memoryStore } from '@espalier/core';
 import type { Plugin, Session } from '@espalier/core';
 import { blockLowRank } from '@espalier/plugin-block-low-rank';
@@ -93,7 +93,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       await session.transform();
       const parameters = session.parameters();
       expect(liveTensors() - before).toBe(Object.keys(parameters).length - own);
-      const [line, ...more] = compressionAccount(session.inspect().edits);
+      const [line, ...more] = compressionReport(session.inspect().edits);
       expect(more).toEqual([]);
       const bytes = Object.entries(parameters)
         .filter(([path]) => path.startsWith('embedding/'))

@@ -1,4 +1,4 @@
-import { compressionAccount } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
 import { memoryStore } from '@espalier/core';
 import type { RawBatch, Session, Source } from '@espalier/core';
 import { blockLowRank, rankRule, wordImportance } from '@espalier/plugin-block-low-rank';
@@ -32,7 +32,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     await session.fit({ epochs: 1 });
     const dense = await lookups(session);
     await session.transform();
-    const account = compressionAccount(session.inspect().edits);
+    const account = compressionReport(session.inspect().edits);
     expect(account.map(({ plugin, layer }) => [plugin, layer])).toEqual([
       ['block-low-rank', 'embedding'],
       ['block-low-rank', 'softmax'],
@@ -102,7 +102,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     await session.evaluate(tinyText());
     expect(tf.memory().numTensors).toBe(before);
     await session.transform();
-    const [, softmax] = compressionAccount(session.inspect().edits);
+    const [, softmax] = compressionReport(session.inspect().edits);
     expect(softmax!.weightedError).toBeLessThan(softmax!.relativeError);
     await session.dispose();
   });
@@ -122,7 +122,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       };
       await session.evaluate(changed);
       await session.transform();
-      const [, softmax] = compressionAccount(session.inspect().edits);
+      const [, softmax] = compressionReport(session.inspect().edits);
       await session.dispose();
       return softmax!.weightedError!;
     };
@@ -147,12 +147,12 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
         blockLowRank({ ratio: 1.5, minimum: 400 }),
       ]);
       await session.transform();
-      const [line] = compressionAccount(session.inspect().edits);
+      const [line] = compressionReport(session.inspect().edits);
       await session.dispose();
       return line!;
     };
     const [whole, parts] = [await account(counts), await account(counts.map((n) => n / 1e6))];
-    expect(parts.what).toBe(whole.what);
+    expect(parts.summary).toBe(whole.summary);
     expect(parts.weightedError).toBeCloseTo(whole.weightedError!, 5);
   });
 
@@ -169,7 +169,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   test('a maximum error is kept with few bytes', async () => {
     const session = await openTiny([blockLowRank({ maxError: 0.4, minimum: 400 })]);
     await session.transform();
-    for (const { weightedError, bytesAfter, bytesBefore } of compressionAccount(
+    for (const { weightedError, bytesAfter, bytesBefore } of compressionReport(
       session.inspect().edits,
     )) {
       expect(weightedError).toBeLessThanOrEqual(0.4);

@@ -6,9 +6,9 @@ import {
   SOFT_TARGETS,
   stopGradient,
 } from '@espalier/core';
-import type { AuxiliaryOptions, Clock, Evaluated } from '@espalier/core';
+import type { AuxiliaryOptions, Clock, ForwardResult } from '@espalier/core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import { levelsOf } from './levels.js';
+import { findLevels } from './levels.js';
 import type { Level } from './levels.js';
 import { labelGeneratorOptions } from './options.js';
 import type { Labels } from './options.js';
@@ -38,15 +38,15 @@ export const labelGenerator = definePlugin({
   apply(ctx, { detach, labels, ...design }) {
     ctx.needs(EXITS);
     let levels: readonly Level[] = [];
-    const own = () => ctx.get(EXITS).names.at(-1)!;
+    const findOwnExit = () => ctx.get(EXITS).names.at(-1)!;
     const network = ctx.addNetwork(() => {
-      checkClassifier(ctx, own());
-      levels = levelsOf(ctx.model, ctx.get(EXITS));
+      checkClassifier(ctx, findOwnExit());
+      levels = findLevels(ctx.model, ctx.get(EXITS));
       ctx.requestFeatures(levels.map(({ layer }) => layer));
       const { channels = levels[0]!.shape.at(-1)! } = design;
-      return pyramid(levels, ctx.model.outputShapes[own()]![1]!, { ...design, channels });
+      return pyramid(levels, ctx.model.outputShapes[findOwnExit()]![1]!, { ...design, channels });
     });
-    const logits = ({ features }: Evaluated, options?: AuxiliaryOptions) => {
+    const logits = ({ features }: ForwardResult, options?: AuxiliaryOptions) => {
       const inputs = levels.map(({ layer }, i) => {
         const map = features[layer]!;
         return [featuresName(i), detach ? stopGradient(map) : map] as const;
@@ -66,7 +66,7 @@ export const labelGenerator = definePlugin({
       const weight = weightAt(labels, clock);
       if (weight === 0) return;
       for (const [exit, generated] of logits(context)) {
-        terms.add(exit, mean(perExample(generated, targets[own()]!)), { weight });
+        terms.add(exit, mean(perExample(generated, targets[findOwnExit()]!)), { weight });
       }
     });
   },

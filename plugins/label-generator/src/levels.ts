@@ -16,17 +16,17 @@ export interface Level {
  * @throws EspalierError `label-generator/no-exits`, `label-generator/feature-shape`,
  * `label-generator/mixed-features`, `label-generator/no-deepest`.
  */
-export function levelsOf(view: ModelView, { names, layers }: Exits): readonly Level[] {
+export function findLevels(view: ModelView, { names, layers }: Exits): readonly Level[] {
   if (names.length < 2) throw noExits(names);
-  const auxiliary = layers.slice(0, -1).map((name) => layerOf(view, name));
+  const auxiliary = layers.slice(0, -1).map((name) => findLayer(view, name));
   const [first] = auxiliary;
-  const mixed = auxiliary.find((layer) => rankOf(layer) !== rankOf(first!));
+  const mixed = auxiliary.find((layer) => countDimensions(layer) !== countDimensions(first!));
   if (mixed) throw mixedFeatures(first!, mixed);
-  const levels = auxiliary.map(levelOf);
-  return [...levels, levelOf(deepest(view, layers.at(-1)!, first!))];
+  const levels = auxiliary.map(describeLevel);
+  return [...levels, describeLevel(deepest(view, layers.at(-1)!, first!))];
 }
 
-function layerOf(view: ModelView, name: string): LayerInfo {
+function findLayer(view: ModelView, name: string): LayerInfo {
   return view.layers.find((layer) => layer.name === name)!;
 }
 
@@ -38,30 +38,30 @@ function deepest(view: ModelView, layer: string, like: LayerInfo): LayerInfo {
   }
   const found = view.layers
     .filter(({ name }) => before.has(name) && !view.inputNames.includes(name))
-    .findLast((each) => rankOf(each) === rankOf(like));
+    .findLast((each) => countDimensions(each) === countDimensions(like));
   if (found) return found;
   throw new EspalierError('label-generator/no-deepest', {
     problem: `no layer up to '${layer}', which feeds the last exit, has features like those of '${like.name}'`,
-    received: shapeOf(like),
+    received: withBatch(like),
     fix: 'Put the exits on layers of the kind that the network ends with.',
   });
 }
 
-function levelOf(layer: LayerInfo): Level {
+function describeLevel(layer: LayerInfo): Level {
   const { name, outputShape: shape } = layer;
   const known = shape.every((size) => size !== null);
   if (known && [1, 2, 3].includes(shape.length)) return { layer: name, shape };
   throw new EspalierError('label-generator/feature-shape', {
     problem: `the generator cannot take the features of '${name}': they must be [batch, features], [batch, steps, features] or [batch, height, width, channels], of known size`,
-    received: shapeOf(layer),
+    received: withBatch(layer),
     fix: known
       ? 'Put the exit on a layer with such an output.'
       : 'Give the model an inputShape without null.',
   });
 }
 
-const rankOf = ({ outputShape }: LayerInfo) => outputShape.length;
-const shapeOf = ({ outputShape }: LayerInfo) => ['batch', ...outputShape];
+const countDimensions = ({ outputShape }: LayerInfo) => outputShape.length;
+const withBatch = ({ outputShape }: LayerInfo) => ['batch', ...outputShape];
 
 function noExits(names: readonly string[]): EspalierError {
   return new EspalierError('label-generator/no-exits', {
@@ -73,7 +73,7 @@ function noExits(names: readonly string[]): EspalierError {
 
 function mixedFeatures(first: LayerInfo, other: LayerInfo): EspalierError {
   return new EspalierError('label-generator/mixed-features', {
-    problem: `the exits stand on features of different kinds: '${first.name}' gives [${shapeOf(first).join(', ')}], '${other.name}' [${shapeOf(other).join(', ')}]`,
+    problem: `the exits stand on features of different kinds: '${first.name}' gives [${withBatch(first).join(', ')}], '${other.name}' [${withBatch(other).join(', ')}]`,
     fix: 'Put all exits on feature maps, all on sequences or all on vectors, e.g. before the flattening.',
   });
 }

@@ -26,7 +26,7 @@ export function pyramid(levels: readonly Level[], classes: number, design: Desig
   let above = laterals.at(-1)!;
   for (let i = levels.length - 2; i >= 0; i--) {
     const level = levels[i]!;
-    const merged = merge(i, [resized(i, above, level, design), laterals[i]!], design);
+    const merged = merge(i, [resizeTo(i, above, level, design), laterals[i]!], design);
     above = through(block(i, level, design), merged);
     heads.unshift(through(head(i, level, classes, design), above));
   }
@@ -43,7 +43,7 @@ function lateral(i: number, level: Level, design: Design): Layer[] {
   return [convolution(name, level, design, { useBias: false }), normalization(name)];
 }
 
-function resized(
+function resizeTo(
   i: number,
   above: SymbolicTensor,
   { shape }: Level,

@@ -1,7 +1,7 @@
 import {
   disposeNewWeights,
   EspalierError,
-  existingWeights,
+  noteExistingWeights,
   keyedRng,
   Network,
   suggest,
@@ -27,7 +27,7 @@ interface Fit {
 /** A model that teaches: made once, and run for inference only. What was made for it is disposed with it. */
 export class TeacherModel {
   #model: LayersModel | undefined;
-  #existing = existingWeights();
+  #existing = noteExistingWeights();
   #predict: Predict | undefined;
   #loading: Promise<void> | undefined;
 
@@ -39,7 +39,7 @@ export class TeacherModel {
   /** Makes the model unless it is made already; a promise where that takes time. */
   load(): void | Promise<void> {
     if (this.#predict || this.#loading) return this.#loading;
-    this.#existing = existingWeights();
+    this.#existing = noteExistingWeights();
     // Where it makes weights before it loads others, no draw may depend on the process.
     const made = withKeyedInit((...key) => keyedRng(0, 'teacher', ...key), this.make);
     if (!(made instanceof Promise)) return this.#take(made);
@@ -66,13 +66,13 @@ export class TeacherModel {
   #take(model: LayersModel): void {
     checkModel(model);
     this.#model = model;
-    this.#predict = predictionOf(model, this.fit);
+    this.#predict = makePrediction(model, this.fit);
   }
 }
 
-function predictionOf(model: LayersModel, { studentInputs, output }: Fit): Predict {
+function makePrediction(model: LayersModel, { studentInputs, output }: Fit): Predict {
   const network = new Network(model);
-  const name = outputOf(network, output);
+  const name = findOutput(network, output);
   checkLogits(network.heads[name]!, name);
   const squashed = network.heads[name]!.gives === 'probabilities';
   return (inputs) => {
@@ -86,7 +86,7 @@ function predictionOf(model: LayersModel, { studentInputs, output }: Fit): Predi
   };
 }
 
-function outputOf({ outputNames }: Network, wanted: string | undefined): string {
+function findOutput({ outputNames }: Network, wanted: string | undefined): string {
   if (wanted === undefined && outputNames.length === 1) return outputNames[0]!;
   if (wanted !== undefined && outputNames.includes(wanted)) return wanted;
   throw new EspalierError('teacher/output', {

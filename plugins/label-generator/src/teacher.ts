@@ -9,7 +9,7 @@ import type { NamedTensors, SoftTargets } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { namesOf, taughtExits } from './taught-exits.js';
+import { listTaughtExits, taughtExits } from './list-taught-exits.js';
 import { TeacherModel } from './teacher-model.js';
 import type { MakeTeacher, Predict } from './teacher-model.js';
 
@@ -66,7 +66,7 @@ export const teacher = definePlugin({
     if (model) await network.load();
     ctx.hooks.beforeStep.tap(() => (source().predict ? undefined : network.load()));
     ctx.provide(SOFT_TARGETS, (): SoftTargets => {
-      const names = namesOf(ctx, exits);
+      const names = listTaughtExits(ctx, exits);
       const given = source();
       const ask: Predict = (inputs) =>
         given.predict ? given.predict(inputs) : network.predict(inputs);

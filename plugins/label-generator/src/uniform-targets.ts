@@ -3,7 +3,7 @@ import type { SoftTargets } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { namesOf, taughtExits } from './taught-exits.js';
+import { listTaughtExits, taughtExits } from './list-taught-exits.js';
 
 /**
  * A teacher that knows nothing: every class is as likely as the others. Provides `SOFT_TARGETS` with
@@ -22,7 +22,7 @@ export const uniformTargets = definePlugin({
   stateless: true,
   apply(ctx, { exits }) {
     ctx.provide(SOFT_TARGETS, (): SoftTargets => {
-      const names = namesOf(ctx, exits);
+      const names = listTaughtExits(ctx, exits);
       return {
         name: 'uniform',
         logits: ({ outputs }) =>

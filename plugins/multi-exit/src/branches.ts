@@ -34,7 +34,7 @@ export interface BranchSpec {
  */
 export function branchLayers(spec: BranchSpec): readonly Layer[] {
   const { name, from, kind, classes, detach } = spec;
-  const convolutions = kind === 'linear' ? [] : CONVOLUTIONS[kind](spec, mapOf(spec));
+  const convolutions = kind === 'linear' ? [] : CONVOLUTIONS[kind](spec, computeMaps(spec));
   return [
     ...(detach ? [new StopGradient({ name: `${name}_detach` })] : []),
     ...convolutions,
@@ -65,9 +65,9 @@ function bottleneck({ name }: BranchSpec, { channels, lastChannels, ratio }: Map
     tfl.layers.conv2d({ name: part, filters, kernelSize: k, strides: k, useBias: false });
   const narrow = Math.max(1, Math.round(channels / 4));
   return [
-    ...normalized(conv(`${name}_reduce`, narrow)),
-    ...normalized(conv(`${name}_stride`, narrow, ratio)),
-    ...normalized(conv(`${name}_expand`, lastChannels)),
+    ...normalize(conv(`${name}_reduce`, narrow)),
+    ...normalize(conv(`${name}_stride`, narrow, ratio)),
+    ...normalize(conv(`${name}_expand`, lastChannels)),
   ];
 }
 
@@ -77,7 +77,7 @@ function separable({ name }: BranchSpec, { channels, lastChannels, ratio }: Maps
     i === steps - 1 ? lastChannels : Math.min(lastChannels, channels * 2 ** (i + 1)),
   );
   return widths.flatMap((filters, i) =>
-    normalized(
+    normalize(
       tfl.layers.separableConv2d({
         name: `${name}_separable${i + 1}`,
         filters,
@@ -90,7 +90,7 @@ function separable({ name }: BranchSpec, { channels, lastChannels, ratio }: Maps
   );
 }
 
-function normalized(conv: Layer): Layer[] {
+function normalize(conv: Layer): Layer[] {
   // PyTorch's default, which BYOT used: tfjs's 0.99 needs hundreds of steps to settle.
   const norm = tfl.layers.batchNormalization({ name: `${conv.name}_norm`, momentum: 0.9 });
   return [conv, norm, tfl.layers.reLU({ name: `${conv.name}_relu` })];
@@ -108,7 +108,7 @@ function pooling(name: string, { name: layer, outputShape }: LayerInfo): Layer[]
   });
 }
 
-function mapOf({ kind, from, last, deeper }: BranchSpec): Maps {
+function computeMaps({ kind, from, last, deeper }: BranchSpec): Maps {
   const [height, width, channels] = from.outputShape;
   if (from.outputShape.length !== 3 || !last) {
     throw new EspalierError('multi-exit/feature-shape', {

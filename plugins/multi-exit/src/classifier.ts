@@ -1,6 +1,6 @@
 import { EspalierError, suggest } from '@espalier/core';
 import type { LayerInfo, ModelView } from '@espalier/core';
-import { ancestorsOf } from './dependencies.js';
+import { findAncestors } from './dependencies.js';
 
 /** The network's own last exit. */
 export interface Classifier {
@@ -21,7 +21,7 @@ export interface Classifier {
  *
  * @throws EspalierError `multi-exit/output`, `multi-exit/not-logits`.
  */
-export function classifierOf(view: ModelView, wanted?: string): Classifier {
+export function findClassifier(view: ModelView, wanted?: string): Classifier {
   const output = wanted ?? view.ownOutputs[0]!;
   if (!view.ownOutputs.includes(output)) {
     throw new EspalierError('multi-exit/output', {
@@ -29,11 +29,11 @@ export function classifierOf(view: ModelView, wanted?: string): Classifier {
       fix: suggest(output, view.ownOutputs),
     });
   }
-  const behind = headOf(view, output);
+  const behind = traceHead(view, output);
   checkShape(behind[0]!);
   const head = behind.at(-1)!;
   const features = head.inbound[0] ?? head.name;
-  const before = new Set(head.inbound.flatMap((name) => [...ancestorsOf(view, name)]));
+  const before = new Set(head.inbound.flatMap((name) => [...findAncestors(view, name)]));
   const body = view.layers
     .map(({ name }) => name)
     .filter((name) => before.has(name) && !view.inputNames.includes(name));
@@ -41,7 +41,7 @@ export function classifierOf(view: ModelView, wanted?: string): Classifier {
 }
 
 /** From the output layer back to the last one with parameters. */
-function headOf(view: ModelView, output: string): readonly LayerInfo[] {
+function traceHead(view: ModelView, output: string): readonly LayerInfo[] {
   const layers = new Map(view.layers.map((layer) => [layer.name, layer]));
   const chain = [layers.get(output)!];
   for (;;) {

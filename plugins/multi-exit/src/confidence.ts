@@ -23,7 +23,7 @@ export function judge(logits: ArrayLike<number>, classes: number, policy: ExitPo
   const probabilities = new Float32Array(logits.length);
   for (let row = 0; row < examples; row++) {
     const start = row * classes;
-    const softmax = softmaxOf(logits, start, classes);
+    const softmax = computeSoftmax(logits, start, classes);
     probabilities.set(softmax, start);
     labels[row] = softmax.indexOf(Math.max(...softmax));
     confidence[row] = policy(softmax);
@@ -31,7 +31,7 @@ export function judge(logits: ArrayLike<number>, classes: number, policy: ExitPo
   return { labels, confidence, probabilities };
 }
 
-function softmaxOf(logits: ArrayLike<number>, start: number, classes: number): Float64Array {
+function computeSoftmax(logits: ArrayLike<number>, start: number, classes: number): Float64Array {
   let largest = -Infinity;
   for (let i = 0; i < classes; i++) largest = Math.max(largest, logits[start + i]!);
   const powers = Float64Array.from({ length: classes }, (_, i) =>

@@ -1,7 +1,11 @@
 import type { LayerInfo, ModelView } from '@espalier/core';
 
 /** Every layer that `name` depends on, itself included; no path goes through `without`. */
-export function ancestorsOf(view: ModelView, name: string, without?: string): ReadonlySet<string> {
+export function findAncestors(
+  view: ModelView,
+  name: string,
+  without?: string,
+): ReadonlySet<string> {
   const inbound = new Map(view.layers.map((layer) => [layer.name, layer.inbound]));
   const found = new Set<string>();
   const visit = (each: string): void => {
@@ -18,9 +22,9 @@ export function ancestorsOf(view: ModelView, name: string, without?: string): Re
  * the addition of a residual block, not inside it. Inputs and `output` itself are left out.
  */
 export function mergePoints(view: ModelView, output: string): readonly LayerInfo[] {
-  const onTheWay = ancestorsOf(view, output);
+  const onTheWay = findAncestors(view, output);
   const passes = ({ name }: LayerInfo) => {
-    const around = ancestorsOf(view, output, name);
+    const around = findAncestors(view, output, name);
     return !view.inputNames.some((input) => around.has(input));
   };
   return view.layers.filter(

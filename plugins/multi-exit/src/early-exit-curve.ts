@@ -1,12 +1,12 @@
-import { EspalierError, macsTo, viewOf } from '@espalier/core';
+import { EspalierError, countMacsTo, viewModel } from '@espalier/core';
 import type { Macs } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { judge, maxProbability } from './confidence.js';
 import type { ExitPolicy, Verdicts } from './confidence.js';
-import { batchesOf } from './inputs.js';
+import { makeBatches } from './inputs.js';
 import type { Examples } from './inputs.js';
-import { runStage, stagesOf } from './stages.js';
+import { runStage, cutStages } from './stages.js';
 import type { Values } from './stages.js';
 
 /** Options of {@link earlyExitCurve}. */
@@ -63,7 +63,7 @@ export async function earlyExitCurve(
   const cached = await exitLogits(model, x, { exits, batchSize });
   checkLabels(labels, cached);
   const verdicts = cached.logits.map((logits) => judge(logits, cached.classes, policy));
-  return thresholds.map((threshold) => pointAt(threshold, verdicts, labels, cached));
+  return thresholds.map((threshold) => computePoint(threshold, verdicts, labels, cached));
 }
 
 /**
@@ -76,8 +76,8 @@ export async function exitLogits(
   x: Examples,
   { exits, batchSize = 128 }: Pick<EarlyExitCurveOptions, 'exits' | 'batchSize'> = {},
 ): Promise<ExitLogits> {
-  const stages = stagesOf(model, exits);
-  const { examples, batches } = batchesOf(model, x, batchSize);
+  const stages = cutStages(model, exits);
+  const { examples, batches } = makeBatches(model, x, batchSize);
   const classes = stages[0]!.logits.shape[1]!;
   const logits = stages.map(() => new Float32Array(examples * classes));
   for (const { start, values } of batches()) {
@@ -97,14 +97,14 @@ export async function exitLogits(
     exits: stages.map(({ exit }) => exit),
     classes,
     macs: stages.map(({ macs }) => macs),
-    ownMacs: macsTo(viewOf(model), [stages.at(-1)!.exit]),
+    ownMacs: countMacsTo(viewModel(model), [stages.at(-1)!.exit]),
     logits,
   };
 }
 
 const GRID = [...Array.from({ length: 21 }, (_, i) => i / 20), 1.01];
 
-function pointAt(
+function computePoint(
   threshold: number,
   verdicts: readonly Verdicts[],
   labels: ArrayLike<number>,

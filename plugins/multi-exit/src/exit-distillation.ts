@@ -1,6 +1,6 @@
 import {
   checkClassifier,
-  classifies,
+  isClassifier,
   definePlugin,
   EspalierError,
   EXITS,
@@ -43,7 +43,7 @@ export const exitDistillation = definePlugin({
   apply(ctx, { alpha, temperature, hint }) {
     const outputs = Object.keys(ctx.losses);
     // Which exits are taught is known in the first step only.
-    if (!outputs.some((output) => classifies(ctx, output))) checkClassifier(ctx, outputs[0]!);
+    if (!outputs.some((output) => isClassifier(ctx, output))) checkClassifier(ctx, outputs[0]!);
     const checked = new Set<string>();
     ctx.needs(SOFT_TARGETS);
     if (hint !== 0) [FEATURE_MAPS, EXITS].forEach((token) => ctx.needs(token));
@@ -53,7 +53,7 @@ export const exitDistillation = definePlugin({
       for (const [exit, teacher] of Object.entries(targets)) {
         if (exit in ctx.losses && !checked.has(exit)) checkClassifier(ctx, exit);
         checked.add(exit);
-        const student = studentOf(exit, teacher, outputs);
+        const student = findStudent(exit, teacher, outputs);
         terms.scale(hardTerm(exit, context).name, 1 - alpha);
         const value = mean(softDivergence(teacher, student, temperature));
         terms.add(exit, value, { weight: alpha });
@@ -71,7 +71,7 @@ export const exitDistillation = definePlugin({
   },
 });
 
-function studentOf(exit: string, teacher: Tensor2D, outputs: LossContext['outputs']): Tensor2D {
+function findStudent(exit: string, teacher: Tensor2D, outputs: LossContext['outputs']): Tensor2D {
   const student = outputs[exit];
   if (student && String(student.shape) === String(teacher.shape)) return student as Tensor2D;
   throw new EspalierError('exit-distillation/targets', {

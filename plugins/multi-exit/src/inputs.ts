@@ -1,4 +1,4 @@
-import { EspalierError, viewOf } from '@espalier/core';
+import { EspalierError, viewModel } from '@espalier/core';
 import type { NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -19,8 +19,8 @@ export interface ExampleBatches {
  *
  * @throws EspalierError `early-exit/inputs`, `early-exit/batch-size`.
  */
-export function batchesOf(model: LayersModel, x: Examples, batchSize: number): ExampleBatches {
-  const tensors = tensorsOf(model, x);
+export function makeBatches(model: LayersModel, x: Examples, batchSize: number): ExampleBatches {
+  const tensors = listTensors(model, x);
   const examples = tensors[0]!.shape[0]!;
   if (!(Number.isInteger(batchSize) && batchSize > 0)) {
     throw new EspalierError('early-exit/batch-size', {
@@ -44,8 +44,8 @@ export function batchesOf(model: LayersModel, x: Examples, batchSize: number): E
   };
 }
 
-function tensorsOf(model: LayersModel, x: Examples): Tensor[] {
-  const names = viewOf(model).inputNames;
+function listTensors(model: LayersModel, x: Examples): Tensor[] {
+  const names = viewModel(model).inputNames;
   const given = x instanceof tf.Tensor ? { [names[0]!]: x } : x;
   return names.map((name, i) => {
     const { shape } = model.inputs[i]!;

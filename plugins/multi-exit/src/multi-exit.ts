@@ -6,13 +6,13 @@ import {
   definePlugin,
   EXITS,
   FEATURE_MAPS,
-  macsTo,
+  countMacsTo,
 } from '@espalier/core';
 import type { Exits, FeatureMaps, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { branchLayers, lastStage } from './branches.js';
-import { classifierOf } from './classifier.js';
+import { findClassifier } from './classifier.js';
 import { nameExit } from './exit-names.js';
 import { weightAt, weightPerExit } from './exit-weights.js';
 import { multiExitOptions } from './options.js';
@@ -43,7 +43,7 @@ export const multiExit = definePlugin({
   effects: { loss: 'add', 'structure:exits': 'own' },
   stateless: true,
   apply(ctx, { at, branch, weights, detach, output }) {
-    const classifier = classifierOf(ctx.model, output);
+    const classifier = findClassifier(ctx.model, output);
     checkClassifier(ctx, classifier.output);
     const places = exitPlaces(ctx.model, at, classifier, branch !== 'linear');
     const perExit = weightPerExit(
@@ -78,8 +78,8 @@ export const multiExit = definePlugin({
     const features = [...inputs, classifier.features];
     ctx.requestFeatures(features);
     const layers = [...places.map(({ name }) => name), classifier.features];
-    ctx.provide(EXITS, () => exitsOf(() => ctx.model, names, layers));
-    ctx.provide(FEATURE_MAPS, () => featureMapsOf(names, features));
+    ctx.provide(EXITS, () => makeExits(() => ctx.model, names, layers));
+    ctx.provide(FEATURE_MAPS, () => makeFeatureMaps(names, features));
 
     const { perExample } = crossEntropy();
     ctx.hooks.loss.tap(({ outputs, targets, terms, mean, clock }) => {
@@ -98,7 +98,7 @@ export const multiExit = definePlugin({
   },
 });
 
-function exitsOf(
+function makeExits(
   view: () => ModelView,
   names: readonly string[],
   layers: readonly string[],
@@ -107,12 +107,12 @@ function exitsOf(
     names,
     layers,
     get macs() {
-      return names.map((name) => macsTo(view(), [name]));
+      return names.map((name) => countMacsTo(view(), [name]));
     },
   };
 }
 
-function featureMapsOf(names: readonly string[], layers: readonly string[]): FeatureMaps {
+function makeFeatureMaps(names: readonly string[], layers: readonly string[]): FeatureMaps {
   return {
     features: ({ features }) =>
       Object.fromEntries(names.map((name, i) => [name, features[layers[i]!]!])),

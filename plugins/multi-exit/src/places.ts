@@ -1,4 +1,4 @@
-import { addOutput, EspalierError, macsTo, uncountedTo } from '@espalier/core';
+import { addOutput, EspalierError, countMacsTo, listUncountedLayers } from '@espalier/core';
 import type { LayerInfo, ModelView } from '@espalier/core';
 import type { Classifier } from './classifier.js';
 import { mergePoints } from './dependencies.js';
@@ -20,7 +20,7 @@ export function exitPlaces(
   classifier: Classifier,
   maps: boolean,
 ): readonly LayerInfo[] {
-  const names = namesAt(view, at, classifier, maps);
+  const names = findNames(view, at, classifier, maps);
   names.forEach((name) => checkPlace(view, name, classifier));
   const repeated = names.find((name, i) => names.indexOf(name) !== i);
   if (repeated !== undefined) {
@@ -33,7 +33,7 @@ export function exitPlaces(
   return view.layers.filter(({ name }) => names.includes(name));
 }
 
-function namesAt(
+function findNames(
   view: ModelView,
   at: At,
   classifier: Classifier,
@@ -41,10 +41,10 @@ function namesAt(
 ): readonly string[] {
   if (Array.isArray(at)) return at;
   if (typeof at === 'object' && 'fractions' in at) {
-    return atFractions(view, at.fractions, classifier, maps);
+    return findAtFractions(view, at.fractions, classifier, maps);
   }
   if (typeof at === 'string' && !at.includes('*')) return [at];
-  const pattern = typeof at === 'string' ? globOf(at) : regexpOf(at.regexp);
+  const pattern = typeof at === 'string' ? globOf(at) : parseRegExp(at.regexp);
   const names = [...classifier.body].filter((name) => pattern.test(name));
   if (names.length > 0) return names;
   throw new EspalierError('multi-exit/no-exits', {
@@ -55,18 +55,22 @@ function namesAt(
 }
 
 /** For each fraction of all MACs, the last merge point that costs no more. */
-function atFractions(
+function findAtFractions(
   view: ModelView,
   fractions: readonly number[],
   { output, body }: Classifier,
   maps: boolean,
 ): readonly string[] {
-  const total = macsTo(view, [output]);
+  const total = countMacsTo(view, [output]);
   if (total === undefined) throw unknownCost(view, output);
   const merges = mergePoints(view, output).map(({ name }) => name);
   const possible = view.layers
     .filter(({ name, className }) => body.has(name) && !POINTLESS.test(className))
-    .map(({ name, outputShape }) => ({ name, outputShape, share: macsTo(view, [name])! / total }))
+    .map(({ name, outputShape }) => ({
+      name,
+      outputShape,
+      share: countMacsTo(view, [name])! / total,
+    }))
     .filter(({ share }) => share > 0);
   const candidates = possible
     .filter(({ name }) => merges.includes(name))
@@ -87,7 +91,7 @@ function atFractions(
 
 function unknownCost(view: ModelView, output: string): EspalierError {
   return new EspalierError('multi-exit/unknown-macs', {
-    problem: `exits cannot be placed by fractions of the cost, because nobody knows the multiply-accumulates of ${uncountedTo(view, [output]).join(', ')}`,
+    problem: `exits cannot be placed by fractions of the cost, because nobody knows the multiply-accumulates of ${listUncountedLayers(view, [output]).join(', ')}`,
     fix: 'Give the class a method macs(inputShape, outputShape), or name the layers for exits with at: [ … ].',
   });
 }
@@ -108,7 +112,7 @@ function globOf(pattern: string): RegExp {
   return new RegExp(`^${escaped}$`);
 }
 
-function regexpOf(source: string): RegExp {
+function parseRegExp(source: string): RegExp {
   try {
     return new RegExp(source);
   } catch (cause) {

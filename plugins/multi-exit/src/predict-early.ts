@@ -5,9 +5,9 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { judge, maxProbability } from './confidence.js';
 import type { ExitPolicy, Verdicts } from './confidence.js';
 import { meanCost } from './early-exit-curve.js';
-import { batchesOf } from './inputs.js';
+import { makeBatches } from './inputs.js';
 import type { Examples } from './inputs.js';
-import { runStage, stagesOf } from './stages.js';
+import { runStage, cutStages } from './stages.js';
 import type { Stage, Values } from './stages.js';
 
 /** Options of {@link predictEarly}. */
@@ -56,8 +56,8 @@ export async function predictEarly(
   { threshold, exits, policy = maxProbability, batchSize = 128 }: PredictEarlyOptions,
 ): Promise<EarlyPrediction> {
   checkThreshold(threshold);
-  const stages = stagesOf(model, exits);
-  const { examples, batches } = batchesOf(model, x, batchSize);
+  const stages = cutStages(model, exits);
+  const { examples, batches } = makeBatches(model, x, batchSize);
   const classes = stages[0]!.logits.shape[1]!;
   const labels = new Int32Array(examples);
   const probabilities = new Float32Array(examples * classes);

@@ -1,13 +1,13 @@
-import { macsTo, viewOf } from '@espalier/core';
+import { countMacsTo, viewModel } from '@espalier/core';
 import type { Macs, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { judge, maxProbability } from './confidence.js';
-import { ancestorsOf } from './dependencies.js';
+import { findAncestors } from './dependencies.js';
 import { exitLogits } from './early-exit-curve.js';
-import { batchesOf } from './inputs.js';
+import { makeBatches } from './inputs.js';
 import type { Examples } from './inputs.js';
-import { compute, stagesOf } from './stages.js';
+import { compute, cutStages } from './stages.js';
 import type { Stage, Values } from './stages.js';
 
 /** Options of {@link profileExits}. */
@@ -47,34 +47,34 @@ export async function profileExits(
   x: Examples,
   { labels, exits, batchSize = 32, repeats = 5 }: ProfileExitsOptions = {},
 ): Promise<readonly ExitProfile[]> {
-  const view = viewOf(model);
-  const stages = stagesOf(model, exits);
-  const accuracies = labels && (await accuraciesOf(model, x, labels, { exits, batchSize }));
-  const times = await measured(model, x, stages, batchSize, repeats);
+  const view = viewModel(model);
+  const stages = cutStages(model, exits);
+  const accuracies = labels && (await computeAccuracies(model, x, labels, { exits, batchSize }));
+  const times = await measureExits(model, x, stages, batchSize, repeats);
   return stages.map(({ exit }, i) => ({
     exit,
     ...(accuracies && { accuracy: accuracies[i]! }),
-    macs: macsTo(view, [exit]),
-    parameters: parametersTo(view, exit),
+    macs: countMacsTo(view, [exit]),
+    parameters: countParameters(view, exit),
     milliseconds: median(times[i]!),
   }));
 }
 
-async function measured(
+async function measureExits(
   model: LayersModel,
   x: Examples,
   stages: readonly Stage[],
   batchSize: number,
   repeats: number,
 ): Promise<readonly number[][]> {
-  const [batch] = batchesOf(model, x, batchSize).batches();
+  const [batch] = makeBatches(model, x, batchSize).batches();
   const { values } = batch!;
   const rows = [...values.values()][0]!.shape[0]!;
   const times = stages.map((): number[] => []);
   try {
     for (let repeat = 0; repeat <= repeats; repeat++) {
       for (const [i, stage] of stages.entries()) {
-        const time = await timeOf(stage, values);
+        const time = await measureTime(stage, values);
         if (repeat > 0) times[i]!.push(time / rows);
       }
     }
@@ -84,7 +84,7 @@ async function measured(
   return times;
 }
 
-async function timeOf({ logits }: Stage, values: Values): Promise<number> {
+async function measureTime({ logits }: Stage, values: Values): Promise<number> {
   const started = performance.now();
   const result = tf.tidy(() => tf.clone(compute(logits, new Map(values))));
   await result.data();
@@ -93,7 +93,7 @@ async function timeOf({ logits }: Stage, values: Values): Promise<number> {
   return time;
 }
 
-async function accuraciesOf(
+async function computeAccuracies(
   model: LayersModel,
   x: Examples,
   labels: ArrayLike<number>,
@@ -106,8 +106,8 @@ async function accuraciesOf(
   });
 }
 
-function parametersTo(view: ModelView, exit: string): number {
-  const needed = ancestorsOf(view, exit);
+function countParameters(view: ModelView, exit: string): number {
+  const needed = findAncestors(view, exit);
   const counts = view.layers.filter(({ name }) => needed.has(name)).map((each) => each.parameters);
   return counts.reduce((a, b) => a + b, 0);
 }

@@ -1,4 +1,11 @@
-import { EspalierError, layersTo, macsTo, Network, suggest, viewOf } from '@espalier/core';
+import {
+  EspalierError,
+  listLayersTo,
+  countMacsTo,
+  Network,
+  suggest,
+  viewModel,
+} from '@espalier/core';
 import type { Head, Macs, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { rankExit } from './exit-names.js';
@@ -28,11 +35,11 @@ export type Values = ReadonlyMap<SymbolicTensor, Tensor>;
  * @param exits Output names; default all.
  * @throws EspalierError `early-exit/unknown-exit`, `early-exit/not-logits`, `early-exit/masks`.
  */
-export function stagesOf(model: LayersModel, exits?: readonly string[]): readonly Stage[] {
-  const view = viewOf(model);
+export function cutStages(model: LayersModel, exits?: readonly string[]): readonly Stage[] {
+  const view = viewModel(model);
   refuseMasks(model);
   const sorted = [...(exits ?? view.outputNames)]
-    .map((exit) => ({ exit, logits: outputOf(view, exit) }))
+    .map((exit) => ({ exit, logits: findOutput(view, exit) }))
     .map((each) => ({ ...each, cost: orderingCost(view, each.exit) }))
     .sort(byDepth);
   checkLogits(sorted);
@@ -43,9 +50,9 @@ export function stagesOf(model: LayersModel, exits?: readonly string[]): readonl
   const names = sorted.map(({ exit }) => exit);
   const done = new Set<SymbolicTensor>(model.inputs);
   return sorted.map(({ exit, logits }, i) => {
-    needed(logits, done).forEach((symbol) => done.add(symbol));
+    listNeeded(logits, done).forEach((symbol) => done.add(symbol));
     const later = sorted.slice(i + 1).map((each) => each.logits);
-    const macs = macsTo(view, names.slice(0, i + 1));
+    const macs = countMacsTo(view, names.slice(0, i + 1));
     const withLogits = <T>(fn: () => T) =>
       network.withLogits(squashed.includes(exit) ? [exit] : [], fn);
     return { exit, logits, withLogits, carried: frontier(later, done), macs };
@@ -60,8 +67,8 @@ function byDepth(a: { exit: string; cost: number }, b: { exit: string; cost: num
 
 /** Its multiply-accumulates; where one of an exit's layers does not tell them, how many layers it has. */
 function orderingCost(view: ModelView, exit: string): number {
-  const known = view.outputNames.every((name) => macsTo(view, [name]) !== undefined);
-  return known ? macsTo(view, [exit])! : layersTo(view, [exit]).length;
+  const known = view.outputNames.every((name) => countMacsTo(view, [name]) !== undefined);
+  return known ? countMacsTo(view, [exit])! : listLayersTo(view, [exit]).length;
 }
 
 /** Runs a stage. The caller owns logits `[rows, classes]` and what is carried on. */
@@ -88,7 +95,10 @@ export function compute(wanted: SymbolicTensor, known: Map<SymbolicTensor, Tenso
   return known.get(wanted)!;
 }
 
-function needed(wanted: SymbolicTensor, done: ReadonlySet<SymbolicTensor>): Set<SymbolicTensor> {
+function listNeeded(
+  wanted: SymbolicTensor,
+  done: ReadonlySet<SymbolicTensor>,
+): Set<SymbolicTensor> {
   const found = new Set<SymbolicTensor>();
   const visit = (symbol: SymbolicTensor): void => {
     if (done.has(symbol) || found.has(symbol)) return;
@@ -104,12 +114,12 @@ function frontier(
   wanted: readonly SymbolicTensor[],
   done: ReadonlySet<SymbolicTensor>,
 ): readonly SymbolicTensor[] {
-  const missing = wanted.flatMap((symbol) => [...needed(symbol, done)]);
+  const missing = wanted.flatMap((symbol) => [...listNeeded(symbol, done)]);
   const used = [...wanted, ...missing.flatMap(({ inputs }) => inputs)];
   return [...new Set(used)].filter((symbol) => done.has(symbol));
 }
 
-function outputOf({ outputNames, layersModel }: ModelView, exit: string): SymbolicTensor {
+function findOutput({ outputNames, layersModel }: ModelView, exit: string): SymbolicTensor {
   const index = outputNames.indexOf(exit);
   if (index >= 0) return layersModel.outputs[index]!;
   throw new EspalierError('early-exit/unknown-exit', {

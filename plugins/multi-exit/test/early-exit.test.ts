@@ -1,4 +1,4 @@
-import { keyedRng, macsTo, uncountedTo, viewOf } from '@espalier/core';
+import { keyedRng, countMacsTo, listUncountedLayers, viewModel } from '@espalier/core';
 import {
   earlyExitCurve,
   exitLogits,
@@ -45,7 +45,7 @@ test('with a layer that does not tell its cost, costs are unknown, and the rest 
     ['early', undefined],
     ['late', undefined],
   ]);
-  expect(uncountedTo(viewOf(model), ['late'])).toEqual(['silent (EarlyExitSilent)']);
+  expect(listUncountedLayers(viewModel(model), ['late'])).toEqual(['silent (EarlyExitSilent)']);
   tf.dispose([x, examples]);
   model.dispose();
 });
@@ -74,7 +74,7 @@ describe.each(['cpu', 'wasm'] as const)('early exit on %s', (backend) => {
 
   const logitsOf = (input: Tensor) => {
     const outputs = model.predict(input) as Tensor[];
-    const byName = viewOf(model).outputNames.map((name, i) => [
+    const byName = viewModel(model).outputNames.map((name, i) => [
       name,
       outputs[i]!.dataSync().slice(),
     ]);
@@ -141,7 +141,7 @@ describe.each(['cpu', 'wasm'] as const)('early exit on %s', (backend) => {
       expect(histogram).toEqual(
         [0, 1, 2].map((exit) => early.exitOf.filter((e) => e === exit).length),
       );
-      expect(macs).toBeCloseTo(early.macs! / macsTo(viewOf(model), ['logits'])!, 10);
+      expect(macs).toBeCloseTo(early.macs! / countMacsTo(viewModel(model), ['logits'])!, 10);
     }
     expect(curve[0]!.histogram).toEqual([EXAMPLES, 0, 0]);
     expect(curve.at(-1)!.histogram).toEqual([0, 0, EXAMPLES]);
@@ -154,7 +154,7 @@ describe.each(['cpu', 'wasm'] as const)('early exit on %s', (backend) => {
     const two = await predictEarly(model, x, { threshold: 0, exits: ['logits', 'exit_2'] });
     expect(two.exits).toEqual(['exit_2', 'logits']);
     expect(new Set(two.exitOf)).toEqual(new Set([0]));
-    expect(two.macs).toBe(macsTo(viewOf(model), ['exit_2']));
+    expect(two.macs).toBe(countMacsTo(viewModel(model), ['exit_2']));
   });
 
   test('profiles each exit: accuracy, macs, parameters, time', async () => {
@@ -167,7 +167,7 @@ describe.each(['cpu', 'wasm'] as const)('early exit on %s', (backend) => {
         return row.indexOf(Math.max(...row)) === label;
       });
       expect(accuracy).toBeCloseTo(right.length / EXAMPLES, 10);
-      expect(macs).toBe(macsTo(viewOf(model), [exit]));
+      expect(macs).toBe(countMacsTo(viewModel(model), [exit]));
       expect(parameters).toBeGreaterThan(0);
       expect(milliseconds).toBeGreaterThan(0);
     }
@@ -234,7 +234,7 @@ test('any graph with exits anywhere gives the same as running it whole', async (
       );
       const cached = await exitLogits(model, x);
       const whole = [model.predict(x)].flat() as Tensor[];
-      const names = viewOf(model).outputNames;
+      const names = viewModel(model).outputNames;
       for (const [i, exit] of cached.exits.entries()) {
         const expected = whole[names.indexOf(exit)]!.dataSync();
         expect([...cached.logits[i]!]).toEqual([...expected]);

@@ -1,4 +1,4 @@
-import { EXITS, FEATURE_MAPS, macsTo, viewOf } from '@espalier/core';
+import { EXITS, FEATURE_MAPS, countMacsTo, viewModel } from '@espalier/core';
 import type { Exits, Session } from '@espalier/core';
 import { multiExit } from '@espalier/plugin-multi-exit';
 import type { MultiExitOptions } from '@espalier/plugin-multi-exit';
@@ -33,7 +33,7 @@ async function exitsWith(model: () => LayersModel, options: MultiExitOptions) {
   });
   return withSession(open(model, [multiExit(options), look]), async (session) => {
     await session.fit({ epochs: 1 });
-    return { exits, shapes, view: viewOf(session.model) };
+    return { exits, shapes, view: viewModel(session.model) };
   });
 }
 
@@ -55,18 +55,20 @@ describe('placement', () => {
     expect(exits.layers.slice(0, -1)).toEqual(layers);
     const own = exits.layers.length - 1;
     expect(exits.names).toEqual([...layers.map((_, i) => `exit_${i + 1}`), 'logits']);
-    expect(exits.layers[own]).toBe(viewOf(model()).layers.at(-2)!.name);
+    expect(exits.layers[own]).toBe(viewModel(model()).layers.at(-2)!.name);
   });
 
   test('fractions take the last merge point that costs no more, never one inside a block', async () => {
     // A slow reference: all paths from the input, enumerated.
-    const view = viewOf(residualNet());
+    const view = viewModel(residualNet());
     const paths = pathsTo('logits', new Map(view.layers.map((l) => [l.name, l.inbound])));
     const merging = view.layers.filter(({ name }) => paths.every((path) => path.includes(name)));
     expect(merging.map(({ name }) => name)).not.toContain('block_2_conv');
     for (const fraction of [0.15, 0.3, 0.5, 0.7, 0.9]) {
-      const budget = fraction * macsTo(view, ['logits'])!;
-      const wanted = merging.filter(({ name }) => macsTo(view, [name])! <= budget).at(-1)!.name;
+      const budget = fraction * countMacsTo(view, ['logits'])!;
+      const wanted = merging
+        .filter(({ name }) => countMacsTo(view, [name])! <= budget)
+        .at(-1)!.name;
       const { exits } = await exitsWith(residualNet, { at: { fractions: [fraction] } });
       expect(exits.layers[0]).toBe(wanted);
     }
@@ -80,7 +82,7 @@ describe('placement', () => {
     expect(exits.macs).toEqual([
       stem + block1 + 12,
       stem + block1 + block2 + 24,
-      macsTo(view, ['logits']),
+      countMacsTo(view, ['logits']),
     ]);
   });
 });

@@ -2,7 +2,7 @@ import type { Matrix } from '@espalier/compression';
 import { bitmapLength } from './bitmap.js';
 
 /** The largest numbers of a matrix and where they were. */
-export interface Pruned {
+export interface PrunedMatrix {
   /** What a layer keeps. */
   readonly weights: {
     /** The kept numbers in row-major order. */
@@ -25,7 +25,7 @@ export interface Pruned {
  * @param count From 1 to the number of elements.
  * @see Han, Pool, Tran & Dally 2015, arXiv 1506.02626.
  */
-export function pruneMatrix({ data, rows, columns }: Matrix, count: number): Pruned {
+export function pruneMatrix({ data, rows, columns }: Matrix, count: number): PrunedMatrix {
   const values = new Float32Array(Math.max(1, Math.min(count, nonZeros(data))));
   const bitmap = new Int32Array(bitmapLength([rows, columns]));
   const starts = new Int32Array(rows);
@@ -61,17 +61,17 @@ function smallestKept(data: Float32Array, count: number): { magnitude: number; e
   const bits = new Int32Array(data.buffer, data.byteOffset, data.length);
   const [high, low] = [new Uint32Array(2 ** 15), new Uint32Array(2 ** 16)];
   for (const each of bits) high[(each & 0x7fffffff) >>> 16]!++;
-  const upper = bucketOf(high, count);
+  const upper = findBucket(high, count);
   for (const each of bits) {
     if ((each & 0x7fffffff) >>> 16 === upper.bucket) low[each & 0xffff]!++;
   }
-  const lower = bucketOf(low, upper.within);
+  const lower = findBucket(low, upper.within);
   const magnitude = new Float32Array(Int32Array.of((upper.bucket << 16) | lower.bucket).buffer)[0]!;
   return { magnitude, equal: lower.within };
 }
 
 /** The bucket of the `count`-th entry from above, and which one it is there. */
-function bucketOf(histogram: Uint32Array, count: number): { bucket: number; within: number } {
+function findBucket(histogram: Uint32Array, count: number): { bucket: number; within: number } {
   let [bucket, within] = [histogram.length - 1, count];
   while (histogram[bucket]! < within) within -= histogram[bucket--]!;
   return { bucket, within };

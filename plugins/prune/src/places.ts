@@ -1,5 +1,5 @@
-import { FLOAT32, isWordMatrix, matrixPlaces, storagesOf } from '@espalier/compression';
-import type { MatrixPlace } from '@espalier/compression';
+import { FLOAT32, isWordMatrix, listMatrices, readStorages } from '@espalier/compression';
+import type { StorableMatrix } from '@espalier/compression';
 import { EspalierError, suggest } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import type { ParsedOptions } from './options.js';
@@ -10,9 +10,12 @@ import { SPARSE_KIND } from './sparse-storage.js';
  *
  * @throws EspalierError `model/unknown-layer`, `prune/layer`, `prune/nothing`.
  */
-export function placesIn(graph: ModelGraph, { layers, minimum }: ParsedOptions): MatrixPlace[] {
+export function findMatrices(
+  graph: ModelGraph,
+  { layers, minimum }: ParsedOptions,
+): StorableMatrix[] {
   const entries = graph.topology.config.layers;
-  if (layers !== 'auto') return layers.flatMap((name) => named(name, graph));
+  if (layers !== 'auto') return layers.flatMap((name) => findByName(name, graph));
   const found = entries.flatMap((entry) =>
     floats(graph, entry).filter(
       ({ shape }) => isWordMatrix(entry, shape) && shape[0] * shape[1] >= minimum,
@@ -25,15 +28,15 @@ export function placesIn(graph: ModelGraph, { layers, minimum }: ParsedOptions):
   });
 }
 
-function floats(graph: ModelGraph, entry: LayerEntry): MatrixPlace[] {
-  return matrixPlaces(graph, entry).filter(({ storage }) => storage.kind === FLOAT32.kind);
+function floats(graph: ModelGraph, entry: LayerEntry): StorableMatrix[] {
+  return listMatrices(graph, entry).filter(({ storage }) => storage.kind === FLOAT32.kind);
 }
 
 function isPruned(entry: LayerEntry): boolean {
-  return Object.values(storagesOf(entry) ?? {}).some(({ kind }) => kind === SPARSE_KIND);
+  return Object.values(readStorages(entry) ?? {}).some(({ kind }) => kind === SPARSE_KIND);
 }
 
-function named(name: string, graph: ModelGraph): MatrixPlace[] {
+function findByName(name: string, graph: ModelGraph): StorableMatrix[] {
   const entries = graph.topology.config.layers;
   const entry = entries.find((each) => each.name === name);
   const able = entries.filter((each) => floats(graph, each).length > 0).map((each) => each.name);

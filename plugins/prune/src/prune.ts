@@ -1,13 +1,13 @@
 import { refuseConstraints, storeMatrices } from '@espalier/compression';
-import type { MatrixPlace, NewlyStored } from '@espalier/compression';
+import type { StorableMatrix, StoredEdit } from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
 import type { ModelGraph } from '@espalier/core';
 import { pruneMatrix } from './magnitude.js';
 import { pruneOptions } from './options.js';
-import { placesIn } from './places.js';
+import { findMatrices } from './places.js';
 import { SPARSE_KIND } from './sparse-storage.js';
 import type { SparseConfig } from './sparse-storage.js';
-import { keptNumbers } from './target.js';
+import { countKept } from './target.js';
 
 /**
  * Keeps the numbers of largest magnitude of each matrix and a bitmap of where they are, in the
@@ -39,11 +39,11 @@ export const prune = definePlugin({
     ctx.hooks.transform.tap(async () => {
       const { graph } = ctx.model;
       refuseConstraints(graph, options, 'prune');
-      const places = placesIn(graph, options);
-      const stored: NewlyStored[] = [];
-      for (const [i, kept] of keptNumbers(places, options).entries()) {
+      const places = findMatrices(graph, options);
+      const stored: StoredEdit[] = [];
+      for (const [i, kept] of countKept(places, options).entries()) {
         const place = places[i]!;
-        if (kept !== undefined) stored.push(await pruned(graph, place, kept));
+        if (kept !== undefined) stored.push(await pruneWeight(graph, place, kept));
         ctx.progress(`${place.layer} pruned`, i + 1, places.length);
       }
       if (stored.length > 0) storeMatrices(ctx, graph, stored);
@@ -51,7 +51,11 @@ export const prune = definePlugin({
   },
 });
 
-async function pruned(graph: ModelGraph, place: MatrixPlace, count: number): Promise<NewlyStored> {
+async function pruneWeight(
+  graph: ModelGraph,
+  place: StorableMatrix,
+  count: number,
+): Promise<StoredEdit> {
   const { layer, matrix, shape } = place;
   const data = (await graph.weights[`${layer}/${matrix}`]!.data()) as Float32Array;
   const [rows, columns] = shape;
@@ -64,10 +68,10 @@ async function pruned(graph: ModelGraph, place: MatrixPlace, count: number): Pro
     { data: numbers, shape: [numbers.length] },
   ]);
   const what = `${kept} of ${rows * columns} numbers kept`;
-  return { place, config, weights: Object.fromEntries(parts), what, error, norm };
+  return { place, config, weights: Object.fromEntries(parts), summary: what, error, norm };
 }
 
-function checkFinite({ layer, matrix, shape }: MatrixPlace, data: Float32Array): void {
+function checkFinite({ layer, matrix, shape }: StorableMatrix, data: Float32Array): void {
   const bad = data.findIndex((value) => !Number.isFinite(value));
   if (bad < 0) return;
   throw new EspalierError('prune/not-finite', {

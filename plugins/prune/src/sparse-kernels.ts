@@ -150,13 +150,13 @@ function expand({ bitmap, starts, rows }: Positions, columns: number, size: numb
   const element = tf.add(tf.mul(down, int(columns)), tf.range(0, columns, 1, 'int32'));
   const word = tf.floorDiv(element, int(32));
   const bit = tf.sub(element, tf.mul(word, int(32)));
-  const kept = bitOf(tf.gather(bitmap, word), bit);
+  const kept = readBit(tf.gather(bitmap, word), bit);
   const before = tf.add(tf.gather(starts, down), tf.cumsum(kept, 1, true));
   return { kept: tf.cast(kept, 'float32'), index: tf.minimum(before, int(size - 1)) };
 }
 
 /** A bit of each word. Dividing an integer floors: it shifts; in two steps, since 2^31 is no int32. */
-function bitOf(words: Tensor, bit: Tensor): Tensor {
+function readBit(words: Tensor, bit: Tensor): Tensor {
   const powers = tf.tensor1d(
     Array.from({ length: 17 }, (_, i) => 2 ** i),
     'int32',

@@ -1,5 +1,5 @@
 import { parseBytes } from '@espalier/compression';
-import type { MatrixPlace } from '@espalier/compression';
+import type { StorableMatrix } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import { sparseBytes } from './bitmap.js';
 import type { ParsedOptions } from './options.js';
@@ -10,8 +10,8 @@ import type { ParsedOptions } from './options.js';
  *
  * @throws EspalierError `prune/budget`, which names the smallest size.
  */
-export function keptNumbers(
-  places: readonly MatrixPlace[],
+export function countKept(
+  places: readonly StorableMatrix[],
   options: ParsedOptions,
 ): readonly (number | undefined)[] {
   const total = places.reduce((sum, { shape }) => sum + shape[0] * shape[1], 0);
@@ -21,18 +21,22 @@ export function keptNumbers(
       const kept = Math.max(1, Math.round(options.density * size));
       return sparseBytes(place.shape, kept) < 4 * size ? kept : undefined;
     }
-    const target = bytesFor(options, size, total);
-    return target < 4 * size ? keptWithin(place, target) : undefined;
+    const target = computeTargetBytes(options, size, total);
+    return target < 4 * size ? countKeptWithin(place, target) : undefined;
   });
 }
 
-function bytesFor({ budget, ratio = 4 }: ParsedOptions, size: number, total: number): number {
+function computeTargetBytes(
+  { budget, ratio = 4 }: ParsedOptions,
+  size: number,
+  total: number,
+): number {
   if (budget === undefined) return (4 * size) / ratio;
   const bytes = typeof budget === 'number' ? budget : parseBytes(budget)!;
   return (bytes * size) / total;
 }
 
-function keptWithin({ layer, matrix, shape }: MatrixPlace, target: number): number {
+function countKeptWithin({ layer, matrix, shape }: StorableMatrix, target: number): number {
   const least = sparseBytes(shape, 1);
   const kept = Math.floor((target - sparseBytes(shape, 0)) / 4);
   if (kept >= 1) return kept;

@@ -1,5 +1,5 @@
-import { storageOf } from '@espalier/compression';
-import { definePlugin, graphOf } from '@espalier/core';
+import { createStorage } from '@espalier/compression';
+import { definePlugin, extractGraph } from '@espalier/core';
 import { prune } from '@espalier/plugin-prune';
 import type { PruneOptions } from '@espalier/plugin-prune';
 import { liveTensors, onBackend, withSession } from '@espalier/testkit';
@@ -68,13 +68,13 @@ test.each([NaN, -Infinity])('%s names layer, matrix and place', (value) => {
     await expect(session.transform()).rejects.toThrow(
       /\[plugin prune\] transform.*'words', matrix 'embeddings'.*row 2, column 3.*(NaN|-Infinity).*prune\/not-finite/,
     );
-    expect(graphOf(session.model).weights['words/embeddings']!.shape).toEqual([40, 8]);
+    expect(extractGraph(session.model).weights['words/embeddings']!.shape).toEqual([40, 8]);
   });
 });
 
 test('a storage that keeps more than there is', () => {
-  expect(() => storageOf('m', [2, 3], { kind: 'sparse', kept: 7 })).toThrow(
+  expect(() => createStorage('m', [2, 3], { kind: 'sparse', kept: 7 })).toThrow(
     /'m' has 2 × 3 numbers.*7.*prune\/kept/,
   );
-  expect(() => storageOf('m', [2, 3], { kind: 'sparse', kept: 0 })).toThrow(/'kept'/);
+  expect(() => createStorage('m', [2, 3], { kind: 'sparse', kept: 0 })).toThrow(/'kept'/);
 });

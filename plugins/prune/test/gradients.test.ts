@@ -1,4 +1,4 @@
-import { storageOf } from '@espalier/compression';
+import { createStorage } from '@espalier/compression';
 import { pruneMatrix } from '@espalier/plugin-prune';
 import { backendsUnderTest, directional, liveTensors, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
@@ -13,7 +13,7 @@ const KERNELS = ['EspalierSparseRows', 'EspalierSparseValues'];
 /** Σ (cubes of the rows that `IDS` asks for, each number with a weight of its own). */
 function setting() {
   const { weights } = pruneMatrix(mixedMatrix(ROWS, COLUMNS, 3), KEPT);
-  const storage = storageOf('m', [ROWS, COLUMNS], { kind: 'sparse', kept: KEPT });
+  const storage = createStorage('m', [ROWS, COLUMNS], { kind: 'sparse', kept: KEPT });
   const decode = (values: Tensor) => {
     const read = (name: string) =>
       name === 'm_values' ? values : tf.tensor1d(weights[name.slice(2) as 'bitmap'], 'int32');

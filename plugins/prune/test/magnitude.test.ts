@@ -1,7 +1,7 @@
-import { storageOf } from '@espalier/compression';
+import { createStorage } from '@espalier/compression';
 import type { Matrix } from '@espalier/compression';
 import { pruneMatrix, sparseBytes } from '@espalier/plugin-prune';
-import type { Pruned } from '@espalier/plugin-prune';
+import type { PrunedMatrix } from '@espalier/plugin-prune';
 import { backendsUnderTest, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -32,11 +32,16 @@ function largest({ data }: Matrix, count: number): number[] {
   return order.slice(0, count).sort((a, b) => a - b);
 }
 
-function decodeRows({ rows, columns }: Matrix, { weights }: Pruned, ids?: number[]): Float32Array {
+function decodeRows(
+  { rows, columns }: Matrix,
+  { weights }: PrunedMatrix,
+  ids?: number[],
+): Float32Array {
   return tf.tidy(() => {
     const config = { kind: 'sparse', kept: weights.values.length };
-    const storage = storageOf('m', [rows, columns], config);
-    const read = (name: string) => tf.tensor(weights[name.slice(2) as keyof Pruned['weights']]);
+    const storage = createStorage('m', [rows, columns], config);
+    const read = (name: string) =>
+      tf.tensor(weights[name.slice(2) as keyof PrunedMatrix['weights']]);
     const decoded = ids
       ? storage.gather(read, tf.tensor1d(ids, 'int32'))
       : storage.slice(read, 0, rows);

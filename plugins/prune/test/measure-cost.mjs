@@ -1,7 +1,7 @@
 // Bytes, error and speed of pruned matrices; prints the table of the README.
 // Run after a build: node plugins/prune/test/measure-cost.mjs
 import { useBackend } from '@espalier/backend';
-import { storageOf } from '@espalier/compression';
+import { createStorage } from '@espalier/compression';
 import { keyedRng } from '@espalier/core';
 import { pruneMatrix, sparseBytes } from '@espalier/plugin-prune';
 import * as tf from '@tensorflow/tfjs-core';
@@ -42,7 +42,7 @@ for (const ratio of [2, 4, 8, 16, 26]) {
   const weights = new Map(
     Object.entries(pruned.weights).map(([part, of]) => [`m_${part}`, tf.tensor1d(of)]),
   );
-  const storage = storageOf('m', shape, { kind: 'sparse', kept });
+  const storage = createStorage('m', shape, { kind: 'sparse', kept });
   const read = (name) => weights.get(name);
   const slopes = tf.grad((values) =>
     tf.sum(storage.slice((name) => (name === 'm_values' ? values : read(name)), 0, ROWS)),

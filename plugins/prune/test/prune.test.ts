@@ -1,10 +1,10 @@
 import {
-  compressionAccount,
+  compressionReport,
   StoredConv2D,
   StoredDense,
   StoredEmbedding,
 } from '@espalier/compression';
-import { buildModel, graphOf } from '@espalier/core';
+import { buildModel, extractGraph } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import { sparseBytes } from '@espalier/plugin-prune';
 import type { PruneOptions } from '@espalier/plugin-prune';
@@ -92,7 +92,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
   test('goes through JSON and comes back the same', () =>
     withSession(open(wordModel, { layers: ['words', 'hidden'], ratio: 2 }), async (session) => {
       await session.transform();
-      const { topology, weights } = graphOf(session.export());
+      const { topology, weights } = extractGraph(session.export());
       const twin = buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
       const x = tf.tensor2d([[0, 39, 7, 7, 1, 20]]);
       const { logits } = await session.predict(x as never);
@@ -116,7 +116,7 @@ describe('size', () => {
     const layers = ['words', 'hidden', 'logits'];
     return withSession(open(wordModel, { layers, ...options }), async (session) => {
       await session.transform();
-      const account = compressionAccount(session.inspect().edits);
+      const account = compressionReport(session.inspect().edits);
       const biases = 4 * (12 + 5);
       const total = account.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0) - biases;
       expect(total).toBeLessThanOrEqual(most);
@@ -131,11 +131,11 @@ describe('size', () => {
     withSession(open(wordModel, { layers: ['words'], density: 0.25 }), async (session) => {
       const before = dense(session).get('words')!;
       await session.transform();
-      const [line] = compressionAccount(session.inspect().edits);
+      const [line] = compressionReport(session.inspect().edits);
       expect(line).toMatchObject({
         plugin: 'prune',
         layer: 'words',
-        what: 'embeddings: 80 of 320 numbers kept',
+        summary: 'embeddings: 80 of 320 numbers kept',
         bytesBefore: 1280,
         bytesAfter: sparseBytes([40, 8], 80),
       });
@@ -149,14 +149,14 @@ describe('size', () => {
     withSession(open(wordModel, { layers: ['words'], budget: 1280 }), async (session) => {
       await session.transform();
       expect(session.model.getLayer('words').getClassName()).toBe('Embedding');
-      expect(compressionAccount(session.inspect().edits)).toEqual([]);
+      expect(compressionReport(session.inspect().edits)).toEqual([]);
     }));
 
   test('automatic: embeddings and wide dense layers that are large enough, once', () =>
     withSession(open(wordModel, { minimum: 90 }), async (session) => {
       await session.transform();
       await session.transform();
-      const layers = compressionAccount(session.inspect().edits).map(({ layer }) => layer);
+      const layers = compressionReport(session.inspect().edits).map(({ layer }) => layer);
       expect(layers).toEqual(['words']);
     }));
 });

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { decodeRows } from './decode.js';
 import type { CodeFormat } from './decode.js';
-import { planesOf } from './packing.js';
+import { placePlanes } from './packing.js';
 import type { PlacedPlane } from './packing.js';
 
 /** The kernel's name in the registry of tfjs. */
@@ -35,14 +35,14 @@ export function decode(tensors: CodeTensors, rows: Tensor1D, format: CodeFormat)
  */
 export function registerDecoder(): void {
   for (const backendName of ['cpu', 'wasm']) {
-    tf.registerKernel({ kernelName: KERNEL, backendName, kernelFunc: inMemory });
+    tf.registerKernel({ kernelName: KERNEL, backendName, kernelFunc: decodeInMemory });
   }
   for (const backendName of ['tensorflow', 'webgpu', 'webgl']) {
-    tf.registerKernel({ kernelName: KERNEL, backendName, kernelFunc: composed });
+    tf.registerKernel({ kernelName: KERNEL, backendName, kernelFunc: decodeByOps });
   }
 }
 
-const inMemory: tf.KernelFunc = ({ inputs, attrs, backend }) => {
+const decodeInMemory: tf.KernelFunc = ({ inputs, attrs, backend }) => {
   const { codes, levels, rows, scale, offset } = inputs as unknown as Inputs;
   const { format } = attrs as unknown as { format: CodeFormat };
   const sources = [codes, levels, rows, ...[scale, offset].filter((each) => each !== undefined)];
@@ -65,7 +65,7 @@ function checkRows(ids: ArrayLike<number>, rows: number): void {
   });
 }
 
-const composed: tf.KernelFunc = ({ inputs, attrs }) => {
+const decodeByOps: tf.KernelFunc = ({ inputs, attrs }) => {
   const { codes, levels, rows, scale, offset } = inputs as unknown as Inputs;
   const {
     bits,
@@ -77,7 +77,9 @@ const composed: tf.KernelFunc = ({ inputs, attrs }) => {
     const across = tf.range(0, columns, 1, 'int32');
     const down = tf.reshape(rows, [-1, 1]);
     const element = tf.add(tf.mul(down, int(columns)), across);
-    const parts = planesOf(bits, height * columns).map((plane) => partOf(codes, element, plane));
+    const parts = placePlanes(bits, height * columns).map((plane) =>
+      readPlaneBits(codes, element, plane),
+    );
     const code = tf.addN(parts);
     const group = tf.add(
       tf.mul(down, int(grouping.perRow)),
@@ -90,7 +92,7 @@ const composed: tf.KernelFunc = ({ inputs, attrs }) => {
 };
 
 /** The bits of one plane, where they stand in the code. Dividing an integer floors: it shifts. */
-function partOf(codes: Tensor, element: Tensor, plane: PlacedPlane): Tensor {
+function readPlaneBits(codes: Tensor, element: Tensor, plane: PlacedPlane): Tensor {
   const perWord = int(plane.inWord + 1);
   const word = tf.floorDiv(element, perWord);
   const bit = tf.mul(tf.sub(element, tf.mul(word, perWord)), int(plane.width));

@@ -1,5 +1,5 @@
 import type { Grouping } from './granularity.js';
-import { planesOf, unpackInto } from './packing.js';
+import { placePlanes, unpackInto } from './packing.js';
 import type { Bits } from './packing.js';
 
 /** How codes lie in their words and which scale each has. */
@@ -31,7 +31,7 @@ export function decodeRows(
   ids: ArrayLike<number>,
 ): void {
   const { length, perRow } = grouping;
-  const planes = planesOf(bits, rows * columns);
+  const planes = placePlanes(bits, rows * columns);
   const codes = new Uint8Array(columns);
   for (let i = 0; i < ids.length; i++) {
     const row = ids[i]!;

@@ -1,10 +1,10 @@
 import type { Matrix } from '@espalier/compression';
 import {
   automaticGranularity,
-  forEachStretch,
-  groupingOf,
+  forEachGroupRun,
+  computeGrouping,
   groupValues,
-  shapeOf,
+  getShape,
 } from './granularity.js';
 import type { Granularity, Grouping } from './granularity.js';
 import { kMeans } from './k-means.js';
@@ -12,12 +12,12 @@ import { levelRange, NF4_LEVELS, nearestLevel, roundHalfEven } from './levels.js
 import type { Scheme } from './levels.js';
 import type { Bits } from './packing.js';
 import type { QuantizeOptions } from './quantize.js';
-import { affineOf } from './ranges.js';
-import { codeLayoutOf } from './storage-config.js';
+import { chooseAffine } from './ranges.js';
+import { computeCodeLayout } from './storage-config.js';
 import type { CodeConfig } from './storage-config.js';
 
 /** A code for every number, row by row, and what the codes stand for. */
-export interface Coded {
+export interface EncodedMatrix {
   readonly config: CodeConfig;
   readonly codes: Uint8Array;
   readonly scale?: Float32Array;
@@ -25,19 +25,19 @@ export interface Coded {
   readonly codebook?: Float32Array;
 }
 
-export function withUniform(matrix: Matrix, options: QuantizeOptions): Coded {
+export function encodeUniform(matrix: Matrix, options: QuantizeOptions): EncodedMatrix {
   const { bits = 8, scheme = 'symmetric', range = 'mse' } = options;
-  const granularity = granularityOf(matrix, bits, options);
-  const grouping = groupingOf(granularity, shapeOf(matrix));
+  const granularity = chooseGranularity(matrix, bits, options);
+  const grouping = computeGrouping(granularity, getShape(matrix));
   const scale = new Float32Array(grouping.count);
   const offset = new Float32Array(grouping.count);
-  const weights = rowWeightsOf(matrix, options);
+  const weights = expandRowWeights(matrix, options);
   for (let group = 0; group < grouping.count; group++) {
     const members = {
-      values: groupValues(matrix.data, shapeOf(matrix), grouping, group),
-      ...(weights && { weights: groupValues(weights, shapeOf(matrix), grouping, group) }),
+      values: groupValues(matrix.data, getShape(matrix), grouping, group),
+      ...(weights && { weights: groupValues(weights, getShape(matrix), grouping, group) }),
     };
-    ({ scale: scale[group], offset: offset[group] } = affineOf(members, bits, scheme, range));
+    ({ scale: scale[group], offset: offset[group] } = chooseAffine(members, bits, scheme, range));
   }
   const codes = uniformCodes(matrix, { scale, offset, grouping, bits, scheme });
   const config: CodeConfig = { kind: 'uniform', bits, scheme, granularity };
@@ -59,7 +59,7 @@ export function uniformCodes(matrix: Matrix, rule: UniformRule): Uint8Array {
   const [lowest, highest] = levelRange(bits, scheme);
   const { data } = matrix;
   const codes = new Uint8Array(data.length);
-  forEachStretch(grouping, shapeOf(matrix), (group, begin, end) => {
+  forEachGroupRun(grouping, getShape(matrix), (group, begin, end) => {
     const [step, shift] = [scale[group]!, offset?.[group] ?? 0];
     if (step === 0) return void codes.fill(-lowest, begin, end);
     for (let i = begin; i < end; i++) {
@@ -70,15 +70,15 @@ export function uniformCodes(matrix: Matrix, rule: UniformRule): Uint8Array {
   return codes;
 }
 
-export function withNormalFloat(matrix: Matrix, options: QuantizeOptions): Coded {
-  const granularity = granularityOf(matrix, 4, options);
-  const shape = shapeOf(matrix);
-  const grouping = groupingOf(granularity, shape);
+export function encodeNormalFloat(matrix: Matrix, options: QuantizeOptions): EncodedMatrix {
+  const granularity = chooseGranularity(matrix, 4, options);
+  const shape = getShape(matrix);
+  const grouping = computeGrouping(granularity, shape);
   const scale = Float32Array.from({ length: grouping.count }, (_, group) =>
     groupValues(matrix.data, shape, grouping, group).reduce((a, x) => Math.max(a, Math.abs(x)), 0),
   );
   const codes = new Uint8Array(matrix.data.length);
-  forEachStretch(grouping, shape, (group, begin, end) => {
+  forEachGroupRun(grouping, shape, (group, begin, end) => {
     const inverse = scale[group]! > 0 ? 1 / scale[group]! : 0;
     for (let i = begin; i < end; i++) {
       codes[i] = nearestLevel(NF4_LEVELS, 0, NF4_LEVELS.length, matrix.data[i]! * inverse);
@@ -87,18 +87,21 @@ export function withNormalFloat(matrix: Matrix, options: QuantizeOptions): Coded
   return { config: { kind: 'nf4', granularity }, codes, scale };
 }
 
-export function withCodebook(matrix: Matrix, { bits = 8, codebook }: QuantizeOptions): Coded {
+export function encodeCodebook(
+  matrix: Matrix,
+  { bits = 8, codebook }: QuantizeOptions,
+): EncodedMatrix {
   const columns = typeof codebook === 'object' ? { columns: codebook.columns } : {};
   const config: CodeConfig = { kind: 'codebook', bits, ...columns };
-  const shape = shapeOf(matrix);
-  const { grouping } = codeLayoutOf(config, shape).format;
+  const shape = getShape(matrix);
+  const { grouping } = computeCodeLayout(config, shape).format;
   const entries = 2 ** bits;
   const tables = new Float32Array(grouping.count * entries);
   for (let group = 0; group < grouping.count; group++) {
     tables.set(kMeans(groupValues(matrix.data, shape, grouping, group), bits), group * entries);
   }
   const codes = new Uint8Array(matrix.data.length);
-  forEachStretch(grouping, shape, (group, begin, end) => {
+  forEachGroupRun(grouping, shape, (group, begin, end) => {
     for (let i = begin; i < end; i++) {
       codes[i] = nearestLevel(tables, group * entries, entries, matrix.data[i]!);
     }
@@ -106,16 +109,18 @@ export function withCodebook(matrix: Matrix, { bits = 8, codebook }: QuantizeOpt
   return { config, codes, codebook: tables };
 }
 
-function granularityOf(
+function chooseGranularity(
   matrix: Matrix,
   bits: Bits,
   { granularity = 'auto', prefer }: QuantizeOptions,
 ): Granularity {
-  return granularity === 'auto' ? automaticGranularity(shapeOf(matrix), bits, prefer) : granularity;
+  return granularity === 'auto'
+    ? automaticGranularity(getShape(matrix), bits, prefer)
+    : granularity;
 }
 
 /** A row's weight for each of its numbers. */
-function rowWeightsOf(
+function expandRowWeights(
   { rows, columns }: Matrix,
   { rowWeights }: QuantizeOptions,
 ): Float32Array | undefined {

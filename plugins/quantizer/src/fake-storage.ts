@@ -3,7 +3,7 @@ import type { MatrixShape, MatrixStorage, StorageConfig } from '@espalier/compre
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { fakeQuantize, SMALLEST_STEP } from './fake-quantize.js';
-import { groupingOf } from './granularity.js';
+import { computeGrouping } from './granularity.js';
 import { levelRange } from './levels.js';
 import { fakeConfig } from './storage-config.js';
 
@@ -14,14 +14,14 @@ import { fakeConfig } from './storage-config.js';
 export function fakeStorage(name: string, shape: MatrixShape, given: StorageConfig): MatrixStorage {
   const config = parseOptions('storage', fakeConfig, given);
   const [rows, columns] = shape;
-  const { length, perRow, count } = groupingOf(config.granularity, shape);
+  const { length, perRow, count } = computeGrouping(config.granularity, shape);
   const blocks = Math.ceil(columns / length);
   const [, high] = levelRange(config.bits, 'symmetric');
   const slowness = 1 / Math.sqrt(((rows * columns) / count) * high);
   const stepName = `${name}_step`;
 
   /** `x` `[n, columns]`, rounded by the steps of its rows, which `pick` chooses. */
-  const rounded = (x: Tensor, steps: Tensor, pick: (perRow: Tensor2D) => Tensor) => {
+  const roundRows = (x: Tensor, steps: Tensor, pick: (perRow: Tensor2D) => Tensor) => {
     const own = perRow > 0 ? pick(tf.reshape(steps, [rows, perRow])) : tf.reshape(steps, [1, -1]);
     const step = tf.expandDims(tf.maximum(tf.abs(own), SMALLEST_STEP), 2);
     const padded = tf.pad2d(x as Tensor2D, [
@@ -41,11 +41,11 @@ export function fakeStorage(name: string, shape: MatrixShape, given: StorageConf
     ],
     gather: (read, ids) =>
       tf.tidy(() =>
-        rounded(tf.gather(read(name), ids), read(stepName), (steps) => tf.gather(steps, ids)),
+        roundRows(tf.gather(read(name), ids), read(stepName), (steps) => tf.gather(steps, ids)),
       ),
     slice: (read, begin, size) =>
       tf.tidy(() =>
-        rounded(tf.slice(read(name), [begin, 0], [size, columns]), read(stepName), (steps) =>
+        roundRows(tf.slice(read(name), [begin, 0], [size, columns]), read(stepName), (steps) =>
           tf.slice2d(steps, [begin, 0], [size, perRow]),
         ),
       ),

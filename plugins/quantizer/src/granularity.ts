@@ -22,12 +22,12 @@ export interface Grouping {
 }
 
 /** Rows and columns of a matrix. */
-export function shapeOf({ rows, columns }: Matrix): MatrixShape {
+export function getShape({ rows, columns }: Matrix): MatrixShape {
   return [rows, columns];
 }
 
 /** The groups of a matrix; the last group of a row may be shorter than the others. */
-export function groupingOf(of: Granularity, [rows, columns]: MatrixShape): Grouping {
+export function computeGrouping(of: Granularity, [rows, columns]: MatrixShape): Grouping {
   if (of === 'tensor') return { length: columns, perRow: 0, count: 1 };
   if (of === 'row') return { length: columns, perRow: 1, count: rows };
   if (of === 'column') return { length: 1, perRow: 0, count: columns };
@@ -56,7 +56,7 @@ export function automaticGranularity(
 }
 
 /** Calls `visit` with every stretch of a row that is in one group. */
-export function forEachStretch(
+export function forEachGroupRun(
   { length, perRow }: Grouping,
   [rows, columns]: MatrixShape,
   visit: (group: number, begin: number, end: number) => void,

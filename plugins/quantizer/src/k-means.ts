@@ -10,8 +10,8 @@ const ROUNDS = 100;
  */
 export function kMeans(values: Float32Array, bits: number): Float32Array {
   const sums = prefixSums(values.slice().sort());
-  let centres: Float64Array = Float64Array.of(meanOf(sums, 0, values.length, 0));
-  for (let i = 0; i < bits; i++) centres = settled(sums, split(sums, centres));
+  let centres: Float64Array = Float64Array.of(computeMean(sums, 0, values.length, 0));
+  for (let i = 0; i < bits; i++) centres = runLloyd(sums, split(sums, centres));
   return Float32Array.from(centres);
 }
 
@@ -28,12 +28,12 @@ function prefixSums(values: Float32Array): Sorted {
 }
 
 /** Mean of the values `begin … end − 1`; of none, `otherwise`. */
-function meanOf({ sums }: Sorted, begin: number, end: number, otherwise: number): number {
+function computeMean({ sums }: Sorted, begin: number, end: number, otherwise: number): number {
   return end > begin ? (sums[end]! - sums[begin]!) / (end - begin) : otherwise;
 }
 
 /** Where each centre's cell begins, and the number of values at the end. */
-function cells(sorted: Sorted, centres: Float64Array): Int32Array {
+function findBounds(sorted: Sorted, centres: Float64Array): Int32Array {
   const bounds = new Int32Array(centres.length + 1);
   for (let i = 1; i < centres.length; i++) {
     bounds[i] = lowerBound(sorted.values, (centres[i - 1]! + centres[i]!) / 2);
@@ -43,22 +43,24 @@ function cells(sorted: Sorted, centres: Float64Array): Int32Array {
 }
 
 function split(sorted: Sorted, centres: Float64Array): Float64Array {
-  const bounds = cells(sorted, centres);
+  const bounds = findBounds(sorted, centres);
   const halves = new Float64Array(2 * centres.length);
   centres.forEach((centre, i) => {
     const [begin, end] = [bounds[i]!, bounds[i + 1]!];
     const at = Math.min(Math.max(lowerBound(sorted.values, centre), begin), end);
-    halves[2 * i] = meanOf(sorted, begin, at, centre);
-    halves[2 * i + 1] = meanOf(sorted, at, end, centre);
+    halves[2 * i] = computeMean(sorted, begin, at, centre);
+    halves[2 * i + 1] = computeMean(sorted, at, end, centre);
   });
   return halves;
 }
 
-function settled(sorted: Sorted, start: Float64Array): Float64Array {
+function runLloyd(sorted: Sorted, start: Float64Array): Float64Array {
   let centres = start;
   for (let round = 0; round < ROUNDS; round++) {
-    const bounds = cells(sorted, centres);
-    const next = centres.map((centre, i) => meanOf(sorted, bounds[i]!, bounds[i + 1]!, centre));
+    const bounds = findBounds(sorted, centres);
+    const next = centres.map((centre, i) =>
+      computeMean(sorted, bounds[i]!, bounds[i + 1]!, centre),
+    );
     if (next.every((centre, i) => centre === centres[i])) break;
     centres = next;
   }

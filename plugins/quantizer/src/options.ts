@@ -58,13 +58,15 @@ export type MatrixOptions = z.output<typeof perMatrix>;
  * (`*` stands for anything) fits its name or `<layer>/<name>`, the longest pattern last; `undefined`
  * where the last word is `false`.
  */
-export function optionsOf(
+export function resolveOptions(
   { matrices, bits, scheme, granularity, range, codebook }: ParsedOptions,
   layer: string,
   matrix: string,
 ): MatrixOptions | undefined {
   const fitting = Object.entries(matrices)
-    .filter(([pattern]) => [matrix, `${layer}/${matrix}`].some((name) => fits(pattern, name)))
+    .filter(([pattern]) =>
+      [matrix, `${layer}/${matrix}`].some((name) => matchesMatrix(pattern, name)),
+    )
     .sort(([a], [b]) => a.length - b.length || (a < b ? -1 : 1));
   if (fitting.at(-1)?.[1] === false) return undefined;
   const own = { bits, scheme, granularity, range, codebook };
@@ -72,7 +74,7 @@ export function optionsOf(
 }
 
 /** Whether a name fits a pattern in which `*` stands for anything. */
-export function fits(pattern: string, name: string): boolean {
+export function matchesMatrix(pattern: string, name: string): boolean {
   const escaped = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*');
   return new RegExp(`^${escaped}$`).test(name);
 }

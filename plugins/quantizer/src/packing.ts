@@ -36,7 +36,7 @@ export interface PlacedPlane extends Plane {
 }
 
 /** The planes of `count` codes, one behind the other. */
-export function planesOf(bits: Bits, count: number): readonly PlacedPlane[] {
+export function placePlanes(bits: Bits, count: number): readonly PlacedPlane[] {
   let begin = 0;
   return PLANES[bits].map((plane) => {
     const inWord = 32 / plane.width - 1;
@@ -48,18 +48,18 @@ export function planesOf(bits: Bits, count: number): readonly PlacedPlane[] {
       bitShift: Math.log2(plane.width),
       mask: 2 ** plane.width - 1,
     };
-    begin += wordsOf(plane, count);
+    begin += countWords(plane, count);
     return placed;
   });
 }
 
-function wordsOf({ width }: Plane, count: number): number {
+function countWords({ width }: Plane, count: number): number {
   return Math.ceil((count * width) / 32);
 }
 
 /** How many 32-bit words hold `count` codes. */
 export function packedLength(bits: Bits, count: number): number {
-  return PLANES[bits].reduce((sum, plane) => sum + wordsOf(plane, count), 0);
+  return PLANES[bits].reduce((sum, plane) => sum + countWords(plane, count), 0);
 }
 
 /**
@@ -73,7 +73,7 @@ export function packedLength(bits: Bits, count: number): number {
  */
 export function pack(codes: Uint8Array, bits: Bits): Int32Array {
   const words = new Int32Array(packedLength(bits, codes.length));
-  for (const plane of planesOf(bits, codes.length)) {
+  for (const plane of placePlanes(bits, codes.length)) {
     const { begin, wordShift, inWord, bitShift, mask, from } = plane;
     for (let i = 0; i < codes.length; i++) {
       words[begin + (i >>> wordShift)]! |=
@@ -128,6 +128,6 @@ function addPlane(
 /** All `count` codes of packed words. */
 export function unpack(words: Int32Array, bits: Bits, count: number): Uint8Array {
   const codes = new Uint8Array(count);
-  unpackInto(codes, words, planesOf(bits, count), 0, count);
+  unpackInto(codes, words, placePlanes(bits, count), 0, count);
   return codes;
 }

@@ -1,13 +1,13 @@
 import { EspalierError, suggest } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
-import { FLOAT32, matrixPlaces, storagesOf } from '@espalier/compression';
-import type { MatrixPlace } from '@espalier/compression';
-import { fits } from './options.js';
+import { FLOAT32, listMatrices, readStorages } from '@espalier/compression';
+import type { StorableMatrix } from '@espalier/compression';
+import { matchesMatrix } from './options.js';
 import type { ParsedOptions } from './options.js';
 import { CODE_KINDS, FAKE_KIND } from './storage-config.js';
 
 /** A matrix of a layer that can be put into codes. */
-export interface Place extends MatrixPlace {
+export interface QuantizedMatrix extends StorableMatrix {
   /** Which granularity comes first. */
   readonly prefer: 'row' | 'column';
 }
@@ -19,14 +19,19 @@ export interface Place extends MatrixPlace {
  * @throws EspalierError `quantizer/unknown-layer`, `quantizer/no-matrix`, `quantizer/already`,
  * `quantizer/nothing`.
  */
-export function chosenPlaces(graph: ModelGraph, options: ParsedOptions): readonly Place[] {
+export function chooseMatrices(
+  graph: ModelGraph,
+  options: ParsedOptions,
+): readonly QuantizedMatrix[] {
   const byLayer = new Map(
-    graph.topology.config.layers.map((entry) => [entry.name, placesIn(graph, entry)]),
+    graph.topology.config.layers.map((entry) => [entry.name, findMatrices(graph, entry)]),
   );
   const names =
     options.layers === 'auto'
-      ? [...byLayer.keys()].filter((name) => sizeOf(byLayer.get(name)!) >= options.minimumSize)
-      : options.layers.flatMap((pattern) => named(pattern, byLayer, graph));
+      ? [...byLayer.keys()].filter(
+          (name) => countNumbers(byLayer.get(name)!) >= options.minimumSize,
+        )
+      : options.layers.flatMap((pattern) => expandName(pattern, byLayer, graph));
   const places = [...new Set(names)].flatMap((name) => byLayer.get(name)!);
   if (places.length > 0) return places;
   throw nothing(`no layer has matrices of ${options.minimumSize} numbers or more`, graph);
@@ -42,29 +47,29 @@ export function nothing(why: string, graph: ModelGraph): EspalierError {
   });
 }
 
-function sizeOf(places: readonly Place[]): number {
+function countNumbers(places: readonly QuantizedMatrix[]): number {
   return places.reduce((sum, { shape: [rows, columns] }) => sum + rows * columns, 0);
 }
 
 /** The float matrices of a layer; of a kernel the columns, the outputs, come first. */
-function placesIn(graph: ModelGraph, entry: LayerEntry): Place[] {
-  return matrixPlaces(graph, entry)
+function findMatrices(graph: ModelGraph, entry: LayerEntry): QuantizedMatrix[] {
+  return listMatrices(graph, entry)
     .filter(({ storage }) => [FLOAT32.kind, FAKE_KIND].includes(storage.kind))
     .map((place) => ({ ...place, prefer: place.matrix === 'kernel' ? 'column' : 'row' }));
 }
 
 function isCoded(entry: LayerEntry): boolean {
-  const kinds = Object.values(storagesOf(entry) ?? {}).map(({ kind }) => kind);
+  const kinds = Object.values(readStorages(entry) ?? {}).map(({ kind }) => kind);
   return kinds.some((kind) => CODE_KINDS.includes(kind as never));
 }
 
-function named(
+function expandName(
   pattern: string,
-  byLayer: ReadonlyMap<string, readonly Place[]>,
+  byLayer: ReadonlyMap<string, readonly QuantizedMatrix[]>,
   graph: ModelGraph,
 ): readonly string[] {
   const { layers } = graph.topology.config;
-  const matching = layers.filter(({ name }) => fits(pattern, name));
+  const matching = layers.filter(({ name }) => matchesMatrix(pattern, name));
   const able = [...byLayer.keys()].filter((name) => byLayer.get(name)!.length > 0);
   if (matching.length === 0) throw unknownLayer(pattern, layers, able);
   const found = matching.map(({ name }) => name).filter((name) => able.includes(name));

@@ -2,16 +2,16 @@ import { EspalierError } from '@espalier/core';
 import { relativeError } from '@espalier/compression';
 import type { Matrix, MatrixShape, StorageConfig } from '@espalier/compression';
 import { decodeRows } from './decode.js';
-import { uniformCodes, withCodebook, withNormalFloat, withUniform } from './encode.js';
-import type { Coded } from './encode.js';
+import { uniformCodes, encodeCodebook, encodeNormalFloat, encodeUniform } from './encode.js';
+import type { EncodedMatrix } from './encode.js';
 import { SMALLEST_STEP } from './fake-quantize.js';
-import { groupingOf, shapeOf } from './granularity.js';
+import { computeGrouping, getShape } from './granularity.js';
 import type { Granularity } from './granularity.js';
 import type { Scheme } from './levels.js';
 import { pack } from './packing.js';
 import type { Bits } from './packing.js';
 import type { Range } from './ranges.js';
-import { codeLayoutOf } from './storage-config.js';
+import { computeCodeLayout } from './storage-config.js';
 import type { CodeConfig, CodePart, FakeConfig } from './storage-config.js';
 
 /** How to quantize one matrix. */
@@ -52,8 +52,11 @@ export interface Quantized {
 export function quantize(matrix: Matrix, options: QuantizeOptions = {}): Quantized {
   checkFinite(matrix);
   const { codebook = false } = options;
-  if (codebook === 'nf4') return packed(matrix, withNormalFloat(matrix, options));
-  return packed(matrix, codebook ? withCodebook(matrix, options) : withUniform(matrix, options));
+  if (codebook === 'nf4') return packMatrix(matrix, encodeNormalFloat(matrix, options));
+  return packMatrix(
+    matrix,
+    codebook ? encodeCodebook(matrix, options) : encodeUniform(matrix, options),
+  );
 }
 
 /**
@@ -70,15 +73,15 @@ export function quantizeWithSteps(
   checkFinite(matrix);
   const config = { kind: 'uniform', bits, scheme: 'symmetric', granularity } as const;
   const scale = steps.map((step) => Math.max(Math.abs(step), SMALLEST_STEP));
-  const grouping = groupingOf(granularity, shapeOf(matrix));
+  const grouping = computeGrouping(granularity, getShape(matrix));
   const codes = uniformCodes(matrix, { ...config, scale, grouping });
-  return packed(matrix, { config, codes, scale });
+  return packMatrix(matrix, { config, codes, scale });
 }
 
-function packed(matrix: Matrix, { config, codes, ...values }: Coded): Quantized {
+function packMatrix(matrix: Matrix, { config, codes, ...values }: EncodedMatrix): Quantized {
   const bits = config.kind === 'nf4' ? 4 : config.bits;
   const weights = { codes: pack(codes, bits), ...values };
-  const back = dequantize({ config, weights }, shapeOf(matrix));
+  const back = dequantize({ config, weights }, getShape(matrix));
   return { config, weights, error: relativeError(matrix, back) };
 }
 
@@ -87,7 +90,7 @@ export function dequantize(
   { config, weights }: { readonly config: StorageConfig } & Pick<Quantized, 'weights'>,
   shape: MatrixShape,
 ): Matrix {
-  const { format, levels } = codeLayoutOf(config, shape);
+  const { format, levels } = computeCodeLayout(config, shape);
   const [rows, columns] = shape;
   const data = new Float32Array(rows * columns);
   const values = {

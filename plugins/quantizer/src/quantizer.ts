@@ -1,10 +1,10 @@
 import { definePlugin } from '@espalier/core';
 import type { ModelGraph } from '@espalier/core';
 import { storeMatrices } from '@espalier/compression';
-import type { NewlyStored } from '@espalier/compression';
+import type { StoredEdit } from '@espalier/compression';
 import { quantizerOptions } from './options.js';
 import type { ParsedOptions } from './options.js';
-import { chosenPlaces, nothing } from './places.js';
+import { chooseMatrices, nothing } from './places.js';
 import { storeMatrix } from './store-matrix.js';
 
 /**
@@ -38,9 +38,9 @@ export const quantizer = definePlugin({
 });
 
 /** Every chosen matrix in its new storage, those left out that would not get smaller. */
-async function store(graph: ModelGraph, options: ParsedOptions): Promise<readonly NewlyStored[]> {
-  const stored: NewlyStored[] = [];
-  for (const place of chosenPlaces(graph, options)) {
+async function store(graph: ModelGraph, options: ParsedOptions): Promise<readonly StoredEdit[]> {
+  const stored: StoredEdit[] = [];
+  for (const place of chooseMatrices(graph, options)) {
     const read = async (weight: string) =>
       (await graph.weights[`${place.layer}/${weight}`]!.data()) as Float32Array;
     const result = await storeMatrix(place, read, options);

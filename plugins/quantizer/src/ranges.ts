@@ -29,7 +29,7 @@ export interface Group {
 }
 
 /** Chooses scale and offset of one group. */
-export function affineOf(group: Group, bits: Bits, scheme: Scheme, how: Range): Affine {
+export function chooseAffine(group: Group, bits: Bits, scheme: Scheme, how: Range): Affine {
   if (how === 'mse') return leastSquares(group, bits, scheme);
   const [low, high] =
     how === 'min-max' ? extremes(group.values) : middle(group.values, scheme, how.percentile);

@@ -2,7 +2,7 @@ import { parseOptions } from '@espalier/core';
 import type { MatrixShape, StorageConfig } from '@espalier/compression';
 import { z } from 'zod';
 import type { CodeFormat } from './decode.js';
-import { granularity, groupingOf } from './granularity.js';
+import { granularity, computeGrouping } from './granularity.js';
 import { NF4_LEVELS, uniformLevels } from './levels.js';
 import { BITS, packedLength } from './packing.js';
 
@@ -67,14 +67,14 @@ export interface CodeLayout {
  *
  * @throws EspalierError `options/invalid` for what is no such configuration.
  */
-export function codeLayoutOf(given: StorageConfig, shape: MatrixShape): CodeLayout {
+export function computeCodeLayout(given: StorageConfig, shape: MatrixShape): CodeLayout {
   const config = parseOptions('storage', codeConfig, given);
   const [rows, columns] = shape;
   const common = config.kind === 'nf4' ? { ...config, bits: 4 as const } : config;
   const grouping =
     common.kind === 'codebook'
       ? codebookGrouping(common.columns, shape)
-      : groupingOf(common.granularity, shape);
+      : computeGrouping(common.granularity, shape);
   const { count } = grouping;
   const format = { bits: common.bits, rows, columns, grouping };
   const codes = packedLength(common.bits, rows * columns);

@@ -1,9 +1,9 @@
 import { EspalierError } from '@espalier/core';
-import { hostBytes } from '@espalier/compression';
-import type { HostWeight, Matrix, NewlyStored } from '@espalier/compression';
-import { optionsOf } from './options.js';
+import { countHostBytes } from '@espalier/compression';
+import type { HostWeight, Matrix, StoredEdit } from '@espalier/compression';
+import { resolveOptions } from './options.js';
 import type { ParsedOptions } from './options.js';
-import type { Place } from './places.js';
+import type { QuantizedMatrix } from './places.js';
 import { quantize, quantizeWithSteps } from './quantize.js';
 import type { Quantized } from './quantize.js';
 import { FAKE_KIND } from './storage-config.js';
@@ -19,12 +19,12 @@ type ReadNumbers = (weight: string) => Promise<Float32Array>;
  * @throws EspalierError `quantizer/not-finite` naming layer, matrix, row and column.
  */
 export async function storeMatrix(
-  place: Place,
+  place: QuantizedMatrix,
   read: ReadNumbers,
   options: ParsedOptions,
-): Promise<NewlyStored | undefined> {
+): Promise<StoredEdit | undefined> {
   const { layer, matrix: name, shape, prefer, storage } = place;
-  const chosen = optionsOf(options, layer, name);
+  const chosen = resolveOptions(options, layer, name);
   if (!chosen) return undefined;
   const matrix: Matrix = { data: await read(name), rows: shape[0], columns: shape[1] };
   const steps = storage.kind === FAKE_KIND && (await read(`${name}_step`));
@@ -34,20 +34,20 @@ export async function storeMatrix(
       : quantize(matrix, { ...chosen, prefer }),
   );
   const coded = inCodes(name, quantized);
-  if (hostBytes(coded.weights) >= matrix.data.byteLength) return undefined;
+  if (countHostBytes(coded.weights) >= matrix.data.byteLength) return undefined;
   const train = !steps && options.aware;
   const stored = train ? inTraining(name, matrix, quantized, train) : coded;
-  return { place, ...stored, ...costOf(matrix, quantized) };
+  return { place, ...stored, ...computeCost(matrix, quantized) };
 }
 
-type Storage = Pick<NewlyStored, 'config' | 'weights' | 'what'>;
+type Storage = Pick<StoredEdit, 'config' | 'weights' | 'summary'>;
 
 function inCodes(name: string, { config, weights }: Quantized): Storage {
   const parts = Object.entries(weights).map(([part, data]): [string, HostWeight] => [
     `${name}_${part}`,
     { data, shape: [data.length] },
   ]);
-  return { config, weights: Object.fromEntries(parts), what: inWords(config) };
+  return { config, weights: Object.fromEntries(parts), summary: inWords(config) };
 }
 
 /** The first half of aware training: float32 numbers, and the scales of their codes as steps. */
@@ -67,11 +67,11 @@ function inTraining(
       [name]: { data, shape: [rows, columns] },
       [`${name}_step`]: { data: steps, shape: [steps.length] },
     },
-    what: `${inWords(config)}, in training`,
+    summary: `${inWords(config)}, in training`,
   };
 }
 
-function costOf({ data }: Matrix, { error }: Quantized): Pick<NewlyStored, 'error' | 'norm'> {
+function computeCost({ data }: Matrix, { error }: Quantized): Pick<StoredEdit, 'error' | 'norm'> {
   let norm = 0;
   for (const value of data) norm += value ** 2;
   return { error: error ** 2 * norm, norm };
@@ -90,7 +90,7 @@ function inWords(config: CodeConfig): string {
 }
 
 /** Adds layer and matrix to what is wrong with the numbers. */
-function naming<T>({ layer, matrix }: Place, work: () => T): T {
+function naming<T>({ layer, matrix }: QuantizedMatrix, work: () => T): T {
   try {
     return work();
   } catch (error) {

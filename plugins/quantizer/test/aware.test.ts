@@ -1,6 +1,6 @@
-import { storageOf } from '@espalier/compression';
+import { createStorage } from '@espalier/compression';
 import type { StorageConfig } from '@espalier/compression';
-import { graphOf } from '@espalier/core';
+import { extractGraph } from '@espalier/core';
 import { fakeQuantize, quantize, quantizeWithSteps } from '@espalier/plugin-quantizer';
 import type { FakeConfig } from '@espalier/plugin-quantizer';
 import { agreement, backendsUnderTest, onBackend, withSession } from '@espalier/testkit';
@@ -63,7 +63,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
       ]);
       const read = (name: string) => tensors.get(name)!;
       const [before, after] = [fake, coded.config].map((config: StorageConfig) =>
-        storageOf('m', [6, 7], config),
+        createStorage('m', [6, 7], config),
       );
       const ids = tf.tensor1d([5, 0, 5], 'int32');
       const bits = (tensor: Tensor) => tf.add(tensor, 0).dataSync();
@@ -76,7 +76,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
     const matrix = gaussianMatrix(4, 6, 4);
     const { weights } = quantize(matrix, { bits: 2, granularity: 'row' });
     const config = { kind: 'fake-uniform', bits: 2, granularity: 'row', step: 'learned' } as const;
-    const storage = storageOf('m', [4, 6], config);
+    const storage = createStorage('m', [4, 6], config);
     const gradient = tf.tidy(() => {
       const whole = tf.tensor2d(matrix.data, [4, 6]);
       const look = (steps: Tensor) => {
@@ -100,7 +100,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
     ['images', imageModel, 'straight-through' as const],
   ])('%s: train, transform, train, transform', (_, model, aware) =>
     withSession(open(model, { bits: 3, aware }), async (session) => {
-      const step = Object.keys(graphOf(session.model).weights)[0]!;
+      const step = Object.keys(extractGraph(session.model).weights)[0]!;
       await session.fit({ epochs: 1 });
       await session.transform();
       const started = session.parameters()[`${step}_step`]!.dataSync().slice();

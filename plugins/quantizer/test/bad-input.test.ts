@@ -1,4 +1,4 @@
-import { definePlugin, graphOf } from '@espalier/core';
+import { definePlugin, extractGraph } from '@espalier/core';
 import type { ModelEdit } from '@espalier/core';
 import { quantize, quantizer } from '@espalier/plugin-quantizer';
 import type { QuantizerOptions } from '@espalier/plugin-quantizer';
@@ -124,7 +124,7 @@ test.each([NaN, Infinity])('%s names layer, matrix and place, and changes nothin
     await expect(session.transform()).rejects.toThrow(
       /\[plugin quantizer\] transform.*layer 'logits', matrix 'kernel'.*row 2, column 1 is not finite.*Received: (NaN|Infinity).*quantizer\/not-finite/,
     );
-    expect(graphOf(session.model).weights['logits/kernel']!.shape).toEqual([8, 3]);
+    expect(extractGraph(session.model).weights['logits/kernel']!.shape).toEqual([8, 3]);
   });
 });
 

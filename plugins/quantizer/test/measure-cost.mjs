@@ -1,7 +1,7 @@
 // Error, bytes and speed of codes; prints the tables of the README.
 // Run after a build: node plugins/quantizer/test/measure-cost.mjs
 import { useBackend } from '@espalier/backend';
-import { storageOf } from '@espalier/compression';
+import { createStorage } from '@espalier/compression';
 import { keyedRng } from '@espalier/core';
 import { quantize } from '@espalier/plugin-quantizer';
 import * as tf from '@tensorflow/tfjs-core';
@@ -63,7 +63,7 @@ for (const options of ways) {
   ]);
   const weights = new Map(parts);
   const read = (name) => weights.get(name);
-  const storage = storageOf('m', [ROWS, COLUMNS], quantized.config);
+  const storage = createStorage('m', [ROWS, COLUMNS], quantized.config);
   const lookUp = milliseconds(touch(() => storage.gather(read, ids)));
   const all = milliseconds(touch(() => storage.slice(read, 0, ROWS)));
   const perNumber = ((8 * bytesOf(quantized)) / data.length).toFixed(2);

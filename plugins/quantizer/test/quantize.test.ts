@@ -1,4 +1,4 @@
-import { storageOf } from '@espalier/compression';
+import { createStorage } from '@espalier/compression';
 import type { Matrix, StorageConfig } from '@espalier/compression';
 import {
   dequantize,
@@ -209,7 +209,7 @@ describe.each([...backendsUnderTest()])('stored on %s', (backend) => {
         const { rows, columns } = matrix;
         const quantized = quantize(matrix, options);
         const json = JSON.parse(JSON.stringify(quantized.config)) as StorageConfig;
-        const storage = storageOf('m', [rows, columns], json);
+        const storage = createStorage('m', [rows, columns], json);
         const ids = wanted.map((id) => id % rows);
         tf.tidy(() => {
           const weights = weightsOf(quantized);
@@ -232,7 +232,7 @@ describe.each([...backendsUnderTest()])('stored on %s', (backend) => {
 
   test('a row that there is not is refused', () => {
     const quantized = quantize(gaussianMatrix(3, 4));
-    const storage = storageOf('m', [3, 4], quantized.config);
+    const storage = createStorage('m', [3, 4], quantized.config);
     tf.tidy(() => {
       const weights = weightsOf(quantized);
       expect(() => storage.gather((name) => weights.get(name)!, tf.tensor1d([3], 'int32'))).toThrow(

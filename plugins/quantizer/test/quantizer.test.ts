@@ -1,11 +1,11 @@
 import {
-  compressionAccount,
-  storageOf,
+  compressionReport,
+  createStorage,
   StoredConv2D,
   StoredDense,
   StoredEmbedding,
 } from '@espalier/compression';
-import { buildModel, graphOf, memoryStore, scoped, viewOf } from '@espalier/core';
+import { buildModel, extractGraph, memoryStore, tidyExcept, viewModel } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import { dequantize, quantize } from '@espalier/plugin-quantizer';
 import type { CodeConfig, QuantizeOptions, QuantizerOptions } from '@espalier/plugin-quantizer';
@@ -27,7 +27,7 @@ import { open, WORDS } from './support.js';
 /** The decoded matrices of a session's model, by `<layer>/<matrix>`. */
 function decoded(session: Session, model: () => LayersModel): Map<string, Float32Array> {
   const shapes = shapesOf(model);
-  const { topology, weights } = graphOf(session.model);
+  const { topology, weights } = extractGraph(session.model);
   const found = new Map<string, Float32Array>();
   for (const { name, config } of topology.config.layers) {
     const storage = (config['storage'] ?? {}) as Record<string, CodeConfig>;
@@ -46,7 +46,7 @@ function decoded(session: Session, model: () => LayersModel): Map<string, Float3
 /** Rows and columns of every matrix of a model before it is quantized, by `<layer>/<matrix>`. */
 function shapesOf(model: () => LayersModel): ReadonlyMap<string, [number, number]> {
   const plain = model();
-  const shapes = Object.entries(graphOf(plain).weights).map(([path, { shape, size }]) => {
+  const shapes = Object.entries(extractGraph(plain).weights).map(([path, { shape, size }]) => {
     const columns = shape.at(-1)!;
     return [path, [size / columns, columns]] as const;
   });
@@ -57,10 +57,10 @@ function shapesOf(model: () => LayersModel): ReadonlyMap<string, [number, number
 /** The same model, float, with the numbers that the codes stand for. */
 function withDecoded(model: () => LayersModel, session: Session): LayersModel {
   const plain = model();
-  const { topology, weights } = graphOf(plain);
-  const coded = graphOf(session.model).weights;
+  const { topology, weights } = extractGraph(plain);
+  const coded = extractGraph(session.model).weights;
   const matrices = decoded(session, model);
-  const twin = scoped(
+  const twin = tidyExcept(
     () => [],
     () => {
       const values = Object.entries(weights).map(([path, { shape }]) => [
@@ -134,15 +134,15 @@ describe('the model', () => {
       expect(layers.slice(1).map(({ name, outputShape }) => [name, outputShape])).toEqual(before);
       expect(layers[1]).toBeInstanceOf(StoredConv2D);
       expect(layers.at(-1)).toBeInstanceOf(StoredDense);
-      const counted = viewOf(session.model).layers.map(({ macs }) => macs);
-      expect(counted).toEqual(viewOf(plain).layers.map(({ macs }) => macs));
+      const counted = viewModel(session.model).layers.map(({ macs }) => macs);
+      expect(counted).toEqual(viewModel(plain).layers.map(({ macs }) => macs));
       plain.dispose();
     }));
 
   test('goes through JSON and comes back the same', () =>
     withSession(open(wordModel, { bits: 3 }), async (session) => {
       await session.transform();
-      const { topology, weights } = graphOf(session.export());
+      const { topology, weights } = extractGraph(session.export());
       const twin = buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
       expect(twin.layers[1]).toBeInstanceOf(StoredEmbedding);
       const x = inputsOf(wordModel);
@@ -153,14 +153,14 @@ describe('the model', () => {
   test('the account says what was done, its bytes and its error', () =>
     withSession(open(wordModel, { matrices: { 'logits/*': { bits: 4 } } }), async (session) => {
       await session.transform();
-      const account = compressionAccount(session.inspect().edits);
+      const account = compressionReport(session.inspect().edits);
       expect(account).toMatchObject([
         { plugin: 'quantizer', layer: 'words', bytesBefore: 1280 },
         { plugin: 'quantizer', layer: 'hidden' },
-        { plugin: 'quantizer', layer: 'logits', what: expect.stringMatching(/^kernel: 4 bits/) },
+        { plugin: 'quantizer', layer: 'logits', summary: expect.stringMatching(/^kernel: 4 bits/) },
       ]);
       for (const { layer, bytesAfter, relativeError } of account) {
-        const weights = Object.entries(graphOf(session.model).weights);
+        const weights = Object.entries(extractGraph(session.model).weights);
         const own = weights.filter(([path]) => path.startsWith(`${layer}/`));
         expect(bytesAfter).toBe(own.reduce((sum, [, { size }]) => sum + 4 * size, 0));
         expect(relativeError).toBeGreaterThan(0);
@@ -192,8 +192,8 @@ describe('the model', () => {
     const options = { bits: 4, codebook: 'k-means', matrices } as const;
     return withSession(open(wordModel, options), async (session) => {
       await session.transform();
-      const account = compressionAccount(session.inspect().edits);
-      expect(account.map(({ layer, what }) => [layer, what])).toEqual([
+      const account = compressionReport(session.inspect().edits);
+      expect(account.map(({ layer, summary: what }) => [layer, what])).toEqual([
         ['words', 'embeddings: 3 bits, codebook per tensor'],
         ['hidden', 'kernel: 2 bits, codebook per tensor'],
       ]);
@@ -215,7 +215,7 @@ test('other backends decode by a composition of integer ops to the same bits', a
   ];
   for (const options of every) {
     const { config, weights } = quantize(matrix, options);
-    const storage = storageOf('m', [9, 11], config);
+    const storage = createStorage('m', [9, 11], config);
     const decodeBy = (kernel: tf.KernelFunc) =>
       tf.tidy(() => {
         tf.unregisterKernel('EspalierDecodeRows', 'cpu');

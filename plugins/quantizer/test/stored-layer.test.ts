@@ -1,4 +1,4 @@
-import { compressionAccount, StoredMatrix } from '@espalier/compression';
+import { compressionReport, StoredMatrix } from '@espalier/compression';
 import type { StorageConfig } from '@espalier/compression';
 import { arraySource } from '@espalier/core';
 import type { QuantizerOptions } from '@espalier/plugin-quantizer';
@@ -65,10 +65,10 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
       await session.fit({ epochs: 1 });
       const before = await session.predict(tf.ones([2, 6]));
       await session.transform();
-      const [line] = compressionAccount(session.inspect().edits);
+      const [line] = compressionReport(session.inspect().edits);
       expect(line).toMatchObject({
         layer: 'factors',
-        what: 'u0: 4 bits, symmetric, per tensor; basis: 8 bits, symmetric, per tensor',
+        summary: 'u0: 4 bits, symmetric, per tensor; basis: 8 bits, symmetric, per tensor',
         bytesBefore: 4 * (24 + 240),
         bytesAfter: 12 + 4 + 240 + 4,
       });

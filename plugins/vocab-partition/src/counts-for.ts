@@ -10,7 +10,7 @@ import type { ParsedCounts } from './parse-counts.js';
  * @throws EspalierError `vocab-partition/words`, `vocab-partition/vocabulary` where no word is
  * known, `vocab-partition/counts`.
  */
-export function countsFor(
+export function alignCounts(
   vocabulary: readonly string[],
   { words, counts }: ParsedCounts,
 ): Float64Array {

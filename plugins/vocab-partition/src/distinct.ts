@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/core';
 
 /** The words, each of which must be there once; `place` says where the i-th stands. */
-export function distinct(
+export function checkDistinct(
   words: readonly string[],
   place: (i: number) => string,
 ): readonly string[] {

@@ -1,4 +1,4 @@
-import { flooredCounts } from '@espalier/compression';
+import { floorCounts } from '@espalier/compression';
 import type { VocabPartition } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import { checkCounts } from './check-counts.js';
@@ -12,11 +12,11 @@ export interface FrequencyOrder {
 }
 
 /** Sorts words by count, most frequent first. */
-export function byFrequency(counts: ArrayLike<number>): FrequencyOrder {
+export function sortByFrequency(counts: ArrayLike<number>): FrequencyOrder {
   const checked = checkCounts(counts);
   const order = Int32Array.from(checked, (_, word) => word);
   order.sort((a, b) => checked[b]! - checked[a]! || a - b);
-  return { order, counts: flooredCounts(Float64Array.from(order, (word) => checked[word]!)) };
+  return { order, counts: floorCounts(Float64Array.from(order, (word) => checked[word]!)) };
 }
 
 /** Refuses numbers of blocks that a vocabulary cannot have. */
@@ -30,7 +30,7 @@ export function checkBlocks(blocks: number, words: number): void {
 }
 
 /** Cuts an order behind each of `ends`, which rise, and at its end. */
-export function cut(order: Int32Array, ends: readonly number[]): VocabPartition {
+export function cutOrder(order: Int32Array, ends: readonly number[]): VocabPartition {
   const all = [...ends, order.length];
   return { order, sizes: all.map((end, p) => end - (all[p - 1] ?? 0)) };
 }

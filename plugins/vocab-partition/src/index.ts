@@ -1,4 +1,4 @@
-export { countsFor } from './counts-for.js';
+export { alignCounts } from './counts-for.js';
 export { kMeansLogFrequency } from './k-means.js';
 export type { VocabPartitionOptions } from './options.js';
 export { parseCounts } from './parse-counts.js';

@@ -1,5 +1,5 @@
 import type { VocabPartition } from '@espalier/compression';
-import { byFrequency, checkBlocks, cut } from './frequency.js';
+import { sortByFrequency, checkBlocks, cutOrder } from './frequency.js';
 
 /**
  * Blocks of words of like frequency: the least sum of squared distances of the logarithms of counts
@@ -11,20 +11,20 @@ import { byFrequency, checkBlocks, cut } from './frequency.js';
  * @see Wang & Song 2011, "Ckmeans.1d.dp", for the dynamic programme.
  */
 export function kMeansLogFrequency(counts: ArrayLike<number>, blocks: number): VocabPartition {
-  const { order, counts: falling } = byFrequency(counts);
+  const { order, counts: falling } = sortByFrequency(counts);
   checkBlocks(blocks, order.length);
-  const ends = endsOfRuns(falling);
-  if (ends.length <= blocks) return cut(order, halved(ends, blocks).slice(0, -1));
+  const ends = findRunEnds(falling);
+  if (ends.length <= blocks) return cutOrder(order, halveLargest(ends, blocks).slice(0, -1));
   const logs = ends.map((end) => Math.log(falling[end - 1]!));
-  const groups = clusterEnds(logs, sizesOf(ends), blocks);
-  return cut(
+  const groups = clusterEnds(logs, computeSizes(ends), blocks);
+  return cutOrder(
     order,
     groups.map((group) => ends[group - 1]!),
   );
 }
 
 /** Behind the last of every run of equal values. */
-function endsOfRuns(values: Float64Array): number[] {
+function findRunEnds(values: Float64Array): number[] {
   const ends: number[] = [];
   values.forEach((value, i) => {
     if (value !== values[i + 1]) ends.push(i + 1);
@@ -32,15 +32,15 @@ function endsOfRuns(values: Float64Array): number[] {
   return ends;
 }
 
-function sizesOf(ends: readonly number[]): number[] {
+function computeSizes(ends: readonly number[]): number[] {
   return ends.map((end, i) => end - (ends[i - 1] ?? 0));
 }
 
 /** Halves the largest group, the first of equals, until there are enough. */
-function halved(ends: readonly number[], wanted: number): number[] {
+function halveLargest(ends: readonly number[], wanted: number): number[] {
   const all = [...ends];
   while (all.length < wanted) {
-    const sizes = sizesOf(all);
+    const sizes = computeSizes(all);
     const largest = sizes.indexOf(Math.max(...sizes));
     all.splice(largest, 0, all[largest]! - Math.floor(sizes[largest]! / 2));
   }

@@ -35,21 +35,21 @@ export interface Moves {
  */
 export function chooseMoves(placement: Placement, fraction: number): Moves {
   const { block } = placement;
-  const wanted = cheapest(placement, fittingPrice(placement));
+  const wanted = findCheapest(placement, fittingPrice(placement));
   const candidates: Move[] = [];
   wanted.forEach((to, word) => {
     if (to !== block[word]) candidates.push({ word, to });
   });
-  const gains = (move: Move) => lossOf(placement, move) < 0;
+  const gains = (move: Move) => computeLoss(placement, move) < 0;
   const gainers = sortedBy(candidates.filter(gains), ({ word, to }) =>
     errorAt(placement, word, to),
   );
   const payers = sortedBy(
     candidates.filter((move) => !gains(move)),
-    (move) => lossOf(placement, move) / -growthOf(placement, move),
+    (move) => computeLoss(placement, move) / -computeGrowth(placement, move),
   );
   const first = gainers.slice(0, Math.ceil(fraction * gainers.length));
-  return { candidates: candidates.length, chosen: affordable(placement, first, payers) };
+  return { candidates: candidates.length, chosen: selectAffordable(placement, first, payers) };
 }
 
 /** Weighted error of all words where they are. */
@@ -58,18 +58,19 @@ export function weightedError({ block, errors, weights }: Placement): number {
 }
 
 /** Numbers that words take in their blocks. */
-export function numbersOf(block: Int32Array, numbers: readonly number[]): number {
+export function countNumbers(block: Int32Array, numbers: readonly number[]): number {
   return block.reduce((sum, p) => sum + numbers[p]!, 0);
 }
 
 /** The block of least weighted error plus price for each word; where equal, its own. */
-function cheapest({ block, errors, weights, numbers }: Placement, price: number): Int32Array {
+function findCheapest({ block, errors, weights, numbers }: Placement, price: number): Int32Array {
   return block.map((own, word) => {
-    const costOf = (p: number) => weights[word]! * (errors[p]?.[word] ?? 0) + price * numbers[p]!;
+    const computeCost = (p: number) =>
+      weights[word]! * (errors[p]?.[word] ?? 0) + price * numbers[p]!;
     let best = own;
-    let least = costOf(own);
+    let least = computeCost(own);
     for (let p = 0; p < numbers.length; p++) {
-      const cost = costOf(p);
+      const cost = computeCost(p);
       if (cost < least) [best, least] = [p, cost];
     }
     return best;
@@ -81,7 +82,7 @@ const BISECTIONS = 40;
 /** The least price at which the words' cheapest blocks fit; all in the smallest ranks always do. */
 function fittingPrice(placement: Placement): number {
   const fits = (price: number) =>
-    numbersOf(cheapest(placement, price), placement.numbers) <= placement.budget;
+    countNumbers(findCheapest(placement, price), placement.numbers) <= placement.budget;
   if (fits(0)) return 0;
   let high = weightedError(placement) / placement.budget;
   while (!fits(high)) high *= 2;
@@ -95,16 +96,16 @@ function fittingPrice(placement: Placement): number {
 }
 
 /** Moves in this order within the budget, no block left with fewer words than it must keep. */
-function affordable(
+function selectAffordable(
   placement: Placement,
   gainers: readonly Move[],
   payers: readonly Move[],
 ): Move[] {
   const { block, numbers, budget } = placement;
-  const growth = (move: Move) => growthOf(placement, move);
+  const growth = (move: Move) => computeGrowth(placement, move);
   const leaves = departures(placement);
   const gaining = gainers.filter(leaves);
-  let spent = gaining.reduce((sum, move) => sum + growth(move), numbersOf(block, numbers));
+  let spent = gaining.reduce((sum, move) => sum + growth(move), countNumbers(block, numbers));
   const paying: Move[] = [];
   for (const move of payers) {
     if (spent <= budget) break;
@@ -141,12 +142,12 @@ function errorAt({ errors }: Placement, word: number, p: number): number {
   return errors[p]?.[word] ?? 0;
 }
 
-function lossOf(placement: Placement, { word, to }: Move): number {
+function computeLoss(placement: Placement, { word, to }: Move): number {
   const now = errorAt(placement, word, placement.block[word]!);
   return placement.weights[word]! * (errorAt(placement, word, to) - now);
 }
 
-function growthOf({ block, numbers }: Placement, { word, to }: Move): number {
+function computeGrowth({ block, numbers }: Placement, { word, to }: Move): number {
   return numbers[to]! - numbers[block[word]!]!;
 }
 

@@ -62,9 +62,9 @@ export class ObservedCounts implements WordCounts {
 function weigher(weights: Float32Array, ids: number, examples: number) {
   if (weights.length === ids) return (i: number) => weights[i]!;
   const [perExample, steps] = [ids / examples, weights.length / examples];
-  const meanOf = (example: number) =>
+  const computeMeanWeight = (example: number) =>
     weights.subarray(example * steps, (example + 1) * steps).reduce((a, b) => a + b, 0) / steps;
-  const means = Float32Array.from({ length: examples }, (_, i) => meanOf(i));
+  const means = Float32Array.from({ length: examples }, (_, i) => computeMeanWeight(i));
   return (i: number) => means[Math.floor(i / perExample)]!;
 }
 

@@ -1,6 +1,6 @@
 import { EspalierError } from '@espalier/core';
 import { checkCounts } from './check-counts.js';
-import { distinct } from './distinct.js';
+import { checkDistinct } from './distinct.js';
 import { parseLines } from './parse-lines.js';
 
 /** Counts as a file holds them: by word where it names words, else in the order of word ids. */
@@ -53,7 +53,7 @@ function fromJson(json: unknown, text?: string): ParsedCounts {
     const words = Object.keys(json);
     const parsed = numbers(Object.values(json), (i) => JSON.stringify(words[i]));
     if (text === undefined) return { words, counts: parsed };
-    return inOrderOf(text, json as Readonly<Record<string, number>>);
+    return restoreOrder(text, json as Readonly<Record<string, number>>);
   }
   const parsed = numbers(counts, (i) => `counts[${i}]`);
   return vocab === undefined
@@ -62,9 +62,9 @@ function fromJson(json: unknown, text?: string): ParsedCounts {
 }
 
 /** JSON.parse puts keys that are whole numbers first, and keeps the last of equal ones only. */
-function inOrderOf(text: string, counts: Readonly<Record<string, number>>): ParsedCounts {
+function restoreOrder(text: string, counts: Readonly<Record<string, number>>): ParsedCounts {
   const keys = text.match(/"(?:[^"\\]|\\.)*"/g) ?? []; // all values are numbers
-  const words = distinct(
+  const words = checkDistinct(
     keys.map((key) => JSON.parse(key) as string),
     (i) => `entry ${i + 1}`,
   );
@@ -83,7 +83,7 @@ function numbers(values: readonly unknown[], place: (i: number) => string): Floa
 
 function words(vocab: unknown, length: number): readonly string[] {
   const sound = Array.isArray(vocab) && vocab.every((word) => typeof word === 'string');
-  if (sound && vocab.length === length) return distinct(vocab, (i) => `vocab[${i}]`);
+  if (sound && vocab.length === length) return checkDistinct(vocab, (i) => `vocab[${i}]`);
   throw new EspalierError('vocab-partition/parse', {
     problem: `'vocab' must hold ${length} words, one for each of 'counts'`,
     received: sound ? `${vocab.length} words` : vocab,

@@ -1,6 +1,6 @@
 import { EspalierError } from '@espalier/core';
 import { checkCounts } from './check-counts.js';
-import { distinct } from './distinct.js';
+import { checkDistinct } from './distinct.js';
 import type { ParsedCounts } from './parse-counts.js';
 
 /** A line that is not blank; `number` from 1. */
@@ -43,16 +43,16 @@ const FORMS: readonly Form[] = [
 
 /** Reads a word and its count, or a count, a line; the first may be a header of as many columns. */
 export function parseLines(text: string): ParsedCounts {
-  const lines = linesOf(text);
+  const lines = splitLines(text);
   const body = isHeader(lines) ? lines.slice(1) : lines;
-  const read = formOf(body);
+  const read = detectForm(body);
   const parsed = body.map((line) => ({ line, ...(read(line.text) ?? refuse(line)) }));
   parsed.forEach(({ line, count }) => (count < 0 || count === Infinity) && refuse(line));
   refuseDottedThousands(parsed);
   const counts = checkCounts(parsed.map(({ count }) => count));
   if (parsed[0]!.word === undefined) return { counts };
   const words = parsed.map(({ word }) => word!);
-  return { words: distinct(words, (i) => `line ${parsed[i]!.line.number}`), counts };
+  return { words: checkDistinct(words, (i) => `line ${parsed[i]!.line.number}`), counts };
 }
 
 /** What stands for a number that is not there. */
@@ -61,11 +61,12 @@ const NO_NUMBER = /^([+-]?(nan|inf(inity)?)|null|none|n\/?a|-+|\?)$/i;
 /** Whether the first line names columns: as many as the next line has, all of them words. */
 function isHeader([first, second]: readonly Line[]): boolean {
   if (!first || !second || /\d/.test(first.text)) return false;
-  const columnsOf = ({ text }: Line) =>
+  const splitColumns = ({ text }: Line) =>
     text.trim().split(second.text.includes('\t') ? '\t' : /\s+/);
-  const names = columnsOf(first);
+  const names = splitColumns(first);
   return (
-    names.length === columnsOf(second).length && !names.some((each) => NO_NUMBER.test(each.trim()))
+    names.length === splitColumns(second).length &&
+    !names.some((each) => NO_NUMBER.test(each.trim()))
   );
 }
 
@@ -77,7 +78,7 @@ function refuseDottedThousands(entries: readonly (Entry & { readonly line: Line 
   if (dotted.length + small.length === entries.length) refuse(dotted[0]!.line);
 }
 
-function linesOf(text: string): Line[] {
+function splitLines(text: string): Line[] {
   const lines = text.split(/\r\n|\r|\n/).map((line, i) => ({ number: i + 1, text: line }));
   const filled = lines.filter(({ text }) => text.trim() !== '');
   if (filled.length > 0) return filled;
@@ -92,7 +93,7 @@ function linesOf(text: string): Line[] {
 const SAMPLE = 1000;
 
 /** The form that most of the first lines have, the first of equals: one that is wrong decides nothing. */
-function formOf(lines: readonly Line[]): Form {
+function detectForm(lines: readonly Line[]): Form {
   const first = lines.slice(0, SAMPLE);
   const fitting = FORMS.map((read) => first.filter(({ text }) => read(text)).length);
   return FORMS[fitting.indexOf(Math.max(...fitting))]!;

@@ -35,12 +35,12 @@ export function partitioner(options: PartitionerOptions): VocabPartitioner {
   const named = method === 'cut-offs' ? method : `${method}, ${blocks}`;
   return {
     name: `${named}${refinement ? ', refined' : ''}`,
-    candidates: candidatesOf(method, blocks, cutoffs),
+    candidates: listCandidates(method, blocks, cutoffs),
     ...(refinement && { refine: (request) => refine(request, refinement) }),
   };
 }
 
-function candidatesOf(
+function listCandidates(
   method: PartitionerOptions['method'],
   blocks: number | 'auto',
   cutoffs: readonly number[] | undefined,

@@ -1,7 +1,7 @@
 import type { RefineRequest, VocabPartition } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import { residuals, spectrum } from '@espalier/linalg';
-import { chooseMoves, numbersOf, weightedError } from './moves.js';
+import { chooseMoves, countNumbers, weightedError } from './moves.js';
 import type { Placement } from './moves.js';
 
 /** One round of a refinement. */
@@ -44,7 +44,7 @@ export async function refine(
 ): Promise<VocabPartition> {
   check(request);
   const blocks = request.ranks.map((_, p) => p);
-  let placement = await fitted(request, firstPlacement(request), blocks);
+  let placement = await fitSubspaces(request, firstPlacement(request), blocks);
   let error = weightedError(placement);
   for (let round = 1; round <= maxRounds; round++) {
     const { candidates, chosen } = chooseMoves(placement, fraction);
@@ -52,13 +52,13 @@ export async function refine(
     const block = placement.block.slice();
     chosen.forEach(({ word, to }) => (block[word] = to));
     const changed = new Set(chosen.flatMap(({ word, to }) => [placement.block[word]!, to]));
-    const next = await fitted(request, { ...placement, block }, [...changed]);
+    const next = await fitSubspaces(request, { ...placement, block }, [...changed]);
     const after = weightedError(next);
     if (!(after < error)) break;
     [placement, error] = [next, after];
     onRound?.({ round, candidates, moved: chosen.length, error });
   }
-  return partitionOf(request.partition, placement.block);
+  return buildPartition(request.partition, placement.block);
 }
 
 function firstPlacement({ partition, matrix, weights, ranks }: RefineRequest): Placement {
@@ -70,11 +70,11 @@ function firstPlacement({ partition, matrix, weights, ranks }: RefineRequest): P
   const numbers = ranks.map((rank) => rank ?? matrix.columns);
   const least = ranks.map((rank) => rank ?? 1);
   const errors = ranks.map(() => undefined);
-  return { block, errors, weights, numbers, least, budget: numbersOf(block, numbers) };
+  return { block, errors, weights, numbers, least, budget: countNumbers(block, numbers) };
 }
 
 /** The placement with the subspaces of `blocks` fitted to their words. */
-async function fitted(
+async function fitSubspaces(
   { matrix, weights, ranks }: RefineRequest,
   placement: Placement,
   blocks: readonly number[],
@@ -104,7 +104,7 @@ function wordsIn(block: Int32Array, p: number): number[] {
 }
 
 /** Inside a block, words keep the order that they had: by falling count. */
-function partitionOf({ order, sizes }: VocabPartition, block: Int32Array): VocabPartition {
+function buildPartition({ order, sizes }: VocabPartition, block: Int32Array): VocabPartition {
   const parts = sizes.map((_, p) => order.filter((word) => block[word] === p));
   const next = new Int32Array(order.length);
   let begin = 0;

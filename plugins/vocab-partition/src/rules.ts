@@ -1,6 +1,6 @@
 import type { VocabPartition } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
-import { byFrequency, checkBlocks, cut } from './frequency.js';
+import { sortByFrequency, checkBlocks, cutOrder } from './frequency.js';
 
 /**
  * Blocks of equally many words, in falling frequency; sizes differ by one at most.
@@ -9,12 +9,12 @@ import { byFrequency, checkBlocks, cut } from './frequency.js';
  * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950, section 3.
  */
 export function equalSize(counts: ArrayLike<number>, blocks: number): VocabPartition {
-  const { order } = byFrequency(counts);
+  const { order } = sortByFrequency(counts);
   checkBlocks(blocks, order.length);
   const ends = Array.from({ length: blocks - 1 }, (_, p) =>
     Math.ceil(((p + 1) * order.length) / blocks),
   );
-  return cut(order, ends);
+  return cutOrder(order, ends);
 }
 
 /**
@@ -24,7 +24,7 @@ export function equalSize(counts: ArrayLike<number>, blocks: number): VocabParti
  * @throws EspalierError `vocab-partition/counts`, `vocab-partition/blocks`.
  */
 export function equalMass(counts: ArrayLike<number>, blocks: number): VocabPartition {
-  const { order, counts: falling } = byFrequency(counts);
+  const { order, counts: falling } = sortByFrequency(counts);
   checkBlocks(blocks, order.length);
   const total = falling.reduce((a, b) => a + b, 0);
   const ends: number[] = [];
@@ -38,7 +38,7 @@ export function equalMass(counts: ArrayLike<number>, blocks: number): VocabParti
       mass += falling[end++]!;
     ends.push(end);
   }
-  return cut(order, ends);
+  return cutOrder(order, ends);
 }
 
 /**
@@ -48,11 +48,11 @@ export function equalMass(counts: ArrayLike<number>, blocks: number): VocabParti
  * @throws EspalierError `vocab-partition/counts`, `vocab-partition/cut-offs`.
  */
 export function cutOffs(counts: ArrayLike<number>, cutoffs: readonly number[]): VocabPartition {
-  const { order } = byFrequency(counts);
+  const { order } = sortByFrequency(counts);
   const sound = cutoffs.every(
     (end, p) => Number.isInteger(end) && end > (cutoffs[p - 1] ?? 0) && end < order.length,
   );
-  if (sound) return cut(order, cutoffs);
+  if (sound) return cutOrder(order, cutoffs);
   throw new EspalierError('vocab-partition/cut-offs', {
     problem: `cut-offs must rise and be whole numbers from 1 to ${order.length - 1}, for ${order.length} words`,
     received: cutoffs,

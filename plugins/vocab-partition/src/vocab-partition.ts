@@ -3,13 +3,13 @@ import type { WordCounts } from '@espalier/compression';
 import { definePlugin } from '@espalier/core';
 import type { BaseContext, PluginFactory } from '@espalier/core';
 import { checkCounts, checkLength } from './check-counts.js';
-import { countsFor } from './counts-for.js';
+import { alignCounts } from './counts-for.js';
 import { ObservedCounts } from './observed-counts.js';
 import { byWord, vocabPartitionOptions } from './options.js';
 import type { ParsedOptions } from './options.js';
 import { partitioner } from './partitioner.js';
 import type { RefineOptions } from './refine.js';
-import { wordInput } from './word-input.js';
+import { findWordInput } from './word-input.js';
 
 type Context = BaseContext<Record<never, never>>;
 
@@ -38,7 +38,7 @@ export const vocabPartition: PluginFactory<typeof vocabPartitionOptions> = defin
 });
 
 function observe(ctx: Context, { input }: ParsedOptions): WordCounts {
-  const observed = new ObservedCounts(wordInput(ctx.model, input));
+  const observed = new ObservedCounts(findWordInput(ctx.model, input));
   ctx.hooks.afterStep.tap(async ({ microBatches: window }) => {
     for (const batch of window) await observed.add(batch);
   });
@@ -52,7 +52,7 @@ function observe(ctx: Context, { input }: ParsedOptions): WordCounts {
 
 function given(ctx: Context, { counts, vocabulary = [] }: ParsedOptions): WordCounts {
   const checked = byWord(counts)
-    ? countsFor(vocabulary, {
+    ? alignCounts(vocabulary, {
         words: Object.keys(counts),
         counts: Float64Array.from(Object.values(counts)),
       })

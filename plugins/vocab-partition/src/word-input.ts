@@ -24,7 +24,7 @@ const MOVING = new Set(['Reshape', 'Flatten', 'Permute']);
  * @throws EspalierError `vocab-partition/input`: there is none of the name; no input feeds an
  * embedding, or different ones do.
  */
-export function wordInput(model: ModelView, named?: string): WordInput {
+export function findWordInput(model: ModelView, named?: string): WordInput {
   const fed = fedEmbeddings(model.layers);
   const sets = [...new Set(fed.map(({ inputs }) => inputs.join("', '")))];
   if (named === undefined ? sets.length !== 1 : !model.inputNames.includes(named)) {
@@ -37,14 +37,14 @@ export function wordInput(model: ModelView, named?: string): WordInput {
 
 function fedEmbeddings(layers: readonly LayerInfo[]): Fed[] {
   const byName = new Map(layers.map((layer) => [layer.name, layer]));
-  const inputsOf = (name: string): string[] => {
+  const traceInputs = (name: string): string[] => {
     const { className, inbound } = byName.get(name)!;
     if (className === 'InputLayer') return [name];
-    return MOVING.has(className) ? inbound.flatMap(inputsOf) : [];
+    return MOVING.has(className) ? inbound.flatMap(traceInputs) : [];
   };
   return layers
     .filter(({ className }) => className.endsWith('Embedding'))
-    .map(({ name, inbound }) => ({ layer: name, inputs: inbound.flatMap(inputsOf).sort() }))
+    .map(({ name, inbound }) => ({ layer: name, inputs: inbound.flatMap(traceInputs).sort() }))
     .filter(({ inputs }) => inputs.length > 0);
 }
 

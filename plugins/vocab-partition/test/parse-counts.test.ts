@@ -1,4 +1,4 @@
-import { countsFor, parseCounts } from '@espalier/plugin-vocab-partition';
+import { alignCounts, parseCounts } from '@espalier/plugin-vocab-partition';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
@@ -190,15 +190,15 @@ test('any text is read or refused with an error that says what is wrong', () => 
 
 test('counts follow the vocabulary, whatever the order of the file', () => {
   const parsed = parseCounts({ the: 9, 7: 2, of: 5 });
-  expect([...countsFor(['of', '<unk>', 'the', '7'], parsed)]).toEqual([5, 0, 9, 2]);
-  expect([...countsFor(['a', 'b'], parseCounts('[1, 2]'))]).toEqual([1, 2]);
+  expect([...alignCounts(['of', '<unk>', 'the', '7'], parsed)]).toEqual([5, 0, 9, 2]);
+  expect([...alignCounts(['a', 'b'], parseCounts('[1, 2]'))]).toEqual([1, 2]);
 });
 
 test('counts that fit no vocabulary are refused', () => {
-  expect(() => countsFor(['THE'], parseCounts('the 3'))).toThrow(
+  expect(() => alignCounts(['THE'], parseCounts('the 3'))).toThrow(
     /none of the 1 counted words .* vocabulary of 1.*'?the'?.*vocab-partition\/vocabulary/,
   );
-  expect(() => countsFor(['a', 'b', 'c'], parseCounts('[1, 2]'))).toThrow(
+  expect(() => alignCounts(['a', 'b', 'c'], parseCounts('[1, 2]'))).toThrow(
     /2 word counts, and the matrix has 3 rows.*vocab-partition\/words/,
   );
 });

@@ -1,4 +1,4 @@
-import { compressionAccount } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
 import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core';
 import type { Preset, Session } from '@espalier/core';
 import { groupReduce, quantizeOnly, svd, weightedSvd } from '@espalier/preset-group-reduce';
@@ -103,7 +103,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       const [low] = (await session.fit({ untilEpoch: 2 })).history.slice(-1);
       expect(low!.metrics['loss']).toBeGreaterThan(0);
       await session.transform({ plugins: ['quantizer'] });
-      const account = compressionAccount(session.inspect().edits);
+      const account = compressionReport(session.inspect().edits);
       expect(account.map(({ plugin, layer }) => `${plugin} ${layer}`)).toEqual([
         'block-low-rank words',
         'block-low-rank softmax',
@@ -122,7 +122,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   test('all at once: quantization comes last', async () => {
     await withSession(open(groupReduce(SMALL)), async (session) => {
       await session.transform();
-      const account = compressionAccount(session.inspect().edits);
+      const account = compressionReport(session.inspect().edits);
       expect(account.map(({ plugin }) => plugin)).toEqual([
         'block-low-rank',
         'block-low-rank',
@@ -137,7 +137,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     await withSession(open(preset), async (session) => {
       await session.fit({ epochs: 1 });
       await session.transform();
-      expect(compressionAccount(session.inspect().edits)[0]!.what).toMatch(/^2 blocks/);
+      expect(compressionReport(session.inspect().edits)[0]!.summary).toMatch(/^2 blocks/);
     });
   });
 
@@ -157,7 +157,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     await withSession(open(preset), async (session) => {
       await session.transform();
       expect(LAYERS.map((name) => session.model.getLayer(name).getClassName())).toEqual(classes);
-      const account = compressionAccount(session.inspect().edits);
+      const account = compressionReport(session.inspect().edits);
       expect(account.length).toBe(2);
       for (const { bytesBefore, bytesAfter } of account) {
         expect(bytesAfter).toBeLessThan(bytesBefore);
@@ -169,7 +169,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     const errors = async (preset: Preset) =>
       withSession(open(preset), async (session) => {
         await session.transform();
-        return compressionAccount(session.inspect().edits)[0]!;
+        return compressionReport(session.inspect().edits)[0]!;
       });
     const plain = await errors(svd({ layers: LAYERS, ratio: 2 }));
     const weighted = await errors(weightedSvd({ counts, layers: LAYERS, ratio: 2 }));

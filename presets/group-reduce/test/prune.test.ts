@@ -1,4 +1,4 @@
-import { compressionAccount } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
 import { createSession, crossEntropy, sgd } from '@espalier/core';
 import { prune } from '@espalier/preset-group-reduce';
 import { onBackend, tinyMlp, tinySource, withSession } from '@espalier/testkit';
@@ -15,9 +15,9 @@ test('the baseline prunes what it is told to, and nothing else', async () => {
   });
   await withSession(opening, async (session) => {
     await session.transform();
-    const account = compressionAccount(session.inspect().edits);
+    const account = compressionReport(session.inspect().edits);
     expect(account).toMatchObject([
-      { plugin: 'prune', layer: 'hidden', what: 'kernel: 12 of 48 numbers kept' },
+      { plugin: 'prune', layer: 'hidden', summary: 'kernel: 12 of 48 numbers kept' },
     ]);
   });
 });

@@ -73,25 +73,25 @@ export function metadistiller(given: MetadistillerOptions = {}): Preset {
   parseOptions("preset 'metadistiller'", options, given);
   const { alpha, temperature, generator = {}, meta = {}, ...exits } = given;
   if (Object.keys(given).length === 0) return PAPER;
-  const labels = meta === false ? { labels: 1 } : warmed(meta.warmup);
+  const labels = meta === false ? { labels: 1 } : labelsUntil(meta.warmup);
   return {
     name: 'metadistiller with options',
     extends: PAPER,
     plugins: {
-      'multi-exit': { options: defined(exits) },
-      'label-generator': { options: { ...labels, ...defined(generator) } },
-      'exit-distillation': { options: defined({ alpha, temperature }) },
-      bilevel: meta === false ? false : { options: defined(meta) },
+      'multi-exit': { options: dropUndefined(exits) },
+      'label-generator': { options: { ...labels, ...dropUndefined(generator) } },
+      'exit-distillation': { options: dropUndefined({ alpha, temperature }) },
+      bilevel: meta === false ? false : { options: dropUndefined(meta) },
     },
   };
 }
 
 /** The labels teach the generator until meta-learning does. */
-function warmed(steps: number | undefined) {
+function labelsUntil(steps: number | undefined) {
   if (steps === undefined) return {};
   return { labels: steps === 0 ? 0 : { weight: 1, steps } };
 }
 
-function defined(given: object): Record<string, unknown> {
+function dropUndefined(given: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

@@ -1,11 +1,11 @@
-import { configFrom, sessionConfig } from '@espalier/config';
+import { buildConfig, makeSessionConfig } from '@espalier/config';
 import { createSession } from '@espalier/core';
 
 /** Runs trials in this process, one after the other: nothing is killed, saved or resumed. */
 export const inProcess = {
   slots: 1,
   async run({ base, file, sets, seed, backend: { name, threads } }) {
-    const config = await sessionConfig(configFrom(base, { file, sets }));
+    const config = await makeSessionConfig(buildConfig(base, { file, sets }));
     const backend = { prefer: name, threads };
     const session = await createSession({ ...config, seed, backend });
     const { history } = await session.fit({ epochs: base.epochs });

@@ -44,7 +44,7 @@ const depthwiseFilter: Gradient = (dy, x, filter, attrs) =>
  * A dilated filter is a larger filter with zeros in it: the backprop kernels, which know no
  * dilation, are run on that one, and the taps that count are picked from its gradient.
  */
-function dilated(
+function dilatedGradients(
   dInput: Gradient,
   dFilter: Gradient,
   dy: tf.Tensor,
@@ -72,7 +72,7 @@ export function conv2dGradients(
   filter: tf.Tensor,
   attrs: ConvolutionAttrs,
 ): { x: () => tf.Tensor; filter: () => tf.Tensor } {
-  return dilated(conv2dInput, conv2dFilter, dy, x, filter, attrs);
+  return dilatedGradients(conv2dInput, conv2dFilter, dy, x, filter, attrs);
 }
 
 /** The same for `tf.depthwiseConv2d`. */
@@ -82,7 +82,7 @@ export function depthwiseGradients(
   filter: tf.Tensor,
   attrs: ConvolutionAttrs,
 ): { x: () => tf.Tensor; filter: () => tf.Tensor } {
-  return dilated(depthwiseInput, depthwiseFilter, dy, x, filter, attrs);
+  return dilatedGradients(depthwiseInput, depthwiseFilter, dy, x, filter, attrs);
 }
 
 type Saved = [first: tf.Tensor, second: tf.Tensor];
@@ -98,11 +98,15 @@ function backwardKernels(
 ): tf.GradConfig[] {
   const forward = (x: tf.Tensor, filter: tf.Tensor, attrs: ConvolutionAttrs) =>
     runKernel(names.forward, { x, filter }, { ...attrs, dilations: [1, 1] });
-  const ofFilter = (ddw: tf.Tensor, [x, dy]: Saved, attrs: ConvolutionAttrs): InputGradients => ({
+  const filterGradients = (
+    ddw: tf.Tensor,
+    [x, dy]: Saved,
+    attrs: ConvolutionAttrs,
+  ): InputGradients => ({
     x: () => dInput(dy, x, ddw, attrs),
     dy: () => forward(x, ddw, attrs),
   });
-  const ofInput = (
+  const inputGradients = (
     ddx: tf.Tensor,
     [dy, filter]: Saved,
     attrs: ConvolutionAttrs,
@@ -111,8 +115,12 @@ function backwardKernels(
     filter: () => dFilter(dy, ddx, filter, attrs),
   });
   return [
-    defineGradient<Saved, ConvolutionAttrs>(names.filter, { inputs: ['x', 'dy'] }, ofFilter),
-    defineGradient<Saved, ConvolutionAttrs>(names.input, { inputs: ['dy', 'filter'] }, ofInput),
+    defineGradient<Saved, ConvolutionAttrs>(names.filter, { inputs: ['x', 'dy'] }, filterGradients),
+    defineGradient<Saved, ConvolutionAttrs>(
+      names.input,
+      { inputs: ['dy', 'filter'] },
+      inputGradients,
+    ),
   ];
 }
 

@@ -41,7 +41,7 @@ export function guardSecondOrder<T>(fn: () => T, options: GuardOptions = {}): T 
   const watch = () =>
     wrapMethod(engine, 'addTapeNode', (record) => (...args) => {
       record(...args);
-      const danger = dangerOf(engine, args);
+      const danger = findDanger(engine, args);
       if (danger) refuseSecondOrder(engine, args, danger, options.labelOf?.());
     });
   const undo = patchEngine(engine, [watch]);
@@ -59,7 +59,7 @@ interface Danger {
   readonly instead: string;
 }
 
-function dangerOf(engine: GradientEngine, recorded: Recorded): Danger | undefined {
+function findDanger(engine: GradientEngine, recorded: Recorded): Danger | undefined {
   const [name, , , , saved] = recorded;
   const known = unsafeSecondOrder.find(({ recordedAs }) => recordedAs === name);
   if (known && (saved.length > 0 || tf.getGradient(name))) return known;
@@ -94,12 +94,16 @@ function refuseSecondOrder(
   const gradient = node.gradient!;
   node.gradient = (dys) => {
     // While the tape is on, this gradient is itself recorded, to be differentiated again.
-    if (engine.isTapeOn()) throw unsafe(name, layer, danger);
+    if (engine.isTapeOn()) throw unsafeError(name, layer, danger);
     return gradient(dys);
   };
 }
 
-function unsafe(name: string, layer: string | undefined, { why, instead }: Danger): EspalierError {
+function unsafeError(
+  name: string,
+  layer: string | undefined,
+  { why, instead }: Danger,
+): EspalierError {
   const op = name === 'unnamed scope' ? 'a tf.customGrad' : name.replace(/__op$/, '');
   const where = layer ? ` in layer '${layer}'` : '';
   return new EspalierError('gradient/unsafe-second-order', {

@@ -55,7 +55,7 @@ function windowAxes(shape: number[], attrs: Attrs): WindowAxis[] {
 }
 
 /** The length that the windows cover, padding included. */
-const covered = ({ output, stride, filter }: WindowAxis) => (output - 1) * stride + filter;
+const measureCover = ({ output, stride, filter }: WindowAxis) => (output - 1) * stride + filter;
 
 /** Filter size over the number of real elements in each window, broadcastable over dy. */
 function windowShare(window: WindowAxis, rank: number): tf.Tensor {
@@ -76,14 +76,14 @@ function windowShare(window: WindowAxis, rank: number): tf.Tensor {
 function averageGradient(kernel: string, dy: tf.Tensor, x: tf.Tensor, attrs: Attrs): tf.Tensor {
   const windows = windowAxes(x.shape, attrs);
   const scaled = windows
-    .filter((w) => w.before > 0 || covered(w) > w.before + w.input)
+    .filter((w) => w.before > 0 || measureCover(w) > w.before + w.input)
     .reduce((t, w) => tf.mul(t, windowShare(w, x.rank)), dy);
-  const shape = [x.shape[0]!, ...windows.map(covered), x.shape[x.rank - 1]!];
+  const shape = [x.shape[0]!, ...windows.map(measureCover), x.shape[x.rank - 1]!];
   const { filterSize, strides } = attrs;
   const input = tf.zeros(shape);
   const full = runKernel(kernel, { dy: scaled, input }, { filterSize, strides, pad: 'valid' });
   return windows.reduce(
-    (t, w) => padOrCrop(t, w.axis, -w.before, w.input + w.before - covered(w)),
+    (t, w) => padOrCrop(t, w.axis, -w.before, w.input + w.before - measureCover(w)),
     full,
   );
 }
@@ -110,7 +110,7 @@ function taps(windows: readonly WindowAxis[]): number[][] {
 }
 
 /** The element at one tap of every window: `[batch, ...output, channels]`. */
-function atTap(
+function pickTap(
   padded: tf.Tensor,
   windows: readonly WindowAxis[],
   tap: readonly number[],
@@ -131,7 +131,7 @@ function pickMaxima(ddx: tf.Tensor, x: tf.Tensor, y: tf.Tensor, attrs: Attrs): t
   const cover = (t: tf.Tensor, fill: number) => {
     const padding = t.shape.map((n, i): [number, number] => {
       const w = windows.find(({ axis }) => axis === i);
-      return w ? [w.before, Math.max(0, covered(w) - w.before - n)] : [0, 0];
+      return w ? [w.before, Math.max(0, measureCover(w) - w.before - n)] : [0, 0];
     });
     return tf.pad(t, padding, fill);
   };
@@ -139,9 +139,9 @@ function pickMaxima(ddx: tf.Tensor, x: tf.Tensor, y: tf.Tensor, attrs: Attrs): t
   let found = tf.zerosLike(y);
   let picked = tf.zerosLike(y);
   for (const tap of taps(windows)) {
-    const isMaximum = tf.cast(tf.equal(atTap(paddedX, windows, tap), y), 'float32');
+    const isMaximum = tf.cast(tf.equal(pickTap(paddedX, windows, tap), y), 'float32');
     const first = tf.mul(isMaximum, tf.sub(1, found));
-    picked = tf.add(picked, tf.mul(first, atTap(paddedD, windows, tap)));
+    picked = tf.add(picked, tf.mul(first, pickTap(paddedD, windows, tap)));
     found = tf.maximum(found, isMaximum);
   }
   return picked;

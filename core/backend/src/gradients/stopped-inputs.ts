@@ -15,11 +15,11 @@ export const zeroStoppedInputs: EnginePatch = (engine) =>
     const { value, grads } = differentiate(f, xs, dy, true);
     if (allowNoGradients !== 'absent' && stopGradientCalls() > callsBefore)
       return { value, grads: grads.map((g, i) => g ?? tf.zeros(xs[i]!.shape)) };
-    if (!allowNoGradients && grads.every((g) => !g)) throw unconnected();
+    if (!allowNoGradients && grads.every((g) => !g)) throw unconnectedError();
     return { value, grads };
   });
 
-const unconnected = () =>
+const unconnectedError = () =>
   new EspalierError('gradient/unconnected', {
     problem: 'Cannot compute gradient of y=f(x) with respect to x: no operation leads from x to y',
     fix: 'Compute y from x inside of f, or use stopGradient where a constant is meant.',

@@ -13,7 +13,7 @@ export interface BackpropFilterAttrs extends ConvAttrs {
 }
 
 /** The part of an axis that some tap touches. */
-const touched = ({ output, filter, stride, before }: ConvAxis) => ({
+const findTouchedRange = ({ output, filter, stride, before }: ConvAxis) => ({
   before,
   size: (output - 1) * stride + filter,
 });
@@ -29,7 +29,11 @@ export const conv2dBackpropFilter = composition<BackpropFilterInputs, BackpropFi
     const { filterShape } = attrs;
     const [rows, columns] = convAxes(inputs.x.shape, filterShape, attrs);
     if (inputs.x.size === 0 || inputs.dy.size === 0) return tf.zeros(filterShape);
-    const x = frame(toChannelsLast(inputs.x, attrs), touched(rows), touched(columns));
+    const x = frame(
+      toChannelsLast(inputs.x, attrs),
+      findTouchedRange(rows),
+      findTouchedRange(columns),
+    );
     const images = tf.transpose(x, [3, 1, 2, 0]); // [inChannels, rows, columns, batch]
     const filter = tf.transpose(toChannelsLast(inputs.dy, attrs), [1, 2, 0, 3]);
     const dilations: [number, number] = [rows.stride, columns.stride];

@@ -18,7 +18,7 @@ interface Axis {
   readonly before: number;
 }
 
-function axesOf(inputShape: Shape5D, filterShape: Shape5D, { strides, pad }: Attrs): Axis[] {
+function computeAxes(inputShape: Shape5D, filterShape: Shape5D, { strides, pad }: Attrs): Axis[] {
   const info = tf.backend_util.computeConv3DInfo(inputShape, filterShape, strides, 1, pad);
   const stride = [info.strideDepth, info.strideHeight, info.strideWidth];
   const before = [info.padInfo.front, info.padInfo.top, info.padInfo.left];
@@ -41,7 +41,7 @@ export const conv3dBackpropInput = composition<
   Attrs & { readonly inputShape: Shape5D }
 >(({ dy, filter }, attrs) => {
   let spread: tf.Tensor = dy;
-  for (const { axis, input, output, filter: taps, stride, before } of axesOf(
+  for (const { axis, input, output, filter: taps, stride, before } of computeAxes(
     attrs.inputShape,
     filter.shape,
     attrs,
@@ -59,7 +59,7 @@ export const conv3dBackpropFilter = composition<
   { readonly x: tf.Tensor5D; readonly dy: tf.Tensor5D },
   Attrs & { readonly filterShape: Shape5D }
 >(({ x, dy }, attrs) => {
-  const axes = axesOf(x.shape, attrs.filterShape, attrs);
+  const axes = computeAxes(x.shape, attrs.filterShape, attrs);
   let touched: tf.Tensor = x;
   for (const { axis, input, output, filter, stride, before } of axes) {
     const length = (output - 1) * stride + filter;

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
-import { copyRun, elementsOf, writeElements } from './memory.js';
+import { copyRun, readElements, writeElements } from './memory.js';
 import type { Elements, ElementType } from './memory.js';
 
 interface Inputs {
@@ -44,7 +44,7 @@ export const gather = (original: tf.KernelFunc): tf.KernelFunc => {
     if (x.dtype === 'complex64') return original(params);
     const { axis, batchDims } = params.attrs as unknown as Record<'axis' | 'batchDims', number>;
     const [positive] = tf.util.parseAxisParam(axis, x.shape);
-    checkIndices(elementsOf(params.backend, indices), x.shape[positive!]!);
+    checkIndices(readElements(params.backend, indices), x.shape[positive!]!);
     const shape = tf.backend_util.segment_util.collectGatherOpShapeInfo(
       x,
       indices,

@@ -30,7 +30,7 @@ interface Passes {
   readonly unseen: readonly Pair[];
 }
 
-function passesOf(shape: Shape5D, attrs: Attrs): Passes {
+function planPasses(shape: Shape5D, attrs: Attrs): Passes {
   const { filterSize, strides, pad, dimRoundingMode } = attrs;
   const info = tf.backend_util.computePool3DInfo(
     shape,
@@ -92,7 +92,7 @@ function poolGradient(dy: tf.Tensor, x: tf.Tensor, output: tf.Tensor4D, pass: Pa
  * the least positive number, not the least number, so that no maximum comes out negative.
  */
 export const maxPool3d = composition<{ readonly x: tf.Tensor5D }, Attrs>(({ x }, attrs) => {
-  const { planes, depths, outShape, unseen } = passesOf(x.shape, attrs);
+  const { planes, depths, outShape, unseen } = planPasses(x.shape, attrs);
   return tf.reshape(pool(pool(crop(x, unseen), planes), depths), outShape);
 });
 
@@ -101,7 +101,7 @@ export const maxPool3dGradient = composition<
   { readonly dy: tf.Tensor5D; readonly input: tf.Tensor5D },
   Attrs
 >(({ dy, input }, attrs) => {
-  const { planes, depths, unseen } = passesOf(input.shape, attrs);
+  const { planes, depths, unseen } = planPasses(input.shape, attrs);
   const x = crop(input, unseen);
   const maxima = pool(x, planes);
   const dMaxima = poolGradient(dy, maxima, pool(maxima, depths), depths);

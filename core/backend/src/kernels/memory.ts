@@ -22,7 +22,7 @@ type Write<E> = (target: E, ...sources: E[]) => void;
 const isWasm = (backend: object): backend is WasmMemory => 'typedArrayFromHeap' in backend;
 
 /** The elements of a tensor on the cpu or wasm backend, uncopied: valid until the next allocation. */
-export function elementsOf(backend: object, { shape, dtype, dataId }: tf.TensorInfo): Elements {
+export function readElements(backend: object, { shape, dtype, dataId }: tf.TensorInfo): Elements {
   return isWasm(backend)
     ? backend.typedArrayFromHeap({ shape, dtype, dataId })
     : (backend as CpuMemory).readSync(dataId);

@@ -36,30 +36,30 @@ export function fileStore(
 ): CheckpointStore {
   const location = resolve(dir);
   const files = { ...REAL, ...options.files };
-  const at = (name: string) => join(location, checkedName(name));
+  const at = (name: string) => join(location, checkName(name));
   let opened = false;
   return {
     location,
     async write(name, bytes) {
       const path = at(name);
-      await guarded(`write checkpoint ${path}`, async () => {
+      await withFileErrors(`write checkpoint ${path}`, async () => {
         opened ||= await openFolder(location);
         await writeWhole(files, path, bytes);
       });
     },
     async read(name) {
       const path = at(name);
-      return guarded(`read checkpoint ${path}`, () => fs.readFile(path));
+      return withFileErrors(`read checkpoint ${path}`, () => fs.readFile(path));
     },
-    list: () => guarded(`list checkpoints in ${location}`, () => listFiles(location)),
+    list: () => withFileErrors(`list checkpoints in ${location}`, () => listFiles(location)),
     async remove(name) {
       const path = at(name);
-      await guarded(`remove checkpoint ${path}`, () => fs.rm(path, { force: true }));
+      await withFileErrors(`remove checkpoint ${path}`, () => fs.rm(path, { force: true }));
     },
   };
 }
 
-function guarded<T>(doing: string, work: () => Promise<T>): Promise<T> {
+function withFileErrors<T>(doing: string, work: () => Promise<T>): Promise<T> {
   return work().catch((cause: unknown) => {
     throw fileError('checkpoint/store', `cannot ${doing}`, cause);
   });
@@ -133,7 +133,7 @@ async function listFiles(folder: string): Promise<string[]> {
   return files.map(({ name }) => name).sort();
 }
 
-function checkedName(name: string): string {
+function checkName(name: string): string {
   if (/^[^./\\][^/\\]*$/.test(name)) return name;
   throw new EspalierError('checkpoint/name', {
     problem: 'a checkpoint name must be a plain file name that begins with no dot',

@@ -1,25 +1,30 @@
 import { basename, resolve } from 'node:path';
-import { artifactBytes, isFloat, packArtifact } from '@espalier/formats';
+import { countBytes, isFloat, packArtifact } from '@espalier/formats';
 import { useBackend } from '@espalier/backend';
 import { Modules } from '@espalier/config';
 import { disposeModel, resolvePreset } from '@espalier/core';
-import { artifactPlugins, modulesOf } from '../compress/artifact-plugins.js';
-import { compressed } from '../compress/compressed.js';
-import type { Compressed, Compression } from '../compress/compressed.js';
-import { presetReference } from '../compress/flags.js';
+import { listArtifactPlugins, listModules } from '../compress/artifact-plugins.js';
+import { compressModel } from '../compress/compress-model.js';
+import type { CompressedModel, CompressionTask } from '../compress/compress-model.js';
+import { findPreset } from '../compress/flags.js';
 import type { CompressFlags } from '../compress/flags.js';
-import { measure, worstError } from '../compress/measure.js';
-import { checkOut, restFile, writeOut, writeReport } from '../compress/out-folder.js';
+import { measureFidelity, findWorstError } from '../compress/measure.js';
+import {
+  checkOutFolder,
+  encodeRest,
+  writeArtifactFolder,
+  writeReport,
+} from '../compress/out-folder.js';
 import type { Outcome } from '../compress/outcome.js';
-import { planOf } from '../compress/overrides.js';
-import { compressPage } from '../compress/page.js';
-import { compressProgress } from '../compress/progress.js';
+import { planCompression } from '../compress/plan.js';
+import { renderPage } from '../compress/page.js';
+import { showProgress } from '../compress/progress.js';
 import { readCounts } from '../compress/read-counts.js';
 import type { Counts } from '../compress/read-counts.js';
 import { readInput } from '../compress/read-input.js';
 import type { Input } from '../compress/read-input.js';
-import { asJson, asText, commandOf } from '../compress/tell.js';
-import { backendLine } from '../observe.js';
+import { formatJson, formatText, formatCommand } from '../compress/format-outcome.js';
+import { describeBackend } from '../observe.js';
 
 /** Options of `espalier compress`. */
 export interface CompressOptions extends CompressFlags {
@@ -32,13 +37,13 @@ export interface CompressOptions extends CompressFlags {
 
 /** Compresses a model or a matrix without training it, and tells what that cost. */
 export async function compress(path: string, options: CompressOptions): Promise<void> {
-  const progress = compressProgress(options.quiet ?? false);
-  await checkOut(options.out, path);
+  const progress = showProgress(options.quiet ?? false);
+  await checkOutFolder(options.out, path);
   const backend = await useBackend();
   try {
-    progress.say(backendLine(backend, options.verbose));
+    progress.say(describeBackend(backend, options.verbose));
     const outcome = await compressWith(path, options, { backend, progress });
-    process.stdout.write(`${options.json ? asJson(outcome) : asText(outcome)}\n`);
+    process.stdout.write(`${options.json ? formatJson(outcome) : formatText(outcome)}\n`);
     disposeModel(outcome.compressed.model);
   } finally {
     backend.dispose();
@@ -48,52 +53,56 @@ export async function compress(path: string, options: CompressOptions): Promise<
 async function compressWith(
   path: string,
   options: CompressOptions,
-  { backend, progress }: Pick<Compression, 'backend' | 'progress'>,
+  { backend, progress }: Pick<CompressionTask, 'backend' | 'progress'>,
 ): Promise<Outcome> {
   const modules = new Modules(resolve('espalier'));
-  const preset = presetReference(options.preset);
+  const preset = findPreset(options.preset);
   // First, since this imports the layers that an artifact to read may have.
   const { manifest } = await resolvePreset(preset, { load: modules.load });
   const given =
     options.counts === undefined ? undefined : await readCounts(options.counts, modules);
-  const plan = planOf(manifest, options, given?.counts);
+  const plan = planCompression(manifest, options, given?.counts);
   const input = await progress.stage('reading', () => readInput(path));
   const { model } = input;
   try {
     const weighs = plan.overrides['word-importance'] !== false;
     const counts = weighs ? given?.counts : undefined;
-    const errorOf = async (result: Compressed) =>
-      (await worstError({ original: model, compressed: result, counts })) / plan.target!.value;
-    const parts = { model, preset, plan, modules, backend, progress, errorOf };
-    const result = await progress.stage('compressing', () => compressed(parts));
+    const errorMeasure = async (result: CompressedModel) =>
+      (await findWorstError({ original: model, compressed: result, counts })) / plan.target!.value;
+    const parts = { model, preset, plan, modules, backend, progress, errorOf: errorMeasure };
+    const result = await progress.stage('compressing', () => compressModel(parts));
     const measuring = { original: model, compressed: result, counts: given?.counts };
-    const fidelity = await progress.stage('measuring', () => measure(measuring));
-    const remarks = [...plan.remarks, ...inputRemarks(input, given)];
+    const fidelity = await progress.stage('measuring', () => measureFidelity(measuring));
+    const remarks = [...plan.remarks, ...describeInputWarnings(input, given)];
     const told = { path, options, fidelity, remarks, counted: given !== undefined };
-    return await progress.stage('writing', () => write(input, result, told));
+    return await progress.stage('writing', () => writeOutcome(input, result, told));
   } finally {
     disposeModel(model);
   }
 }
 
-interface Told extends Pick<Outcome, 'fidelity' | 'remarks' | 'counted'> {
+interface OutputText extends Pick<Outcome, 'fidelity' | 'remarks' | 'counted'> {
   readonly path: string;
   readonly options: CompressOptions;
 }
 
-async function write(input: Input, result: Compressed, told: Told): Promise<Outcome> {
+async function writeOutcome(
+  input: Input,
+  result: CompressedModel,
+  told: OutputText,
+): Promise<Outcome> {
   const { path, options, ...rest } = told;
   const { model, inspection } = result;
-  const restBytes = restFile(input.rest);
-  const command = commandOf(path, options);
+  const restBytes = encodeRest(input.rest);
+  const command = formatCommand(path, options);
   const content = {
     model,
     edits: inspection.edits,
-    plugins: artifactPlugins(result, input.plugins),
+    plugins: listArtifactPlugins(result, input.plugins),
     provenance: { command, input: basename(path), preset: inspection.manifest.hash },
   };
-  const before = artifactBytes(await packArtifact({ model: input.model }));
-  const after = await writeOut(options.out, content, restBytes);
+  const before = countBytes(await packArtifact({ model: input.model }));
+  const after = await writeArtifactFolder(options.out, content, restBytes);
   const outcome: Outcome = {
     ...rest,
     input: basename(resolve(path)),
@@ -105,13 +114,13 @@ async function write(input: Input, result: Compressed, told: Told): Promise<Outc
     after,
     rest: { tensors: [...input.rest.keys()], bytes: restBytes.length },
     compressed: result,
-    modules: modulesOf(result, input.plugins),
+    modules: listModules(result, input.plugins),
   };
-  await writeReport(options.out, compressPage(outcome));
+  await writeReport(options.out, renderPage(outcome));
   return outcome;
 }
 
-function inputRemarks({ rest }: Input, given: Counts | undefined): string[] {
+function describeInputWarnings({ rest }: Input, given: Counts | undefined): string[] {
   const codes = [...rest].filter(([, tensor]) => !isFloat(tensor) && tensor.shape.length > 1);
   return [
     ...(given?.words
@@ -119,18 +128,18 @@ function inputRemarks({ rest }: Input, given: Counts | undefined): string[] {
       : []),
     ...(rest.size > 0
       ? [
-          `${rest.size} tensors belong to no module that is read; they are in rest.safetensors, unchanged: ${listed([...rest.keys()])}.`,
+          `${rest.size} tensors belong to no module that is read; they are in rest.safetensors, unchanged: ${joinWithAnd([...rest.keys()])}.`,
         ]
       : []),
     ...(codes.length > 0
       ? [
-          `${codes.length} of them hold codes, not numbers (${listed([...new Set(codes.map(([, { dtype }]) => dtype))])}): what is packed is not compressed again.`,
+          `${codes.length} of them hold codes, not numbers (${joinWithAnd([...new Set(codes.map(([, { dtype }]) => dtype))])}): what is packed is not compressed again.`,
         ]
       : []),
   ];
 }
 
-function listed(names: readonly string[]): string {
+function joinWithAnd(names: readonly string[]): string {
   const more = names.length > 5 ? `, … (${names.length - 5} more)` : '';
   return `${names.slice(0, 5).join(', ')}${more}`;
 }

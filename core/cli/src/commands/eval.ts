@@ -1,9 +1,9 @@
-import { loadConfig, source, withSession } from '@espalier/config';
+import { loadConfig, openSource, withSession } from '@espalier/config';
 import type { Split } from '@espalier/config';
 import { EspalierError, writeJson } from '@espalier/core';
-import { columns, short } from '../columns.js';
+import { alignColumns, formatNumber } from '../text-columns.js';
 import { loadCheckpoint } from '../resume.js';
-import { tellUnfinished } from '../unfinished.js';
+import { warnIfUnfinished } from '../unfinished.js';
 
 /** Options of `espalier eval`. */
 export interface EvalOptions {
@@ -21,22 +21,22 @@ export interface EvalOptions {
 export async function evaluate(path: string, options: EvalOptions): Promise<void> {
   const loaded = await loadConfig(path, options.set);
   const split = options.split ?? (loaded.settings.data.test ? 'test' : 'validation');
-  const data = await source(loaded, split);
-  if (!data) throw noData(split);
+  const data = await openSource(loaded, split);
+  if (!data) throw missingSplit(split);
   const metrics = await withSession(loaded, async (session) => {
     await loadCheckpoint(session, loaded, {
       path: options.checkpoint,
       allowMismatch: options.allowMismatch,
     });
-    tellUnfinished(session, loaded);
+    warnIfUnfinished(session, loaded);
     return session.evaluate(data);
   });
-  const rows = Object.entries(metrics).map(([name, value]) => [name, short(value)]);
-  const text = options.json ? writeJson({ split, metrics }) : `${split}\n${columns(rows)}`;
+  const rows = Object.entries(metrics).map(([name, value]) => [name, formatNumber(value)]);
+  const text = options.json ? writeJson({ split, metrics }) : `${split}\n${alignColumns(rows)}`;
   process.stdout.write(`${text}\n`);
 }
 
-function noData(split: Split): EspalierError {
+function missingSplit(split: Split): EspalierError {
   return new EspalierError('cli/no-data', {
     problem: `the configuration has no ${split} data`,
     fix: `Add data: { ${split}: … }, or choose others with --split.`,

@@ -1,4 +1,4 @@
-import { loadConfig, stagesOf, withSession } from '@espalier/config';
+import { loadConfig, listStages, withSession } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import type { Session } from '@espalier/core';
 
@@ -24,7 +24,7 @@ export async function explain(
 /** In which stage each plugin's transform runs. */
 function transforms({ untransformed }: Session, loaded: LoadedConfig): readonly string[] {
   const { epochs, stages: written } = loaded.settings;
-  const stages = epochs === undefined && !written ? [] : stagesOf(loaded);
+  const stages = epochs === undefined && !written ? [] : listStages(loaded);
   const lines = untransformed.map((id) => {
     const at = stages.flatMap((stage, i) => {
       const runs =

@@ -1,14 +1,14 @@
 import { readdir } from 'node:fs/promises';
 import { saveArtifact, writeModelFolder } from '@espalier/formats/node';
-import { compressionAccount } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
 import { loadConfig, withSession } from '@espalier/config';
-import { constrainedLayers, disposeModel, EspalierError, unplainLayers } from '@espalier/core';
+import { listConstrainedLayers, disposeModel, EspalierError, unplainLayers } from '@espalier/core';
 import type { Session } from '@espalier/core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { artifactPlugins, modulesOf } from '../compress/artifact-plugins.js';
+import { listArtifactPlugins, listModules } from '../compress/artifact-plugins.js';
 import type { Exported } from '../compress/artifact-plugins.js';
 import { loadCheckpoint } from '../resume.js';
-import { tellUnfinished } from '../unfinished.js';
+import { warnIfUnfinished } from '../unfinished.js';
 
 /** Options of `espalier export`. */
 export interface ExportOptions {
@@ -25,11 +25,11 @@ export interface ExportOptions {
 /** Writes the trained model, as transformed, for use elsewhere. */
 export async function exportModel(path: string, options: ExportOptions): Promise<void> {
   const { set, format, out, checkpoint, allowMismatch } = options;
-  await refuseOther(out, format);
+  await refuseForeignFolder(out, format);
   const loaded = await loadConfig(path, set);
   await withSession(loaded, async (session) => {
     await loadCheckpoint(session, loaded, { path: checkpoint, allowMismatch });
-    tellUnfinished(session, loaded);
+    warnIfUnfinished(session, loaded);
     const constraints = format === 'artifact';
     const model = session.export({ dense: format === 'dense', constraints });
     try {
@@ -48,25 +48,28 @@ async function write(
 ): Promise<readonly string[]> {
   const inspection = session.inspect();
   const { edits, manifest } = inspection;
-  const exported = { model, inspection, account: compressionAccount(edits) };
+  const exported = { model, inspection, account: compressionReport(edits) };
   const { step } = session.clock;
   if (format === 'artifact') {
     const provenance = { command: 'espalier export', step, preset: manifest.hash };
-    const plugins = artifactPlugins(exported, []);
+    const plugins = listArtifactPlugins(exported, []);
     const { total } = await saveArtifact(out, { model, edits, plugins, provenance });
-    return [`${out}: the model of step ${step} as an artifact, ${total} bytes`, ...needs(exported)];
+    return [
+      `${out}: the model of step ${step} as an artifact, ${total} bytes`,
+      ...describeRequirements(exported),
+    ];
   }
   await writeModelFolder(model, out);
   return [
     `${out}: the model of step ${step} as model.json and its weights, for tf.loadLayersModel`,
-    ...leftOut(session),
-    ...needs(exported),
+    ...findDroppedConstraints(session),
+    ...describeRequirements(exported),
   ];
 }
 
 /** That constraints are gone, by layer. */
-function leftOut({ model }: Session): readonly string[] {
-  const layers = constrainedLayers(model);
+function findDroppedConstraints({ model }: Session): readonly string[] {
+  const layers = listConstrainedLayers(model);
   if (layers.length === 0) return [];
   return [
     `Constraints are left out, as tf.loadLayersModel would apply them to the trained weights: ${layers.join(', ')}.`,
@@ -74,11 +77,11 @@ function leftOut({ model }: Session): readonly string[] {
 }
 
 /** What has to be imported before the model is loaded, by layer. */
-function needs(exported: Exported): readonly string[] {
+function describeRequirements(exported: Exported): readonly string[] {
   const layers = unplainLayers(exported.model);
   if (layers.length === 0) return [];
   const classes = [...new Set(layers.map(({ className }) => className))];
-  const modules = modulesOf(exported, []).map((name) => `import '${name}';`);
+  const modules = listModules(exported, []).map((name) => `import '${name}';`);
   const isCompressed = exported.account.some(({ layer }) =>
     layers.some(({ path }) => path === layer),
   );
@@ -89,7 +92,7 @@ function needs(exported: Exported): readonly string[] {
 }
 
 /** Refuses a folder that holds something else, before anything is loaded. */
-async function refuseOther(out: string, format: ExportOptions['format']): Promise<void> {
+async function refuseForeignFolder(out: string, format: ExportOptions['format']): Promise<void> {
   const names = await readdir(out).catch((cause: NodeJS.ErrnoException): string[] => {
     if (cause.code === 'ENOENT') return [];
     throw new EspalierError('cli/out', {

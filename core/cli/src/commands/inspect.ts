@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
-import { describeStage, isCode, loadConfig, stagesOf, withSession } from '@espalier/config';
+import { describeStage, isCode, loadConfig, listStages, withSession } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import { printValue, writeJson } from '@espalier/core';
 import type { Inspection, Stage } from '@espalier/core';
-import { columns } from '../columns.js';
-import { backendLine } from '../observe.js';
+import { alignColumns } from '../text-columns.js';
+import { describeBackend } from '../observe.js';
 
 /** Options of `espalier inspect`. */
 export interface InspectOptions {
@@ -27,9 +27,12 @@ export async function inspect(path: string, { set, json, verbose }: InspectOptio
   const loaded = await loadConfig(path, set);
   const text = await withSession(loaded, async (session) => {
     const inspection = withOrigins(session.inspect(), basename(loaded.file));
-    const training = trainingOf(loaded, inspection);
+    const training = summarizeTraining(loaded, inspection);
     if (json) return writeJson({ ...inspection, training }, 'inspection', 2);
-    return describe({ ...inspection, backend: backendLine(session.backend, verbose) }, training);
+    return describe(
+      { ...inspection, backend: describeBackend(session.backend, verbose) },
+      training,
+    );
   });
   process.stdout.write(`${text}\n`);
 }
@@ -37,7 +40,7 @@ export async function inspect(path: string, { set, json, verbose }: InspectOptio
 /** Names origins as the user knows them: by the configuration's file, and by `--set`. */
 function withOrigins(inspection: Inspection, file: string): Inspection {
   const words: Readonly<Record<string, string>> = { [`preset ${file}`]: file, override: '--set' };
-  const plugins = Object.entries(inspection.manifest.plugins).map(([id, plugin]) => {
+  const formatPlugins = Object.entries(inspection.manifest.plugins).map(([id, plugin]) => {
     const named = Object.entries(plugin.origins).map(([field, from]) => [
       field,
       words[from] ?? from,
@@ -49,26 +52,30 @@ function withOrigins(inspection: Inspection, file: string): Inspection {
   });
   return {
     ...inspection,
-    manifest: { ...inspection.manifest, plugins: Object.fromEntries(plugins) },
+    manifest: { ...inspection.manifest, plugins: Object.fromEntries(formatPlugins) },
   };
 }
 
-function trainingOf(loaded: LoadedConfig, { semantics }: Inspection): Training {
+function summarizeTraining(loaded: LoadedConfig, { semantics }: Inspection): Training {
   const { written, settings } = loaded;
   return {
-    loss: isCode(written.loss) ? nameOf(written.loss) : settings.loss,
-    optimizer: isCode(written.optimizer) ? nameOf(written.optimizer) : settings.optimizer,
+    loss: isCode(written.loss) ? describeOptimizer(written.loss) : settings.loss,
+    optimizer: isCode(written.optimizer)
+      ? describeOptimizer(written.optimizer)
+      : settings.optimizer,
     semantics,
     epochs: settings.epochs,
-    ...(settings.stages && { stages: stagesOf(loaded) }),
+    ...(settings.stages && { stages: listStages(loaded) }),
   };
 }
 
 /** The name of a loss or optimizer made in code, or the names of several. */
-function nameOf(made: unknown): unknown {
+function describeOptimizer(made: unknown): unknown {
   const { name } = made as { readonly name?: unknown };
   if (typeof name === 'string') return `${name} (code)`;
-  const several = Object.entries(made as object).map(([key, each]) => [key, nameOf(each)] as const);
+  const several = Object.entries(made as object).map(
+    ([key, each]) => [key, describeOptimizer(each)] as const,
+  );
   return Object.fromEntries(several);
 }
 
@@ -77,20 +84,20 @@ function describe(inspection: Inspection, training: Training): string {
   const bound = Object.entries(services).map(([token, owner]) => [token, owner]);
   return [
     backend,
-    section('Training', trainingRows(training)),
-    section('Plugins, in order', plugins(inspection)),
-    section('Options and where they come from', options(inspection)),
-    section('Hooks that are tapped', hooks(inspection)),
-    section('Services', columns(bound)),
-    section(`Parameters of the outputs ${outputs.join(', ')}`, parameters(inspection)),
+    formatSection('Training', trainingRows(training)),
+    formatSection('Plugins, in order', plugins(inspection)),
+    formatSection('Options and where they come from', options(inspection)),
+    formatSection('Hooks that are tapped', formatHooks(inspection)),
+    formatSection('Services', alignColumns(bound)),
+    formatSection(`Parameters of the outputs ${outputs.join(', ')}`, formatParameters(inspection)),
     `manifest ${manifest.hash}${manifest.portable ? '' : ` (not portable: ${manifest.inline.join(', ')})`}`,
   ].join('\n\n');
 }
 
 function trainingRows({ loss, optimizer, semantics, epochs, stages }: Training): string {
-  return columns([
-    ['loss', inWords(loss)],
-    ['optimizer', inWords(optimizer)],
+  return alignColumns([
+    ['loss', describeSetting(loss)],
+    ['optimizer', describeSetting(optimizer)],
     ['semantics', semantics],
     stages
       ? ['stages', stages.map(describeStage).join(' → ')]
@@ -99,19 +106,19 @@ function trainingRows({ loss, optimizer, semantics, epochs, stages }: Training):
 }
 
 /** A name, with options behind it where there are any. */
-function inWords(made: unknown): string {
+function describeSetting(made: unknown): string {
   if (typeof made === 'string') return made;
   const { use, ...rest } = made as { readonly use?: string };
-  const options = Object.keys(rest).length > 0 ? [printValue(rest)] : [];
-  return [...(use === undefined ? [] : [use]), ...options].join(' ');
+  const formatOptions = Object.keys(rest).length > 0 ? [printValue(rest)] : [];
+  return [...(use === undefined ? [] : [use]), ...formatOptions].join(' ');
 }
 
-function section(title: string, body: string): string {
+function formatSection(title: string, body: string): string {
   return `${title}\n${body || '  none'}`;
 }
 
 function plugins({ plugins: placed }: Inspection): string {
-  return columns(
+  return alignColumns(
     placed.map(({ id, version, reasons }, i) => [
       `${i + 1}.`,
       id,
@@ -134,17 +141,17 @@ function options({ manifest }: Inspection): string {
       `(${plugin.origins[field]})`,
     ]);
   });
-  return columns(rows);
+  return alignColumns(rows);
 }
 
-function hooks({ hooks: all }: Inspection): string {
+function formatHooks({ hooks: all }: Inspection): string {
   const tapped = all.filter(({ taps }) => taps.length > 0);
-  return columns(
+  return alignColumns(
     tapped.map(({ hook, kind, taps }) => [hook, kind, taps.map((tap) => tap.plugin).join(' → ')]),
   );
 }
 
-function parameters({ parameters: all }: Inspection): string {
+function formatParameters({ parameters: all }: Inspection): string {
   const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
   const total = (which: Inspection['parameters']) =>
     which.reduce((sum, { shape }) => sum + size(shape), 0);
@@ -158,5 +165,5 @@ function parameters({ parameters: all }: Inspection): string {
     group,
     trainable ? '' : 'not trained',
   ]);
-  return `${columns(rows)}\n  ${total(all)} in all: ${groups.join(', ')}`;
+  return `${alignColumns(rows)}\n  ${total(all)} in all: ${groups.join(', ')}`;
 }

@@ -16,13 +16,13 @@ import {
   StudyStore,
   studyTable,
   testStudy,
-  trialsOf,
+  listTrials,
 } from '@espalier/study';
 import type { LoadedStudy, PlannedRow, TrialRecord } from '@espalier/study';
-import { columns } from '../columns.js';
-import { onInterrupt } from '../interrupt.js';
-import { studyProgress } from '../study/progress.js';
-import { remaining } from '../study/remaining.js';
+import { alignColumns } from '../text-columns.js';
+import { catchInterrupt } from '../interrupt.js';
+import { showStudyProgress } from '../study/progress.js';
+import { estimateRemaining } from '../study/estimate-remaining.js';
 
 /** Options of `espalier study run`. */
 export interface StudyRunOptions {
@@ -46,12 +46,12 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
   const planner = await Planner.create(study);
   const store = StudyStore.read(study.dir);
   try {
-    process.stdout.write(`${headOf(study)}\n${planner.backend.line}\n\n`);
-    const left = remaining(concurrency ?? availableParallelism());
+    process.stdout.write(`${formatHeader(study)}\n${planner.backend.line}\n\n`);
+    const left = estimateRemaining(concurrency ?? availableParallelism());
     for await (const row of planner.rows()) {
-      const ends = trialsOf(row, study.seeds).map(({ id }) => store?.trial(id));
+      const ends = listTrials(row, study.seeds).map(({ id }) => store?.trial(id));
       left.add(ends);
-      process.stdout.write(`${rowText(row, ends)}\n`);
+      process.stdout.write(`${formatRow(row, ends)}\n`);
     }
     process.stdout.write(`\n${left.text()}\n`);
   } finally {
@@ -63,8 +63,8 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
 export async function run(path: string, options: StudyRunOptions): Promise<number> {
   const study = await loadStudy(path);
   const { limits } = study.settings;
-  const show = studyProgress(study.metrics[0]!.name, options.quiet ?? false);
-  const interrupt = onInterrupt(show.say);
+  const show = showStudyProgress(study.metrics[0]!.name, options.quiet ?? false);
+  const interrupt = catchInterrupt(show.say);
   try {
     const { status, ran, failed } = await runStudy(study, {
       executor: localExecutor({ concurrency: options.concurrency, limits }),
@@ -92,7 +92,7 @@ export async function status(path: string): Promise<void> {
   const study = await loadStudy(path);
   const store = StudyStore.read(study.dir);
   try {
-    process.stdout.write(`${headOf(study)}\n\n`);
+    process.stdout.write(`${formatHeader(study)}\n\n`);
     const trials = store?.trials() ?? [];
     const rows = [...new Set(trials.map(({ row }) => row))];
     const lines = rows.map((row) => {
@@ -100,7 +100,9 @@ export async function status(path: string): Promise<void> {
       const failed = own.filter((trial) => 'failure' in trial).length;
       return [row, `${own.length} ended`, failed > 0 ? `${failed} failed` : ''];
     });
-    process.stdout.write(lines.length > 0 ? `${columns(lines)}\n` : '  no trial has ended yet\n');
+    process.stdout.write(
+      lines.length > 0 ? `${alignColumns(lines)}\n` : '  no trial has ended yet\n',
+    );
     for (const trial of trials) {
       if (!('failure' in trial)) continue;
       process.stdout.write(`\n${trial.row}, seed ${trial.seed}: ${trial.failure.message}\n`);
@@ -119,7 +121,7 @@ export async function report(path: string, options: StudyReportOptions): Promise
   const read = async (split: 'validation' | 'test') => {
     const store = StudyStore.read(study.dir);
     try {
-      if (!store) throw nothingYet(path);
+      if (!store) throw noResultsYet(path);
       return await analyse(planner, rows, store, split);
     } finally {
       store?.close();
@@ -147,19 +149,19 @@ export async function report(path: string, options: StudyReportOptions): Promise
   process.stdout.write(`${Object.keys(files).join(', ')} in ${study.dir}\n`);
 }
 
-function headOf({ name, seeds, metrics, settings }: LoadedStudy): string {
+function formatHeader({ name, seeds, metrics, settings }: LoadedStudy): string {
   const [primary] = metrics;
   const tune = settings.tune ? `, ${settings.tune.trials} tuning tries a row` : '';
   return `${name}: ${primary!.name} of the validation data (${primary!.direction === 'max' ? 'higher' : 'lower'} is better), seeds ${seeds.join(', ')}${tune}`;
 }
 
-function rowText(row: PlannedRow, ends: readonly (TrialRecord | undefined)[]): string {
+function formatRow(row: PlannedRow, ends: readonly (TrialRecord | undefined)[]): string {
   const done = ends.filter(Boolean).length;
   const changes = row.diff.map((line) => `\n    ${line}`).join('');
   return `${row.name}  ${done}/${ends.length}${changes}`;
 }
 
-function nothingYet(path: string): EspalierError {
+function noResultsYet(path: string): EspalierError {
   return new EspalierError('cli/no-results', {
     problem: 'no trial has ended yet',
     fix: `Run the study first: espalier study run ${path}.`,

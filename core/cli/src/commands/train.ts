@@ -1,9 +1,9 @@
-import { loadConfig, stagesOf, store, withSession } from '@espalier/config';
+import { loadConfig, listStages, openStore, withSession } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import type { FitResult, Session } from '@espalier/core';
-import { onInterrupt } from '../interrupt.js';
-import { observe } from '../observe.js';
-import { loadCheckpoint, refuseEarlierRun } from '../resume.js';
+import { catchInterrupt } from '../interrupt.js';
+import { startLogging } from '../observe.js';
+import { loadCheckpoint, requireResume } from '../resume.js';
 
 /** Options of `espalier train`. */
 export interface TrainOptions {
@@ -21,11 +21,11 @@ export interface TrainOptions {
 /** Trains; gives back the exit code. */
 export async function train(path: string, options: TrainOptions): Promise<number> {
   const loaded = await loadConfig(path, options.set);
-  const stages = stagesOf(loaded);
+  const stages = listStages(loaded);
   const { resume, allowMismatch, goOn } = options;
-  const words = [path, ...options.set.flatMap((text) => ['--set', text])].map(quote);
+  const words = [path, ...options.set.flatMap((text) => ['--set', text])].map(quotePath);
   const resumeCommand = `npx espalier train ${words.join(' ')} --resume`;
-  if (resume === undefined) await refuseEarlierRun(loaded, resumeCommand);
+  if (resume === undefined) await requireResume(loaded, resumeCommand);
   return withSession(loaded, async (session) => {
     if (resume) {
       await loadCheckpoint(session, loaded, {
@@ -33,11 +33,11 @@ export async function train(path: string, options: TrainOptions): Promise<number
         allowMismatch,
       });
     }
-    const observer = observe(session, loaded, options);
-    const interrupt = onInterrupt(observer.say);
+    const observer = startLogging(session, loaded, options);
+    const interrupt = catchInterrupt(observer.say);
     try {
       const result = await session.runStages(stages, { goOn, signal: interrupt.signal });
-      observer.say(outcome(result, session, loaded, resumeCommand));
+      observer.say(describeEnd(result, session, loaded, resumeCommand));
       return result.status === 'aborted' ? interrupt.exitCode : 0;
     } finally {
       interrupt.stop();
@@ -46,7 +46,7 @@ export async function train(path: string, options: TrainOptions): Promise<number
   });
 }
 
-function outcome(
+function describeEnd(
   { status, reason }: FitResult,
   { clock }: Session,
   loaded: LoadedConfig,
@@ -57,19 +57,19 @@ function outcome(
     return `Saved at step ${clock.step}. Go on with:\n  ${resumeCommand}`;
   }
   const where = saves
-    ? `Checkpoints: ${store(loaded).location}`
+    ? `Checkpoints: ${openStore(loaded).location}`
     : 'Nothing is saved without checkpoint: { dir } in the configuration.';
   if (status === 'completed') {
-    return `Done: ${counted(clock.epoch, 'epoch')}, ${counted(clock.step, 'step')}. ${where}`;
+    return `Done: ${pluralize(clock.epoch, 'epoch')}, ${pluralize(clock.step, 'step')}. ${where}`;
   }
   const goOn = saves ? `\nTrain on with:\n  ${resumeCommand} --go-on` : '';
   return `Stopped at step ${clock.step}: ${reason}. ${where}${goOn}`;
 }
 
-function counted(count: number, what: string): string {
+function pluralize(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
-function quote(word: string): string {
+function quotePath(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -36,7 +36,7 @@ const SHORT: Readonly<Record<string, string>> = {
  *
  * @throws EspalierError `cli/unknown-name`.
  */
-export function presetReference(name: string): string {
+export function findPreset(name: string): string {
   if (Object.hasOwn(SHORT, name)) return `${PACKAGE}#${SHORT[name]}`;
   if (/[#/.@]/.test(name)) return name;
   throw new EspalierError('cli/unknown-name', {
@@ -50,7 +50,7 @@ export function presetReference(name: string): string {
  *
  * @throws EspalierError `cli/compress` on a budget that is no size.
  */
-export function targetOf({ ratio, budget, maxError }: CompressFlags): Target | undefined {
+export function readTarget({ ratio, budget, maxError }: CompressFlags): Target | undefined {
   if (ratio !== undefined) return { kind: 'ratio', value: ratio };
   if (maxError !== undefined) return { kind: 'max-error', value: maxError };
   if (budget === undefined) return undefined;

@@ -1,5 +1,5 @@
 /** A program that loads the result from `dir`: its imports register the result's layers. */
-export function loadingCode(modules: readonly string[], dir: string): string {
+export function writeLoadingCode(modules: readonly string[], dir: string): string {
   return [
     "import { useBackend } from '@espalier/backend';",
     "import { loadArtifact } from '@espalier/formats/node';",

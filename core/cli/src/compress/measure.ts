@@ -1,13 +1,13 @@
 import {
   decileErrors,
-  flooredCounts,
+  floorCounts,
   frequencyDeciles,
   neighbourOverlap,
   relativeError,
-  rowsOf,
+  readRows,
 } from '@espalier/compression';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import type { Compressed } from './compressed.js';
+import type { CompressedModel } from './compress-model.js';
 
 type Layer = LayersModel['layers'][number];
 
@@ -23,27 +23,27 @@ export interface LayerFidelity {
   readonly deciles?: { readonly errors: readonly number[]; readonly overlaps: readonly number[] };
 }
 
-interface Measuring {
+interface MeasureOptions {
   readonly original: LayersModel;
-  readonly compressed: Compressed;
+  readonly compressed: CompressedModel;
   readonly counts?: Float64Array | undefined;
 }
 
 /** Compares every matrix that was changed, read back row by row, with what it was. */
-export async function measure(measuring: Measuring): Promise<LayerFidelity[]> {
+export async function measureFidelity(measuring: MeasureOptions): Promise<LayerFidelity[]> {
   const found: LayerFidelity[] = [];
-  for (const name of changedLayers(measuring)) {
-    const fidelity = await fidelityOf(name, measuring);
+  for (const name of listChangedLayers(measuring)) {
+    const fidelity = await measureLayer(name, measuring);
     if (fidelity) found.push(fidelity);
   }
   return found;
 }
 
 /** The largest error among the matrices: weighted where there are counts and they weigh. */
-export async function worstError(measuring: Measuring): Promise<number> {
+export async function findWorstError(measuring: MeasureOptions): Promise<number> {
   let worst = 0;
-  for (const name of changedLayers(measuring)) {
-    const pair = await matricesOf(name, measuring);
+  for (const name of listChangedLayers(measuring)) {
+    const pair = await listMatrices(name, measuring);
     if (!pair) continue;
     const { before, after, weights } = pair;
     worst = Math.max(worst, relativeError(before, after, weights && { weights }));
@@ -51,8 +51,11 @@ export async function worstError(measuring: Measuring): Promise<number> {
   return worst;
 }
 
-async function fidelityOf(name: string, measuring: Measuring): Promise<LayerFidelity | undefined> {
-  const pair = await matricesOf(name, measuring);
+async function measureLayer(
+  name: string,
+  measuring: MeasureOptions,
+): Promise<LayerFidelity | undefined> {
+  const pair = await listMatrices(name, measuring);
   if (!pair) return undefined;
   const { before, after, weights, isWords } = pair;
   const deciles = frequencyDeciles(before.rows, weights && measuring.counts);
@@ -70,29 +73,29 @@ async function fidelityOf(name: string, measuring: Measuring): Promise<LayerFide
   };
 }
 
-function changedLayers({ compressed: { account } }: Measuring): readonly string[] {
+function listChangedLayers({ compressed: { account } }: MeasureOptions): readonly string[] {
   return [...new Set(account.map(({ layer }) => layer))];
 }
 
-async function matricesOf(name: string, { original, compressed, counts }: Measuring) {
+async function listMatrices(name: string, { original, compressed, counts }: MeasureOptions) {
   const layer = original.getLayer(name);
-  const words = wordsOf(layer);
+  const words = countWords(layer);
   if (words === undefined) return undefined;
-  const before = await rowsOf(layer, words);
-  const after = await rowsOf(compressed.model.getLayer(name), words);
+  const before = await readRows(layer, words);
+  const after = await readRows(compressed.model.getLayer(name), words);
   if (!before || !after) return undefined;
   const counted = counts?.length === words;
   const wide = words >= 2 * before.columns;
   return {
     before,
     after,
-    ...(counted && { weights: flooredCounts(counts) }),
+    ...(counted && { weights: floorCounts(counts) }),
     isWords: counted || isEmbedding(layer) || (!counts && wide),
   };
 }
 
 /** Rows of a layer's word matrix; `undefined` for layers without one. */
-function wordsOf(layer: Layer): number | undefined {
+function countWords(layer: Layer): number | undefined {
   const { inputDim, units, blocks } = layer.getConfig() as Readonly<Record<string, unknown>>;
   const rows = (blocks as readonly { readonly rows: number }[] | undefined)?.map((b) => b.rows);
   return (inputDim ?? units ?? rows?.reduce((a, b) => a + b, 0)) as number | undefined;

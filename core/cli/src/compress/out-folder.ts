@@ -14,8 +14,8 @@ const REPORT = 'report.html';
  *
  * @throws EspalierError `cli/out`.
  */
-export async function checkOut(out: string, input: string): Promise<void> {
-  const [target, source] = await Promise.all([realPath(out), realPath(input)]);
+export async function checkOutFolder(out: string, input: string): Promise<void> {
+  const [target, source] = await Promise.all([resolveLinks(out), resolveLinks(input)]);
   if (source === target || source.startsWith(target + sep)) {
     throw new EspalierError('cli/out', {
       problem: 'the result would take the place of the input',
@@ -39,7 +39,7 @@ export async function checkOut(out: string, input: string): Promise<void> {
 }
 
 /** Links followed, as far as there is something. */
-function realPath(path: string): Promise<string> {
+function resolveLinks(path: string): Promise<string> {
   return realpath(path).catch(() => resolve(path));
 }
 
@@ -54,29 +54,29 @@ async function isArtifact(out: string, names: readonly string[]): Promise<boolea
 }
 
 /** The tensors that are carried along, as a file of their own. */
-export function restFile(rest: StateDict): Uint8Array {
+export function encodeRest(rest: StateDict): Uint8Array {
   if (rest.size === 0) return new Uint8Array();
   return encodeSafetensors([...rest].map(([name, tensor]) => ({ name, ...tensor })));
 }
 
 /** Writes the artifact, and beside it what is carried along. */
-export async function writeOut(
+export async function writeArtifactFolder(
   out: string,
   content: ArtifactContent,
   rest: Uint8Array,
 ): Promise<ArtifactBytes> {
   const bytes = await saveArtifact(out, content);
-  if (rest.length > 0) await writeBeside(out, REST, rest);
+  if (rest.length > 0) await writeAtomically(out, REST, rest);
   else await fileStore(out).remove(REST); // of an earlier result
   return bytes;
 }
 
 /** Writes the page beside the artifact. */
 export function writeReport(out: string, page: string): Promise<void> {
-  return writeBeside(out, REPORT, new TextEncoder().encode(page));
+  return writeAtomically(out, REPORT, new TextEncoder().encode(page));
 }
 
-async function writeBeside(out: string, name: string, bytes: Uint8Array): Promise<void> {
+async function writeAtomically(out: string, name: string, bytes: Uint8Array): Promise<void> {
   await fileStore(out)
     .write(name, bytes)
     .catch(({ cause }: Error) => {

@@ -1,7 +1,7 @@
 import type { ArtifactBytes } from '@espalier/formats';
-import type { Compressed } from './compressed.js';
+import type { CompressedModel } from './compress-model.js';
 import type { LayerFidelity } from './measure.js';
-import { matrixBytes } from './compressed.js';
+import { countMatrixBytes } from './compress-model.js';
 
 /** All that is to be told of a compression. */
 export interface Outcome {
@@ -18,7 +18,7 @@ export interface Outcome {
   readonly after: ArtifactBytes;
   /** Of what was carried along unchanged, tensors and bytes. */
   readonly rest: { readonly tensors: readonly string[]; readonly bytes: number };
-  readonly compressed: Compressed;
+  readonly compressed: CompressedModel;
   /** What has to be imported before the result is loaded. */
   readonly modules: readonly string[];
   readonly fidelity: readonly LayerFidelity[];
@@ -35,7 +35,7 @@ export interface BytesRow {
 }
 
 /** Every byte of both artifacts: layers, tensors carried along, header, manifest. */
-export function bytesRows({ before, after, rest }: Outcome): BytesRow[] {
+export function listBytes({ before, after, rest }: Outcome): BytesRow[] {
   const names = new Set([...before.layers, ...after.layers].map(({ layer }) => layer));
   const sizeIn = ({ layers }: ArtifactBytes, name: string) =>
     layers.find(({ layer }) => layer === name)?.bytes ?? 0;
@@ -60,11 +60,11 @@ export function bytesRows({ before, after, rest }: Outcome): BytesRow[] {
 }
 
 /** Bytes of the matrices that were changed, and of everything. */
-export function totals(outcome: Outcome): { matrices: BytesRow; whole: BytesRow } {
+export function sumBytes(outcome: Outcome): { matrices: BytesRow; whole: BytesRow } {
   const { before, after, rest, compressed } = outcome;
   const changed = new Set(compressed.account.map(({ layer }) => layer));
   const matrices = ({ layers }: ArtifactBytes) =>
-    [...changed].reduce((sum, layer) => sum + matrixBytes(layers, layer), 0);
+    [...changed].reduce((sum, layer) => sum + countMatrixBytes(layers, layer), 0);
   return {
     matrices: { what: 'matrices', before: matrices(before), after: matrices(after) },
     whole: {

@@ -10,18 +10,18 @@ import {
   table,
 } from '@espalier/report';
 import type { Block, Section } from '@espalier/report';
-import { summarised } from './artifact-plugins.js';
-import { loadingCode } from './loading-code.js';
-import { bytesRows, totals } from './outcome.js';
+import { summarizeArrays } from './artifact-plugins.js';
+import { writeLoadingCode } from './loading-code.js';
+import { listBytes, sumBytes } from './outcome.js';
 import type { BytesRow, Outcome } from './outcome.js';
-import { accountTable, bytesTable, decileTable } from './tables.js';
+import { makeAccountTable, makeBytesTable, makeDecileTable } from './tables.js';
 
 /** The outcome as one self-contained HTML page. */
-export function compressPage(outcome: Outcome): string {
-  const { matrices, whole } = totals(outcome);
+export function renderPage(outcome: Outcome): string {
+  const { matrices, whole } = sumBytes(outcome);
   return renderReport({
     title: `${outcome.input}, compressed`,
-    subtitle: `Its matrices ${times(matrices)} smaller, everything ${times(whole)}.`,
+    subtitle: `Its matrices ${formatRatio(matrices)} smaller, everything ${formatRatio(whole)}.`,
     generated: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     sections: [
       bytesSection(outcome),
@@ -32,18 +32,18 @@ export function compressPage(outcome: Outcome): string {
         blocks: [
           code({
             summary: 'Load the result',
-            text: loadingCode(outcome.modules, basename(outcome.out)),
+            text: writeLoadingCode(outcome.modules, basename(outcome.out)),
             open: true,
           }),
         ],
       },
-      { heading: 'How it came to be', blocks: circumstances(outcome) },
+      { heading: 'How it came to be', blocks: listCircumstances(outcome) },
     ],
   });
 }
 
 function bytesSection(outcome: Outcome): Section {
-  const rows = bytesRows(outcome).filter(({ before, after }) => before + after > 0);
+  const rows = listBytes(outcome).filter(({ before, after }) => before + after > 0);
   const series = (['before', 'after'] as const).map((name) => ({
     name,
     bars: rows.map((row) => ({ label: row.what, value: row[name] })),
@@ -53,14 +53,14 @@ function bytesSection(outcome: Outcome): Section {
     heading: 'Bytes',
     blocks: [
       ...outcome.remarks.map((text) => note({ level: 'info', text })),
-      bytesTable(outcome),
+      makeBytesTable(outcome),
       barPlot({ title: 'Bytes before and after', value, series }),
     ],
   };
 }
 
 function fidelitySection(outcome: Outcome): Section[] {
-  const deciles = decileTable(outcome);
+  const deciles = makeDecileTable(outcome);
   return deciles
     ? [
         {
@@ -96,7 +96,7 @@ function decilePlot(
 }
 
 function stepsSection(outcome: Outcome): Section {
-  return { heading: 'What was done', blocks: [accountTable(outcome), ...rankBlocks(outcome)] };
+  return { heading: 'What was done', blocks: [makeAccountTable(outcome), ...rankBlocks(outcome)] };
 }
 
 interface RankedLayer {
@@ -140,7 +140,7 @@ function rankPlot(layers: readonly RankedLayer[]): Block {
   });
 }
 
-function circumstances({
+function listCircumstances({
   kind,
   inputBytes,
   command,
@@ -153,11 +153,11 @@ function circumstances({
       { label: 'Input', value: `${kind} of ${inputBytes.toLocaleString('en')} bytes on disk` },
       { label: 'Backend', value: backend.split('; ')[0]! },
     ]),
-    json({ summary: 'Plugins and their options', value: summarised(manifest) }),
+    json({ summary: 'Plugins and their options', value: summarizeArrays(manifest) }),
     json({ summary: 'Edits', value: edits }),
   ];
 }
 
-function times({ before, after }: BytesRow): string {
+function formatRatio({ before, after }: BytesRow): string {
   return `${(before / after).toFixed(1)} times`;
 }

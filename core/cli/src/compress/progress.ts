@@ -11,7 +11,7 @@ export interface Progress {
 }
 
 /** Stages on lines of their own; the parts of one on a line that is written over, on a terminal only. */
-export function compressProgress(quiet: boolean): Progress {
+export function showProgress(quiet: boolean): Progress {
   const { stderr } = process;
   const show = consoleProgress();
   const clear = () => stderr.isTTY && stderr.write('\r\x1b[K');

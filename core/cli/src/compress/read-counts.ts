@@ -21,33 +21,33 @@ export async function readCounts(path: string, { load }: Modules): Promise<Count
     throw fileError('cli/counts', `cannot read the counts in ${path}`, cause);
   });
   try {
-    return inOrderOfIds(parse(decode(bytes)));
+    return sortByWordId(parse(decodeText(bytes)));
   } catch (error) {
     throw error instanceof EspalierError ? error.withPrefix(path) : error;
   }
 }
 
-function decode(bytes: Uint8Array): string {
+function decodeText(bytes: Uint8Array): string {
   try {
-    return utf8(bytes);
+    return decodeUtf8(bytes);
   } catch (cause) {
     throw new EspalierError('cli/counts', {
-      problem: `line ${firstNotText(bytes)} is not text in UTF-8`,
+      problem: `line ${findInvalidLine(bytes)} is not text in UTF-8`,
       fix: 'Save the counts in UTF-8: words in another encoding match no vocabulary.',
       cause,
     });
   }
 }
 
-function utf8(bytes: Uint8Array): string {
+function decodeUtf8(bytes: Uint8Array): string {
   return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
 }
 
-function firstNotText(bytes: Uint8Array): number {
+function findInvalidLine(bytes: Uint8Array): number {
   for (let line = 1, start = 0; ; line += 1) {
     const end = bytes.indexOf(0x0a, start);
     try {
-      utf8(bytes.subarray(start, end < 0 ? bytes.length : end));
+      decodeUtf8(bytes.subarray(start, end < 0 ? bytes.length : end));
     } catch {
       return line;
     }
@@ -56,19 +56,19 @@ function firstNotText(bytes: Uint8Array): number {
 }
 
 /** Where every word is a number, they are ids: each from 0 on must be there once. */
-function inOrderOfIds({ counts, words }: Counts): Counts {
+function sortByWordId({ counts, words }: Counts): Counts {
   if (!words?.every((word) => /^[+-]?\d*\.?\d+$/.test(word))) return { counts, words };
   const byId = new Float64Array(counts.length).fill(NaN);
   words.forEach((word, i) => {
     if (/^\d+$/.test(word) && Number(word) < counts.length) byId[Number(word)] = counts[i]!;
-    else throw notIds(`'${word}'`, counts.length);
+    else throw invalidWordIds(`'${word}'`, counts.length);
   });
   const missing = byId.findIndex(Number.isNaN);
-  if (missing >= 0) throw notIds(`no id ${missing}`, counts.length);
+  if (missing >= 0) throw invalidWordIds(`no id ${missing}`, counts.length);
   return { counts: byId };
 }
 
-function notIds(received: string, length: number): EspalierError {
+function invalidWordIds(received: string, length: number): EspalierError {
   return new EspalierError('cli/counts', {
     problem: `all ${length} words are numbers, so they are taken for word ids, which must be 0 to ${length - 1}, each once`,
     received,

@@ -4,9 +4,9 @@ import type { ArtifactPlugin, StateDict } from '@espalier/formats';
 import { loadArtifact, readMatrices, readModelFolder } from '@espalier/formats/node';
 import { copyModel, disposeModel, EspalierError, keyedRng } from '@espalier/core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { importedPlugins } from './artifact-plugins.js';
+import { findImportPlugins } from './artifact-plugins.js';
 import { REST } from './out-folder.js';
-import { stateDictModel } from './state-dict-model.js';
+import { buildModel } from './model-from-state-dict.js';
 
 /** What is compressed. */
 export interface Input {
@@ -40,8 +40,8 @@ export async function readInput(path: string): Promise<Input> {
   if (basename(path) === MANIFEST) return readArtifact(dirname(path));
   const state = await readMatrices(path);
   const kind = state.size === 1 ? 'matrix' : 'state dict';
-  const { model, rest } = stateDictModel(state);
-  return { kind, model, rest, plugins: importedPlugins(model), bytes: found.size };
+  const { model, rest } = buildModel(state);
+  return { kind, model, rest, plugins: findImportPlugins(model), bytes: found.size };
 }
 
 async function readFolder(path: string): Promise<Input> {
@@ -56,14 +56,14 @@ async function readFolder(path: string): Promise<Input> {
 }
 
 async function readModel(path: string): Promise<Input> {
-  const files = [MODEL, ...(await shardsOf(path))];
-  const model = rebuilt(await readModelFolder(path));
-  const bytes = await sizeOf(path, files);
+  const files = [MODEL, ...(await listShards(path))];
+  const model = rebuildLayers(await readModelFolder(path));
+  const bytes = await measureFiles(path, files);
   return { kind: 'LayersModel', model, rest: NOTHING, plugins: [], bytes };
 }
 
 /** The model with its layers named as in a session, and what is nested first laid open. */
-function rebuilt(read: LayersModel): LayersModel {
+function rebuildLayers(read: LayersModel): LayersModel {
   try {
     return copyModel(read, (...key) => keyedRng('compress', ...key));
   } finally {
@@ -83,12 +83,12 @@ async function readArtifact(path: string): Promise<Input> {
     model,
     rest,
     plugins: plugins.filter(({ id, layers }) => layers !== undefined || changing.has(id)),
-    bytes: await sizeOf(path, files),
+    bytes: await measureFiles(path, files),
   };
 }
 
 /** Files of weights; none where `model.json` is not sound, which reading the model will say. */
-async function shardsOf(path: string): Promise<readonly string[]> {
+async function listShards(path: string): Promise<readonly string[]> {
   try {
     const text = await readFile(join(path, MODEL), 'utf8');
     const { weightsManifest } = JSON.parse(text) as { weightsManifest: { paths: string[] }[] };
@@ -98,7 +98,7 @@ async function shardsOf(path: string): Promise<readonly string[]> {
   }
 }
 
-async function sizeOf(folder: string, files: readonly string[]): Promise<number> {
+async function measureFiles(folder: string, files: readonly string[]): Promise<number> {
   const sizes = await Promise.all(files.map(async (file) => (await stat(join(folder, file))).size));
   return sizes.reduce((sum, size) => sum + size, 0);
 }

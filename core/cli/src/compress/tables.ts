@@ -1,6 +1,6 @@
 import { table } from '@espalier/report';
 import type { Table } from '@espalier/report';
-import { bytesRows, totals } from './outcome.js';
+import { listBytes, sumBytes } from './outcome.js';
 import type { BytesRow, Outcome } from './outcome.js';
 
 const BYTES = { style: 'integer' } as const;
@@ -8,12 +8,12 @@ const RATIO = { style: 'fixed', digits: 2, unit: '×' } as const;
 const ERROR = { style: 'significant', digits: 3 } as const;
 
 /** Bytes before and after, layer by layer, with the errors of each matrix. */
-export function bytesTable(outcome: Outcome): Table {
-  const { matrices, whole } = totals(outcome);
+export function makeBytesTable(outcome: Outcome): Table {
+  const { matrices, whole } = sumBytes(outcome);
   const fidelity = new Map(outcome.fidelity.map((each) => [each.layer, each]));
-  const rows = [...bytesRows(outcome), matrices, whole].map((row) => {
+  const rows = [...listBytes(outcome), matrices, whole].map((row) => {
     const { error = null, weightedError = null } = fidelity.get(row.what) ?? {};
-    return { ...row, ratio: ratioOf(row), error, weightedError };
+    return { ...row, ratio: computeRatio(row), error, weightedError };
   });
   return table({
     title: 'Every byte',
@@ -34,7 +34,7 @@ export function bytesTable(outcome: Outcome): Table {
 }
 
 /** Error and neighbour overlap by decile; `undefined` where no matrix has words. */
-export function decileTable({ fidelity, counted }: Outcome): Table | undefined {
+export function makeDecileTable({ fidelity, counted }: Outcome): Table | undefined {
   const measured = fidelity.flatMap(({ layer, deciles }) => (deciles ? [{ layer, deciles }] : []));
   const groups = Math.max(0, ...measured.map(({ deciles }) => deciles.errors.length));
   if (groups === 0) return undefined;
@@ -64,7 +64,7 @@ export function decileTable({ fidelity, counted }: Outcome): Table | undefined {
 }
 
 /** What each plugin did to each layer, in order. */
-export function accountTable({ compressed: { account } }: Outcome): Table {
+export function makeAccountTable({ compressed: { account } }: Outcome): Table {
   return table({
     title: 'Step by step',
     columns: [
@@ -75,18 +75,20 @@ export function accountTable({ compressed: { account } }: Outcome): Table {
       { key: 'bytesAfter', label: 'After', format: BYTES },
       { key: 'relativeError', label: 'Error of this step', format: ERROR },
     ],
-    rows: account.map(({ layer, plugin, what, bytesBefore, bytesAfter, relativeError }) => ({
-      layer,
-      plugin,
-      what,
-      bytesBefore,
-      bytesAfter,
-      relativeError,
-    })),
+    rows: account.map(
+      ({ layer, plugin, summary: what, bytesBefore, bytesAfter, relativeError }) => ({
+        layer,
+        plugin,
+        what,
+        bytesBefore,
+        bytesAfter,
+        relativeError,
+      }),
+    ),
     caption: 'Bytes in memory, in float32 and int32.',
   });
 }
 
-function ratioOf({ before, after }: BytesRow): number | null {
+function computeRatio({ before, after }: BytesRow): number | null {
   return after > 0 ? before / after : null;
 }

@@ -1,6 +1,6 @@
 import type { StudyEvent } from '@espalier/study';
 import progress from 'cli-progress';
-import { short } from '../columns.js';
+import { formatNumber } from '../text-columns.js';
 
 /** What the user sees while a study runs; on standard error. */
 export interface StudyProgress {
@@ -10,7 +10,7 @@ export interface StudyProgress {
 }
 
 /** On a terminal a bar with the trials that run; elsewhere a line for each trial that ends. */
-export function studyProgress(primary: string, quiet: boolean): StudyProgress {
+export function showStudyProgress(primary: string, quiet: boolean): StudyProgress {
   const { stderr } = process;
   const running = new Map<string, string>();
   let bar: progress.SingleBar | undefined;
@@ -23,50 +23,51 @@ export function studyProgress(primary: string, quiet: boolean): StudyProgress {
     const value = (bar as unknown as { value?: number } | undefined)?.value;
     stop();
     stderr.write(`${message}\n`);
-    if (total !== undefined) bar = started(total, value ?? 0);
+    if (total !== undefined) bar = describeStart(total, value ?? 0);
   };
   const show = () => bar?.update({ running: [...running.values()].join(', ') });
   let counted = { done: 0, total: 0 };
-  const events: { readonly [T in StudyEvent['type']]: (event: EventOf<T>) => void } = {
+  const events: { readonly [T in StudyEvent['type']]: (event: EventByType<T>) => void } = {
     stage({ stage, total, done }) {
       stop();
       counted = { done, total };
       say(`${stage}: ${total} trials${done > 0 ? `, ${done} of them done` : ''}`);
-      if (stderr.isTTY) bar = started(total, done);
+      if (stderr.isTTY) bar = describeStart(total, done);
     },
     start({ trial }) {
-      running.set(trial.id, nameOf(trial));
+      running.set(trial.id, nameTrial(trial));
       show();
     },
     progress({ trial, progress: { epoch, epochs } }) {
-      running.set(trial.id, `${nameOf(trial)} ${epoch + 1}/${epochs}`);
+      running.set(trial.id, `${nameTrial(trial)} ${epoch + 1}/${epochs}`);
       show();
     },
-    retry: ({ trial, message }) => say(`${nameOf(trial)} starts again: ${message}`),
+    retry: ({ trial, message }) => say(`${nameTrial(trial)} starts again: ${message}`),
     end({ trial, record }) {
       running.delete(trial.id);
       counted = { ...counted, done: counted.done + 1 };
       bar?.increment();
       show();
-      if ('failure' in record) say(`${nameOf(trial)} failed: ${record.failure.message}`);
+      if ('failure' in record) say(`${nameTrial(trial)} failed: ${record.failure.message}`);
       else if (!stderr.isTTY) {
         const { metrics, cost } = record.result;
         const value = metrics[primary];
-        const found = value === undefined || value === null ? '' : ` ${primary} ${short(value)},`;
+        const found =
+          value === undefined || value === null ? '' : ` ${primary} ${formatNumber(value)},`;
         say(
-          `${counted.done}/${counted.total} ${nameOf(trial)}:${found} ${short(Math.round(cost.seconds))} s`,
+          `${counted.done}/${counted.total} ${nameTrial(trial)}:${found} ${formatNumber(Math.round(cost.seconds))} s`,
         );
       }
     },
   };
-  const follow = <T extends StudyEvent['type']>(event: EventOf<T>) =>
-    (events[event.type] as (event: EventOf<T>) => void)(event);
+  const follow = <T extends StudyEvent['type']>(event: EventByType<T>) =>
+    (events[event.type] as (event: EventByType<T>) => void)(event);
   return { say, follow: quiet ? () => undefined : (follow as StudyProgress['follow']), stop };
 }
 
-type EventOf<T extends StudyEvent['type']> = Extract<StudyEvent, { type: T }>;
+type EventByType<T extends StudyEvent['type']> = Extract<StudyEvent, { type: T }>;
 
-function started(total: number, done: number): progress.SingleBar {
+function describeStart(total: number, done: number): progress.SingleBar {
   const bar = new progress.SingleBar({
     stream: process.stderr,
     format: '[{bar}] {value}/{total} | ETA {eta_formatted} | {running}',
@@ -77,6 +78,6 @@ function started(total: number, done: number): progress.SingleBar {
   return bar;
 }
 
-function nameOf({ row, seed }: { readonly row: string; readonly seed: number }): string {
+function nameTrial({ row, seed }: { readonly row: string; readonly seed: number }): string {
   return `${row} #${seed}`;
 }

@@ -1,5 +1,5 @@
 import { EspalierError } from '@espalier/base';
-import { buildModel, disposeModel, parametersOf } from '@espalier/model';
+import { buildModel, disposeModel, listParameters } from '@espalier/model';
 import type { ModelGraph } from '@espalier/model';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -24,7 +24,7 @@ const layers = tfl.layers.Layer.prototype as unknown as { addWeight: AddWeight }
  */
 export function buildComplete(graph: ModelGraph): LayersModel {
   const model = withValuesOnly(graph, () => buildModel(graph));
-  const paths = new Set(parametersOf(model).map(({ path }) => path));
+  const paths = new Set(listParameters(model).map(({ path }) => path));
   const missing = [...paths].filter((path) => !(path in graph.weights));
   const unknown = Object.keys(graph.weights).filter((path) => !paths.has(path));
   if (missing.length + unknown.length === 0) return model;
@@ -33,7 +33,7 @@ export function buildComplete(graph: ModelGraph): LayersModel {
     ...missing.map((path) => `'${path}' is missing`),
     ...unknown.map((path) => `'${path}' is no weight of the model`),
   ];
-  throw mismatch(said.slice(0, 5).join(', ') + (said.length > 5 ? ', …' : ''));
+  throw mismatchError(said.slice(0, 5).join(', ') + (said.length > 5 ? ', …' : ''));
 }
 
 function withValuesOnly<T>({ weights }: ModelGraph, build: () => T): T {
@@ -42,7 +42,7 @@ function withValuesOnly<T>({ weights }: ModelGraph, build: () => T): T {
   layers.addWeight = function (name, shape, dtype, _initializer, ...rest) {
     left -= shape.reduce<number>((size, n) => size * Number(n), 1);
     if (!(left >= 0))
-      throw mismatch(`the topology asks for more numbers than there are at '${name}'`);
+      throw mismatchError(`the topology asks for more numbers than there are at '${name}'`);
     return addWeight.call(this, name, shape, dtype, tfl.initializers.zeros(), ...rest);
   };
   try {
@@ -52,7 +52,7 @@ function withValuesOnly<T>({ weights }: ModelGraph, build: () => T): T {
   }
 }
 
-function mismatch(problem: string): EspalierError {
+function mismatchError(problem: string): EspalierError {
   return new EspalierError('artifact/weights', {
     problem: `weights and topology of the artifact do not belong together: ${problem}`,
     fix: 'Import the plugins in the versions that its manifest names, or take another copy.',

@@ -28,7 +28,7 @@ export interface ArtifactBytes {
  * @example
  * const { total, layers } = artifactBytes(await packArtifact({ model }));
  */
-export function artifactBytes(files: ReadonlyMap<string, Uint8Array>): ArtifactBytes {
+export function countBytes(files: ReadonlyMap<string, Uint8Array>): ArtifactBytes {
   const layers = new Map<string, StoredBytes[]>();
   let [total, manifest, header] = [0, 0, 0];
   for (const [file, bytes] of files) {

@@ -119,9 +119,9 @@ export type ManifestContent = Omit<ArtifactManifest, 'format' | 'version' | 'pro
  */
 export async function encodeManifest(content: ManifestContent): Promise<Uint8Array> {
   const unsigned = { ...content, format: FORMAT, version: VERSION };
-  const hash = await hashOf(unsigned);
+  const hash = await computeHash(unsigned);
   const provenance = { ...content.provenance, hash };
-  const bytes = encoded({ ...unsigned, provenance });
+  const bytes = encode({ ...unsigned, provenance });
   await parseManifest(bytes).catch(refuseContent);
   return bytes;
 }
@@ -135,31 +135,33 @@ export async function encodeManifest(content: ManifestContent): Promise<Uint8Arr
 export async function parseManifest(bytes: Uint8Array): Promise<ArtifactManifest> {
   const value = parseJson(bytes);
   const { format, version } = (value ?? {}) as Partial<Record<string, unknown>>;
-  if (format !== FORMAT) throw invalid(`its format is not '${FORMAT}'`, format);
-  if (typeof version === 'number' && version > VERSION) throw newer(version);
+  if (format !== FORMAT) throw invalidManifestError(`its format is not '${FORMAT}'`, format);
+  if (typeof version === 'number' && version > VERSION) throw newerFormatError(version);
   const checked = SCHEMA.safeParse(value);
   if (!checked.success) {
     const { path, message } = checked.error.issues[0]!;
-    throw invalid(`field '${path.join('.')}': ${message}`);
+    throw invalidManifestError(`field '${path.join('.')}': ${message}`);
   }
   const manifest = value as ArtifactManifest;
-  if ((await hashOf(manifest)) !== manifest.provenance.hash) {
-    throw damaged(MANIFEST, 'its content does not match provenance.hash');
+  if ((await computeHash(manifest)) !== manifest.provenance.hash) {
+    throw damagedError(MANIFEST, 'its content does not match provenance.hash');
   }
   return manifest;
 }
 
 function parseJson(bytes: Uint8Array): unknown {
-  if (bytes.length > MAX_BYTES) throw invalid(`it has ${bytes.length} bytes, above ${MAX_BYTES}`);
+  if (bytes.length > MAX_BYTES)
+    throw invalidManifestError(`it has ${bytes.length} bytes, above ${MAX_BYTES}`);
   let text: string;
   let value: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     value = JSON.parse(text);
   } catch (cause) {
-    throw invalid('it is not JSON', undefined, cause);
+    throw invalidManifestError('it is not JSON', undefined, cause);
   }
-  if (isDeeper(value, MAX_DEPTH)) throw invalid(`it is nested deeper than ${MAX_DEPTH} levels`);
+  if (isDeeper(value, MAX_DEPTH))
+    throw invalidManifestError(`it is nested deeper than ${MAX_DEPTH} levels`);
   return readJson(text);
 }
 
@@ -168,13 +170,13 @@ function isDeeper(value: unknown, limit: number): boolean {
   return limit === 0 || Object.values(value).some((inner) => isDeeper(inner, limit - 1));
 }
 
-function hashOf(manifest: ManifestContent): Promise<string> {
+function computeHash(manifest: ManifestContent): Promise<string> {
   const provenance = { ...manifest.provenance, hash: undefined };
-  return sha256Hex(encoded({ ...manifest, provenance }));
+  return sha256Hex(encode({ ...manifest, provenance }));
 }
 
 /** With sorted keys, so that equal manifests have equal bytes. */
-function encoded(manifest: unknown): Uint8Array {
+function encode(manifest: unknown): Uint8Array {
   return new TextEncoder().encode(canonicalJson(manifest, 'manifest'));
 }
 
@@ -187,21 +189,21 @@ function refuseContent(cause: EspalierError): never {
 }
 
 /** A file of the artifact that is not what its manifest says. */
-export function damaged(file: string, problem: string): EspalierError {
+export function damagedError(file: string, problem: string): EspalierError {
   return new EspalierError('artifact/damaged', {
     problem: `${file} of the artifact was changed or cut short: ${problem}`,
     fix: 'Take another copy of the whole folder.',
   });
 }
 
-function newer(version: number): EspalierError {
+function newerFormatError(version: number): EspalierError {
   return new EspalierError('artifact/newer-version', {
     problem: `the artifact has version ${version}; this release reads up to ${VERSION}`,
     fix: 'Update to the release that wrote it. The files are untouched.',
   });
 }
 
-function invalid(problem: string, received?: unknown, cause?: unknown): EspalierError {
+function invalidManifestError(problem: string, received?: unknown, cause?: unknown): EspalierError {
   return new EspalierError('artifact/manifest', {
     problem: `${MANIFEST} is not the manifest of an artifact: ${problem}`,
     ...(received !== undefined && { received }),

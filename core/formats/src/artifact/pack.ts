@@ -1,11 +1,11 @@
 import { keyedRng, sha256Hex } from '@espalier/base';
 import { encodeSafetensors, readTensors } from '@espalier/checkpoint';
-import { buildModel, copyModel, disposeModel, graphOf } from '@espalier/model';
+import { buildModel, copyModel, disposeModel, extractGraph } from '@espalier/model';
 import type { ModelGraph } from '@espalier/model';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { encodeManifest, MANIFEST, weightsFile } from './manifest.js';
 import type { ArtifactManifest } from './manifest.js';
-import { narrowed } from './stored-tensor.js';
+import { narrow } from './stored-tensor.js';
 
 /** What goes into an artifact. */
 export interface ArtifactContent extends Partial<
@@ -41,14 +41,14 @@ export async function packArtifact(content: ArtifactContent): Promise<Map<string
 /** Not without having seen that what is written computes what the model computes. */
 async function packModel(content: ArtifactContent, model: LayersModel) {
   disposeModel(copyModel(model, (...key) => keyedRng('artifact', ...key)));
-  return packGraph(content, graphOf(model));
+  return packGraph(content, extractGraph(model));
 }
 
 async function packGraph(content: ArtifactContent, graph: ModelGraph) {
   const { edits = [], plugins = [], provenance = {}, notes } = content;
   const tensors = await readTensors(graph.weights);
   const bytes = encodeSafetensors(
-    [...tensors].map(([name, tensor]) => ({ name, ...narrowed(tensor) })),
+    [...tensors].map(([name, tensor]) => ({ name, ...narrow(tensor) })),
   );
   const sha256 = await sha256Hex(bytes);
   const weights = { file: weightsFile(sha256), sha256, bytes: bytes.length };

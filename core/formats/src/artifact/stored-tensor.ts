@@ -23,7 +23,7 @@ const LOGICAL: Readonly<Partial<Record<SafetensorsDtype, 'float32' | 'int32' | '
 };
 
 /** An int32 tensor in the narrowest integer type that holds all its values; others as they are. */
-export function narrowed(tensor: HostTensor): HostTensor {
+export function narrow(tensor: HostTensor): HostTensor {
   if (tensor.dtype !== 'I32') return tensor;
   const data = tensor.data as Int32Array;
   let [least, most] = [0, 0];
@@ -52,7 +52,7 @@ export function checkDtypes(tensors: ReadonlyMap<string, HostTensor>): void {
 }
 
 /** The tensor in its logical dtype. It shares nothing with the file; the caller owns it. */
-export function widened({ dtype, shape, data }: HostTensor): Tensor {
+export function widen({ dtype, shape, data }: HostTensor): Tensor {
   const type = LOGICAL[dtype]!;
   const own = type === 'int32' ? new Int32Array(data as Int16Array) : data.slice();
   return tf.tensor(own as Float32Array | Int32Array | Uint8Array, [...shape], type);

@@ -4,9 +4,9 @@ import { EspalierError, sha256Hex } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { buildComplete } from './build-complete.js';
-import { damaged, MANIFEST, parseManifest } from './manifest.js';
+import { damagedError, MANIFEST, parseManifest } from './manifest.js';
 import type { ArtifactManifest, ArtifactPlugin } from './manifest.js';
-import { checkDtypes, widened } from './stored-tensor.js';
+import { checkDtypes, widen } from './stored-tensor.js';
 
 /** A model that was restored, and what its artifact says about it. */
 export interface LoadedArtifact {
@@ -32,7 +32,7 @@ export async function unpackArtifact(
   const manifest = await parseManifest(await read(MANIFEST));
   const tensors = await readWeights(manifest.weights, read);
   checkDtypes(tensors);
-  return { model: modelOf(manifest, tensors), manifest };
+  return { model: buildStoredModel(manifest, tensors), manifest };
 }
 
 async function readWeights(
@@ -41,21 +41,21 @@ async function readWeights(
 ): Promise<ReadonlyMap<string, HostTensor>> {
   const bytes = await read(file);
   if (bytes.length !== expected) {
-    throw damaged(file, `it has ${bytes.length} bytes where the manifest says ${expected}`);
+    throw damagedError(file, `it has ${bytes.length} bytes where the manifest says ${expected}`);
   }
-  if ((await sha256Hex(bytes)) !== sha256) throw damaged(file, 'its SHA-256 does not match');
+  if ((await sha256Hex(bytes)) !== sha256) throw damagedError(file, 'its SHA-256 does not match');
   return decodeSafetensors(bytes).tensors;
 }
 
-function modelOf(
+function buildStoredModel(
   { topology, plugins }: ArtifactManifest,
   tensors: ReadonlyMap<string, HostTensor>,
 ): LayersModel {
-  const weights = Object.fromEntries([...tensors].map(([path, each]) => [path, widened(each)]));
+  const weights = Object.fromEntries([...tensors].map(([path, each]) => [path, widen(each)]));
   try {
     return buildComplete({ topology, weights });
   } catch (error) {
-    throw isUnregistered(error) ? unknownLayer(error, plugins) : error;
+    throw isUnregistered(error) ? unknownLayerError(error, plugins) : error;
   } finally {
     tf.dispose(weights);
   }
@@ -65,7 +65,10 @@ function isUnregistered(error: unknown): error is EspalierError {
   return error instanceof EspalierError && error.code === 'model/unregistered-layer';
 }
 
-function unknownLayer(cause: EspalierError, plugins: readonly ArtifactPlugin[]): EspalierError {
+function unknownLayerError(
+  cause: EspalierError,
+  plugins: readonly ArtifactPlugin[],
+): EspalierError {
   const { classNameMap } = tf.serialization.SerializationMap.getMap();
   const lacking = plugins.filter(({ layers = [] }) =>
     layers.some((className) => !Object.hasOwn(classNameMap, className)),

@@ -4,7 +4,7 @@ import type { CheckpointStore } from '@espalier/checkpoint';
 import { fileStore } from '@espalier/checkpoint/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
 import { EspalierError, fileError } from '@espalier/base';
-import { artifactBytes } from '../artifact/bytes.js';
+import { countBytes } from '../artifact/bytes.js';
 import type { ArtifactBytes } from '../artifact/bytes.js';
 import { isWeightsFile, MANIFEST, parseManifest } from '../artifact/manifest.js';
 import { packArtifact } from '../artifact/pack.js';
@@ -29,10 +29,10 @@ export async function saveArtifact(
   options: { readonly files?: Partial<FileOperations> } = {},
 ): Promise<ArtifactBytes> {
   const store = fileStore(dir, options);
-  const obsolete = await stored(`save the artifact in ${dir}`, () => obsoleteIn(store));
+  const obsolete = await withStoreErrors(`save the artifact in ${dir}`, () => findObsolete(store));
   const files = await packArtifact(content);
-  await stored(`save the artifact in ${dir}`, () => replace(store, files, obsolete));
-  return artifactBytes(files);
+  await withStoreErrors(`save the artifact in ${dir}`, () => replace(store, files, obsolete));
+  return countBytes(files);
 }
 
 /**
@@ -45,11 +45,13 @@ export async function saveArtifact(
  */
 export function loadArtifact(dir: string): Promise<LoadedArtifact> {
   const store = fileStore(dir);
-  return unpackArtifact((name) => stored(`load the artifact in ${dir}`, () => store.read(name)));
+  return unpackArtifact((name) =>
+    withStoreErrors(`load the artifact in ${dir}`, () => store.read(name)),
+  );
 }
 
 /** What the system said, about an artifact rather than a checkpoint. */
-async function stored<T>(doing: string, work: () => Promise<T>): Promise<T> {
+async function withStoreErrors<T>(doing: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -84,10 +86,10 @@ async function discard(store: CheckpointStore, weights: string): Promise<void> {
  * The weights files to remove once a new artifact is there: the one in use, and those that saves
  * of earlier processes left when they were killed.
  */
-async function obsoleteIn(store: CheckpointStore): Promise<readonly string[]> {
+async function findObsolete(store: CheckpointStore): Promise<readonly string[]> {
   const names = await store.list();
   const inUse = await weightsInUse(store);
-  if (inUse === undefined && !names.every(isWeightsFile)) throw occupied(store, names);
+  if (inUse === undefined && !names.every(isWeightsFile)) throw occupiedError(store, names);
   const started = Date.now() - process.uptime() * 1000;
   const isOld = async (name: string) =>
     (await fs.stat(join(store.location, name))).mtimeMs < started;
@@ -103,12 +105,12 @@ async function weightsInUse(store: CheckpointStore): Promise<string | undefined>
   return parseManifest(bytes).then(
     ({ weights }) => weights.file,
     (cause) => {
-      throw occupied(store, [MANIFEST], cause);
+      throw occupiedError(store, [MANIFEST], cause);
     },
   );
 }
 
-function occupied(store: CheckpointStore, names: readonly string[], cause?: unknown) {
+function occupiedError(store: CheckpointStore, names: readonly string[], cause?: unknown) {
   const reason = cause instanceof Error ? ` (${cause.message})` : '';
   return new EspalierError('artifact/folder', {
     problem: `${store.location} holds something else than an artifact of this version${reason}`,

@@ -34,10 +34,10 @@ export async function readMatrices(path: string): Promise<ReadonlyMap<string, Ho
     throw fileError('matrices/file', `cannot read ${path}`, cause);
   });
   if (isNpy(bytes)) {
-    return named(path, () => new Map([[basename(path, extname(path)), decodeNpy(bytes)]]));
+    return withFileName(path, () => new Map([[basename(path, extname(path)), decodeNpy(bytes)]]));
   }
   const isSafetensors = bytes[8] === 0x7b; // '{' behind the header's length
-  if (isSafetensors) return named(path, () => decodeSafetensors(bytes).tensors);
+  if (isSafetensors) return withFileName(path, () => decodeSafetensors(bytes).tensors);
   const start = bytes.toString('latin1', 0, 8);
   const [, what, fix] = ADVICE.find(([mark]) => start.startsWith(mark)) ?? [];
   throw new EspalierError('matrices/format', {
@@ -48,7 +48,7 @@ export async function readMatrices(path: string): Promise<ReadonlyMap<string, Ho
 }
 
 /** Says of which file an error is. */
-function named<T>(path: string, decode: () => T): T {
+function withFileName<T>(path: string, decode: () => T): T {
   try {
     return decode();
   } catch (error) {

@@ -44,11 +44,11 @@ export function parseModelFile(text: string): ModelFile {
   const checked = SCHEMA.safeParse(value);
   if (checked.success) return checked.data;
   const { path, message } = checked.error.issues[0]!;
-  throw invalid(`field '${path.join('.')}': ${message}`);
+  throw invalidModelFileError(`field '${path.join('.')}': ${message}`);
 }
 
 /** Bytes that the weights of a model take. */
-export function weightBytes({ weightsManifest }: ModelFile): number {
+export function countWeightBytes({ weightsManifest }: ModelFile): number {
   return weightsManifest
     .flatMap(({ weights }) => weights)
     .reduce((bytes, { shape, dtype, quantization }) => {
@@ -56,7 +56,7 @@ export function weightBytes({ weightsManifest }: ModelFile): number {
     }, 0);
 }
 
-export function invalid(problem: string, cause?: unknown): EspalierError {
+export function invalidModelFileError(problem: string, cause?: unknown): EspalierError {
   return new EspalierError('model-folder/invalid', {
     problem: `this is not a sound folder of a LayersModel: ${problem}`,
     fix: 'Take another copy of the folder, or save the model again.',
@@ -68,6 +68,6 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw invalid(`${MODEL_FILE} is not JSON`, cause);
+    throw invalidModelFileError(`${MODEL_FILE} is not JSON`, cause);
   }
 }

@@ -8,7 +8,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { io } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { invalid, MODEL_FILE, parseModelFile, weightBytes } from './model-file.js';
+import {
+  invalidModelFileError,
+  MODEL_FILE,
+  parseModelFile,
+  countWeightBytes,
+} from './model-file.js';
 import type { ModelFile } from './model-file.js';
 
 const WEIGHTS = /^weights-[0-9a-f]{16}\.bin$/;
@@ -26,19 +31,21 @@ const WEIGHTS = /^weights-[0-9a-f]{16}\.bin$/;
  * const model = await readModelFolder('models/small');
  */
 export async function readModelFolder(dir: string): Promise<LayersModel> {
-  const file = parseModelFile((await readIn(dir, MODEL_FILE)).toString('utf8'));
+  const file = parseModelFile((await readFolder(dir, MODEL_FILE)).toString('utf8'));
   const paths = file.weightsManifest.flatMap((group) => group.paths);
-  const shards = await Promise.all(paths.map((path) => readIn(dir, path)));
+  const shards = await Promise.all(paths.map((path) => readFolder(dir, path)));
   const weights = Uint8Array.from(Buffer.concat(shards));
-  const expected = weightBytes(file);
+  const expected = countWeightBytes(file);
   if (weights.length !== expected) {
-    throw invalid(`its shards have ${weights.length} bytes where ${expected} are described`);
+    throw invalidModelFileError(
+      `its shards have ${weights.length} bytes where ${expected} are described`,
+    );
   }
-  const artifacts = artifactsOf(file, weights.buffer);
+  const artifacts = toArtifacts(file, weights.buffer);
   const model = await tfl
     .loadLayersModel({ load: async () => artifacts })
     .catch((cause: unknown) => {
-      throw invalid(cause instanceof Error ? cause.message : String(cause), cause);
+      throw invalidModelFileError(cause instanceof Error ? cause.message : String(cause), cause);
     });
   undoConstraints(model, artifacts);
   return model;
@@ -77,17 +84,17 @@ export async function writeModelFolder(
 ): Promise<void> {
   const store = fileStore(dir, options);
   const writing = `write the model to ${dir}`;
-  const before = await guarded(writing, () => weightsIn(store));
+  const before = await withFolderErrors(writing, () => findWeights(store));
   const { bytes, text } = await encode(model);
   const name = `weights-${(await sha256Hex(bytes)).slice(0, 16)}.bin`;
-  await guarded(writing, async () => {
+  await withFolderErrors(writing, async () => {
     await store.write(name, bytes);
     await store.write(MODEL_FILE, new TextEncoder().encode(text(name)));
     for (const old of before) if (old !== name) await store.remove(old);
   });
 }
 
-function artifactsOf(file: ModelFile, weightData: ArrayBuffer): io.ModelArtifacts {
+function toArtifacts(file: ModelFile, weightData: ArrayBuffer): io.ModelArtifacts {
   const { modelTopology, weightsManifest, userDefinedMetadata } = file;
   const weightSpecs = weightsManifest.flatMap(({ weights }) => weights);
   return {
@@ -113,16 +120,16 @@ async function encode(model: LayersModel) {
 }
 
 /** Weights files of the model in a folder, and those that killed writers left. */
-async function weightsIn(store: CheckpointStore): Promise<readonly string[]> {
+async function findWeights(store: CheckpointStore): Promise<readonly string[]> {
   const names = await store.list();
   const left = names.filter((name) => WEIGHTS.test(name));
   if (!names.includes(MODEL_FILE)) return left;
   const text = new TextDecoder().decode(await store.read(MODEL_FILE));
-  const named = modelIn(store, text).weightsManifest.flatMap(({ paths }) => paths);
+  const named = loadModel(store, text).weightsManifest.flatMap(({ paths }) => paths);
   return [...new Set([...left, ...named.filter((name) => names.includes(name))])];
 }
 
-function modelIn(store: CheckpointStore, text: string): ModelFile {
+function loadModel(store: CheckpointStore, text: string): ModelFile {
   try {
     return parseModelFile(text);
   } catch (cause) {
@@ -134,7 +141,7 @@ function modelIn(store: CheckpointStore, text: string): ModelFile {
   }
 }
 
-function readIn(dir: string, name: string): Promise<Buffer> {
+function readFolder(dir: string, name: string): Promise<Buffer> {
   const path = join(dir, name);
   return readFile(path).catch((cause: unknown) => {
     throw fileError('model-folder/file', `cannot read ${path}`, cause);
@@ -142,7 +149,7 @@ function readIn(dir: string, name: string): Promise<Buffer> {
 }
 
 /** What the system said, about a model folder rather than a checkpoint. */
-function guarded<T>(doing: string, work: () => Promise<T>): Promise<T> {
+function withFolderErrors<T>(doing: string, work: () => Promise<T>): Promise<T> {
   return work().catch((error: unknown) => {
     if (!(error instanceof EspalierError && error.code === 'checkpoint/store')) throw error;
     throw fileError('model-folder/file', `cannot ${doing}`, error.parts.cause);

@@ -21,15 +21,16 @@ export function isNpy(bytes: Uint8Array): boolean {
 
 /** @returns the header and where the data begin. */
 export function readHeader(bytes: Uint8Array): NpyHeader & { readonly start: number } {
-  if (!isNpy(bytes)) throw invalid("it does not begin with NumPy's mark");
+  if (!isNpy(bytes)) throw invalidNpyError("it does not begin with NumPy's mark");
   const version = bytes[VERSION]!;
-  if (![1, 2, 3].includes(version)) throw invalid(`it is of the unknown version ${version}`);
+  if (![1, 2, 3].includes(version))
+    throw invalidNpyError(`it is of the unknown version ${version}`);
   const begin = LENGTH + (version === 1 ? 2 : 4);
-  if (bytes.length < begin) throw invalid('it ends before its header (cut short?)');
+  if (bytes.length < begin) throw invalidNpyError('it ends before its header (cut short?)');
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const length = version === 1 ? view.getUint16(LENGTH, true) : view.getUint32(LENGTH, true);
   if (length > MAX_HEADER || length > bytes.length - begin) {
-    throw invalid(`it claims a header of ${length} bytes and has ${bytes.length - begin}`);
+    throw invalidNpyError(`it claims a header of ${length} bytes and has ${bytes.length - begin}`);
   }
   const start = begin + length;
   return { ...parse(new TextDecoder().decode(bytes.subarray(begin, start))), start };
@@ -49,7 +50,7 @@ export function writeHeader(descr: string, shape: readonly number[]): Uint8Array
   return header;
 }
 
-export function invalid(problem: string, cause?: unknown): EspalierError {
+export function invalidNpyError(problem: string, cause?: unknown): EspalierError {
   return new EspalierError('npy/invalid', {
     problem: `this is not a sound .npy file: ${problem}`,
     fix: 'Take another copy of the file, or write it again with numpy.save.',
@@ -62,10 +63,12 @@ function parse(text: string): NpyHeader {
   const fields = fromPython(text);
   const { descr, fortran_order: fortranOrder, shape } = fields;
   if (Object.keys(fields).sort().join() !== 'descr,fortran_order,shape') {
-    throw invalid('its header does not hold descr, fortran_order and shape alone');
+    throw invalidNpyError('its header does not hold descr, fortran_order and shape alone');
   }
-  if (typeof fortranOrder !== 'boolean') throw invalid('its fortran_order is not True or False');
-  if (!isShape(shape)) throw invalid(`its shape is not a tuple of at most ${MAX_RANK} counts`);
+  if (typeof fortranOrder !== 'boolean')
+    throw invalidNpyError('its fortran_order is not True or False');
+  if (!isShape(shape))
+    throw invalidNpyError(`its shape is not a tuple of at most ${MAX_RANK} counts`);
   return { descr, fortranOrder, shape };
 }
 
@@ -82,7 +85,7 @@ function fromPython(text: string): Readonly<Record<string, unknown>> {
   try {
     return Object(JSON.parse(json)) as Readonly<Record<string, unknown>>;
   } catch (cause) {
-    throw invalid('its header is not a dict', cause);
+    throw invalidNpyError('its header is not a dict', cause);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { HostTensor, SafetensorsDtype } from '@espalier/checkpoint';
 import { EspalierError } from '@espalier/base';
-import { invalid, readHeader, writeHeader } from './header.js';
+import { invalidNpyError, readHeader, writeHeader } from './header.js';
 
 // Written here because npm's kept readers of the format do not write it, nor check what a header
 // claims. Typed arrays are little-endian, as most files are, on every platform that runs WebAssembly.
@@ -38,17 +38,19 @@ type ArrayType = {
  */
 export function decodeNpy(bytes: Uint8Array): HostTensor {
   const { descr, fortranOrder, shape, start } = readHeader(bytes);
-  const { dtype, Data, bigEndian } = typeOf(descr);
+  const { dtype, Data, bigEndian } = parseType(descr);
   const width = Data.BYTES_PER_ELEMENT;
-  const size = sizeOf(shape) * width;
+  const size = countElements(shape) * width;
   if (!Number.isSafeInteger(size) || bytes.length - start !== size) {
-    throw invalid(`it has ${bytes.length - start} bytes of data where ${size} are described`);
+    throw invalidNpyError(
+      `it has ${bytes.length - start} bytes of data where ${size} are described`,
+    );
   }
   const raw = bytes.subarray(start);
   const view = bigEndian || raw.byteOffset % width !== 0 ? Uint8Array.from(raw) : raw;
   if (bigEndian) reverseEach(view, width);
   const data = new Data(view.buffer, view.byteOffset, size / width);
-  return { dtype, shape, data: fortranOrder ? rowMajor(data, shape) : data };
+  return { dtype, shape, data: fortranOrder ? toRowMajor(data, shape) : data };
 }
 
 /**
@@ -60,8 +62,8 @@ export function decodeNpy(bytes: Uint8Array): HostTensor {
  * const bytes = encodeNpy({ dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) });
  */
 export function encodeNpy({ dtype, shape, data }: HostTensor): Uint8Array {
-  const code = codeOf(dtype);
-  if (!(data instanceof TYPES[code][1]) || data.length !== sizeOf(shape)) {
+  const code = findTypeCode(dtype);
+  if (!(data instanceof TYPES[code][1]) || data.length !== countElements(shape)) {
     throw new EspalierError('npy/entry', {
       problem: `the data do not fit ${dtype} [${shape.join(', ')}]`,
       received: `${data.length} elements in a ${data.constructor.name}`,
@@ -75,7 +77,7 @@ export function encodeNpy({ dtype, shape, data }: HostTensor): Uint8Array {
   return bytes;
 }
 
-function typeOf(descr: unknown) {
+function parseType(descr: unknown) {
   const [, order, code] = /^([<>|])(\w\d)$/.exec(String(descr)) ?? [];
   if (!code || !Object.hasOwn(TYPES, code)) {
     throw new EspalierError('npy/dtype', {
@@ -88,7 +90,7 @@ function typeOf(descr: unknown) {
   return { dtype, Data: Data as ArrayType, bigEndian: order === '>' };
 }
 
-function codeOf(dtype: SafetensorsDtype): keyof typeof TYPES {
+function findTypeCode(dtype: SafetensorsDtype): keyof typeof TYPES {
   const found = Object.entries(TYPES).find(([, [name]]) => name === dtype);
   if (found) return found[0] as keyof typeof TYPES;
   throw new EspalierError('npy/dtype', {
@@ -103,10 +105,10 @@ function reverseEach(bytes: Uint8Array, width: number): void {
 }
 
 /** Rearranges data whose first index runs fastest. */
-function rowMajor(data: HostTensor['data'], shape: readonly number[]): HostTensor['data'] {
+function toRowMajor(data: HostTensor['data'], shape: readonly number[]): HostTensor['data'] {
   const from = data as Float64Array; // or any other: elements are moved as they are
   const to = from.slice();
-  const strides = shape.map((_, axis) => sizeOf(shape.slice(0, axis)));
+  const strides = shape.map((_, axis) => countElements(shape.slice(0, axis)));
   const index = shape.map(() => 0);
   for (let i = 0, at = 0; i < to.length; i++) {
     to[i] = from[at]!;
@@ -121,6 +123,6 @@ function rowMajor(data: HostTensor['data'], shape: readonly number[]): HostTenso
   return to;
 }
 
-function sizeOf(shape: readonly number[]): number {
+function countElements(shape: readonly number[]): number {
   return shape.reduce((size, n) => size * n, 1);
 }

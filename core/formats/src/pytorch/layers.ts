@@ -48,7 +48,7 @@ export function pytorchLayers(
   order: readonly string[],
   { kinds, returnSequences = true }: PyTorchLayersOptions = {},
 ): tfl.layers.Layer[] {
-  const modules = inOrder(state, pytorchModules(state, { kinds }).modules, order);
+  const modules = sortModules(state, pytorchModules(state, { kinds }).modules, order);
   const lastRecurrent = modules.findLastIndex(isRecurrent);
   return modules.flatMap((module, i) => {
     const weights = pytorchWeights(state, module);
@@ -56,12 +56,12 @@ export function pytorchLayers(
     return weights.map((each, k) => {
       const isLast = k === weights.length - 1;
       const placed = { isFirst: i + k === 0, returnSequences: sequences || !isLast };
-      return layerOf(module, k, each, placed);
+      return createLayer(module, k, each, placed);
     });
   });
 }
 
-function layerOf(
+function createLayer(
   module: PyTorchModule,
   k: number,
   weights: LayerWeights,
@@ -116,7 +116,7 @@ function withWeights<T extends tfl.layers.Layer>(
   return layer;
 }
 
-function inOrder(
+function sortModules(
   state: StateDict,
   modules: readonly PyTorchModule[],
   order: readonly string[],
@@ -126,7 +126,7 @@ function inOrder(
     const module = modules[names.indexOf(name)];
     if (module) return module;
     const weight = state.get(join(name, 'weight'));
-    if (weight) throw notRead(name, weight);
+    if (weight) throw notReadError(name, weight);
     throw new EspalierError('pytorch/order', {
       problem: `the state dict has no module '${name}' of a kind that is read`,
       fix: suggest(name, names),
@@ -136,7 +136,7 @@ function inOrder(
   return ordered;
 }
 
-function notRead(name: string, weight: HostTensor): EspalierError {
+function notReadError(name: string, weight: HostTensor): EspalierError {
   return new EspalierError('pytorch/order', {
     problem: `'${name}' is of no kind that is read`,
     received: `${weight.dtype} [${weight.shape.join(', ')}]`,
@@ -147,7 +147,7 @@ function notRead(name: string, weight: HostTensor): EspalierError {
 }
 
 function checkFollows(before: PyTorchModule, module: PyTorchModule): void {
-  const [given, taken] = [outputsOf(before), inputsOf(module)];
+  const [given, taken] = [countOutputs(before), countInputs(module)];
   if (given === taken) return;
   throw new EspalierError('pytorch/order', {
     problem: `'${module.name}' takes ${taken ?? 'ids, not'} features and follows '${before.name}', which gives ${given}`,
@@ -155,12 +155,12 @@ function checkFollows(before: PyTorchModule, module: PyTorchModule): void {
   });
 }
 
-function inputsOf(module: PyTorchModule): number | undefined {
+function countInputs(module: PyTorchModule): number | undefined {
   if (module.kind === 'embedding') return undefined;
   return isRecurrent(module) ? module.inputSize : module.inputs;
 }
 
-function outputsOf(module: PyTorchModule): number {
+function countOutputs(module: PyTorchModule): number {
   if (module.kind === 'embedding') return module.columns;
   return isRecurrent(module) ? module.hiddenSize : module.outputs;
 }

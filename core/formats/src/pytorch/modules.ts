@@ -94,7 +94,7 @@ export function pytorchModules(
     const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined;
     const module = isPacked(parameters)
       ? undefined
-      : (recurrentOf(name, parameters) ?? tableOf(name, parameters, { kind, style }));
+      : (readRecurrent(name, parameters) ?? readTable(name, parameters, { kind, style }));
     checkKind(name, module, kind);
     if (module) modules.push(module);
     else rest.push(...[...parameters.keys()].map((each) => join(name, each)));
@@ -128,7 +128,7 @@ interface Hints {
   readonly style: ReturnType<typeof conv1dStyle>;
 }
 
-function tableOf(
+function readTable(
   name: string,
   parameters: Parameters,
   { kind, style }: Hints,
@@ -148,7 +148,7 @@ function tableOf(
   return { kind: 'linear', name, inputs: columns, outputs: rows, bias: bias !== undefined };
 }
 
-function recurrentOf(name: string, parameters: Parameters): PyTorchRecurrent | undefined {
+function readRecurrent(name: string, parameters: Parameters): PyTorchRecurrent | undefined {
   const first = parameters.get('weight_ih_l0');
   const recurrent = parameters.get('weight_hh_l0');
   if (first?.shape.length !== 2 || recurrent?.shape.length !== 2) return undefined;

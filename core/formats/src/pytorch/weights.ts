@@ -27,15 +27,15 @@ interface Values {
  * const [{ kernel, recurrent_kernel, bias }] = pytorchWeights(state, modules[0]);
  */
 export function pytorchWeights(state: StateDict, module: PyTorchModule): readonly LayerWeights[] {
-  const get = (parameter: string) => valuesOf(state, join(module.name, parameter));
-  if (module.kind === 'embedding') return [asF32({ embeddings: get('weight') })];
+  const get = (parameter: string) => readValues(state, join(module.name, parameter));
+  if (module.kind === 'embedding') return [toF32({ embeddings: get('weight') })];
   if (module.kind === 'linear') {
-    return [asF32({ kernel: transpose(get('weight')), ...(module.bias && { bias: get('bias') }) })];
+    return [toF32({ kernel: transpose(get('weight')), ...(module.bias && { bias: get('bias') }) })];
   }
-  if (module.kind === 'conv1d') return [asF32({ kernel: get('weight'), bias: get('bias') })];
+  if (module.kind === 'conv1d') return [toF32({ kernel: get('weight'), bias: get('bias') })];
   const convert = module.kind === 'lstm' ? lstmWeights : gruWeights;
   return Array.from({ length: module.layers }, (_, k) =>
-    asF32(convert((parameter) => get(`${parameter}_l${k}`), module.bias)),
+    toF32(convert((parameter) => get(`${parameter}_l${k}`), module.bias)),
   );
 }
 
@@ -83,7 +83,7 @@ function transpose({ shape, data }: Values): Values {
   return { shape: [columns, rows], data: turned };
 }
 
-function valuesOf(state: StateDict, name: string): Values {
+function readValues(state: StateDict, name: string): Values {
   const tensor = state.get(name);
   if (tensor) return { shape: tensor.shape, data: toFloat32(tensor) };
   throw new EspalierError('pytorch/tensor', {
@@ -92,7 +92,7 @@ function valuesOf(state: StateDict, name: string): Values {
   });
 }
 
-function asF32(weights: Readonly<Record<string, Values>>): LayerWeights {
+function toF32(weights: Readonly<Record<string, Values>>): LayerWeights {
   const entries = Object.entries(weights).map(([name, values]) => [
     name,
     { dtype: 'F32' as const, ...values },

@@ -1,8 +1,8 @@
 import { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError, twoCopies } from '@espalier/base';
-import { existingWeights } from '../existing-weights.js';
+import { EspalierError, twoCopiesError } from '@espalier/base';
+import { noteExistingWeights } from '../existing-weights.js';
 import { withKeyedInit } from '../keyed-init.js';
-import { ownModel } from '../ownership.js';
+import { takeOwnModel } from '../ownership.js';
 import { disposeModel } from '../parameters.js';
 import type { StreamByKey } from '../with-random.js';
 
@@ -31,10 +31,10 @@ export async function takeModel(source: ModelSource, stream: StreamByKey): Promi
     checkModel(source);
     return { model: source, mine: false };
   }
-  const existing = existingWeights();
+  const existing = noteExistingWeights();
   const made = await calling(() => keyedInit(stream, source));
   checkModel(made);
-  return { model: ownModel(made, existing, stream), mine: true };
+  return { model: takeOwnModel(made, existing, stream), mine: true };
 }
 
 /** The same for a plugin's own network, which must be there at once. */
@@ -43,10 +43,10 @@ export function takeNetwork(
   stream: StreamByKey,
   plugin: string,
 ): LayersModel {
-  const existing = existingWeights();
+  const existing = noteExistingWeights();
   const made = keyedInit(stream, make, plugin);
   checkModel(made, 'addNetwork takes a function that returns a tf.LayersModel at once');
-  return ownModel(made, existing, stream);
+  return takeOwnModel(made, existing, stream);
 }
 
 /** Runs `make` with initial weights from streams that go by owner (`model` or a plugin), layer and weight. */
@@ -89,7 +89,7 @@ function checkModel(
   if (model instanceof LayersModel) return;
   const { predict, executeAsync } = (model ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof executeAsync === 'function') throw graphModel();
-  if (typeof predict === 'function') throw twoCopies('the model');
+  if (typeof predict === 'function') throw twoCopiesError('the model');
   throw new EspalierError('session/model', {
     problem,
     received: model,

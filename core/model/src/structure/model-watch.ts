@@ -1,7 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
 import { EspalierError } from '@espalier/base';
-import { canonicalNames, innerVariable, parametersOf } from '../parameters.js';
+import { canonicalNames, innerVariable, listParameters } from '../parameters.js';
 import type { Layer } from '../parameters.js';
 
 /** `trainable` of every layer and weight, by path. */
@@ -28,8 +28,8 @@ export class ModelWatch {
   constructor(model: LayersModel, prefix = '') {
     const layers = [...layersWithin(model, prefix)].map(([layer, path]) => [path, layer] as const);
     this.#layers = new Map(layers);
-    this.#held = layers.flatMap(([path, layer]) => heldBy(layer, path));
-    const parameters = parametersOf(model, prefix);
+    this.#held = layers.flatMap(([path, layer]) => listHeld(layer, path));
+    const parameters = listParameters(model, prefix);
     this.#weights = new Map(parameters.map(({ path, variable }) => [path, variable]));
     this.#flags = this.#readFlags();
   }
@@ -92,8 +92,8 @@ export function carryTraining(
   stays: (path: string) => boolean = () => true,
 ): void {
   const flags = Object.entries(new ModelWatch(from).flags);
-  const pathOf = (key: string) => key.slice(key.indexOf(' ') + 1);
-  new ModelWatch(to).flags = Object.fromEntries(flags.filter(([key]) => stays(pathOf(key))));
+  const parsePath = (key: string) => key.slice(key.indexOf(' ') + 1);
+  new ModelWatch(to).flags = Object.fromEntries(flags.filter(([key]) => stays(parsePath(key))));
 }
 
 /** A model and every layer in it, outer ones first: in nested models, in wrappers, in cells. */
@@ -104,7 +104,7 @@ function layersWithin(model: LayersModel, prefix: string): ReadonlyMap<Layer, st
     found.set(layer, path);
     const names = layer instanceof tfl.LayersModel ? canonicalNames(layer) : undefined;
     const inside = path === prefix ? path : `${path}/`;
-    for (const { key, items } of layersHeldBy(layer, path)) {
+    for (const { key, items } of listHeldLayers(layer, path)) {
       (items as Layer[]).forEach((held, i) =>
         visit(held, inside + (names?.get(held) ?? `#${key}.${i}`)),
       );
@@ -114,7 +114,7 @@ function layersWithin(model: LayersModel, prefix: string): ReadonlyMap<Layer, st
   return found;
 }
 
-function layersHeldBy(layer: Layer, path: string): Held[] {
+function listHeldLayers(layer: Layer, path: string): Held[] {
   return Object.entries(layer).flatMap(([key, value]) => {
     // A Sequential makes this one anew whenever it is compiled; its layers are those of `layers`.
     if (key === 'model' && layer instanceof tfl.Sequential) return [];
@@ -124,24 +124,24 @@ function layersHeldBy(layer: Layer, path: string): Held[] {
   });
 }
 
-function heldBy(layer: Layer, path: string): Held[] {
+function listHeld(layer: Layer, path: string): Held[] {
   const keys = layer instanceof tfl.LayersModel ? ENDS : WEIGHTS;
-  const own = keys.map((key) => ({ layer, path, key, items: [valueOf(layer, key)].flat() }));
-  return [...layersHeldBy(layer, path), ...own];
+  const own = keys.map((key) => ({ layer, path, key, items: [readProperty(layer, key)].flat() }));
+  return [...listHeldLayers(layer, path), ...own];
 }
 
-function valueOf(layer: Layer, key: string): unknown {
+function readProperty(layer: Layer, key: string): unknown {
   return (layer as unknown as Record<string, unknown>)[key];
 }
 
 function isChanged({ layer, key, items }: Held): boolean {
-  const now = valueOf(layer, key);
+  const now = readProperty(layer, key);
   if (!Array.isArray(now)) return items.length !== 1 || items[0] !== now;
   return now.length !== items.length || now.some((item, i) => item !== items[i]);
 }
 
 function structureChanged({ layer, path, key, items }: Held): EspalierError {
-  const now = [valueOf(layer, key)].flat();
+  const now = [readProperty(layer, key)].flat();
   const names = (list: readonly unknown[]) =>
     list.map((item) => (item as { readonly name?: string } | undefined)?.name ?? 'nothing');
   const where = path === '' ? 'the model' : `'${path}'`;

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError, suggest } from '@espalier/base';
 import { refuseForeignTensor } from '../foreign.js';
-import { constrained, isWrittenExactly, writeExactly } from '../layer-variables.js';
+import { constrain, isWrittenExactly, writeExactly } from '../layer-variables.js';
 import type { NamedTensors } from '@espalier/base';
 import type { Parameter } from '../parameters.js';
 
@@ -56,7 +56,7 @@ export class ParameterSet {
     this.groups = [...new Set([...this.#entries.values()].map((entry) => entry.group))];
   }
 
-  groupOf(path: string): string {
+  findGroup(path: string): string {
     return this.#entry(path).group;
   }
 
@@ -104,7 +104,7 @@ export class ParameterSet {
     const of = (path: string) => this.#entry(path).parameter.variable;
     const entries = Object.entries(values);
     return Object.fromEntries(
-      entries.map(([path, value]) => [path, constrained(of(path), path, value)]),
+      entries.map(([path, value]) => [path, constrain(of(path), path, value)]),
     );
   }
 

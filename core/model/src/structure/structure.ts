@@ -3,12 +3,12 @@ import { EspalierError, suggest } from '@espalier/base';
 import { buildModel } from '../build.js';
 import { copyModel } from '../copy-model.js';
 import { keepOutputs } from '../edits.js';
-import { graphOf, layerOf } from '../graph.js';
+import { extractGraph, findOwner } from '../graph.js';
 import type { GraphConfig, ModelEdit, ModelGraph } from '../graph.js';
 import type { NamedTensors } from '@espalier/base';
 import { Network } from '../network.js';
-import { disposeModel, parametersOf } from '../parameters.js';
-import { viewOf } from '../view.js';
+import { disposeModel, listParameters } from '../parameters.js';
+import { viewModel } from '../view.js';
 import type { ModelView } from '../view.js';
 import type { StreamByKey } from '../with-random.js';
 import { keyedInit, orDispose, takeModel, takeNetwork } from './model-source.js';
@@ -86,9 +86,9 @@ export class Structure {
   get parameters(): ParameterSet {
     return (this.#parameters ??= new ParameterSet(
       [
-        { parameters: parametersOf(this.model), group: DEFAULT_GROUP },
+        { parameters: listParameters(this.model), group: DEFAULT_GROUP },
         ...this.#auxiliaries.map(({ model, prefix, group }) => ({
-          parameters: parametersOf(model, prefix),
+          parameters: listParameters(model, prefix),
           group,
         })),
       ],
@@ -101,7 +101,7 @@ export class Structure {
   }
 
   get view(): ModelView {
-    return (this.#view ??= viewOf(this.model, this.ownOutputs));
+    return (this.#view ??= viewModel(this.model, this.ownOutputs));
   }
 
   get layersModel(): LayersModel {
@@ -136,11 +136,11 @@ export class Structure {
     { plugin, phase, detail }: Pick<EditRecord, 'plugin' | 'phase' | 'detail'>,
   ): void {
     this.checkRebuild();
-    const before = graphOf(this.model);
+    const before = extractGraph(this.model);
     const graph = change(before);
     const edited = keyedInit(this.stream, () => buildModel(graph));
     orDispose(edited, () => {
-      this.#checkEdited(new Network(edited).outputNames, viewOf(edited));
+      this.#checkEdited(new Network(edited).outputNames, viewModel(edited));
       carryTraining(this.model, edited, stayingIn(before, graph));
       checkCopy(edited, this.stream);
     });
@@ -164,7 +164,7 @@ export class Structure {
   /** A copy of the model with these outputs; the caller owns it. */
   copy(outputs: readonly string[]): LayersModel {
     this.checkRebuild();
-    const copy = buildModel(keepOutputs(graphOf(this.model), outputs));
+    const copy = buildModel(keepOutputs(extractGraph(this.model), outputs));
     carryTraining(this.model, copy);
     return copy;
   }
@@ -258,13 +258,13 @@ export class Structure {
 
 /** Whether a path is of a layer that an edit left as it was, or the model itself. */
 function stayingIn({ topology: { config } }: ModelGraph, { topology: edited }: ModelGraph) {
-  const described = ({ layers }: GraphConfig) =>
+  const describeLayers = ({ layers }: GraphConfig) =>
     new Map(
       layers.map(({ name, ...rest }) => [name, JSON.stringify([rest.className, rest.config])]),
     );
-  const [was, is] = [described(config), described(edited.config)];
+  const [was, is] = [describeLayers(config), describeLayers(edited.config)];
   return (path: string): boolean => {
-    const layer = layerOf(config, `${path}/`);
+    const layer = findOwner(config, `${path}/`);
     return layer === undefined || was.get(layer) === is.get(layer);
   };
 }

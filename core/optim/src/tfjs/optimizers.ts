@@ -154,10 +154,10 @@ export function adadelta(options: z.input<typeof adadeltaOptions> = {}): Gradien
     const floor = epsilonOr(parsed.epsilon);
     const average = (before: tf.Tensor, now: tf.Tensor) =>
       tf.add(tf.mul(before, rho), tf.mul(tf.square(now), 1 - rho));
-    const rootOf = (value: tf.Tensor) => tf.sqrt(tf.add(value, floor));
+    const computeRoot = (value: tf.Tensor) => tf.sqrt(tf.add(value, floor));
     return (grad, [squares, moved]) => {
       // tfjs divides by the root of the old squares.
-      const update = tf.mul(tf.div(rootOf(moved), rootOf(squares)), grad);
+      const update = tf.mul(tf.div(computeRoot(moved), computeRoot(squares)), grad);
       return [tf.mul(update, rate), average(squares, grad), average(moved, update)];
     };
   });

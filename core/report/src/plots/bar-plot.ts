@@ -54,7 +54,7 @@ export type BarPlot = Readonly<z.infer<typeof barPlotSchema>>;
  */
 export const barPlot = (spec: Omit<BarPlot, 'kind'>): BarPlot => ({ kind: 'barPlot', ...spec });
 
-const labelsOf = ({ series }: BarPlot): string[] => [
+const listLabels = ({ series }: BarPlot): string[] => [
   ...new Set(series.flatMap(({ bars }) => bars.map(({ label }) => label))),
 ];
 
@@ -69,7 +69,7 @@ function toRows(spec: BarPlot): Row[] {
   if (first && spec.series.length === 1) {
     return first.bars.map((bar) => toRow(spec, bar.label, bar, 0));
   }
-  return labelsOf(spec).flatMap((label) => [
+  return listLabels(spec).flatMap((label) => [
     { label, series: 0 },
     ...spec.series.flatMap(({ name, bars }, i) =>
       bars.filter((bar) => bar.label === label).map((bar) => toRow(spec, name, bar, i)),
@@ -77,11 +77,11 @@ function toRows(spec: BarPlot): Row[] {
   ]);
 }
 
-const reach = ({ value }: Row): number[] => (value ? [value.at, value.low, value.high] : []);
+const findReach = ({ value }: Row): number[] => (value ? [value.at, value.low, value.high] : []);
 
 /** Right of the whole bar, or of zero where it is negative: there is always room for text. */
 const writtenAt = (row: Row): number =>
-  Math.max(0, ...reach(row).filter((end) => !Number.isNaN(end)));
+  Math.max(0, ...findReach(row).filter((end) => !Number.isNaN(end)));
 
 const marks = (rows: readonly KeyedRow[]): Markish[] => [
   barX(rows, {
@@ -115,7 +115,7 @@ const marks = (rows: readonly KeyedRow[]): Markish[] => [
 
 function draw(spec: BarPlot, frame: Frame): PlotOptions | undefined {
   const rows = toRows(spec);
-  const values = rows.flatMap(reach);
+  const values = rows.flatMap(findReach);
   if (values.every(Number.isNaN)) return undefined;
   return plotRows(rows, spec.value, [0, ...values], frame, { values: 'beside', draw: marks });
 }
@@ -123,7 +123,7 @@ function draw(spec: BarPlot, frame: Frame): PlotOptions | undefined {
 function toTable(spec: BarPlot): Table {
   const format = spec.value.format;
   const columns = spec.series.map(({ name }, i) => ({ key: `s${i}`, label: name, format }));
-  const rows = labelsOf(spec).map((label) => {
+  const rows = listLabels(spec).map((label) => {
     const cells = spec.series.map(({ bars }, i) => {
       const bar = bars.find((candidate) => candidate.label === label);
       return [`s${i}`, bar && { value: bar.value, low: bar.low, high: bar.high }];

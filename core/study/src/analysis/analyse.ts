@@ -1,8 +1,8 @@
 import type { ReportedMetric } from '../definition/load-study.js';
-import { trialsOf } from '../plan/planner.js';
+import { listTrials } from '../plan/planner.js';
 import type { Planner } from '../plan/planner.js';
 import type { PlannedRow } from '../plan/planned-row.js';
-import { equalComputeRow, rowsAfterTuning, tuningOf } from '../plan/stages.js';
+import { equalComputeRow, rowsAfterTuning, readTuning } from '../plan/stages.js';
 import { holm } from '../statistics/holm.js';
 import { pairedDifference } from '../statistics/paired-difference.js';
 import { summary } from '../statistics/summary.js';
@@ -34,7 +34,7 @@ export async function analyse(
 ): Promise<Findings> {
   const { study, backend } = planner;
   const lookup = (id: string) => store?.trial(id);
-  const tuning = await tuningOf(planner, planned);
+  const tuning = await readTuning(planner, planned);
   const tuned = await rowsAfterTuning(planner, planned, tuning, lookup);
   const rows = [...(tuned ?? planned)];
   const longer =
@@ -45,11 +45,11 @@ export async function analyse(
   const tests = new Map(store?.tests().map(({ id, metrics }) => [id, metrics]));
   const trials = rows.map((row) => trialsBySeed(row, study.seeds, lookup));
   const complete = trials.every((bySeed) => [...bySeed.values()].every(Boolean));
-  const metricsOf = (trial: TrialRecord | undefined): Metrics | undefined => {
+  const listMetrics = (trial: TrialRecord | undefined): Metrics | undefined => {
     if (!trial || !hasResult(trial)) return undefined;
     return split === 'test' ? tests.get(trial.id) : trial.result.metrics;
   };
-  const measured = rows.map((row, i) => ({ row, trials: trials[i]!, metricsOf }));
+  const measured = rows.map((row, i) => ({ row, trials: trials[i]!, metricsOf: listMetrics }));
   const byMetric = study.metrics.map((metric) => metricFindings(metric, measured, complete));
   return {
     name: study.name,
@@ -70,7 +70,7 @@ export async function analyse(
 
 type Trials = RowFindings['trials'];
 
-interface Measured {
+interface MeasuredRow {
   readonly row: PlannedRow;
   readonly trials: Trials;
   readonly metricsOf: (trial: TrialRecord | undefined) => Metrics | undefined;
@@ -81,15 +81,15 @@ function trialsBySeed(
   seeds: readonly number[],
   lookup: (id: string) => TrialRecord | undefined,
 ): Trials {
-  return new Map(trialsOf(row, seeds).map(({ seed, id }) => [seed, lookup(id)]));
+  return new Map(listTrials(row, seeds).map(({ seed, id }) => [seed, lookup(id)]));
 }
 
 function metricFindings(
   metric: ReportedMetric,
-  rows: readonly Measured[],
+  rows: readonly MeasuredRow[],
   complete: boolean,
 ): readonly MetricFinding[] {
-  const values = rows.map(({ trials, metricsOf }) => valuesOf(metric, trials, metricsOf));
+  const values = rows.map(({ trials, metricsOf }) => listValues(metric, trials, metricsOf));
   const compared = rows.map((row, i): Comparison => {
     if (i === 0) return { kind: 'base' };
     const reasons = [
@@ -105,26 +105,30 @@ function metricFindings(
     const better = metric.direction === 'max' ? 'higher' : 'lower';
     return { kind: 'paired', difference, corrected: null, better };
   });
-  const corrected = correct(compared);
+  const corrected = correctForMultipleTests(compared);
   return rows.map((_, i) => ({
     metric,
     values: values[i]!,
-    summary: summaryOf(values[i]!),
+    summary: summarizeValues(values[i]!),
     comparison: corrected[i]!,
   }));
 }
 
-function valuesOf(
+function listValues(
   { name }: ReportedMetric,
   trials: Trials,
-  metricsOf: Measured['metricsOf'],
+  metricsOf: MeasuredRow['metricsOf'],
 ): BySeed {
-  const known = (value: number | undefined) => (Number.isFinite(value) ? value! : null);
-  return new Map([...trials].map(([seed, trial]) => [seed, known(metricsOf(trial)?.[name])]));
+  const dropMissing = (value: number | undefined) => (Number.isFinite(value) ? value! : null);
+  return new Map([...trials].map(([seed, trial]) => [seed, dropMissing(metricsOf(trial)?.[name])]));
 }
 
 /** Seeds without a value, and why: leaving them out would choose the seeds that went well. */
-function missing({ row, trials }: Measured, values: BySeed, complete: boolean): readonly string[] {
+function missing(
+  { row, trials }: MeasuredRow,
+  values: BySeed,
+  complete: boolean,
+): readonly string[] {
   if (!complete) return ['the study is not finished'];
   const seeds = [...values].filter(([, value]) => value === null).map(([seed]) => seed);
   if (seeds.length === 0) return [];
@@ -137,12 +141,12 @@ function missing({ row, trials }: Measured, values: BySeed, complete: boolean): 
   return [`'${row.name}' has no value for ${which} ${seeds.join(', ')}${why}`];
 }
 
-function summaryOf(values: BySeed) {
+function summarizeValues(values: BySeed) {
   const known = [...values.values()].filter((value) => value !== null);
   return known.length === 0 ? null : summary(known);
 }
 
-function correct(comparisons: readonly Comparison[]): readonly Comparison[] {
+function correctForMultipleTests(comparisons: readonly Comparison[]): readonly Comparison[] {
   const tested = comparisons.flatMap((each) =>
     each.kind === 'paired' && each.difference.p !== null ? [each.difference.p] : [],
   );

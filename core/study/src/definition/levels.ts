@@ -15,7 +15,7 @@ export interface Level {
 const KINDS = Object.keys(change.shape);
 
 /** The levels of all factors; no two factors may change the same thing. */
-export function levelsOf({ factors }: CheckedStudy, label: string): readonly Level[] {
+export function listLevels({ factors }: CheckedStudy, label: string): readonly Level[] {
   const levels = Object.entries(factors).flatMap(([factor, written]) => {
     const single = Object.keys(written).some((key) => KINDS.includes(key));
     const named = single ? { [factor]: written } : written;
@@ -23,16 +23,16 @@ export function levelsOf({ factors }: CheckedStudy, label: string): readonly Lev
     return Object.entries(named).map(([name, text]) => {
       const owner = `${label}, factor '${factor}'${single ? '' : `, '${name}'`}`;
       const checked = parseOptions(owner, change, text);
-      const resources = resourcesOf(checked);
+      const resources = listResources(checked);
       if (resources.length === 0) throw changesNothing(owner);
       return { factor, name, change: checked, resources };
     });
   });
-  refuseShared(levels, label);
+  refuseSharedResources(levels, label);
   return levels;
 }
 
-function resourcesOf({ drop = [], swap = {}, set = {}, preset }: CheckedChange): string[] {
+function listResources({ drop = [], swap = {}, set = {}, preset }: CheckedChange): string[] {
   return [
     ...(preset === undefined ? [] : ['preset']),
     ...drop.map((id) => `plugins.${id}`),
@@ -41,10 +41,10 @@ function resourcesOf({ drop = [], swap = {}, set = {}, preset }: CheckedChange):
   ];
 }
 
-function refuseShared(levels: readonly Level[], label: string): void {
+function refuseSharedResources(levels: readonly Level[], label: string): void {
   for (const [i, a] of levels.entries()) {
     for (const b of levels.slice(i + 1)) {
-      const shared = a.factor !== b.factor && sharedBy(a, b);
+      const shared = a.factor !== b.factor && findShared(a, b);
       if (!shared) continue;
       throw new EspalierError('study/shared', {
         problem: `${label}: factors '${a.factor}' and '${b.factor}' both change ${shared}`,
@@ -55,16 +55,16 @@ function refuseShared(levels: readonly Level[], label: string): void {
 }
 
 /** The first thing that both change: equal, or one inside the other. */
-function sharedBy(a: Level, b: Level): string | undefined {
+function findShared(a: Level, b: Level): string | undefined {
   for (const one of a.resources) {
-    const other = b.resources.find((each) => overlap(one, each));
+    const other = b.resources.find((each) => overlaps(one, each));
     if (other !== undefined) return one.length > other.length ? one : other;
   }
   return undefined;
 }
 
 /** Whether two dotted paths are equal, or one is inside the other. */
-export function overlap(one: string, other: string): boolean {
+export function overlaps(one: string, other: string): boolean {
   return `${one}.`.startsWith(`${other}.`) || `${other}.`.startsWith(`${one}.`);
 }
 

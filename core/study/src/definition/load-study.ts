@@ -1,9 +1,9 @@
 import { basename, dirname, extname, resolve } from 'node:path';
-import { configFrom, Modules, readObject } from '@espalier/config';
+import { buildConfig, Modules, readObject } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import { EspalierError, parseOptions } from '@espalier/core';
-import { notData } from './not-data.js';
-import { levelsOf } from './levels.js';
+import { findCode } from './find-code.js';
+import { listLevels } from './levels.js';
 import type { Level } from './levels.js';
 import { study as schema } from './schema.js';
 import type { CheckedStudy } from './schema.js';
@@ -38,7 +38,7 @@ export interface LoadedStudy {
  */
 export async function loadStudy(path: string): Promise<LoadedStudy> {
   const file = resolve(path);
-  return studyFrom(await readObject(file, new Modules(file)), file);
+  return buildStudy(await readObject(file, new Modules(file)), file);
 }
 
 /**
@@ -47,36 +47,36 @@ export async function loadStudy(path: string): Promise<LoadedStudy> {
  * @param file Names it in errors; what its relative paths are relative to.
  * @throws EspalierError as `loadStudy`.
  */
-export async function studyFrom(written: unknown, file: string): Promise<LoadedStudy> {
+export async function buildStudy(written: unknown, file: string): Promise<LoadedStudy> {
   refuseInline(written, basename(file));
   const settings = parseOptions(basename(file), schema, written);
   const name = settings.name ?? basename(file, extname(file));
-  const base = await baseOf(settings, file);
+  const base = await loadBase(settings, file);
   checkBase(base);
   return {
     file,
     name,
     dir: resolve(dirname(file), settings.dir ?? `runs/${name}`),
     settings,
-    seeds: seedsOf(settings),
+    seeds: listSeeds(settings),
     base,
-    levels: levelsOf(settings, basename(file)),
-    metrics: metricsOf(settings),
+    levels: listLevels(settings, basename(file)),
+    metrics: listMetrics(settings),
   };
 }
 
-async function baseOf({ base }: CheckedStudy, file: string): Promise<LoadedConfig> {
-  if (typeof base !== 'string') return configFrom(base, { file });
+async function loadBase({ base }: CheckedStudy, file: string): Promise<LoadedConfig> {
+  if (typeof base !== 'string') return buildConfig(base, { file });
   const config = resolve(dirname(file), base);
   const modules = new Modules(config);
   const written = await readObject(config, modules);
   refuseInline(written, basename(config));
-  return configFrom(written, { file: config, modules });
+  return buildConfig(written, { file: config, modules });
 }
 
 /** What a function does cannot be hashed: a trial made with another one would pass for the same. */
 function refuseInline(written: unknown, label: string): void {
-  const found = notData(written);
+  const found = findCode(written);
   if (!found) return;
   const { path, value } = found;
   const isCode = typeof value === 'function' || typeof value === 'object';
@@ -104,11 +104,11 @@ function checkBase({ settings: { data, epochs, stages }, file }: LoadedConfig): 
   });
 }
 
-function seedsOf({ seeds }: CheckedStudy): readonly number[] {
+function listSeeds({ seeds }: CheckedStudy): readonly number[] {
   return typeof seeds === 'number' ? Array.from({ length: seeds }, (_, i) => i + 1) : seeds;
 }
 
-function metricsOf({ primary, metrics }: CheckedStudy): readonly ReportedMetric[] {
+function listMetrics({ primary, metrics }: CheckedStudy): readonly ReportedMetric[] {
   const others = metrics.filter(({ name }) => name !== primary.name);
   return [primary, ...others].map(({ name, direction }) => ({
     name,

@@ -11,22 +11,22 @@ export interface RowDesign {
 export const BASE = 'base';
 
 /** The rows in order, the base first. 10 000 rows of a grid are made as they are asked for. */
-export function* rowsOf(study: LoadedStudy): Generator<RowDesign> {
+export function* designRows(study: LoadedStudy): Generator<RowDesign> {
   yield { name: BASE, levels: [] };
-  for (const row of designed(study)) {
+  for (const row of listDesigns(study)) {
     if (row.name === BASE) throw designError(`row '${BASE}' is the base`, 'Give it another name.');
     yield row;
   }
 }
 
-function designed(study: LoadedStudy): Iterable<RowDesign> {
+function listDesigns(study: LoadedStudy): Iterable<RowDesign> {
   const { design } = study.settings;
-  if (design === 'grid') return grid(study);
-  if (design !== 'one-at-a-time') return explicit(study, design);
-  return study.levels.map((level) => ({ name: nameOf([level], study), levels: [level] }));
+  if (design === 'grid') return listGrid(study);
+  if (design !== 'one-at-a-time') return listExplicit(study, design);
+  return study.levels.map((level) => ({ name: nameRow([level], study), levels: [level] }));
 }
 
-function* grid(study: LoadedStudy): Generator<RowDesign> {
+function* listGrid(study: LoadedStudy): Generator<RowDesign> {
   const factors = [...new Set(study.levels.map(({ factor }) => factor))];
   const choices = factors.map((factor) => [
     undefined,
@@ -40,23 +40,23 @@ function* grid(study: LoadedStudy): Generator<RowDesign> {
       rest = Math.floor(rest / options.length);
       return chosen ? [chosen] : [];
     });
-    yield { name: nameOf(levels, study), levels };
+    yield { name: nameRow(levels, study), levels };
   }
 }
 
-function* explicit(
+function* listExplicit(
   study: LoadedStudy,
   design: Readonly<Record<string, Readonly<Record<string, string | true>>>>,
 ): Generator<RowDesign> {
   for (const [name, chosen] of Object.entries(design)) {
     const levels = Object.entries(chosen).map(([factor, level]) =>
-      levelOf(study, { row: name, factor, level }),
+      findLevel(study, { row: name, factor, level }),
     );
     yield { name, levels };
   }
 }
 
-function levelOf(
+function findLevel(
   { levels }: LoadedStudy,
   { row, factor, level }: { row: string; factor: string; level: string | true },
 ): Level {
@@ -79,7 +79,7 @@ function levelOf(
 }
 
 /** `level`, or `factor: level` where the level's name is another factor's level's too. */
-function nameOf(levels: readonly Level[], study: LoadedStudy): string {
+function nameRow(levels: readonly Level[], study: LoadedStudy): string {
   const parts = levels.map(({ factor, name }) => {
     const alike = study.levels.filter((other) => other.name === name);
     return alike.length > 1 ? `${factor}: ${name}` : name;

@@ -6,7 +6,7 @@ import type { Modules } from '@espalier/config';
 import { EspalierError } from '@espalier/core';
 import { parseSync, Visitor } from 'oxc-parser';
 import type { Program } from 'oxc-parser';
-import { hashOf } from './hash.js';
+import { hashJson } from './hash-json.js';
 
 /**
  * What the modules of a configuration are made of: installed packages by name and version, files of
@@ -30,7 +30,7 @@ export class CodeFingerprints {
    *
    * @throws EspalierError `study/code` where it cannot be found or read.
    */
-  of(specifier: string): string {
+  fingerprint(specifier: string): string {
     const known = this.#known.get(specifier) ?? this.#hash(specifier);
     this.#known.set(specifier, known);
     return known;
@@ -38,7 +38,7 @@ export class CodeFingerprints {
 
   #hash(specifier: string): string {
     const parts = new Map<string, string>();
-    const waiting = [this.#fileOf(specifier)];
+    const waiting = [this.#resolveFile(specifier)];
     for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
       const name = relative(this.folder, file);
       if (parts.has(name)) continue;
@@ -46,16 +46,17 @@ export class CodeFingerprints {
       parts.set(name, part);
       waiting.push(...imports);
     }
-    return hashOf(Object.fromEntries(parts));
+    return hashJson(Object.fromEntries(parts));
   }
 
   #read(file: string) {
-    const known = this.#files.get(file) ?? readModule(file, (each) => this.#fileOf(each, file));
+    const known =
+      this.#files.get(file) ?? readModule(file, (each) => this.#resolveFile(each, file));
     this.#files.set(file, known);
     return known;
   }
 
-  #fileOf(specifier: string, from?: string): string {
+  #resolveFile(specifier: string, from?: string): string {
     try {
       const url = this.#modules.resolve(specifier, from && pathToFileURL(from).href);
       return realpathSync(fileURLToPath(url));
@@ -72,15 +73,15 @@ export class CodeFingerprints {
 const INSTALLED = `${sep}node_modules${sep}`;
 
 function readModule(file: string, resolve: (specifier: string) => string) {
-  if (file.includes(INSTALLED)) return { part: packageOf(file), imports: [] };
+  if (file.includes(INSTALLED)) return { part: findPackageVersion(file), imports: [] };
   const text = readFileSync(file, 'utf8');
-  const imports = /\.[cm]?[jt]sx?$/.test(file) ? importsOf(file, text) : [];
+  const imports = /\.[cm]?[jt]sx?$/.test(file) ? listImports(file, text) : [];
   const own = imports.filter((specifier) => !isBuiltin(specifier)).map(resolve);
-  return { part: hashOf(text), imports: own };
+  return { part: hashJson(text), imports: own };
 }
 
 /** Specifiers of static imports and re-exports, and of dynamic imports and `require` that name one. */
-function importsOf(file: string, text: string): string[] {
+function listImports(file: string, text: string): string[] {
   const parsed = parseSync(file, text);
   const { module } = parsed;
   const dynamic = module.dynamicImports.flatMap(({ moduleRequest: { start, end } }) => {
@@ -95,11 +96,11 @@ function importsOf(file: string, text: string): string[] {
   const imported = module.staticImports
     .filter(({ entries }) => entries.length === 0 || entries.some(({ isType }) => !isType))
     .map(({ moduleRequest }) => moduleRequest.value);
-  const required = text.includes('require(') ? requiresOf(parsed.program) : [];
+  const required = text.includes('require(') ? listRequires(parsed.program) : [];
   return [...new Set([...imported, ...reExported, ...dynamic, ...required])];
 }
 
-function requiresOf(program: Program): string[] {
+function listRequires(program: Program): string[] {
   const found: string[] = [];
   new Visitor({
     CallExpression({ callee, arguments: [named] }) {
@@ -111,7 +112,7 @@ function requiresOf(program: Program): string[] {
 }
 
 /** `name@version` of the package that holds a file. */
-function packageOf(file: string): string {
+function findPackageVersion(file: string): string {
   for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {
     const manifest = join(folder, 'package.json');
     if (!existsSync(manifest)) continue;

@@ -1,5 +1,11 @@
 import { createRequire } from 'node:module';
-import { configFrom, epochsOf, sessionConfig, source, stagesOf } from '@espalier/config';
+import {
+  buildConfig,
+  countEpochs,
+  makeSessionConfig,
+  openSource,
+  listStages,
+} from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import {
   canonicalJson,
@@ -11,11 +17,11 @@ import {
   suggest,
 } from '@espalier/core';
 import type { Inspection, Manifest } from '@espalier/core';
-import { rowsOf } from '../definition/rows.js';
+import { designRows } from '../definition/rows.js';
 import type { RowDesign } from '../definition/rows.js';
 import type { LoadedStudy } from '../definition/load-study.js';
 import { CodeFingerprints } from './code-fingerprint.js';
-import { hashOf } from './hash.js';
+import { hashJson } from './hash-json.js';
 import type { PlannedBackend, PlannedRow, PlannedTrial } from './planned-row.js';
 import { plainSets, swapSets } from './row-sets.js';
 
@@ -56,7 +62,7 @@ export class Planner {
     const { settings } = study.base;
     const threads = settings.backend.threads ?? 1;
     const session = await createSession({
-      ...(await sessionConfig(study.base)),
+      ...(await makeSessionConfig(study.base)),
       checkpoint: undefined,
       folder: undefined,
       backend: { ...settings.backend, threads },
@@ -85,7 +91,7 @@ export class Planner {
    */
   async *rows(): AsyncGenerator<PlannedRow> {
     const seen = new Map<string, string>();
-    for (const design of rowsOf(this.study)) {
+    for (const design of designRows(this.study)) {
       const row = await this.#plan(design);
       const same = seen.get(row.hash);
       if (same !== undefined) throw duplicate(row.name, same);
@@ -95,7 +101,7 @@ export class Planner {
   }
 
   /** A row with further settings, under a name of its own if it is another row. */
-  async vary(
+  async applyLevels(
     row: PlannedRow,
     sets: readonly string[],
     as: Partial<Pick<PlannedRow, 'name' | 'kind'>> = {},
@@ -127,7 +133,7 @@ export class Planner {
   async #manifest(name: string, sets: readonly string[]) {
     const { written, file, modules } = this.study.base;
     try {
-      const config = configFrom(written, { file, modules, sets });
+      const config = buildConfig(written, { file, modules, sets });
       const { manifest } = await resolvePreset(
         {
           ...(config.written.preset !== undefined && { extends: config.written.preset }),
@@ -140,7 +146,7 @@ export class Planner {
       await this.#tryComponents(config);
       return { config, manifest };
     } catch (error) {
-      throw ofRow(name, error);
+      throw inRow(name, error);
     }
   }
 
@@ -148,7 +154,7 @@ export class Planner {
   #tryComponents(config: LoadedConfig): Promise<unknown> {
     const { model, loss, optimizer } = config.settings;
     const key = canonicalJson([model.use, loss, optimizer]);
-    const known = this.#components.get(key) ?? sessionConfig(withoutData(config));
+    const known = this.#components.get(key) ?? makeSessionConfig(withoutData(config));
     this.#components.set(key, known);
     return known;
   }
@@ -156,7 +162,7 @@ export class Planner {
   async #resolve(given: Pick<PlannedRow, 'name' | 'kind' | 'sets'>): Promise<PlannedRow> {
     const { config, manifest } = await this.#manifest(given.name, given.sets);
     const { batchSize = null, accumulate = 1 } = config.settings;
-    const epochs = epochsOf(stagesOf(config));
+    const epochs = countEpochs(listStages(config));
     const [train, validation] = [
       await this.#data(config, 'train'),
       await this.#data(config, 'validation'),
@@ -168,7 +174,7 @@ export class Planner {
       manifest,
       budget: { epochs, batchSize, accumulate },
       data: { train, validation },
-      diff: base ? differences(base, { config, manifest }) : [],
+      diff: base ? listDifferences(base, { config, manifest }) : [],
     };
     return { ...row, hash: this.#hash(row) };
   }
@@ -177,7 +183,8 @@ export class Planner {
     const { data, batchSize } = config.settings;
     const key = canonicalJson({ data: data[split], batchSize });
     const known =
-      this.#fingerprints.get(key) ?? source(config, split).then((found) => found!.fingerprint());
+      this.#fingerprints.get(key) ??
+      openSource(config, split).then((found) => found!.fingerprint());
     this.#fingerprints.set(key, known);
     return known;
   }
@@ -185,46 +192,46 @@ export class Planner {
   #hash({ config, manifest, data }: Omit<PlannedRow, 'hash'>): string {
     const { name, package: from, version, simd, threads, device } = this.backend;
     const code: Record<string, string> = {};
-    for (const specifier of specifiersOf(config, manifest)) {
-      code[specifier] = this.#code.of(specifier);
+    for (const specifier of listSpecifiers(config, manifest)) {
+      code[specifier] = this.#code.fingerprint(specifier);
     }
     const content = {
       format: FORMAT,
-      training: trainingOf(config),
+      training: listTrainingSettings(config),
       manifest: manifest.hash,
       data,
       code,
       backend: { name, package: from, version, simd, threads, device },
       versions: { tfjs, node: process.versions.node.split('.')[0] },
     };
-    return hashOf(content);
+    return hashJson(content);
   }
 }
 
 /** The trials of a row, one for each seed. */
-export function trialsOf(
+export function listTrials(
   { name, hash, sets }: PlannedRow,
   seeds: readonly number[],
 ): readonly PlannedTrial[] {
   return seeds.map((seed) => {
-    return { id: hashOf([hash, seed]).slice(0, 32), row: name, seed, sets };
+    return { id: hashJson([hash, seed]).slice(0, 32), row: name, seed, sets };
   });
 }
 
 /** A configuration's settings that its manifest of plugins does not tell. */
-function trainingOf(config: LoadedConfig) {
+function listTrainingSettings(config: LoadedConfig) {
   const { settings } = config;
   const { model, batchSize, loss, optimizer, accumulate = 1, semantics } = settings;
   const { train, validation } = settings.data;
   const data = { train, validation };
-  const [first, ...more] = stagesOf(config);
+  const [first, ...more] = listStages(config);
   const epochs = more.length === 0 && 'epochs' in first! ? first.epochs : undefined;
   const stages = epochs === undefined ? [first, ...more] : undefined;
   return { model, data, batchSize, loss, optimizer, epochs, stages, accumulate, semantics };
 }
 
 /** The modules that a configuration names, core among them. */
-function specifiersOf(config: LoadedConfig, { plugins }: Manifest): readonly string[] {
+function listSpecifiers(config: LoadedConfig, { plugins }: Manifest): readonly string[] {
   const { model, loss, optimizer, data } = config.settings;
   const named = [model, loss, optimizer, data.train!, data.validation!].map(({ use }) => use);
   const components = Object.values(plugins).flatMap(({ use, bind }) => [
@@ -237,11 +244,11 @@ function specifiersOf(config: LoadedConfig, { plugins }: Manifest): readonly str
   return [...new Set(['@espalier/core', ...modules])].sort();
 }
 
-function differences(
+function listDifferences(
   base: Pick<PlannedRow, 'config' | 'manifest'>,
   row: Pick<PlannedRow, 'config' | 'manifest'>,
 ): readonly string[] {
-  const [was, is] = [base, row].map(({ config }) => fieldsOf(trainingOf(config)));
+  const [was, is] = [base, row].map(({ config }) => listFields(listTrainingSettings(config)));
   const fields = [...new Set([...Object.keys(was!), ...Object.keys(is!)])].sort();
   const changed = fields.filter((field) => was![field] !== is![field]);
   return [
@@ -253,17 +260,17 @@ function differences(
 }
 
 /** Dotted path → every value that is no object, in words. */
-function fieldsOf(value: unknown, path = ''): Record<string, string> {
+function listFields(value: unknown, path = ''): Record<string, string> {
   if (typeof value !== 'object' || value === null) {
     return value === undefined ? {} : { [path]: printValue(value) };
   }
   const inner = Object.entries(value).map(([key, each]) =>
-    fieldsOf(each, path === '' ? key : `${path}.${key}`),
+    listFields(each, path === '' ? key : `${path}.${key}`),
   );
   return Object.assign({}, ...inner) as Record<string, string>;
 }
 
-function ofRow(name: string, error: unknown): unknown {
+function inRow(name: string, error: unknown): unknown {
   if (!(error instanceof EspalierError)) return error;
   const { code, parts, place } = error;
   return new EspalierError(code, { ...parts, problem: `row '${name}': ${parts.problem}` }, place);
@@ -286,7 +293,7 @@ function refuseUnnamed({ inline: [field] }: Manifest): void {
 
 /** A trial would refuse it too, but later. */
 function refuseUnknownInStages(config: LoadedConfig, { plugins }: Manifest): void {
-  const named = stagesOf(config).flatMap((stage) =>
+  const named = listStages(config).flatMap((stage) =>
     'transform' in stage && stage.transform !== true ? stage.transform : [],
   );
   const unknown = named.find((id) => !Object.hasOwn(plugins, id));

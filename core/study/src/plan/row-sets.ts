@@ -1,6 +1,6 @@
 import { EspalierError, suggest, writeJson } from '@espalier/core';
 import type { Manifest } from '@espalier/core';
-import { overlap } from '../definition/levels.js';
+import { overlaps } from '../definition/levels.js';
 import type { Level } from '../definition/levels.js';
 
 /** What a row's changes are laid over. */
@@ -68,7 +68,7 @@ function setting(path: string, value: unknown): string {
 
 /** @throws EspalierError `study/reserved` for a path of the configuration that no row may set. */
 export function refuseReserved(owner: string, path: string): void {
-  const field = Object.keys(RESERVED).find((each) => overlap(each, path));
+  const field = Object.keys(RESERVED).find((each) => overlaps(each, path));
   if (field === undefined) return;
   throw new EspalierError('study/reserved', {
     problem: `${owner} sets '${path}'`,

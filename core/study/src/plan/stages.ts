@@ -4,11 +4,11 @@ import type { KeyedRng } from '@espalier/core';
 import type { CheckedRange } from '../definition/schema.js';
 import { hasResult } from '../store/records.js';
 import type { TrialRecord } from '../store/records.js';
-import { trialsOf } from './planner.js';
+import { listTrials } from './planner.js';
 import type { Planner } from './planner.js';
 import type { PlannedRow, PlannedTrial } from './planned-row.js';
 import { refuseReserved } from './row-sets.js';
-import { stretched } from './stretched.js';
+import { stretchStages } from './stretch-stages.js';
 
 /** How a trial ended, as a store tells; `undefined` if it has not. */
 export type Lookup = (id: string) => TrialRecord | undefined;
@@ -43,7 +43,7 @@ export function tuningSeed({ study }: Planner): number {
  *
  * @throws EspalierError `study/reserved`, `study/unknown`, `study/duplicate` where it makes two rows one.
  */
-export async function tuningOf(
+export async function readTuning(
   planner: Planner,
   rows: readonly PlannedRow[],
 ): Promise<readonly TunedRow[]> {
@@ -54,7 +54,7 @@ export async function tuningOf(
   const draws = Array.from({ length: tune.trials }, (_, i) =>
     Object.entries(tune.space).map(([path, range]) => ({
       path,
-      value: draw(range, keyedRng(seed, 'study', 'tune', path, i)),
+      value: drawCandidate(range, keyedRng(seed, 'study', 'tune', path, i)),
     })),
   );
   const tuned: TunedRow[] = [];
@@ -62,9 +62,9 @@ export async function tuningOf(
   for (const row of rows) {
     const candidates: Candidate[] = [];
     for (const drawn of draws) {
-      const own = drawn.filter(({ path }) => hasPluginOf(path, row));
+      const own = drawn.filter(({ path }) => hasOptionOwner(path, row));
       const sets = own.map(({ path, value }) => `${path}=${writeJson(value, path)}`);
-      for (const trial of trialsOf(await planner.vary(row, sets), [seed])) {
+      for (const trial of listTrials(await planner.applyLevels(row, sets), [seed])) {
         const owner = owners.get(trial.id) ?? row.name;
         if (owner !== row.name) throw sameOnceTuned(row.name, owner);
         owners.set(trial.id, owner);
@@ -80,7 +80,7 @@ function checkSpace(paths: readonly string[], rows: readonly PlannedRow[]): void
   const ids = [...new Set(rows.flatMap(({ manifest }) => Object.keys(manifest.plugins)))];
   for (const path of paths) {
     refuseReserved('tune.space', path);
-    if (rows.some((row) => hasPluginOf(path, row))) continue;
+    if (rows.some((row) => hasOptionOwner(path, row))) continue;
     throw new EspalierError('study/unknown', {
       problem: `tune.space: no row has the plugin of '${path}'`,
       fix: suggest(path.split('.')[1]!, ids),
@@ -89,7 +89,7 @@ function checkSpace(paths: readonly string[], rows: readonly PlannedRow[]): void
 }
 
 /** Whether a path is about no plugin, or about one that the row has. */
-function hasPluginOf(path: string, { manifest }: PlannedRow): boolean {
+function hasOptionOwner(path: string, { manifest }: PlannedRow): boolean {
   const [field, id] = path.split('.');
   return field !== 'plugins' || id === undefined || Object.hasOwn(manifest.plugins, id);
 }
@@ -118,9 +118,9 @@ export async function rowsAfterTuning(
   for (const { row, candidates } of tuned) {
     const ends = candidates.map(({ trial }) => lookup(trial.id));
     if (ends.some((end) => end === undefined)) return undefined;
-    const best = bestOf(planner, ends as readonly TrialRecord[]);
-    if (best < 0) throw noTry(row.name, ends as readonly TrialRecord[]);
-    chosen.push(await planner.vary(row, candidates[best]!.sets));
+    const best = findBest(planner, ends as readonly TrialRecord[]);
+    if (best < 0) throw noCandidateFinished(row.name, ends as readonly TrialRecord[]);
+    chosen.push(await planner.applyLevels(row, candidates[best]!.sets));
   }
   return chosen;
 }
@@ -138,7 +138,7 @@ export async function equalComputeRow(
   const seconds: number[] = [];
   for (const row of rows) {
     const each: number[] = [];
-    for (const { id } of trialsOf(row, seeds)) {
+    for (const { id } of listTrials(row, seeds)) {
       const end = lookup(id);
       if (end === undefined) return undefined;
       if (hasResult(end)) each.push(end.result.cost.seconds);
@@ -152,12 +152,12 @@ export async function equalComputeRow(
   if (!(epochs > budget.epochs)) return undefined;
   const costliest = rows[seconds.indexOf(most)]!.name;
   const as = { name: `base, as long as ${costliest}`, kind: 'equal-compute' } as const;
-  const schedules = stretched(config.settings.optimizer.options, epochs / budget.epochs);
-  return planner.vary(base!, [...longer(config, epochs), ...schedules], as);
+  const schedules = stretchStages(config.settings.optimizer.options, epochs / budget.epochs);
+  return planner.applyLevels(base!, [...withMoreEpochs(config, epochs), ...schedules], as);
 }
 
 /** Settings that make a run's epochs so many; those of its stages grow in proportion. */
-function longer({ settings: { stages } }: LoadedConfig, epochs: number): string[] {
+function withMoreEpochs({ settings: { stages } }: LoadedConfig, epochs: number): string[] {
   if (!stages) return [`epochs=${epochs}`];
   const before = stages.reduce((sum, stage) => sum + (stage.epochs ?? 0), 0);
   let [was, done] = [0, 0];
@@ -171,17 +171,19 @@ function longer({ settings: { stages } }: LoadedConfig, epochs: number): string[
   });
 }
 
-function draw(range: CheckedRange, stream: KeyedRng): unknown {
+function drawCandidate(range: CheckedRange, stream: KeyedRng): unknown {
   if ('choices' in range) {
     return range.choices[Math.floor(stream() * range.choices.length)];
   }
   const { low, high, scale } = range;
-  const between = (a: number, b: number) => a + (b - a) * stream();
-  return scale === 'log' ? Math.exp(between(Math.log(low), Math.log(high))) : between(low, high);
+  const scaleToRange = (a: number, b: number) => a + (b - a) * stream();
+  return scale === 'log'
+    ? Math.exp(scaleToRange(Math.log(low), Math.log(high)))
+    : scaleToRange(low, high);
 }
 
 /** Index of the best by the primary metric; −1 if none has one. */
-function bestOf({ study }: Planner, ends: readonly TrialRecord[]): number {
+function findBest({ study }: Planner, ends: readonly TrialRecord[]): number {
   const [primary] = study.metrics;
   const sign = primary!.direction === 'max' ? 1 : -1;
   const scores = ends.map((end) => {
@@ -192,7 +194,7 @@ function bestOf({ study }: Planner, ends: readonly TrialRecord[]): number {
   return best === -Infinity ? -1 : scores.indexOf(best);
 }
 
-function noTry(row: string, ends: readonly TrialRecord[]): EspalierError {
+function noCandidateFinished(row: string, ends: readonly TrialRecord[]): EspalierError {
   const [failed] = ends.filter((end) => 'failure' in end);
   return new EspalierError('study/tuning', {
     problem: `no try of row '${row}' came to a result${failed && 'failure' in failed ? `; the first: ${failed.failure.message}` : ''}`,

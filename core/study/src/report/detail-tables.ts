@@ -2,25 +2,32 @@ import { code, missing, table } from '@espalier/report';
 import type { Code, Column, Table } from '@espalier/report';
 import type { Findings, RowFindings } from '../analysis/findings.js';
 import type { TrialCost } from '../store/records.js';
-import { estimate, intervalText, isKnown, metricFormat, scaled } from './metric-format.js';
+import { toEstimate, formatInterval, isKnown, metricFormat, scaleValue } from './metric-format.js';
 import { columnFormats } from './number-text.js';
-import { costOf, failedTrials, hasNoSpread, NO_SPREAD, paired, refusals } from './row-findings.js';
+import {
+  findCost,
+  listFailedTrials,
+  hasNoSpread,
+  NO_SPREAD,
+  listPaired,
+  listRefusals,
+} from './row-findings.js';
 import { comparedRows } from './summary-table.js';
 
 /** All of the paired comparison of the primary metric: both intervals, both p values. */
 export function differencesTable(findings: Findings): Table {
   const shown = metricFormat(findings, 0);
   const rows = comparedRows(findings, 0).map(({ row, metrics }) => {
-    const comparison = paired(metrics[0]!)!;
+    const comparison = listPaired(metrics[0]!)!;
     const { difference, corrected } = comparison;
     const { n, sd, t, p, bootstrap } = difference;
     const none = hasNoSpread(comparison) ? NO_SPREAD : undefined;
     return {
       row: row.name,
       pairs: n,
-      mean: estimate(difference, shown),
-      bootstrap: bootstrap && intervalText(bootstrap, shown),
-      sd: scaled(sd, shown.factor),
+      mean: toEstimate(difference, shown),
+      bootstrap: bootstrap && formatInterval(bootstrap, shown),
+      sd: scaleValue(sd, shown.factor),
       t,
       p: none ?? p,
       corrected: none ?? corrected,
@@ -53,7 +60,7 @@ export function refusalsTable({ rows }: Findings): Table {
       { key: 'why', label: 'Why' },
     ],
     rows: rows
-      .map(({ row, metrics }) => ({ row: row.name, why: refusals(metrics).join('\n') }))
+      .map(({ row, metrics }) => ({ row: row.name, why: listRefusals(metrics).join('\n') }))
       .filter(({ why }) => why !== ''),
   });
 }
@@ -76,7 +83,7 @@ const ADDED: readonly AddedCost[] = [
 
 /** Costs in which some row is other than the base. */
 const addedCosts = ({ rows }: Findings): readonly AddedCost[] =>
-  ADDED.filter(({ cost }) => rows.some((row) => (costOf(row, cost)?.ratio ?? 1) !== 1));
+  ADDED.filter(({ cost }) => rows.some((row) => (findCost(row, cost)?.ratio ?? 1) !== 1));
 
 export const hasAddedCosts = (findings: Findings): boolean => addedCosts(findings).length > 0;
 
@@ -91,11 +98,11 @@ export function effectsTable(findings: Findings): Table {
   ]);
   const cells = (row: RowFindings) =>
     added.flatMap(({ cost, size, least }) => {
-      const { ratio, effect } = costOf(row, cost) ?? {};
+      const { ratio, effect } = findCost(row, cost) ?? {};
       const isReal = isKnown(ratio) && ratio >= least;
       return [
         [`${cost}-ratio`, ratio],
-        [`${cost}-effect`, isReal ? scaled(effect, factor * size) : null],
+        [`${cost}-effect`, isReal ? scaleValue(effect, factor * size) : null],
       ];
     });
   return table({
@@ -118,7 +125,7 @@ export function failuresTable(findings: Findings): Table {
       { key: 'code', label: 'Code' },
       { key: 'message', label: 'Message' },
     ],
-    rows: failedTrials(findings).map(({ row, seed, attempts, failure }) => ({
+    rows: listFailedTrials(findings).map(({ row, seed, attempts, failure }) => ({
       row,
       seed,
       attempts,

@@ -41,16 +41,20 @@ function fourDigits(values: readonly number[]): NumberFormat | undefined {
 }
 
 /** Mean and Student's t interval, as they are shown. */
-export function estimate(of: Summary, { factor }: MetricFormat): Estimate {
-  return { value: of.mean * factor, low: scaled(of.low, factor), high: scaled(of.high, factor) };
+export function toEstimate(of: Summary, { factor }: MetricFormat): Estimate {
+  return {
+    value: of.mean * factor,
+    low: scaleValue(of.low, factor),
+    high: scaleValue(of.high, factor),
+  };
 }
 
-export function scaled(value: number | null | undefined, factor: number): number | null {
+export function scaleValue(value: number | null | undefined, factor: number): number | null {
   return isKnown(value) ? value * factor : null;
 }
 
 /** An interval of a difference alone, as text. */
-export function intervalText(
+export function formatInterval(
   of: { readonly low: number; readonly high: number },
   { factor, signed }: MetricFormat,
 ): string {

@@ -2,9 +2,9 @@ import { dotPlot, forestPlot, linePlot } from '@espalier/report';
 import type { Block, ForestPlot, Point, Series, XyPlot } from '@espalier/report';
 import type { Findings, MetricFinding, RowFindings } from '../analysis/findings.js';
 import { hasResult } from '../store/records.js';
-import { estimate, isKnown, metricFormat, scaled } from './metric-format.js';
+import { toEstimate, isKnown, metricFormat, scaleValue } from './metric-format.js';
 import type { MetricFormat } from './metric-format.js';
-import { costOf, paired } from './row-findings.js';
+import { findCost, listPaired } from './row-findings.js';
 
 /** As many series as there are colours to tell apart. */
 const MOST_SERIES = 8;
@@ -22,9 +22,9 @@ export function effectsPlot(findings: Findings): ForestPlot {
     x: { label: `row − base, ${shown.unit}; better is to the ${side}`, format: shown.signed },
     reference: 0,
     rows: others.map(({ row, metrics }) => {
-      const comparison = paired(metrics[0]!);
+      const comparison = listPaired(metrics[0]!);
       const { value, low, high } = comparison
-        ? estimate(comparison.difference, shown)
+        ? toEstimate(comparison.difference, shown)
         : { value: null, low: null, high: null };
       return { label: row.name, mean: value, low, high };
     }),
@@ -33,7 +33,7 @@ export function effectsPlot(findings: Findings): ForestPlot {
 }
 
 /** Plots of at most {@link MOST_SERIES} rows each, the base in all of them. */
-function plotsOf(
+function listPlots(
   { rows }: Findings,
   plot: (rows: readonly RowFindings[], suffix: string) => readonly XyPlot[],
 ): readonly XyPlot[] {
@@ -63,23 +63,23 @@ export function seedPlots(findings: Findings): readonly Block[] {
       name: row.name,
       points: seeds.map((seed, i) => ({
         x: i + 1,
-        y: scaled(value(metrics[0]!, seed), shown.factor),
+        y: scaleValue(value(metrics[0]!, seed), shown.factor),
       })),
     });
   };
-  const ofSeed = (finding: MetricFinding, seed: number) => finding.values.get(seed) ?? null;
+  const findSeed = (finding: MetricFinding, seed: number) => finding.values.get(seed) ?? null;
   const difference = (finding: MetricFinding, seed: number) => {
-    const [own, against] = [ofSeed(finding, seed), ofSeed(base, seed)];
+    const [own, against] = [findSeed(finding, seed), findSeed(base, seed)];
     if (finding.comparison.kind === 'refused' || own === null || against === null) return null;
     return own - against;
   };
-  return plotsOf(findings, (rows, suffix) => [
+  return listPlots(findings, (rows, suffix) => [
     dotPlot({
       title: `Values${suffix}`,
       width: 'half',
       x,
       y: { label: shown.label, format: shown.format },
-      series: rows.map(series(ofSeed)),
+      series: rows.map(series(findSeed)),
     }),
     ...(findings.complete
       ? [
@@ -99,9 +99,9 @@ export function seedPlots(findings: Findings): readonly Block[] {
 export function learningPlots(findings: Findings): readonly Block[] {
   const shown = metricFormat(findings, 0);
   const { name } = findings.rows[0]!.metrics[0]!.metric;
-  const curves = new Map(findings.rows.map((row) => [row, curveOf(row, `val/${name}`, shown)]));
+  const curves = new Map(findings.rows.map((row) => [row, makeCurve(row, `val/${name}`, shown)]));
   if ([...curves.values()].every(({ length }) => length === 0)) return [];
-  return plotsOf(findings, (rows, suffix) => [
+  return listPlots(findings, (rows, suffix) => [
     linePlot({
       title: `${name} on the validation split by epoch${suffix}`,
       x: { label: 'epoch' },
@@ -113,7 +113,7 @@ export function learningPlots(findings: Findings): readonly Block[] {
   ]);
 }
 
-function curveOf({ trials }: RowFindings, metric: string, { factor }: MetricFormat): Point[] {
+function makeCurve({ trials }: RowFindings, metric: string, { factor }: MetricFormat): Point[] {
   const byEpoch = new Map<number, number[]>();
   for (const trial of trials.values()) {
     if (!trial || !hasResult(trial)) continue;
@@ -139,11 +139,11 @@ export function costPlots(findings: Findings): readonly Block[] {
   const point = (row: RowFindings): Point => {
     const { summary } = row.metrics[0]!;
     const { value, low, high } = summary
-      ? estimate(summary, shown)
+      ? toEstimate(summary, shown)
       : { value: null, low: null, high: null };
-    return { x: costOf(row, 'seconds')?.mean ?? null, y: value, low, high };
+    return { x: findCost(row, 'seconds')?.mean ?? null, y: value, low, high };
   };
-  return plotsOf(findings, (rows, suffix) => [
+  return listPlots(findings, (rows, suffix) => [
     dotPlot({
       title: `Quality over time${suffix}`,
       x: { label: 'seconds per trial', format: { style: 'fixed', digits: 2 } },
@@ -155,4 +155,4 @@ export function costPlots(findings: Findings): readonly Block[] {
 }
 
 export const hasCosts = ({ rows }: Findings): boolean =>
-  rows.some((row) => isKnown(costOf(row, 'seconds')?.mean));
+  rows.some((row) => isKnown(findCost(row, 'seconds')?.mean));

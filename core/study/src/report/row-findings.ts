@@ -1,12 +1,12 @@
 import type { CostFinding, Findings, MetricFinding, RowFindings } from '../analysis/findings.js';
 import { hasResult } from '../store/records.js';
 import type { TrialCost, TrialFailure, TrialRecord } from '../store/records.js';
-import { counted, listed } from './number-text.js';
+import { pluralize, joinWithAnd } from './number-text.js';
 
 type Paired = Extract<MetricFinding['comparison'], { kind: 'paired' }>;
 
 /** The comparison of a metric, where there is one. */
-export function paired({ comparison }: MetricFinding): Paired | undefined {
+export function listPaired({ comparison }: MetricFinding): Paired | undefined {
   return comparison.kind === 'paired' ? comparison : undefined;
 }
 
@@ -16,12 +16,12 @@ export const NO_SPREAD = 'no spread';
 /** Whether pairs differ by the same number each: their p says nothing. */
 export const hasNoSpread = ({ difference }: Paired): boolean => difference.sd === 0;
 
-export function costOf({ costs }: RowFindings, cost: keyof TrialCost): CostFinding | undefined {
+export function findCost({ costs }: RowFindings, cost: keyof TrialCost): CostFinding | undefined {
   return costs.find((each) => each.cost === cost);
 }
 
 /** Why rows are not compared, each reason once. */
-export function refusals(metrics: readonly MetricFinding[]): readonly string[] {
+export function listRefusals(metrics: readonly MetricFinding[]): readonly string[] {
   const reasons = metrics.flatMap(({ comparison }) =>
     comparison.kind === 'refused' ? comparison.reasons : [],
   );
@@ -30,13 +30,13 @@ export function refusals(metrics: readonly MetricFinding[]): readonly string[] {
 
 export type FailedTrial = TrialRecord & { readonly failure: TrialFailure };
 
-export function failedTrials({ rows }: Findings): readonly FailedTrial[] {
+export function listFailedTrials({ rows }: Findings): readonly FailedTrial[] {
   const trials = rows.flatMap((row) => [...row.trials.values()]);
   return trials.filter((trial) => trial !== undefined).filter((trial) => 'failure' in trial);
 }
 
 /** Plugins of a row whose transform no stage ran, each once. */
-export function untransformedIn({ trials }: RowFindings): readonly string[] {
+export function listUntransformed({ trials }: RowFindings): readonly string[] {
   const ids = [...trials.values()].flatMap((trial) =>
     trial && hasResult(trial) ? (trial.result.untransformed ?? []) : [],
   );
@@ -55,13 +55,13 @@ export function progress({ rows }: Findings): { readonly ended: number; readonly
  */
 export function remarks(row: RowFindings, finding: MetricFinding, complete: boolean): string {
   const { summary, values } = finding;
-  const untransformed = untransformedIn(row);
-  const reasons = complete ? refusals([finding]) : [];
+  const untransformed = listUntransformed(row);
+  const reasons = complete ? listRefusals([finding]) : [];
   const shown = reasons.slice(0, 2).join('; ');
-  const more = reasons.length > 2 ? ` and ${counted(reasons.length - 2, 'more reason')}` : '';
+  const more = reasons.length > 2 ? ` and ${pluralize(reasons.length - 2, 'more reason')}` : '';
   return [
     ...(summary && summary.n < values.size ? [`mean of ${summary.n} of ${values.size} seeds`] : []),
     ...(reasons.length > 0 ? [`not compared: ${shown}${more}`] : []),
-    ...(untransformed.length > 0 ? [`no transform of ${listed(untransformed)}`] : []),
+    ...(untransformed.length > 0 ? [`no transform of ${joinWithAnd(untransformed)}`] : []),
   ].join('; ');
 }

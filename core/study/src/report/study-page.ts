@@ -10,11 +10,11 @@ import {
   hasAddedCosts,
   refusalsTable,
 } from './detail-tables.js';
-import { howItWasDone, whatWasCompared } from './lead.js';
-import { warnings } from './notes.js';
-import { counted } from './number-text.js';
+import { describeMethod, describeComparison } from './introduction.js';
+import { listWarnings } from './warnings.js';
+import { pluralize } from './number-text.js';
 import { costPlots, effectsPlot, hasCosts, learningPlots, leftOut, seedPlots } from './plots.js';
-import { failedTrials, progress, refusals } from './row-findings.js';
+import { listFailedTrials, progress, listRefusals } from './row-findings.js';
 import { comparedRows, metricTable, studyTable } from './summary-table.js';
 
 export interface StudyPageOptions {
@@ -31,7 +31,11 @@ export interface StudyPageOptions {
  */
 export function studyPage(findings: Findings, { generated }: StudyPageOptions = {}): string {
   const sections = [
-    { heading: 'Summary', lead: howItWasDone(findings).join(' '), blocks: summaryBlocks(findings) },
+    {
+      heading: 'Summary',
+      lead: describeMethod(findings).join(' '),
+      blocks: summaryBlocks(findings),
+    },
     { heading: 'Differences to the base', blocks: differenceBlocks(findings) },
     {
       heading: 'Seed by seed',
@@ -50,20 +54,20 @@ export function studyPage(findings: Findings, { generated }: StudyPageOptions = 
   ] satisfies Section[];
   return renderReport({
     title: findings.name,
-    subtitle: whatWasCompared(findings),
+    subtitle: describeComparison(findings),
     ...(generated !== undefined && { generated }),
     sections: sections.filter(({ blocks }) => blocks.length > 0),
-    manifest: manifestOf(findings),
+    manifest: makeManifest(findings),
   });
 }
 
 function summaryBlocks(findings: Findings): readonly Block[] {
   const few = leftOut(findings);
-  const warned = warnings(findings);
+  const warned = listWarnings(findings);
   return [
     ...(warned.length > 0 ? [note({ level: 'warning', text: warned.join('\n\n') })] : []),
     ...(few > 0
-      ? [note({ level: 'info', text: `Plots leave the last ${counted(few, 'row')} out.` })]
+      ? [note({ level: 'info', text: `Plots leave the last ${pluralize(few, 'row')} out.` })]
       : []),
     studyTable(findings),
     facts(findings),
@@ -86,7 +90,7 @@ function facts(findings: Findings): Block {
 
 function differenceBlocks(findings: Findings): readonly Block[] {
   const { complete, rows } = findings;
-  const refused = complete && rows.some(({ metrics }) => refusals(metrics).length > 0);
+  const refused = complete && rows.some(({ metrics }) => listRefusals(metrics).length > 0);
   return [
     ...(comparedRows(findings, 0).length > 0
       ? [effectsPlot(findings), differencesTable(findings)]
@@ -107,7 +111,7 @@ function otherMetrics(findings: Findings): readonly Block[] {
 }
 
 function failureBlocks(findings: Findings): readonly Block[] {
-  return failedTrials(findings).length > 0 ? [failuresTable(findings)] : [];
+  return listFailedTrials(findings).length > 0 ? [failuresTable(findings)] : [];
 }
 
 function changeBlocks(findings: Findings): readonly Block[] {
@@ -116,7 +120,7 @@ function changeBlocks(findings: Findings): readonly Block[] {
 }
 
 /** The base in whole; the other rows by what they set. */
-function manifestOf({ name, backend, seeds, split, tries, readings, rows }: Findings) {
+function makeManifest({ name, backend, seeds, split, tries, readings, rows }: Findings) {
   return {
     study: name,
     backend,

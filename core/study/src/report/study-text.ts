@@ -2,8 +2,8 @@ import { markdownText, table, toCsv, toMarkdown } from '@espalier/report';
 import type { Cell } from '@espalier/report';
 import type { Findings, RowFindings } from '../analysis/findings.js';
 import { hasResult } from '../store/records.js';
-import { howItWasDone, whatWasCompared } from './lead.js';
-import { warnings } from './notes.js';
+import { describeMethod, describeComparison } from './introduction.js';
+import { listWarnings } from './warnings.js';
 import { studyTable } from './summary-table.js';
 
 /**
@@ -14,8 +14,8 @@ import { studyTable } from './summary-table.js';
  */
 export function studyMarkdown(findings: Findings): string {
   const summary = studyTable(findings);
-  const lead = [whatWasCompared(findings), ...howItWasDone(findings)].join(' ');
-  const notes = warnings(findings).map((each) => `**Warning.** ${markdownText(each)}`);
+  const lead = [describeComparison(findings), ...describeMethod(findings)].join(' ');
+  const notes = listWarnings(findings).map((each) => `**Warning.** ${markdownText(each)}`);
   const paragraphs = [markdownText(lead), toMarkdown(summary), markdownText(summary.caption ?? '')];
   return [...paragraphs, ...notes].map((each) => `${each.trimEnd()}\n`).join('\n');
 }

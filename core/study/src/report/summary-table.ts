@@ -2,10 +2,10 @@ import { table } from '@espalier/report';
 import type { Cell, Column, Table } from '@espalier/report';
 import type { Findings, RowFindings } from '../analysis/findings.js';
 import { hasResult } from '../store/records.js';
-import { estimate, isKnown, metricFormat } from './metric-format.js';
+import { toEstimate, isKnown, metricFormat } from './metric-format.js';
 import type { MetricFormat } from './metric-format.js';
-import { bytesText, columnFormats, counted, countText } from './number-text.js';
-import { costOf, hasNoSpread, NO_SPREAD, paired, remarks } from './row-findings.js';
+import { formatBytes, columnFormats, pluralize, countText } from './number-text.js';
+import { findCost, hasNoSpread, NO_SPREAD, listPaired, remarks } from './row-findings.js';
 
 /**
  * The rows of a study with their primary metric, its paired difference to the base, and their costs.
@@ -21,21 +21,21 @@ export function studyTable(findings: Findings): Table {
     { key: 'seconds', label: 'Time', format: columnFormats.seconds },
     { key: 'ratio', label: 'Time / base', format: columnFormats.ratio },
     { key: 'memory', label: 'Memory', format: columnFormats.bytes },
-    ...(exportAlike(rows) ? [] : EXPORT),
+    ...(haveEqualExports(rows) ? [] : EXPORT),
     ...remarksColumn(findings, 0),
   ];
   const costs = (row: RowFindings) => ({
-    seconds: costOf(row, 'seconds')?.mean,
-    ratio: costOf(row, 'seconds')?.ratio,
-    memory: costOf(row, 'peakMemory')?.mean,
-    bytes: costOf(row, 'modelBytes')?.mean,
-    macs: costOf(row, 'macs')?.mean,
+    seconds: findCost(row, 'seconds')?.mean,
+    ratio: findCost(row, 'seconds')?.ratio,
+    memory: findCost(row, 'peakMemory')?.mean,
+    bytes: findCost(row, 'modelBytes')?.mean,
+    macs: findCost(row, 'macs')?.mean,
   });
   return table({
     columns,
     rows: rows.map((row) => ({ ...metricCells(findings, row, 0), ...costs(row) })),
     caption:
-      `${howToRead(findings, 0)} Costs are means over trials: time of training and validation, largest resident memory of the process. ${aboutExport(rows)}`.trimEnd(),
+      `${howToRead(findings, 0)} Costs are means over trials: time of training and validation, largest resident memory of the process. ${explainExport(rows)}`.trimEnd(),
   });
 }
 
@@ -45,28 +45,28 @@ const EXPORT: readonly Column[] = [
 ];
 
 /** Whether rows export models of the same cost, as most that differ in training only do. */
-const exportAlike = (rows: readonly RowFindings[]): boolean => {
-  const ended = rows.filter((row) => isKnown(costOf(row, 'modelBytes')?.mean));
+const haveEqualExports = (rows: readonly RowFindings[]): boolean => {
+  const ended = rows.filter((row) => isKnown(findCost(row, 'modelBytes')?.mean));
   return (['modelBytes', 'macs'] as const).every(
-    (cost) => new Set(ended.map((row) => costOf(row, cost)?.mean ?? null)).size <= 1,
+    (cost) => new Set(ended.map((row) => findCost(row, cost)?.mean ?? null)).size <= 1,
   );
 };
 
-function aboutExport(rows: readonly RowFindings[]): string {
+function explainExport(rows: readonly RowFindings[]): string {
   const what =
     'Model is the bytes of the exported parameters, MACs its multiply-accumulates per example.';
-  if (!exportAlike(rows)) return `${what}${aboutUncounted(rows)}`;
+  if (!haveEqualExports(rows)) return `${what}${explainUncounted(rows)}`;
   const [bytes, macs] = (['modelBytes', 'macs'] as const).map((cost) =>
-    rows.map((row) => costOf(row, cost)?.mean).find(isKnown),
+    rows.map((row) => findCost(row, cost)?.mean).find(isKnown),
   );
   if (bytes === undefined) return '';
   const operations =
     macs === undefined ? '' : ` and ${countText(macs)} multiply-accumulates per example`;
-  return `Every row exports a model of ${bytesText(bytes)}${operations}.${aboutUncounted(rows)}`;
+  return `Every row exports a model of ${formatBytes(bytes)}${operations}.${explainUncounted(rows)}`;
 }
 
 /** Whose multiply-accumulates are missing in the sums. */
-function aboutUncounted(rows: readonly RowFindings[]): string {
+function explainUncounted(rows: readonly RowFindings[]): string {
   const trials = rows.flatMap((row) => [...row.trials.values()]);
   const names = trials.flatMap((trial) =>
     trial && hasResult(trial) ? (trial.result.uncounted ?? []) : [],
@@ -105,17 +105,17 @@ function metricCells(findings: Findings, row: RowFindings, i: number): Record<st
   const finding = row.metrics[i]!;
   return {
     row: row.row.name,
-    mean: finding.summary && estimate(finding.summary, shown),
+    mean: finding.summary && toEstimate(finding.summary, shown),
     ...differenceCells(row, i, shown),
     remarks: remarks(row, finding, findings.complete),
   };
 }
 
 function differenceCells({ metrics }: RowFindings, i: number, shown: MetricFormat) {
-  const comparison = paired(metrics[i]!);
+  const comparison = listPaired(metrics[i]!);
   if (!comparison) return {};
   return {
-    difference: estimate(comparison.difference, shown),
+    difference: toEstimate(comparison.difference, shown),
     p: hasNoSpread(comparison) ? NO_SPREAD : comparison.corrected,
   };
 }
@@ -126,7 +126,7 @@ function remarksColumn({ rows, complete }: Findings, i: number): Column[] {
 }
 
 export const comparedRows = ({ rows }: Findings, i: number): readonly RowFindings[] =>
-  rows.filter(({ metrics }) => paired(metrics[i]!));
+  rows.filter(({ metrics }) => listPaired(metrics[i]!));
 
 function howToRead(findings: Findings, i: number): string {
   const means =
@@ -135,5 +135,5 @@ function howToRead(findings: Findings, i: number): string {
       : 'Values of one seed.';
   const compared = comparedRows(findings, i).length;
   if (compared === 0) return means;
-  return `${means} Differences are row − base, paired by seed; p is of the paired t test, after Holm's correction over ${counted(compared, 'row')}.`;
+  return `${means} Differences are row − base, paired by seed; p is of the paired t test, after Holm's correction over ${pluralize(compared, 'row')}.`;
 }

@@ -68,9 +68,9 @@ class Trial {
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
     try {
-      const how = await ended(child);
+      const how = await waitForExit(child);
       if (this.#said) return this.#said;
-      return this.#stopping ? { status: 'stopped' } : this.#crashed(how);
+      return this.#stopping ? { status: 'stopped' } : this.#reportCrash(how);
     } finally {
       signal.removeEventListener('abort', stop);
       this.#timers.forEach((timer) => clearInterval(timer));
@@ -108,7 +108,7 @@ class Trial {
     this.child.kill('SIGKILL');
   }
 
-  #crashed(how: string): TrialEnd {
+  #reportCrash(how: string): TrialEnd {
     const last = this.#stderr.trim().split('\n').slice(-5).join('\n');
     const message = last === '' ? how : `${how}; it said last:\n${last}`;
     return {
@@ -118,7 +118,7 @@ class Trial {
   }
 }
 
-function ended(child: ChildProcess): Promise<string> {
+function waitForExit(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     child.on('error', (error) => resolve(`its process could not be started: ${error.message}`));
     child.on('close', (code, signal) =>

@@ -1,15 +1,15 @@
 import { EspalierError, suggest } from '@espalier/core';
 import type { LoadedStudy } from '../definition/load-study.js';
-import { Planner, trialsOf } from '../plan/planner.js';
+import { Planner, listTrials } from '../plan/planner.js';
 import type { PlannedRow, PlannedTrial } from '../plan/planned-row.js';
-import { equalComputeRow, rowsAfterTuning, tuningOf } from '../plan/stages.js';
+import { equalComputeRow, rowsAfterTuning, readTuning } from '../plan/stages.js';
 import { hasResult } from '../store/records.js';
 import type { TrialKind, TrialRecord, TrialResult } from '../store/records.js';
 import { StudyStore } from '../store/store.js';
 import type { Executor, TrialEnd, TrialJob, TrialProgress } from './job.js';
 import { localExecutor } from './local-executor.js';
 import { abortedWith, pool } from './pool.js';
-import { progressOf, readResult, trialFolder } from './trial-folder.js';
+import { watchProgress, readResult, trialFolder } from './trial-folder.js';
 
 /** What happens while a study runs. */
 export type StudyEvent =
@@ -109,7 +109,7 @@ class Runner {
     const { planner } = this;
     const lookup = (id: string) => this.store.trial(id);
     this.#rows = planned.length;
-    const tuning = await tuningOf(planner, planned);
+    const tuning = await readTuning(planner, planned);
     const tries = tuning.flatMap(({ row, candidates }) =>
       candidates.map(({ trial }) => ({ trial, row, kind: 'tuning' as const })),
     );
@@ -132,7 +132,7 @@ class Runner {
     const each: Work[] = [];
     for (const seed of this.planner.study.seeds) {
       for (const row of rows) {
-        each.push({ trial: trialsOf(row, [seed])[0]!, row, kind: 'main' });
+        each.push({ trial: listTrials(row, [seed])[0]!, row, kind: 'main' });
       }
     }
     return each;
@@ -144,7 +144,7 @@ class Runner {
     const waiting: Work[] = [];
     // Tries that drew the same are one trial.
     const trials = [...new Map(work.map((each) => [each.trial.id, each])).values()];
-    for (const each of trials) if (!(await this.#ended(each))) waiting.push(each);
+    for (const each of trials) if (!(await this.#recordEnd(each))) waiting.push(each);
     const done = trials.length - waiting.length;
     this.options.onEvent?.({ type: 'stage', stage, total: trials.length, done });
     const { slots } = this.#executor;
@@ -153,7 +153,7 @@ class Runner {
   }
 
   /** Whether it needs no run; a result that was left by a run that was killed is taken over. */
-  async #ended(work: Work): Promise<boolean> {
+  async #recordEnd(work: Work): Promise<boolean> {
     const record = this.store.trial(work.trial.id);
     if (record && hasResult(record)) {
       this.#checkMetrics(work, record.result);
@@ -164,7 +164,7 @@ class Runner {
       return true;
     }
     const result = record ? undefined : await readResult(this.#dir(work.trial));
-    if (result) this.#keep(work, result);
+    if (result) this.#recordResult(work, result);
     return result !== undefined;
   }
 
@@ -178,26 +178,30 @@ class Runner {
         onProgress: (progress) => onEvent?.({ type: 'progress', trial, progress }),
       });
       if (end.status === 'stopped' || end.status === 'tested') return this.#controller.abort();
-      if (end.status === 'done') return this.#keep(work, end.result, attempt);
-      if (end.status !== 'crashed') return this.#give(work, end, attempt);
+      if (end.status === 'done') return this.#recordResult(work, end.result, attempt);
+      if (end.status !== 'crashed') return this.#recordFailure(work, end, attempt);
       const left = await readResult(this.#dir(trial));
-      if (left) return this.#keep(work, left, attempt);
+      if (left) return this.#recordResult(work, left, attempt);
       if (this.#controller.signal.aborted) return;
-      const count = this.store.crash(trial.id, await progressOf(this.#dir(trial)));
+      const count = this.store.crash(trial.id, await watchProgress(this.#dir(trial)));
       if (count >= crashes) {
         const message = `it crashed ${count} times in a row without progress. ${end.message}`;
-        return this.#give(work, { status: 'over', code: 'study/crashed', message }, attempt);
+        return this.#recordFailure(
+          work,
+          { status: 'over', code: 'study/crashed', message },
+          attempt,
+        );
       }
       onEvent?.({ type: 'retry', trial, message: end.message });
     }
   }
 
-  #keep(work: Work, result: TrialResult, attempts = 1): void {
+  #recordResult(work: Work, result: TrialResult, attempts = 1): void {
     const [primary] = this.planner.study.metrics;
     const found = result.metrics[primary!.name];
     if (found !== undefined && !Number.isFinite(found)) {
       const message = `metric '${primary!.name}' is ${found} after the last epoch`;
-      return this.#give(
+      return this.#recordFailure(
         work,
         { status: 'over', code: 'study/not-finite-metric', message },
         attempts,
@@ -211,15 +215,15 @@ class Runner {
   #checkMetrics({ row }: Work, { metrics }: TrialResult): void {
     const [primary, ...others] = this.planner.study.metrics;
     const own = Object.keys(metrics);
-    if (!own.includes(primary!.name)) throw noMetric(primary!.name, own);
+    if (!own.includes(primary!.name)) throw missingMetric(primary!.name, own);
     this.#reported.set(row.name, own);
     if (this.#reported.size < this.#rows) return;
     const all = [...new Set([...this.#reported.values()].flat())];
     const missing = others.find(({ name }) => !all.includes(name));
-    if (missing) throw noMetric(missing.name, all);
+    if (missing) throw missingMetric(missing.name, all);
   }
 
-  #give(
+  #recordFailure(
     work: Work,
     { code, message }: Extract<TrialEnd, { status: 'failed' | 'over' }>,
     attempts: number,
@@ -265,7 +269,7 @@ class Runner {
   }
 }
 
-function noMetric(name: string, known: readonly string[]): EspalierError {
+function missingMetric(name: string, known: readonly string[]): EspalierError {
   return new EspalierError('study/metric', {
     problem: `no metric of the validation data is named '${name}': ${known.join(', ')}`,
     fix: suggest(name, known),

@@ -1,7 +1,7 @@
-import { source as testSource } from '@espalier/config';
+import { openSource as testSource } from '@espalier/config';
 import { EspalierError } from '@espalier/core';
 import type { Findings } from '../analysis/findings.js';
-import { hashOf } from '../plan/hash.js';
+import { hashJson } from '../plan/hash-json.js';
 import type { Planner } from '../plan/planner.js';
 import { hasResult } from '../store/records.js';
 import type { Metrics, TrialRecord } from '../store/records.js';
@@ -33,8 +33,8 @@ export async function testStudy(
 ): Promise<void> {
   const { study } = planner;
   const source = await testSource(study.base, 'test');
-  if (!source) throw noTest();
-  if (!complete) throw unfinished();
+  if (!source) throw missingTestSplit();
+  if (!complete) throw refuseUnfinished();
   const data = await source.fingerprint();
   const store = StudyStore.open(study.dir);
   try {
@@ -44,9 +44,9 @@ export async function testStudy(
     const waiting = trials.filter(({ id }) => !known.has(id));
     if (waiting.length === 0) return;
     const readings = store.readings();
-    const of = hashOf([data, ...trials.map(({ id }) => id).sort()]);
+    const of = hashJson([data, ...trials.map(({ id }) => id).sort()]);
     const goesOn = readings.at(-1)?.of === of;
-    if (readings.length > 0 && !goesOn && !again) throw readBefore(readings[0]!.at);
+    if (readings.length > 0 && !goesOn && !again) throw countEarlierReadings(readings[0]!.at);
     if (!goesOn) store.keepReading({ at: new Date().toISOString(), trials: trials.length, of });
     const controller = abortedWith(signal);
     let done = 0;
@@ -62,14 +62,14 @@ export async function testStudy(
   }
 }
 
-type Measured = Extract<TrialRecord, { result: unknown }>;
+type MeasuredTrial = Extract<TrialRecord, { result: unknown }>;
 
-function isMeasured(trial: TrialRecord | undefined): trial is Measured {
+function isMeasured(trial: TrialRecord | undefined): trial is MeasuredTrial {
   return trial !== undefined && hasResult(trial);
 }
 
 interface Test {
-  readonly trial: Measured;
+  readonly trial: MeasuredTrial;
   readonly executor: Executor;
   readonly signal: AbortSignal;
 }
@@ -92,21 +92,21 @@ async function test(
   });
 }
 
-function noTest(): EspalierError {
+function missingTestSplit(): EspalierError {
   return new EspalierError('study/no-test', {
     problem: 'the base has no data.test',
     fix: "Add it: data: { test: './data.ts#test' }.",
   });
 }
 
-function unfinished(): EspalierError {
+function refuseUnfinished(): EspalierError {
   return new EspalierError('study/unfinished', {
     problem: 'the study is not finished, and the test split is read once',
     fix: 'Run it first: espalier study run.',
   });
 }
 
-function readBefore(at: string): EspalierError {
+function countEarlierReadings(at: string): EspalierError {
   return new EspalierError('study/test-read', {
     problem: `the test split was read at ${at}, and the study has changed since`,
     fix: 'Report on validation data; or pass --test-again, which the report will say.',

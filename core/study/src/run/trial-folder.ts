@@ -25,16 +25,16 @@ export async function readResult(dir: string): Promise<TrialResult | undefined> 
  * @throws EspalierError `study/write`.
  */
 export async function writeResult(dir: string, result: TrialResult): Promise<void> {
-  await writeWhole(dir, 'result.json', writeJson(result, 'result'));
+  await writeAtomically(dir, 'result.json', writeJson(result, 'result'));
 }
 
 /** Writes what a process is to do, and gives back its path. */
 export async function writeJob(dir: string, job: object): Promise<string> {
-  return writeWhole(dir, 'job.json', writeJson(job, 'job', 2));
+  return writeAtomically(dir, 'job.json', writeJson(job, 'job', 2));
 }
 
 /** The names of what a trial has saved: the same text means that it has come no further. */
-export async function progressOf(dir: string): Promise<string> {
+export async function watchProgress(dir: string): Promise<string> {
   const names = await readdir(join(dir, 'checkpoints')).catch(() => [] as string[]);
   return names
     .filter((name) => name.startsWith('step-'))
@@ -42,7 +42,7 @@ export async function progressOf(dir: string): Promise<string> {
     .join(',');
 }
 
-async function writeWhole(dir: string, name: string, text: string): Promise<string> {
+async function writeAtomically(dir: string, name: string, text: string): Promise<string> {
   const path = join(dir, name);
   const aside = join(dir, `.tmp-${name}-${process.pid}-${randomUUID()}`);
   try {

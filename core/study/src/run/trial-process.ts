@@ -1,14 +1,20 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { configFrom, epochsOf, sessionConfig, source, stagesOf } from '@espalier/config';
+import {
+  buildConfig,
+  countEpochs,
+  makeSessionConfig,
+  openSource,
+  listStages,
+} from '@espalier/config';
 import {
   createSession,
   disposeModel,
   EspalierError,
-  macsTo,
+  countMacsTo,
   readJson,
-  uncountedTo,
-  viewOf,
+  listUncountedLayers,
+  viewModel,
 } from '@espalier/core';
 import type { ModelView, Session, Stage } from '@espalier/core';
 import { fileStore, jsonlSink } from '@espalier/core/node';
@@ -58,7 +64,7 @@ async function main(job: TrialJob): Promise<void> {
 async function run(job: TrialJob): Promise<TrialEnd> {
   await mkdir(job.dir, { recursive: true });
   const lock = takeLock(join(job.dir, 'running.lock'), PATIENCE_MS);
-  if (!lock) throw runsAlready(job);
+  if (!lock) throw isRunningAlready(job);
   try {
     return await compute(job);
   } finally {
@@ -67,18 +73,18 @@ async function run(job: TrialJob): Promise<TrialEnd> {
 }
 
 async function compute(job: TrialJob): Promise<TrialEnd> {
-  const loaded = configFrom(job.base, { file: job.file, sets: job.sets });
+  const loaded = buildConfig(job.base, { file: job.file, sets: job.sets });
   const { name, threads } = job.backend;
   const session = await createSession({
-    ...(await sessionConfig(loaded)),
+    ...(await makeSessionConfig(loaded)),
     seed: job.seed,
     backend: { prefer: name as never, threads },
     checkpoint: { store: fileStore(join(job.dir, 'checkpoints')), keep: 1 },
     folder: job.dir,
   });
-  if (job.task === 'train') return train(session, job, stagesOf(loaded));
+  if (job.task === 'train') return train(session, job, listStages(loaded));
   if (!(await session.load())) throw noCheckpoint(job);
-  const test = await source(loaded, 'test');
+  const test = await openSource(loaded, 'test');
   const { signal } = controller;
   const metrics = await session.evaluate(test, { signal }).catch((error: unknown) => {
     if (!signal.aborted) throw error;
@@ -95,16 +101,16 @@ async function train(session: Session, job: TrialJob, stages: readonly Stage[]):
     session.telemetry.on(event, (data: unknown) => sink.write(event, data as never));
   }
   session.telemetry.on('checkpoint', ({ step }) => watch.note(step));
-  const epochs = epochsOf(stages);
+  const epochs = countEpochs(stages);
   session.telemetry.on('epoch', ({ epoch }) => process.send!({ progress: { epoch, epochs } }));
   const { signal } = controller;
   const { status, history, metrics } = await session.runStages(stages, { signal });
   await sink.close();
   if (status === 'aborted') return { status: 'stopped' };
   const epochsDone = history.map(({ clock, metrics }) => ({ epoch: clock.epoch + 1, metrics }));
-  const { uncounted, ...cost } = costOf(session);
+  const { uncounted, ...cost } = measureCost(session);
   const result: TrialResult = {
-    metrics: validationOf(metrics),
+    metrics: readValidation(metrics),
     history: epochsDone,
     cost: { ...cost, seconds: watch.seconds },
     uncounted,
@@ -114,7 +120,7 @@ async function train(session: Session, job: TrialJob, stages: readonly Stage[]):
   return { status: 'done', result };
 }
 
-function runsAlready({ dir }: TrialJob): EspalierError {
+function isRunningAlready({ dir }: TrialJob): EspalierError {
   return new EspalierError('study/trial-running', {
     problem: `another process writes to ${dir}`,
     fix: 'End it; then run the study again, with the failed trials.',
@@ -129,25 +135,25 @@ function noCheckpoint({ dir }: TrialJob): EspalierError {
 }
 
 /** Those of the validation data, by the names that the test data's have. */
-function validationOf(metrics: Metrics): Metrics {
+function readValidation(metrics: Metrics): Metrics {
   const own = Object.entries(metrics).filter(([name]) => name.startsWith(VALIDATION));
   return Object.fromEntries(own.map(([name, value]) => [name.slice(VALIDATION.length), value]));
 }
 
-function costOf(session: Session) {
+function measureCost(session: Session) {
   const model = session.export();
   const modelBytes = model.weights.reduce((sum, { shape }) => {
     return sum + 4 * shape.reduce<number>((size, n) => size * (n ?? 1), 1);
   }, 0);
   const peakMemory = process.resourceUsage().maxRSS * 1024;
-  return { peakMemory, modelBytes, ...countMacs(viewOf(model)) };
+  return { peakMemory, modelBytes, ...countMacs(viewModel(model)) };
 }
 
 /** A layer that fails at counting itself is no reason to lose the trial. */
 function countMacs(view: ModelView) {
   try {
-    const uncounted = uncountedTo(view, view.outputNames);
-    return { macs: macsTo(view, view.outputNames) ?? null, uncounted };
+    const uncounted = listUncountedLayers(view, view.outputNames);
+    return { macs: countMacsTo(view, view.outputNames) ?? null, uncounted };
   } catch {
     return { macs: null, uncounted: [] };
   }

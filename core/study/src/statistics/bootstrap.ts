@@ -1,7 +1,7 @@
 import type { keyedRng } from '@espalier/base';
 import normalCdf from '@stdlib/stats-base-dists-normal-cdf';
 import normalQuantile from '@stdlib/stats-base-dists-normal-quantile';
-import { largestMagnitude, meanOf } from './sample.js';
+import { largestMagnitude, computeMean } from './sample.js';
 import type { Interval } from './summary.js';
 
 /** Resampled means nearer to the sample's than this share of the largest deviation are ties. */
@@ -20,7 +20,7 @@ export interface BootstrapPlan {
  * negative mean are turned before they are drawn from.
  */
 export function bcaInterval(values: readonly number[], plan: BootstrapPlan): Interval {
-  const mean = meanOf(values);
+  const mean = computeMean(values);
   if (mean < 0) {
     const mirrored = bcaInterval(values.map((value) => -value).reverse(), plan);
     return { low: -mirrored.high, high: -mirrored.low };
@@ -29,8 +29,8 @@ export function bcaInterval(values: readonly number[], plan: BootstrapPlan): Int
   const scale = largestMagnitude(deviations);
   if (scale === 0) return { low: mean, high: mean };
   const relative = deviations.map((deviation) => deviation / scale);
-  const means = resampledMeans(relative, plan).sort();
-  const level = levels(bias(means), acceleration(relative));
+  const means = resampleMeans(relative, plan).sort();
+  const level = adjustLevels(computeBias(means), computeAcceleration(relative));
   const tail = normalQuantile((1 - plan.confidence) / 2, 0, 1);
   return {
     low: mean + scale * quantile(means, level(tail)),
@@ -38,7 +38,7 @@ export function bcaInterval(values: readonly number[], plan: BootstrapPlan): Int
   };
 }
 
-function resampledMeans(values: readonly number[], { resamples, draw }: BootstrapPlan) {
+function resampleMeans(values: readonly number[], { resamples, draw }: BootstrapPlan) {
   const n = values.length;
   return Float64Array.from({ length: resamples }, () => {
     let sum = 0;
@@ -48,7 +48,7 @@ function resampledMeans(values: readonly number[], { resamples, draw }: Bootstra
 }
 
 /** z₀ for deviations from the mean, kept finite: at least half a resample counts on either side. */
-function bias(means: Float64Array): number {
+function computeBias(means: Float64Array): number {
   let below = 0;
   for (const mean of means) below += mean < -TIE ? 1 : mean <= TIE ? 0.5 : 0;
   const kept = Math.min(Math.max(below, 0.5), means.length - 0.5);
@@ -56,7 +56,7 @@ function bias(means: Float64Array): number {
 }
 
 /** From the jackknife, which for the mean has a closed form. */
-function acceleration(deviations: readonly number[]): number {
+function computeAcceleration(deviations: readonly number[]): number {
   let [squares, cubes] = [0, 0];
   for (const deviation of deviations) {
     squares += deviation ** 2;
@@ -66,7 +66,7 @@ function acceleration(deviations: readonly number[]): number {
 }
 
 /** The level of the bootstrap distribution to read instead of Φ(z); its end from the pole onwards. */
-function levels(bias: number, acceleration: number): (z: number) => number {
+function adjustLevels(bias: number, acceleration: number): (z: number) => number {
   return (z) => {
     const shifted = bias + z;
     const divisor = Math.max(1 - acceleration * shifted, Number.EPSILON);

@@ -1,7 +1,13 @@
 import { EspalierError, keyedRng } from '@espalier/base';
 import tCdf from '@stdlib/stats-base-dists-t-cdf';
 import { bcaInterval } from './bootstrap.js';
-import { ascending, checkConfidence, checkSample, largestMagnitude, meanOf } from './sample.js';
+import {
+  sortAscending,
+  checkConfidence,
+  checkSample,
+  largestMagnitude,
+  computeMean,
+} from './sample.js';
 import { summarize } from './summary.js';
 import type { Interval, Summary, SummaryOptions } from './summary.js';
 
@@ -55,7 +61,7 @@ export function pairedDifference(
   checkPairs(values, base);
   checkConfidence(confidence);
   checkResamples(resamples);
-  const differences = differencesOf(values, base);
+  const differences = computeDifferences(values, base);
   const summary = summarize(differences, confidence);
   if (summary.sd === null) return { ...summary, t: null, p: null, bootstrap: null };
   const t = summary.mean === 0 ? 0 : summary.mean / (summary.sd / Math.sqrt(summary.n));
@@ -66,10 +72,10 @@ export function pairedDifference(
 }
 
 /** Pair by pair, in ascending order; all the same number, 0 if need be, where only rounding tells them apart. */
-function differencesOf(values: readonly number[], base: readonly number[]): readonly number[] {
-  const differences = ascending(values.map((value, i) => value - base[i]!));
+function computeDifferences(values: readonly number[], base: readonly number[]): readonly number[] {
+  const differences = sortAscending(values.map((value, i) => value - base[i]!));
   const rounding = ROUNDING * largestMagnitude([...values, ...base]);
-  const mean = meanOf(differences);
+  const mean = computeMean(differences);
   if (differences.some((difference) => Math.abs(difference - mean) > rounding)) return differences;
   return differences.map(() => (Math.abs(mean) > rounding ? mean : 0));
 }

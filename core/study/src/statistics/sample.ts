@@ -32,12 +32,12 @@ export function checkConfidence(confidence: number): void {
 }
 
 /** The same numbers by size, so that no sum depends on the order in which they came. */
-export function ascending(values: readonly number[]): number[] {
+export function sortAscending(values: readonly number[]): number[] {
   return [...values].sort((a, b) => a - b);
 }
 
 /** The mean, exact where all numbers are equal. */
-export function meanOf(values: readonly number[]): number {
+export function computeMean(values: readonly number[]): number {
   const first = values[0]!;
   return first + values.reduce((sum, value) => sum + (value - first), 0) / values.length;
 }

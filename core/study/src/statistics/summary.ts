@@ -1,5 +1,11 @@
 import tQuantile from '@stdlib/stats-base-dists-t-quantile';
-import { ascending, checkConfidence, checkSample, largestMagnitude, meanOf } from './sample.js';
+import {
+  sortAscending,
+  checkConfidence,
+  checkSample,
+  largestMagnitude,
+  computeMean,
+} from './sample.js';
 
 export interface Interval {
   readonly low: number;
@@ -39,13 +45,13 @@ export function summary(
 ): Summary {
   checkSample('values', values);
   checkConfidence(confidence);
-  return summarize(ascending(values), confidence);
+  return summarize(sortAscending(values), confidence);
 }
 
 /** {@link summary} of numbers that were checked, in ascending order. */
 export function summarize(values: readonly number[], confidence: number): Summary {
   const n = values.length;
-  const mean = meanOf(values);
+  const mean = computeMean(values);
   if (n === 1) return { n, mean, sd: null, low: null, high: null };
   const sd = standardDeviation(values.map((value) => value - mean));
   const margin = (-tQuantile((1 - confidence) / 2, n - 1) * sd) / Math.sqrt(n);

@@ -1,5 +1,5 @@
 import Database from 'libsql';
-import { guarded, isBusy } from './guarded.js';
+import { translateStoreErrors, isBusy } from './store-errors.js';
 
 /**
  * Takes what only one process may have; the system gives it back when that process is killed.
@@ -11,7 +11,7 @@ import { guarded, isBusy } from './guarded.js';
 export function takeLock(file: string, wait = 0): Database.Database | undefined {
   let lock: Database.Database | undefined;
   try {
-    return guarded(file, () => {
+    return translateStoreErrors(file, () => {
       lock = new Database(file, { timeout: wait });
       lock.exec('BEGIN EXCLUSIVE');
       return lock;

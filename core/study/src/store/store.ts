@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EspalierError, fileError, readJson, writeJson } from '@espalier/core';
 import Database from 'libsql';
-import { guarded } from './guarded.js';
+import { translateStoreErrors } from './store-errors.js';
 import { takeLock } from './lock.js';
 import type { TestReading, TestRecord, TrialRecord } from './records.js';
 
@@ -54,7 +54,7 @@ export class StudyStore {
     }
     const lock = takeStudy(dir);
     try {
-      return guarded(file, () => {
+      return translateStoreErrors(file, () => {
         const db = connect(file);
         db.pragma('journal_mode = WAL');
         db.exec(TABLES);
@@ -70,9 +70,9 @@ export class StudyStore {
   static read(dir: string): StudyStore | undefined {
     const file = join(dir, 'study.db');
     if (!existsSync(file)) return undefined;
-    return guarded(file, () => {
+    return translateStoreErrors(file, () => {
       const db = connect(file);
-      if (formatOf(db) > 0) return new StudyStore(file, db, undefined);
+      if (readFormat(db) > 0) return new StudyStore(file, db, undefined);
       db.close(); // whoever made it was killed before there was anything in it
       return undefined;
     });
@@ -115,7 +115,7 @@ export class StudyStore {
        progress = excluded.progress`,
       [id, progress],
     );
-    const row = guarded(this.file, () =>
+    const row = translateStoreErrors(this.file, () =>
       this.#db.prepare('SELECT count FROM crashes WHERE id = ?').get([id]),
     ) as { count: number };
     return row.count;
@@ -127,7 +127,9 @@ export class StudyStore {
 
   readings(): readonly TestReading[] {
     const sql = 'SELECT at, trials, of FROM test_readings ORDER BY rowid';
-    const rows = guarded(this.file, () => this.#db.prepare(sql).all()) as TestReading[];
+    const rows = translateStoreErrors(this.file, () =>
+      this.#db.prepare(sql).all(),
+    ) as TestReading[];
     return rows.map(({ at, trials, of }) => ({ at, trials, of }));
   }
 
@@ -143,20 +145,22 @@ export class StudyStore {
   }
 
   #run(sql: string, values: readonly unknown[]): void {
-    guarded(this.file, () => this.#db.prepare(sql).run(values));
+    translateStoreErrors(this.file, () => this.#db.prepare(sql).run(values));
   }
 
   #get<T>(sql: string, ...values: readonly unknown[]): T | undefined {
-    const row = guarded(this.file, () => this.#db.prepare(sql).get(values));
-    return row === undefined ? undefined : parsed<T>(row);
+    const row = translateStoreErrors(this.file, () => this.#db.prepare(sql).get(values));
+    return row === undefined ? undefined : parseRecord<T>(row);
   }
 
   #all<T>(sql: string): T[] {
-    return guarded(this.file, () => this.#db.prepare(sql).all()).map((row) => parsed<T>(row));
+    return translateStoreErrors(this.file, () => this.#db.prepare(sql).all()).map((row) =>
+      parseRecord<T>(row),
+    );
   }
 }
 
-function parsed<T>(row: unknown): T {
+function parseRecord<T>(row: unknown): T {
   return readJson((row as { record: string }).record) as T;
 }
 
@@ -181,13 +185,13 @@ function connect(file: string): Database.Database {
   }
 }
 
-function formatOf(db: Database.Database): number {
+function readFormat(db: Database.Database): number {
   const [row] = db.pragma('user_version') as { user_version: number }[];
   return row?.user_version ?? 0;
 }
 
 function checkFormat(db: Database.Database, file: string): void {
-  const format = formatOf(db);
+  const format = readFormat(db);
   if (format <= FORMAT) return;
   throw new EspalierError('study/store', {
     problem: `${file} was written by a later release: format ${format}, this one knows ${FORMAT}`,

@@ -79,7 +79,7 @@ export function consoleProgress(options: ConsoleProgressOptions = {}): ConsolePr
       const seconds = (performance.now() - first.time) / 1000;
       const rate = step > first.step ? ((step - first.step) / seconds).toFixed(1) : '-';
       const loss = total === undefined ? [] : [list({ loss: total })];
-      const shown = [...loss, ...unweighted(terms)].join(' | ');
+      const shown = [...loss, ...listUnweighted(terms)].join(' | ');
       const payload = { head: head(epoch), terms: shown, rate };
       if (!stepsPerEpoch) return draw(UNKNOWN, step, 0, payload);
       const done = Math.min(step - epoch * stepsPerEpoch, stepsPerEpoch);
@@ -89,7 +89,7 @@ export function consoleProgress(options: ConsoleProgressOptions = {}): ConsolePr
       const seconds = (performance.now() - since) / 1000;
       since = performance.now();
       print(`${head(epoch)} | ${seconds.toFixed(1)} s | ${list(lossTerms(metrics, false))}`);
-      if (verbose) unweighted(lossTerms(metrics)).forEach((text) => print(`  ${text}`));
+      if (verbose) listUnweighted(lossTerms(metrics)).forEach((text) => print(`  ${text}`));
     }),
     message: safely(print),
     stop: safely(stop),
@@ -117,7 +117,7 @@ function lossTerms(metrics: Numbers, wanted = true): Numbers {
 }
 
 /** Terms as text; none where a single one is the loss itself. */
-function unweighted(terms: Numbers): readonly string[] {
+function listUnweighted(terms: Numbers): readonly string[] {
   return Object.keys(terms).length > 1 ? [`unweighted terms: ${list(terms)}`] : [];
 }
 

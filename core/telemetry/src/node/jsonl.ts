@@ -34,14 +34,14 @@ export interface JsonlSkip {
  * session.telemetry.on('step', (data) => sink.write('step', data));
  */
 export function jsonlSink(path: string): JsonlSink {
-  const guarded = <T>(work: () => T): T => {
+  const withFileErrors = <T>(work: () => T): T => {
     try {
       return work();
     } catch (cause) {
       throw fileError('telemetry/file', `cannot write telemetry to ${path}`, cause);
     }
   };
-  const file = guarded(() => open(path));
+  const file = withFileErrors(() => open(path));
   let writable = true;
   let closed = false;
   return {
@@ -49,14 +49,14 @@ export function jsonlSink(path: string): JsonlSink {
       if (!writable) return;
       const line = encode(event, data);
       writable = false; // stays so if the next line throws
-      guarded(() => appendFileSync(file, line));
+      withFileErrors(() => appendFileSync(file, line));
       writable = true;
     },
     async close() {
       if (closed) return;
       closed = true;
       writable = false;
-      guarded(() => closeSync(file));
+      withFileErrors(() => closeSync(file));
     },
   };
 }

@@ -126,10 +126,7 @@ describe('what a tap hands on is checked:', () => {
     ['a number', () => 1, 'Received: 1'],
   ])('a loss term, %s', async (_name, term, received) => {
     const error = await consequence('loss', (({ terms }: { terms: { add: unknown } }) =>
-      (terms.add as (name: string, value: unknown) => void)(
-        't',
-        tf.tidy(term as never),
-      )) as never);
+      (terms.add as (name: string, value: unknown) => void)('t', tf.tidy(term as never))) as never);
     expect(error.code).toBe('terms/not-a-scalar');
     expect(error.message.replace('an int32', 'a int32').replace('an int32', 'a int32')).toContain(
       received.replace('an int32', 'a int32'),
@@ -146,8 +143,11 @@ describe('what a tap hands on is checked:', () => {
   });
 
   test('a tensor of the window that a tap disposed', async () => {
-    const error = await consequence('afterStep', (({ microBatches }: { microBatches: readonly Batch[] }) =>
-      microBatches[1]!.targets['logits']!.dispose()) as never);
+    const error = await consequence('afterStep', (({
+      microBatches,
+    }: {
+      microBatches: readonly Batch[];
+    }) => microBatches[1]!.targets['logits']!.dispose()) as never);
     expect(error.code).toBe('plugin/disposed');
     expect(error.message).toContain("'logits'");
   });
@@ -155,8 +155,7 @@ describe('what a tap hands on is checked:', () => {
 
 test('a plugin cannot remove loss terms', async () => {
   const clearing = plugin('clearing', {
-    apply: (ctx) =>
-      ctx.hooks.loss.tap(({ terms }) => void ((terms.all as unknown[]).length = 0)),
+    apply: (ctx) => ctx.hooks.loss.tap(({ terms }) => void ((terms.all as unknown[]).length = 0)),
   });
   await withSession(open({ plugins: [clearing] }), async (session) => {
     const { history } = await session.fit({ epochs: 1 });

@@ -1,8 +1,8 @@
 import type { NamedTensors } from '@espalier/core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiateAll } from '../differentiate.js';
-import { moved, startInnerOptimizer } from '../inner-step.js';
-import { dot, sumTensors } from '../named.js';
+import { applyUpdates, startInnerOptimizer } from '../inner-step.js';
+import { dot, sumTensors } from '../tensor-math.js';
 import type { BilevelProblem } from '../problem.js';
 
 /** What follows from one inner step, up to the mixed derivative of the inner loss. */
@@ -21,7 +21,7 @@ export function afterStep(problem: BilevelProblem, inner: NamedTensors): AfterSt
     const { transform, state } = startInnerOptimizer(problem, phi);
     return transform.update(inner, state, theta, { step: 0 }).updates;
   };
-  const after = moved(theta, updates());
+  const after = applyUpdates(theta, updates());
   const at = differentiateAll(() => outer(after, phi), [after, phi]);
   const [byTheta, direct] = at.gradients as [NamedTensors, NamedTensors];
   const through = differentiateAll(() => dot(updates(), byTheta), [inner, phi]);

@@ -1,16 +1,16 @@
-import { EspalierError, scoped } from '@espalier/core';
+import { EspalierError, tidyExcept } from '@espalier/core';
 import type { BilevelProblem, Estimator, Hypergradient } from '../problem.js';
 
 /** An estimator by name that frees its intermediates and says where it does not apply. */
-export function estimatorOf(
+export function defineEstimator(
   name: string,
   estimate: (problem: BilevelProblem) => Hypergradient,
   { steps = 1 } = {},
 ): Estimator {
   return (problem) => {
     checkSteps(problem.steps ?? 1);
-    if ((problem.steps ?? 1) > steps) throw tooManySteps(name, problem.steps!);
-    const { gradients, outer } = scoped(tensorsOf, () => estimate(problem));
+    if ((problem.steps ?? 1) > steps) throw stepsError(name, problem.steps!);
+    const { gradients, outer } = tidyExcept(listTensors, () => estimate(problem));
     if (Object.keys(gradients).length > 0) return { gradients, outer };
     outer.dispose();
     throw new EspalierError('bilevel/no-gradient', {
@@ -24,7 +24,7 @@ export function estimatorOf(
   };
 }
 
-function tensorsOf({ gradients, outer }: Hypergradient) {
+function listTensors({ gradients, outer }: Hypergradient) {
   return [outer, ...Object.values(gradients)];
 }
 
@@ -37,7 +37,7 @@ function checkSteps(steps: number): void {
   });
 }
 
-function tooManySteps(name: string, steps: number): EspalierError {
+function stepsError(name: string, steps: number): EspalierError {
   return new EspalierError('bilevel/steps', {
     problem: `estimator '${name}' looks one inner step back`,
     received: steps,

@@ -1,9 +1,9 @@
 import { differentiate } from '../differentiate.js';
 import { innerGradient, innerWith } from '../inner-step.js';
-import { sumTensors } from '../named.js';
+import { sumTensors } from '../tensor-math.js';
 import type { Estimator } from '../problem.js';
 import { afterStep } from './after-step.js';
-import { estimatorOf } from './estimator.js';
+import { defineEstimator } from './estimator.js';
 import { centralDifference } from './mixed.js';
 
 /**
@@ -15,7 +15,7 @@ import { centralDifference } from './mixed.js';
  *
  * @throws EspalierError `bilevel/no-gradient`, `bilevel/steps`.
  */
-export const finiteDifference: Estimator = estimatorOf('finite-difference', (problem) => {
+export const finiteDifference: Estimator = defineEstimator('finite-difference', (problem) => {
   const { theta, phi } = problem;
   const { gradients, calls } = innerGradient(problem);
   const { outer, direct, byGradient } = afterStep(problem, gradients);

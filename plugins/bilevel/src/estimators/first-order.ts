@@ -1,7 +1,7 @@
 import { innerGradient } from '../inner-step.js';
 import type { Estimator } from '../problem.js';
 import { afterStep } from './after-step.js';
-import { estimatorOf } from './estimator.js';
+import { defineEstimator } from './estimator.js';
 
 /**
  * Ignores how φ changes the inner gradient: what is left is the outer loss's own dependence on φ
@@ -11,7 +11,7 @@ import { estimatorOf } from './estimator.js';
  *
  * @throws EspalierError `bilevel/no-gradient` where nothing is left, `bilevel/steps`.
  */
-export const firstOrder: Estimator = estimatorOf('first-order', (problem) => {
+export const firstOrder: Estimator = defineEstimator('first-order', (problem) => {
   const { outer, direct } = afterStep(problem, innerGradient(problem).gradients);
   return { outer, gradients: direct };
 });

@@ -1,10 +1,10 @@
 import type { NamedTensors } from '@espalier/core';
 import { differentiate } from '../differentiate.js';
 import { innerGradient, innerWith } from '../inner-step.js';
-import { dot, sumTensors } from '../named.js';
+import { dot, sumTensors } from '../tensor-math.js';
 import type { Estimator } from '../problem.js';
 import { afterStep } from './after-step.js';
-import { estimatorOf } from './estimator.js';
+import { defineEstimator } from './estimator.js';
 import { centralDifference } from './mixed.js';
 
 /**
@@ -17,7 +17,7 @@ import { centralDifference } from './mixed.js';
  *
  * @throws EspalierError `bilevel/no-gradient`, `bilevel/steps`.
  */
-export const jvp: Estimator = estimatorOf('jvp', (problem) => {
+export const jvp: Estimator = defineEstimator('jvp', (problem) => {
   const { theta, phi } = problem;
   const { gradients, calls } = innerGradient(problem);
   const { outer, direct, byGradient } = afterStep(problem, gradients);
@@ -28,8 +28,9 @@ export const jvp: Estimator = estimatorOf('jvp', (problem) => {
     byGradient,
     (at) => differentiate(() => innerWith(problem, at, made), flat(made)).gradients,
   );
-  const pulled = () => dot(flat(calls.map(({ inputs, make }) => make(phi, inputs))), byMade);
-  return { outer, gradients: sumTensors(direct, differentiate(pulled, phi).gradients) };
+  const dotWithOutputs = () =>
+    dot(flat(calls.map(({ inputs, make }) => make(phi, inputs))), byMade);
+  return { outer, gradients: sumTensors(direct, differentiate(dotWithOutputs, phi).gradients) };
 });
 
 /** The results of several calls under one name each. */

@@ -1,6 +1,6 @@
 import type { NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { dot, mapTensors } from '../named.js';
+import { dot, mapTensors } from '../tensor-math.js';
 
 /** Length of the step in θ: the best for float32 losses. */
 const STEP = 1e-2;

@@ -1,11 +1,11 @@
 import { EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { differentiate } from '../differentiate.js';
-import { innerWith, moved, startInnerOptimizer } from '../inner-step.js';
-import { mapTensors } from '../named.js';
+import { innerWith, applyUpdates, startInnerOptimizer } from '../inner-step.js';
+import { mapTensors } from '../tensor-math.js';
 import type { BilevelProblem, Estimator } from '../problem.js';
-import { recorded } from '../recorded.js';
-import { estimatorOf } from './estimator.js';
+import { recordCalls } from '../record-calls.js';
+import { defineEstimator } from './estimator.js';
 
 /**
  * Exact: differentiates through k inner steps, the optimizer's momentum and the like included. Holds
@@ -14,7 +14,7 @@ import { estimatorOf } from './estimator.js';
  *
  * @throws EspalierError `bilevel/second-order` naming the op without one, `bilevel/no-gradient`.
  */
-export const unroll: Estimator = estimatorOf(
+export const unroll: Estimator = defineEstimator(
   'unroll',
   (problem) => {
     try {
@@ -34,14 +34,14 @@ export function outerAfterSteps(problem: BilevelProblem): tf.Scalar {
   let optimizer = startInnerOptimizer(problem, phi);
   for (let step = 0; step < steps; step += 1) {
     const at = theta;
-    const { calls } = recorded(problem, (made) => problem.inner(at, made, step));
+    const { calls } = recordCalls(problem, (made) => problem.inner(at, made, step));
     const made = calls.map((call) => call.made);
     // Copies, so that the inner gradient takes what was made from θ as given.
     const copies = mapTensors(theta, tf.clone);
     const { gradients } = differentiate(() => innerWith(problem, copies, made, step), copies);
     const { transform, state } = optimizer;
     const after = transform.update(gradients, state, theta, { step });
-    theta = moved(theta, after.updates);
+    theta = applyUpdates(theta, after.updates);
     optimizer = { transform, state: after.state };
   }
   return outer(theta, phi);

@@ -1,6 +1,6 @@
 import { EspalierError, suggest } from '@espalier/core';
 import type { Manifest, PluginEntries, PluginEntry } from '@espalier/core';
-import { targetOf } from './flags.js';
+import { readTarget } from './flags.js';
 import type { CompressFlags, Target } from './flags.js';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -32,18 +32,19 @@ export interface Plan {
  *
  * @throws EspalierError `cli/compress` where a flag is for a plugin that the preset lacks.
  */
-export function planOf(
+export function planCompression(
   { plugins }: Pick<Manifest, 'plugins'>,
   flags: CompressFlags,
   counts: Float64Array | undefined,
 ): Plan {
-  const has = (id: string) => Object.hasOwn(plugins, id);
-  const shrinker = SHRINKERS.find(has);
-  const bits = flags.bits ?? (optionsOf(plugins, 'quantizer')['bits'] as number | undefined);
-  const target = targetOf(flags);
+  const hasPlugin = (id: string) => Object.hasOwn(plugins, id);
+  const shrinker = SHRINKERS.find(hasPlugin);
+  const bits = flags.bits ?? (quantizerOptions(plugins, 'quantizer')['bits'] as number | undefined);
+  const target = readTarget(flags);
   const takers = target?.kind === 'max-error' ? ['block-low-rank'] : SHRINKERS;
-  if (target && !takers.some(has)) throw lacking(`--${target.kind}`, takers, plugins);
-  if (flags.tied && !has('block-low-rank')) throw lacking('--tied', ['block-low-rank'], plugins);
+  if (target && !takers.some(hasPlugin)) throw missingPlugin(`--${target.kind}`, takers, plugins);
+  if (flags.tied && !hasPlugin('block-low-rank'))
+    throw missingPlugin('--tied', ['block-low-rank'], plugins);
   const byFrequency = frequencyEntries(plugins, flags, counts);
   const left = Object.keys(byFrequency).filter((id) => byFrequency[id] === false);
   const { layers, tied } = flags;
@@ -52,7 +53,7 @@ export function planOf(
     overrides: {
       ...byFrequency,
       ...(shrinker && { [shrinker]: { options: shrinks } }),
-      ...quantizerEntry(flags, has('quantizer'), shrinker !== undefined),
+      ...quantizerEntry(flags, hasPlugin('quantizer'), shrinker !== undefined),
     },
     ...(shrinker && { shrinker, target: target ?? { kind: 'ratio', value: 8 } }),
     bits: typeof bits === 'number' ? bits : 32,
@@ -75,7 +76,7 @@ export function withTarget(
     budget: (target.value * shrinks) / tightness,
     'max-error': target.value / tightness,
   };
-  if (target.kind === 'ratio' && target.value <= shrinks) throw bitsSuffice(target.value, bits);
+  if (target.kind === 'ratio' && target.value <= shrinks) throw reachedByBits(target.value, bits);
   const { options } = (overrides[shrinker] || {}) as PluginEntry;
   const own = { ...options, [FACTORS[target.kind]]: values[target.kind] };
   return { ...overrides, [shrinker]: { options: own } };
@@ -87,12 +88,13 @@ function frequencyEntries(
   counts: Float64Array | undefined,
 ): PluginEntries {
   const partitioned = Object.hasOwn(plugins, 'vocab-partition');
-  if (blocks !== undefined && !partitioned) throw lacking('--blocks', ['vocab-partition'], plugins);
+  if (blocks !== undefined && !partitioned)
+    throw missingPlugin('--blocks', ['vocab-partition'], plugins);
   const cut = blocks === undefined ? {} : { blocks };
   if (counts && partitioned) {
     return { 'vocab-partition': { options: { counts: [...counts], ...cut } } };
   }
-  if (optionsOf(plugins, 'vocab-partition')['counts'] !== 'observe') {
+  if (quantizerOptions(plugins, 'vocab-partition')['counts'] !== 'observe') {
     return partitioned && blocks !== undefined ? { 'vocab-partition': { options: cut } } : {};
   }
   if (blocks !== undefined) {
@@ -101,7 +103,7 @@ function frequencyEntries(
       fix: 'Add --counts FILE.',
     });
   }
-  const weighs = String(optionsOf(plugins, 'word-importance')['rows']).endsWith('counts');
+  const weighs = String(quantizerOptions(plugins, 'word-importance')['rows']).endsWith('counts');
   return { 'vocab-partition': false, ...(weighs && { 'word-importance': false as const }) };
 }
 
@@ -115,20 +117,21 @@ function quantizerEntry(
   const options = {
     ...(bits !== undefined && { bits }),
     // Where layers were made smaller first, one of them may share another's matrix and have none.
-    ...(layers && (afterShrinker ? { matrices: only(layers), minimumSize: 0 } : { layers })),
+    ...(layers &&
+      (afterShrinker ? { matrices: keepKnownOptions(layers), minimumSize: 0 } : { layers })),
   };
   return { quantizer: { ...(!has && { use: QUANTIZER }), options } };
 }
 
-function only(layers: readonly string[]): Options {
+function keepKnownOptions(layers: readonly string[]): Options {
   return Object.fromEntries([['*', false], ...layers.map((name) => [`${name}/*`, {}])]);
 }
 
-function optionsOf(plugins: Manifest['plugins'], id: string): Options {
+function quantizerOptions(plugins: Manifest['plugins'], id: string): Options {
   return (plugins[id]?.options ?? {}) as Options;
 }
 
-function lacking(flag: string, ids: readonly string[], plugins: object): EspalierError {
+function missingPlugin(flag: string, ids: readonly string[], plugins: object): EspalierError {
   const has = Object.keys(plugins);
   return new EspalierError('cli/compress', {
     problem: `${flag} sets an option of ${ids.join(' or ')}, which the preset does not have`,
@@ -137,7 +140,7 @@ function lacking(flag: string, ids: readonly string[], plugins: object): Espalie
   });
 }
 
-function bitsSuffice(ratio: number, bits: number): EspalierError {
+function reachedByBits(ratio: number, bits: number): EspalierError {
   return new EspalierError('cli/compress', {
     problem: `codes of ${bits} bits alone make matrices ${32 / bits} times smaller`,
     received: `--ratio ${ratio}`,

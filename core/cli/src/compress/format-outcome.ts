@@ -3,27 +3,27 @@ import { writeJson } from '@espalier/core';
 import { toText } from '@espalier/report';
 import type { Table } from '@espalier/report';
 import type { CompressFlags } from './flags.js';
-import { loadingCode } from './loading-code.js';
-import { bytesRows, totals } from './outcome.js';
+import { writeLoadingCode } from './loading-code.js';
+import { listBytes, sumBytes } from './outcome.js';
 import type { BytesRow, Outcome } from './outcome.js';
-import { bytesTable, decileTable } from './tables.js';
+import { makeBytesTable, makeDecileTable } from './tables.js';
 
 /** The outcome for a terminal. */
-export function asText(outcome: Outcome): string {
-  const deciles = decileTable(outcome);
-  const { matrices, whole } = totals(outcome);
+export function formatText(outcome: Outcome): string {
+  const deciles = makeDecileTable(outcome);
+  const { matrices, whole } = sumBytes(outcome);
   const { inputBytes, out, kind } = outcome;
   return [
     ...outcome.remarks.map((text) => `note: ${text}`),
-    titled(bytesTable(outcome)),
-    ...(deciles ? [titled(deciles)] : []),
-    `Matrices ${times(matrices)} smaller, everything ${times(whole)}. On disk: ${inputBytes} bytes (${kind}) → ${whole.after}.`,
-    `${out} holds the result, ${join(out, 'report.html')} tells more. To load it:\n\n${loadingCode(outcome.modules, out)}`,
+    addTitle(makeBytesTable(outcome)),
+    ...(deciles ? [addTitle(deciles)] : []),
+    `Matrices ${formatRatio(matrices)} smaller, everything ${formatRatio(whole)}. On disk: ${inputBytes} bytes (${kind}) → ${whole.after}.`,
+    `${out} holds the result, ${join(out, 'report.html')} tells more. To load it:\n\n${writeLoadingCode(outcome.modules, out)}`,
   ].join('\n\n');
 }
 
 /** The outcome for programs. */
-export function asJson(outcome: Outcome): string {
+export function formatJson(outcome: Outcome): string {
   const { input, kind, out, command, inputBytes, compressed, fidelity, counted, remarks } = outcome;
   return writeJson({
     input,
@@ -31,8 +31,8 @@ export function asJson(outcome: Outcome): string {
     out,
     command,
     inputBytes,
-    bytes: bytesRows(outcome),
-    totals: totals(outcome),
+    bytes: listBytes(outcome),
+    totals: sumBytes(outcome),
     account: compressed.account,
     fidelity,
     deciles: counted ? 'word frequency' : 'order of rows',
@@ -41,7 +41,7 @@ export function asJson(outcome: Outcome): string {
 }
 
 /** The command that gave this result, without folders. */
-export function commandOf(
+export function formatCommand(
   path: string,
   { layers, counts, maxError, ...flags }: CompressFlags & { readonly counts?: string },
 ): string {
@@ -63,11 +63,11 @@ export function commandOf(
   return ['espalier compress', basename(path), ...written].join(' ');
 }
 
-function titled(table: Table): string {
+function addTitle(table: Table): string {
   const { title, caption } = table;
   return [title, toText(table), caption].filter((part) => part !== undefined).join('\n');
 }
 
-function times({ before, after }: BytesRow): string {
+function formatRatio({ before, after }: BytesRow): string {
   return `${(before / after).toFixed(2)}×`;
 }

@@ -1,27 +1,29 @@
 import type { Findings } from '../analysis/findings.js';
-import { counted, instant, listed } from './number-text.js';
+import { pluralize, formatInstant, joinWithAnd } from './number-text.js';
 
 /** What was compared and how, in a sentence. */
-export function whatWasCompared({ rows, seeds, split }: Findings): string {
+export function describeComparison({ rows, seeds, split }: Findings): string {
   const { metric } = rows[0]!.metrics[0]!;
   const direction = metric.direction === 'max' ? 'higher' : 'lower';
   const by = `${split} ${metric.name} (${direction} is better)`;
-  const trained = counted(seeds.length, 'seed');
+  const trained = pluralize(seeds.length, 'seed');
   if (rows.length === 1) return `The base alone, trained with ${trained}: ${by}.`;
-  return `${counted(rows.length - 1, 'row')}, trained with the same ${trained} as the base and compared with it seed by seed in ${by}.`;
+  return `${pluralize(rows.length - 1, 'row')}, trained with the same ${trained} as the base and compared with it seed by seed in ${by}.`;
 }
 
 /** What else decides how far the figures can be trusted. */
-export function howItWasDone({ tries, readings, backend, split }: Findings): readonly string[] {
+export function describeMethod({ tries, readings, backend, split }: Findings): readonly string[] {
   const tuned =
     tries === 0
       ? 'No row was tuned.'
       : `Every row was tuned on the validation split with ${tries === 1 ? 'one random try' : `the same ${tries} random tries`}.`;
-  const times = readings.map(({ at, trials }) => `${instant(at)} for ${counted(trials, 'trial')}`);
+  const times = readings.map(
+    ({ at, trials }) => `${formatInstant(at)} for ${pluralize(trials, 'trial')}`,
+  );
   const read =
     readings.length === 0
       ? 'The test split has not been read.'
-      : `The test split was read ${readings.length === 1 ? 'once' : `${readings.length} times`}: ${listed(times)}.`;
+      : `The test split was read ${readings.length === 1 ? 'once' : `${readings.length} times`}: ${joinWithAnd(times)}.`;
   const chosen =
     split === 'validation'
       ? ['Figures are of the validation split, which may have chosen between rows.']

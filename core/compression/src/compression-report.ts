@@ -4,7 +4,7 @@ import type { EditRecord } from '@espalier/core';
 export interface CompressionEntry {
   readonly layer: string;
   /** What was done, in a few words: `5 blocks, ranks 85 7 3 2 1`. */
-  readonly what: string;
+  readonly summary: string;
   /** Bytes of the layer's weights, everything counted: maps, scales, codebooks. */
   readonly bytesBefore: number;
   readonly bytesAfter: number;
@@ -15,7 +15,7 @@ export interface CompressionEntry {
 }
 
 /** A line of the account with who wrote it. */
-export interface AccountLine extends CompressionEntry {
+export interface CompressionReportLine extends CompressionEntry {
   readonly plugin: string;
 }
 
@@ -25,7 +25,7 @@ export interface CompressionDetail {
 }
 
 /** The account of bytes of a run, in order, from its edit log (`session.inspect().edits`). */
-export function compressionAccount(edits: readonly EditRecord[]): AccountLine[] {
+export function compressionReport(edits: readonly EditRecord[]): CompressionReportLine[] {
   return edits.flatMap(({ plugin, detail }) => {
     const { compression = [] } = (detail ?? {}) as Partial<CompressionDetail>;
     return compression.map((entry) => ({ plugin, ...entry }));

@@ -1,5 +1,5 @@
 import { EspalierError } from '@espalier/core';
-import type { Plan } from './overrides.js';
+import type { Plan } from './plan.js';
 
 /** What to do about errors of plugins, as options of the command line. */
 const FIXES: Readonly<Record<string, string>> = {
@@ -16,7 +16,7 @@ const FIXES: Readonly<Record<string, string>> = {
 };
 
 /** An error of a plugin in the terms of the command line: its options, and targets codes included. */
-export function inOwnTerms(error: unknown, plan: Plan, tightness: number): unknown {
+export function explainError(error: unknown, plan: Plan, tightness: number): unknown {
   if (!(error instanceof EspalierError)) return error;
   const { code, parts, place } = error;
   const fix = FIXES[code];

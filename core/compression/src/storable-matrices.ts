@@ -3,7 +3,7 @@ import { FLOAT32 } from './storage.js';
 import type { MatrixShape, StorageConfig } from './storage.js';
 
 /** A matrix of a layer of a model, which can be stored otherwise. */
-export interface MatrixPlace {
+export interface StorableMatrix {
   readonly layer: string;
   readonly matrix: string;
   readonly shape: MatrixShape;
@@ -14,7 +14,7 @@ export interface MatrixPlace {
 }
 
 /** The matrix of a plain layer, and the layer that keeps it in any storage. */
-const PLAIN: Readonly<Record<string, Pick<MatrixPlace, 'matrix' | 'className'>>> = {
+const PLAIN: Readonly<Record<string, Pick<StorableMatrix, 'matrix' | 'className'>>> = {
   Dense: { matrix: 'kernel', className: 'StoredDense' },
   Conv2D: { matrix: 'kernel', className: 'StoredConv2D' },
   Embedding: { matrix: 'embeddings', className: 'StoredEmbedding' },
@@ -25,20 +25,20 @@ const PLAIN: Readonly<Record<string, Pick<MatrixPlace, 'matrix' | 'className'>>>
  * Embedding layer (a convolution's kernel as `[height · width · channels, filters]`), or all of a
  * layer whose configuration has `storage`.
  */
-export function matrixPlaces(
+export function listMatrices(
   graph: ModelGraph,
   { name: layer, className, config }: LayerEntry,
-): MatrixPlace[] {
+): StorableMatrix[] {
   const plain = PLAIN[className];
   if (plain) {
     const { shape } = graph.weights[`${layer}/${plain.matrix}`]!;
     const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
     return [{ ...plain, layer, shape: [rows, shape.at(-1)!], storage: FLOAT32 }];
   }
-  const storages = storagesOf({ config });
+  const storages = readStorages({ config });
   if (!storages) return [];
   return Object.entries(graph.weights)
-    .filter(([path, { shape }]) => isWeightOf(layer, path) && shape.length === 2)
+    .filter(([path, { shape }]) => isOwnWeight(layer, path) && shape.length === 2)
     .map(([path, { shape }]) => {
       const matrix = path.slice(layer.length + 1);
       const storage = storages[matrix] ?? FLOAT32;
@@ -47,7 +47,7 @@ export function matrixPlaces(
 }
 
 /**
- * Whether a plain layer's matrix, as in {@link matrixPlaces}, looks like one of words: an embedding's,
+ * Whether a plain layer's matrix, as in {@link listMatrices}, looks like one of words: an embedding's,
  * or a dense kernel `[inputs, units]` with twice as many units as inputs.
  */
 export function isWordMatrix(
@@ -58,13 +58,13 @@ export function isWordMatrix(
 }
 
 /** A layer's storages by matrix, where its configuration has any. */
-export function storagesOf({
+export function readStorages({
   config,
 }: Pick<LayerEntry, 'config'>): Readonly<Record<string, StorageConfig>> | undefined {
   return config['storage'] as Readonly<Record<string, StorageConfig>> | undefined;
 }
 
 /** Whether a path is of a weight of this layer itself. */
-export function isWeightOf(layer: string, path: string): boolean {
+export function isOwnWeight(layer: string, path: string): boolean {
   return path.startsWith(`${layer}/`) && !path.slice(layer.length + 1).includes('/');
 }

@@ -5,7 +5,7 @@ import { EspalierError } from '@espalier/core';
  *
  * @throws EspalierError `study/store`.
  */
-export function guarded<T>(file: string, work: () => T): T {
+export function translateStoreErrors<T>(file: string, work: () => T): T {
   try {
     return work();
   } catch (cause) {

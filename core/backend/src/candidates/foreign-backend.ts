@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Candidate } from '../candidate.js';
 
 /** A backend that the program has set and that none of the candidates is: it stays as it is. */
-export const kept = (backend: string): Candidate => ({
+export const foreignBackend = (backend: string): Candidate => ({
   name: backend,
   backend,
   package: '',

@@ -1,24 +1,30 @@
 import type { Findings } from '../analysis/findings.js';
-import { counted, listed } from './number-text.js';
-import { failedTrials, hasNoSpread, paired, progress, untransformedIn } from './row-findings.js';
+import { pluralize, joinWithAnd } from './number-text.js';
+import {
+  listFailedTrials,
+  hasNoSpread,
+  listPaired,
+  progress,
+  listUntransformed,
+} from './row-findings.js';
 
 /** With fewer, an interval of Student's t is several times the spread of the seeds. */
 const FEW_SEEDS = 5;
 
 /** What keeps the figures from being what they seem; none for a study without blemish. */
-export function warnings(findings: Findings): readonly string[] {
+export function listWarnings(findings: Findings): readonly string[] {
   return [
-    ...unfinished(findings),
-    ...failed(findings),
-    ...untransformed(findings),
-    ...fewSeeds(findings),
-    ...equalDifferences(findings),
-    ...disagreement(findings),
-    ...readAgain(findings),
+    ...warnUnfinished(findings),
+    ...warnFailed(findings),
+    ...warnUntransformed(findings),
+    ...warnFewSeeds(findings),
+    ...warnEqualDifferences(findings),
+    ...warnDisagreement(findings),
+    ...warnRepeatedReadings(findings),
   ];
 }
 
-function unfinished(findings: Findings): readonly string[] {
+function warnUnfinished(findings: Findings): readonly string[] {
   if (findings.complete) return [];
   const { ended, all } = progress(findings);
   return [
@@ -26,28 +32,28 @@ function unfinished(findings: Findings): readonly string[] {
   ];
 }
 
-function failed(findings: Findings): readonly string[] {
-  const trials = failedTrials(findings);
+function warnFailed(findings: Findings): readonly string[] {
+  const trials = listFailedTrials(findings);
   if (trials.length === 0) return [];
   const rows = [...new Set(trials.map(({ row }) => `'${row}'`))];
   return [
-    `${counted(trials.length, 'trial')} failed, of ${listed(rows)}. A row that lacks a seed is not compared: to leave the seed out would choose those that went well.`,
+    `${pluralize(trials.length, 'trial')} failed, of ${joinWithAnd(rows)}. A row that lacks a seed is not compared: to leave the seed out would choose those that went well.`,
   ];
 }
 
 /** Rows whose model is not what their plugins would have made of it. */
-function untransformed({ rows }: Findings): readonly string[] {
+function warnUntransformed({ rows }: Findings): readonly string[] {
   return rows.flatMap((row) => {
-    const ids = untransformedIn(row);
+    const ids = listUntransformed(row);
     if (ids.length === 0) return [];
-    const which = listed(ids.map((id) => `'${id}'`));
+    const which = joinWithAnd(ids.map((id) => `'${id}'`));
     return [
       `'${row.row.name}': no stage ran the transform of ${which}, so its figures are of the model without it. Add { transform: true } to the stages.`,
     ];
   });
 }
 
-function fewSeeds({ seeds }: Findings): readonly string[] {
+function warnFewSeeds({ seeds }: Findings): readonly string[] {
   if (seeds.length >= FEW_SEEDS) return [];
   return [
     seeds.length === 1
@@ -56,21 +62,21 @@ function fewSeeds({ seeds }: Findings): readonly string[] {
   ];
 }
 
-function equalDifferences({ rows }: Findings): readonly string[] {
+function warnEqualDifferences({ rows }: Findings): readonly string[] {
   const equal = rows.flatMap(({ row, metrics }) => {
-    const comparison = paired(metrics[0]!);
+    const comparison = listPaired(metrics[0]!);
     return comparison && hasNoSpread(comparison) ? [`'${row.name}'`] : [];
   });
   if (equal.length === 0) return [];
   return [
-    `${listed(equal)}: the difference to the base is the same for every seed. An interval of no width and p = 0 are then no evidence: runs that do not vary with their seed say nothing about other seeds.`,
+    `${joinWithAnd(equal)}: the difference to the base is the same for every seed. An interval of no width and p = 0 are then no evidence: runs that do not vary with their seed say nothing about other seeds.`,
   ];
 }
 
 /** Where Student's t and the bootstrap disagree on whether there is a difference. */
-function disagreement({ rows }: Findings): readonly string[] {
+function warnDisagreement({ rows }: Findings): readonly string[] {
   const names = rows.flatMap(({ row, metrics }) => {
-    const difference = paired(metrics[0]!)?.difference;
+    const difference = listPaired(metrics[0]!)?.difference;
     if (!difference?.bootstrap || difference.low === null) return [];
     const holdsZero = ({ low, high }: { low: number; high: number }) => low <= 0 && high >= 0;
     const t = { low: difference.low, high: difference.high! };
@@ -78,11 +84,11 @@ function disagreement({ rows }: Findings): readonly string[] {
   });
   if (names.length === 0) return [];
   return [
-    `${listed(names)}: the intervals of Student's t and of the bootstrap disagree on whether the difference may be zero. With few seeds the bootstrap's is too narrow; take the one of t, or more seeds.`,
+    `${joinWithAnd(names)}: the intervals of Student's t and of the bootstrap disagree on whether the difference may be zero. With few seeds the bootstrap's is too narrow; take the one of t, or more seeds.`,
   ];
 }
 
-function readAgain({ readings }: Findings): readonly string[] {
+function warnRepeatedReadings({ readings }: Findings): readonly string[] {
   if (readings.length < 2) return [];
   return [
     `The test split was read ${readings.length} times. Only the first reading was of data that could not have influenced what was tried.`,

@@ -1,7 +1,7 @@
 import type { PluginFactory } from '@espalier/core';
 
 /** What has no form as data, and where. */
-export interface NotData {
+export interface CodeValue {
   /** Dotted. */
   readonly path: string;
   readonly value: unknown;
@@ -12,7 +12,7 @@ const isNamed = (value: unknown): boolean =>
   typeof value === 'function' && typeof (value as Partial<PluginFactory>).toJSON?.() === 'string';
 
 /** The first thing in a value that JSON cannot hold: a function, an object of a class. */
-export function notData(value: unknown, path = ''): NotData | undefined {
+export function findCode(value: unknown, path = ''): CodeValue | undefined {
   if (value === undefined || value === null || isNamed(value)) return undefined;
   if (typeof value !== 'object') {
     const isData = ['string', 'boolean', 'number'].includes(typeof value);
@@ -24,7 +24,7 @@ export function notData(value: unknown, path = ''): NotData | undefined {
     Array.isArray(value) || prototype === null || Object.getPrototypeOf(prototype) === null;
   if (!plain) return { path, value };
   for (const [key, inner] of Object.entries(value)) {
-    const found = notData(inner, path === '' ? key : `${path}.${key}`);
+    const found = findCode(inner, path === '' ? key : `${path}.${key}`);
     if (found) return found;
   }
   return undefined;

@@ -4,7 +4,7 @@ import type { PluginEntries, PluginEntry } from '@espalier/core';
 type Data = Readonly<Record<string, unknown>>;
 
 /** A configuration with the command line's `--set path=value` in it. */
-export interface Adjusted {
+export interface AdjustedConfig {
   readonly config: unknown;
   /** What was set under `plugins`, to be laid over the preset: its origin is then told apart. */
   readonly overrides: PluginEntries;
@@ -15,11 +15,11 @@ export interface Adjusted {
  *
  * @throws EspalierError `cli/set`.
  */
-export function applySets(config: unknown, sets: readonly string[]): Adjusted {
-  return sets.reduce<Adjusted>(applySet, { config, overrides: {} });
+export function applySettings(config: unknown, sets: readonly string[]): AdjustedConfig {
+  return sets.reduce<AdjustedConfig>(applySetting, { config, overrides: {} });
 }
 
-function applySet({ config, overrides }: Adjusted, text: string): Adjusted {
+function applySetting({ config, overrides }: AdjustedConfig, text: string): AdjustedConfig {
   const [, path, written] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
   if (path === undefined || written === undefined) {
     throw new EspalierError('config/set', {
@@ -29,15 +29,15 @@ function applySet({ config, overrides }: Adjusted, text: string): Adjusted {
     });
   }
   const keys = path.split('.');
-  const value = parsed(written);
+  const value = parseValue(written);
   if (keys[0] !== 'plugins' || keys.length < 2) {
-    return { config: withValue(config, keys, value, text), overrides };
+    return { config: setValue(config, keys, value, text), overrides };
   }
   const own = (config as { readonly plugins?: PluginEntries }).plugins ?? {};
-  return { config, overrides: withOverride(overrides, own, keys.slice(1), value, text) };
+  return { config, overrides: addOverride(overrides, own, keys.slice(1), value, text) };
 }
 
-function withOverride(
+function addOverride(
   overrides: PluginEntries,
   own: PluginEntries,
   [id = '', field, key, ...rest]: readonly string[],
@@ -50,12 +50,12 @@ function withOverride(
   const inherited = ((own[id] || {}) as Data)[field] as Data | undefined;
   const fields = entry[field] as Data | undefined;
   const start = fields?.[key] ?? inherited?.[key];
-  const changed = { ...fields, [key]: withValue(start, rest, value, text) };
+  const changed = { ...fields, [key]: setValue(start, rest, value, text) };
   return { ...overrides, [id]: { ...entry, [field]: changed } };
 }
 
 /** A copy of `start` with the value at a path; objects along the path are copied, not changed. */
-function withValue(
+function setValue(
   start: unknown,
   [key, ...rest]: readonly string[],
   value: unknown,
@@ -65,7 +65,7 @@ function withValue(
   const data = start ?? {};
   const prototype: unknown = Object.getPrototypeOf(data);
   if (typeof data === 'object' && (prototype === Object.prototype || Array.isArray(data))) {
-    const inner = withValue((data as Data)[key], rest, value, text);
+    const inner = setValue((data as Data)[key], rest, value, text);
     if (!Array.isArray(data)) return { ...data, [key]: inner };
     return Object.assign([...(data as unknown[])], { [key]: inner });
   }
@@ -76,7 +76,7 @@ function withValue(
   });
 }
 
-function parsed(written: string): unknown {
+function parseValue(written: string): unknown {
   try {
     return readJson(written);
   } catch {

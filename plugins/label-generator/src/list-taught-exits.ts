@@ -12,12 +12,12 @@ export const taughtExits = z
  *
  * @throws EspalierError `<plugin>/exits`, `services/missing`.
  */
-export function namesOf(
+export function listTaughtExits(
   { id, model, losses, has, get }: Pick<PluginContext, 'id' | 'model' | 'losses' | 'has' | 'get'>,
   wanted: z.output<typeof taughtExits>,
 ): readonly string[] {
   if (wanted === 'auxiliary') return get(EXITS).names.slice(0, -1);
-  if (wanted === 'all') return has(EXITS) ? get(EXITS).names : classifying(losses);
+  if (wanted === 'all') return has(EXITS) ? get(EXITS).names : listClassifiers(losses);
   const unknown = wanted.find((name) => !model.outputNames.includes(name));
   if (unknown === undefined) return wanted;
   throw new EspalierError(`${id}/exits`, {
@@ -27,7 +27,7 @@ export function namesOf(
   });
 }
 
-function classifying(losses: PluginContext['losses']): readonly string[] {
+function listClassifiers(losses: PluginContext['losses']): readonly string[] {
   const all = Object.keys(losses);
   const found = all.filter((name) => losses[name]!.classIds);
   return found.length > 0 ? found : all;

@@ -1,14 +1,14 @@
-import { artifactBytes, packArtifact } from '@espalier/formats';
+import { countBytes, packArtifact } from '@espalier/formats';
 import type { ArtifactBytes } from '@espalier/formats';
 import type { Modules } from '@espalier/config';
-import { compressionAccount } from '@espalier/compression';
-import type { AccountLine } from '@espalier/compression';
+import { compressionReport } from '@espalier/compression';
+import type { CompressionReportLine } from '@espalier/compression';
 import {
   buildModel,
   createSession,
   disposeModel,
   EspalierError,
-  graphOf,
+  extractGraph,
   meanSquaredError,
   Network,
   sgd,
@@ -16,22 +16,22 @@ import {
 import type { Inspection, PresetSource, Session } from '@espalier/core';
 import type { BackendInfo } from '@espalier/backend';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { withTarget } from './overrides.js';
-import type { Plan } from './overrides.js';
-import { inOwnTerms } from './own-terms.js';
+import { withTarget } from './plan.js';
+import type { Plan } from './plan.js';
+import { explainError } from './explain-error.js';
 import type { Progress } from './progress.js';
 
 /** A model after its transforms. */
-export interface Compressed {
+export interface CompressedModel {
   /** The caller's. */
   readonly model: LayersModel;
   readonly inspection: Inspection;
   /** What each plugin did to each layer. */
-  readonly account: readonly AccountLine[];
+  readonly account: readonly CompressionReportLine[];
 }
 
 /** What a compression needs. */
-export interface Compression {
+export interface CompressionTask {
   /** Stays as it is. */
   readonly model: LayersModel;
   readonly preset: PresetSource;
@@ -40,7 +40,7 @@ export interface Compression {
   readonly backend: BackendInfo;
   readonly progress: Progress;
   /** How far a result misses `--max-error`, as a factor; at most 1 is well. */
-  readonly errorOf: (result: Compressed) => Promise<number>;
+  readonly errorOf: (result: CompressedModel) => Promise<number>;
 }
 
 const ATTEMPTS = 4;
@@ -53,14 +53,14 @@ const ALLOWANCE = 1.04;
  *
  * @throws EspalierError from the plugins; `cli/compress` where the target cannot be kept.
  */
-export async function compressed(compression: Compression): Promise<Compressed> {
-  let tightness = firstTightness(compression.plan);
+export async function compressModel(compression: CompressionTask): Promise<CompressedModel> {
+  let tightness = estimateTightness(compression.plan);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const result = await transformed(compression, tightness);
-    const miss = await missOf(result, compression);
+    const result = await runAttempt(compression, tightness);
+    const miss = await measureMiss(result, compression);
     if (miss <= 1) return result;
     disposeModel(result.model);
-    compression.progress.say(`misses the target by ${percent(miss - 1)}; once more`);
+    compression.progress.say(`misses the target by ${formatPercent(miss - 1)}; once more`);
     tightness *= miss * 1.0005;
   }
   const { target, bits } = compression.plan;
@@ -71,16 +71,16 @@ export async function compressed(compression: Compression): Promise<Compressed> 
   });
 }
 
-function firstTightness({ bits, target }: Plan): number {
+function estimateTightness({ bits, target }: Plan): number {
   return bits === 32 || target?.kind === 'max-error' ? 1 : ALLOWANCE;
 }
 
-async function transformed(
-  { model, preset, plan, modules: { load }, backend, progress }: Compression,
+async function runAttempt(
+  { model, preset, plan, modules: { load }, backend, progress }: CompressionTask,
   tightness: number,
-): Promise<Compressed> {
+): Promise<CompressedModel> {
   const session = await createSession({
-    model: () => buildModel(graphOf(model)),
+    model: () => buildModel(extractGraph(model)),
     preset,
     overrides: withTarget(plan, tightness),
     load,
@@ -91,41 +91,44 @@ async function transformed(
   });
   try {
     progress.follow(session.telemetry);
-    await transform(session, plan, tightness);
+    await runTransform(session, plan, tightness);
     const inspection = session.inspect();
-    return { model: session.export(), inspection, account: compressionAccount(inspection.edits) };
+    return { model: session.export(), inspection, account: compressionReport(inspection.edits) };
   } finally {
     await session.dispose();
   }
 }
 
-async function transform(session: Session, plan: Plan, tightness: number): Promise<void> {
+async function runTransform(session: Session, plan: Plan, tightness: number): Promise<void> {
   try {
     await session.transform();
   } catch (error) {
-    throw inOwnTerms(error, plan, tightness);
+    throw explainError(error, plan, tightness);
   }
 }
 
-async function missOf(result: Compressed, { plan, errorOf }: Compression): Promise<number> {
+async function measureMiss(
+  result: CompressedModel,
+  { plan, errorOf }: CompressionTask,
+): Promise<number> {
   const { target, shrinker } = plan;
   if (!target || plan.bits === 32) return 0;
   if (target.kind === 'max-error') return errorOf(result);
   const lines = result.account.filter(({ plugin }) => plugin === shrinker);
-  const { layers } = artifactBytes(await packArtifact({ model: result.model }));
-  const bytes = lines.reduce((sum, { layer }) => sum + matrixBytes(layers, layer), 0);
+  const { layers } = countBytes(await packArtifact({ model: result.model }));
+  const bytes = lines.reduce((sum, { layer }) => sum + countMatrixBytes(layers, layer), 0);
   const dense = lines.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
   return bytes / (target.kind === 'ratio' ? dense / target.value : target.value);
 }
 
 /** Bytes of a layer's matrix, everything that belongs to it counted; not its bias. */
-export function matrixBytes(layers: ArtifactBytes['layers'], name: string): number {
+export function countMatrixBytes(layers: ArtifactBytes['layers'], name: string): number {
   const weights = layers.find(({ layer }) => layer === name)?.weights ?? [];
   return weights
     .filter((weight) => weight.name !== 'bias')
     .reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function percent(share: number): string {
+function formatPercent(share: number): string {
   return `${(100 * share).toPrecision(2)} %`;
 }

@@ -1,7 +1,7 @@
 import type { TrialRecord } from '@espalier/study';
 
 /** Estimates the time that is left from the trials that have ended. */
-export function remaining(atATime: number) {
+export function estimateRemaining(atATime: number) {
   let [trials, waiting, unknown, known, seconds] = [0, 0, 0, 0, 0];
   return {
     /** The trials of a row; `undefined` for those that have not ended. */
@@ -21,12 +21,12 @@ export function remaining(atATime: number) {
       const measured = waiting - unknown;
       const mean = measured > 0 ? seconds / measured : 0;
       const total = (seconds + mean * unknown) / Math.min(atATime, waiting);
-      return mean === 0 ? `${head}.` : `${head}: about ${duration(total)}.`;
+      return mean === 0 ? `${head}.` : `${head}: about ${formatDuration(total)}.`;
     },
   };
 }
 
-function duration(seconds: number): string {
+function formatDuration(seconds: number): string {
   if (seconds < 90) return `${Math.ceil(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 120 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;

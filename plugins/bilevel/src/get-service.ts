@@ -43,11 +43,15 @@ interface Services {
  *
  * @throws EspalierError `bilevel/binding`.
  */
-export function bound<T>(ctx: Services, token: Token<T>, { is, fix }: Expected): T | undefined {
+export function getService<T>(
+  ctx: Services,
+  token: Token<T>,
+  { is, fix }: Expected,
+): T | undefined {
   if (!ctx.has(token)) return undefined;
   const value = ctx.get(token);
   if (is(value)) return value;
-  throw unfit(`what is bound to '${token.name}' will not do`, value, fix);
+  throw bindingError(`what is bound to '${token.name}' will not do`, value, fix);
 }
 
 /**
@@ -55,12 +59,12 @@ export function bound<T>(ctx: Services, token: Token<T>, { is, fix }: Expected):
  *
  * @throws EspalierError `bilevel/binding` where it is no hypergradient.
  */
-export function estimated(found: Partial<Hypergradient> | undefined): Hypergradient {
+export function checkHypergradient(found: Partial<Hypergradient> | undefined): Hypergradient {
   if (found?.outer && found.gradients) return found as Hypergradient;
   const problem = `what is bound to '${HYPERGRADIENT.name}' returned no { outer, gradients }`;
-  throw unfit(problem, found, ESTIMATOR.fix);
+  throw bindingError(problem, found, ESTIMATOR.fix);
 }
 
-function unfit(problem: string, received: unknown, fix: string): EspalierError {
+function bindingError(problem: string, received: unknown, fix: string): EspalierError {
   return new EspalierError('bilevel/binding', { problem, received, fix });
 }

@@ -7,7 +7,7 @@ import type { layers } from '@tensorflow/tfjs-layers';
  * A layer that holds one row for each word or unit, in whatever form: what it computes with can be
  * read row by row. Of a dense layer the rows are those of its kernel, transposed.
  */
-export interface HoldsRows {
+export interface RowDecoder {
   /** Rows by word id `[n]`, int32: float32 `[n, columns]`; used inside `tf.tidy`. */
   decodeRows(ids: Tensor1D): Tensor2D;
 }
@@ -16,21 +16,21 @@ export interface HoldsRows {
 const CHUNK = 8192;
 
 /** Whether a layer can be read row by row. */
-export function holdsRows(layer: object): layer is HoldsRows {
-  return typeof (layer as Partial<HoldsRows>).decodeRows === 'function';
+export function isRowDecoder(layer: object): layer is RowDecoder {
+  return typeof (layer as Partial<RowDecoder>).decodeRows === 'function';
 }
 
 /**
  * The word matrix of a built layer, read back: of a plain Embedding or Dense, or of one that
- * {@link HoldsRows}; `undefined` for other layers.
+ * {@link RowDecoder}; `undefined` for other layers.
  *
  * @param words How many rows it has.
  * @returns the matrix `[words, columns]` on the host.
  * @example
  * const matrix = await rowsOf(model.getLayer('embedding'), 10_000);
  */
-export async function rowsOf(layer: layers.Layer, words: number): Promise<Matrix | undefined> {
-  const decode = decoderOf(layer);
+export async function readRows(layer: layers.Layer, words: number): Promise<Matrix | undefined> {
+  const decode = findDecoder(layer);
   if (!decode) return undefined;
   const parts: Float32Array[] = [];
   for (let begin = 0; begin < words; begin += CHUNK) {
@@ -38,11 +38,11 @@ export async function rowsOf(layer: layers.Layer, words: number): Promise<Matrix
     parts.push((await rows.data()) as Float32Array);
     rows.dispose();
   }
-  return joined(parts, words);
+  return joinRows(parts, words);
 }
 
-function decoderOf(layer: layers.Layer): HoldsRows['decodeRows'] | undefined {
-  if (holdsRows(layer)) return (ids) => layer.decodeRows(ids);
+function findDecoder(layer: layers.Layer): RowDecoder['decodeRows'] | undefined {
+  if (isRowDecoder(layer)) return (ids) => layer.decodeRows(ids);
   const read = () => layer.weights[0]!.read() as Tensor2D;
   const className = layer.getClassName();
   if (className === 'Embedding') return (ids) => tf.gather(read(), ids);
@@ -50,7 +50,7 @@ function decoderOf(layer: layers.Layer): HoldsRows['decodeRows'] | undefined {
   return undefined;
 }
 
-function joined(parts: readonly Float32Array[], rows: number): Matrix {
+function joinRows(parts: readonly Float32Array[], rows: number): Matrix {
   const size = parts.reduce((sum, { length }) => sum + length, 0);
   const data = new Float32Array(size);
   let begin = 0;

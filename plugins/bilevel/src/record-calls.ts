@@ -1,12 +1,12 @@
 import type { NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { mapTensors } from './named.js';
-import type { BilevelProblem, Made, Make } from './problem.js';
+import { mapTensors } from './tensor-math.js';
+import type { BilevelProblem, FromPhi, PhiFunction } from './problem.js';
 
 /** One call of `made` in an evaluation of the inner loss. */
 export interface Call {
   readonly inputs: NamedTensors;
-  readonly make: Make;
+  readonly make: PhiFunction;
   readonly made: NamedTensors;
 }
 
@@ -14,13 +14,13 @@ export interface Call {
  * Runs `work` with a `made` for it and gives back the calls, whose tensors outlive the scopes of the
  * evaluation. What the evaluation gets of each is changed by `handOn`.
  */
-export function recorded<T>(
+export function recordCalls<T>(
   { phi }: BilevelProblem,
-  work: (made: Made) => T,
+  work: (made: FromPhi) => T,
   handOn: (made: tf.Tensor) => tf.Tensor = (made) => made,
 ): { readonly result: T; readonly calls: readonly Call[] } {
   const kept: Call[] = [];
-  const made: Made = (inputs = {}, make = (all) => all) => {
+  const made: FromPhi = (inputs = {}, make = (all) => all) => {
     const results = make(phi, inputs);
     kept.push({ inputs: mapTensors(inputs, keepCopy), make, made: mapTensors(results, keepCopy) });
     return mapTensors(results, handOn);

@@ -1,5 +1,5 @@
 /** Rows as text, each column as wide as its widest cell. */
-export function columns(rows: readonly (readonly string[])[], indent = '  '): string {
+export function alignColumns(rows: readonly (readonly string[])[], indent = '  '): string {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   return rows
     .map((row) => indent + row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  '))
@@ -8,6 +8,6 @@ export function columns(rows: readonly (readonly string[])[], indent = '  '): st
 }
 
 /** A number short enough for a table. */
-export function short(value: number): string {
+export function formatNumber(value: number): string {
   return Number.isInteger(value) ? String(value) : Number(value.toPrecision(5)).toString();
 }

@@ -18,20 +18,20 @@ export interface StateDictModel {
  *
  * @throws EspalierError `cli/no-matrix`, and what `pytorchModules` throws.
  */
-export function stateDictModel(state: StateDict): StateDictModel {
+export function buildModel(state: StateDict): StateDictModel {
   const { modules, rest } = pytorchModules(state);
   if (modules.length > 0) {
     const kept = new Map(rest.map((name) => [name, state.get(name)!]));
-    return { model: modelOf(modules.map((module) => branchOf(state, module))), rest: kept };
+    return { model: joinBranches(modules.map((module) => buildBranch(state, module))), rest: kept };
   }
   const [[name, tensor] = ['', undefined]] = state;
   if (state.size !== 1 || tensor?.shape.length !== 2 || tensor.shape.includes(0))
     throw noMatrix(state);
-  if (!isFloat(tensor)) throw notFloat(name, tensor);
+  if (!isFloat(tensor)) throw unsupportedDtype(name, tensor);
   const layers = pytorchLayers(new Map([[`${name}.weight`, tensor]]), [name], {
     kinds: { [name]: 'embedding' },
   });
-  return { model: modelOf([branch([null], layers)]), rest: new Map() };
+  return { model: joinBranches([connectLayers([null], layers)]), rest: new Map() };
 }
 
 interface Branch {
@@ -39,30 +39,30 @@ interface Branch {
   readonly output: tfl.SymbolicTensor;
 }
 
-function branchOf(state: StateDict, module: PyTorchModule): Branch {
+function buildBranch(state: StateDict, module: PyTorchModule): Branch {
   const layers = pytorchLayers(state, [module.name]);
-  return branch(inputShape(module), layers);
+  return connectLayers(findInputShape(module), layers);
 }
 
-function inputShape(module: PyTorchModule): Shape {
+function findInputShape(module: PyTorchModule): Shape {
   if (module.kind === 'embedding') return [null];
   return 'inputs' in module ? [module.inputs] : [null, module.inputSize];
 }
 
-function branch(shape: Shape, layers: readonly tfl.layers.Layer[]): Branch {
+function connectLayers(shape: Shape, layers: readonly tfl.layers.Layer[]): Branch {
   const input = tfl.input({ shape, name: `${layers[0]!.name}_inputs` });
   const output = layers.reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input);
   return { input, output };
 }
 
-function modelOf(branches: readonly Branch[]): tfl.LayersModel {
+function joinBranches(branches: readonly Branch[]): tfl.LayersModel {
   return tfl.model({
     inputs: branches.map(({ input }) => input),
     outputs: branches.map(({ output }) => output),
   });
 }
 
-function notFloat(name: string, { dtype }: HostTensor): EspalierError {
+function unsupportedDtype(name: string, { dtype }: HostTensor): EspalierError {
   return new EspalierError('cli/no-matrix', {
     problem: `'${name}' holds ${dtype}, not floats: its elements may be codes of something packed`,
     received: dtype,
