@@ -16,6 +16,8 @@ const programs = [
   'swap-a-component',
   'resume',
   'sharpness-aware',
+  'low-rank-adapters/main',
+  'noise-scale/main',
   'learned-rates',
   'meta-weight-net',
   'early-exit',
