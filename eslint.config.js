@@ -21,7 +21,7 @@ const nodeImports = {
 
 // Node, packages, relative paths, in one block; the types of a module follow its values.
 const importOrder = [
-  'off',
+  'error',
   {
     groups: ['builtin', 'external', ['parent', 'sibling', 'index']],
     newlinesBetween: 0,

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import type { BackendInfo } from '@espalier/backend';
 import { compressionReport, decileErrors, frequencyDeciles, readRows } from '@espalier/compression';
 import type { CompressionReportLine } from '@espalier/compression';
@@ -13,6 +12,7 @@ import {
   keyedRng,
 } from '@espalier/core';
 import type { Session } from '@espalier/core';
+import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { carriedState } from '../language-model/carried-state.js';
 import { CARRIED } from '../language-model/lstm-model.js';

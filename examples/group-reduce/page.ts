@@ -1,5 +1,5 @@
-import { keyValues, renderReport } from '@espalier/report';
 import type { BackendInfo } from '@espalier/backend';
+import { keyValues, renderReport } from '@espalier/report';
 import { machineFacts } from '../machine.js';
 import type { OnTest, RowResult } from './measure-row.js';
 import type { Options } from './options.js';

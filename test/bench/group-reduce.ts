@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import { useBackend } from '@espalier/backend';
 import { disposeModel, keyedRng } from '@espalier/core';
+import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import { topK, topKSearch } from '@espalier/plugin-block-low-rank';
 import type { BlockLowRankDense } from '@espalier/plugin-block-low-rank';
 import * as tf from '@tensorflow/tfjs-core';

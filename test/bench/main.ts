@@ -3,9 +3,9 @@ import { parseArgs } from 'node:util';
 import { benchBackend } from './backend.js';
 import { benchGroupReduce } from './group-reduce.js';
 import { benchLinalg } from './linalg.js';
-import { benchMetadistiller } from './metadistiller.js';
 import { round } from './measure.js';
 import type { BenchOptions, Figure } from './measure.js';
+import { benchMetadistiller } from './metadistiller.js';
 import { benchOverhead } from './overhead.js';
 import { benchStudy } from './study.js';
 

@@ -1,7 +1,7 @@
+import { keyedRng } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { keyedRng } from '@espalier/core';
 
 /** 784-256-10, relu: the MLP of the figures, batch 128. */
 export function mlp(): LayersModel {

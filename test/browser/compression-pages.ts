@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import type { BackendInfo } from '@espalier/backend';
 import { keyedRng } from '@espalier/core';
 import { encodeNpy } from '@espalier/formats';
-import { ablationPage } from '../../examples/group-reduce/page.js';
 import type { RowResult } from '../../examples/group-reduce/measure-row.js';
+import { ablationPage } from '../../examples/group-reduce/page.js';
 
 const cli = fileURLToPath(new URL('../../core/cli/bin/espalier.js', import.meta.url));
 

@@ -1,7 +1,7 @@
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-webgl';
-import { EspalierError, resolvePreset } from '@espalier/core';
 import { keepBackend } from '@espalier/backend';
+import { EspalierError, resolvePreset } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { problemOf } from '../../core/backend/test/gradients/cases.js';
 import type { Case } from '../../core/backend/test/gradients/cases.js';

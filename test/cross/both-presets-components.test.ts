@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { buildConfig, makeSessionConfig, listStages } from '@espalier/config';
 import { createSession, EspalierError } from '@espalier/core';
 import { deepestExit } from '@espalier/plugin-multi-exit';
@@ -5,10 +9,6 @@ import { prune as pruning } from '@espalier/plugin-prune';
 import { runStudy, buildStudy } from '@espalier/study';
 import type { Change, Executor, TrialEnd, TrialJob } from '@espalier/study';
 import { onBackend, valuesOf, withSession } from '@espalier/testkit';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { both, text, textModel } from './fixtures/both-presets-parts.js';
 

@@ -9,6 +9,7 @@ import {
   sgd,
 } from '@espalier/core';
 import type { Loss, Plugin, Preset, Session, SessionConfig } from '@espalier/core';
+import { cutmix, mixup } from '@espalier/plugin-augmentation';
 import { blockLowRank } from '@espalier/plugin-block-low-rank';
 import {
   exitEnsemble,
@@ -24,7 +25,6 @@ import {
   multiExit,
   predictEarly,
 } from '@espalier/plugin-multi-exit';
-import { cutmix, mixup } from '@espalier/plugin-augmentation';
 import { prune } from '@espalier/plugin-prune';
 import { quantizer } from '@espalier/plugin-quantizer';
 import { byot } from '@espalier/preset-byot';

@@ -6,9 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createContext, runInContext } from 'node:vm';
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
-import type * as Layers from '@tensorflow/tfjs-layers';
 import {
   appendLayers,
   arraySource,
@@ -23,6 +20,9 @@ import {
 } from '@espalier/core';
 import type { Effects, Plugin, PluginContext, RawBatch, SessionConfig } from '@espalier/core';
 import { liveTensors, onBackend, tinyMlp, tinySource, withSession } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type * as Layers from '@tensorflow/tfjs-layers';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';

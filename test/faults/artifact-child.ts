@@ -2,8 +2,8 @@
 // itself at the moment of that number. Moments are before and after each file operation, and in the
 // middle of writes.
 import * as fs from 'node:fs/promises';
-import { saveArtifact } from '@espalier/formats/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
+import { saveArtifact } from '@espalier/formats/node';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tfl from '@tensorflow/tfjs-layers';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadArtifact } from '@espalier/formats/node';
-import { onBackend } from '@espalier/testkit';
 import { disposeModel } from '@espalier/model';
+import { onBackend } from '@espalier/testkit';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 

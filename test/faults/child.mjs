@@ -2,11 +2,11 @@
 // Arguments: folder, and optionally `<operation>:<before|after>:<n>`: SIGKILL at the n-th such file
 // operation of the checkpoint store. Prints a line per step, and at the end a hash of all weights.
 import { createHash } from 'node:crypto';
+import * as fs from 'node:fs/promises';
 import { useBackend } from '@espalier/backend';
 import { adam, createSession, crossEntropy } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
 import { tinyCnn, tinySource } from '@espalier/testkit';
-import * as fs from 'node:fs/promises';
 
 const [dir, kill = ''] = process.argv.slice(2);
 const [operation, moment, nth] = kill.split(':');

@@ -1,8 +1,8 @@
-import { keyedRng } from '@espalier/base';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { keyedRng } from '@espalier/base';
 import { saveArtifact } from '@espalier/formats/node';
 import { disposeModel, extractGraph } from '@espalier/model';
 import { onBackend, tinyCnn } from '@espalier/testkit';

@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type { NamedTensors, Session } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** Tensors by name, copied to the host. */
 export type Values = ReadonlyMap<string, Float32Array | Int32Array | Uint8Array>;

@@ -1,7 +1,7 @@
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { arraySource, keyedRng } from '@espalier/core';
 import type { HostArray, Source } from '@espalier/core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 
 /** Two dense layers, 6 → 8 → 3 logits, tanh: twice differentiable everywhere. */
 export function tinyMlp(): LayersModel {

@@ -1,6 +1,6 @@
+import { keyedRng } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
-import { keyedRng } from '@espalier/core';
 
 /** Agreement of two gradients. */
 export interface Agreement {

@@ -2,8 +2,8 @@
 import { parseArgs } from 'node:util';
 import { buildAddon } from './build.mjs';
 import { placePackage } from './package.mjs';
-import { findTensorFlow } from './tensorflow.mjs';
 import { smokeTest } from './smoke.mjs';
+import { findTensorFlow } from './tensorflow.mjs';
 
 const help = `espalier-setup-native [options]
 

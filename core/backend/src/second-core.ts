@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 
 /**
  * Copies of tfjs-core share one engine, and the copy that was loaded first makes all its tensors:

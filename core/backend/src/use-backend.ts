@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 import type {
   BackendInfo,
   BackendName,

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { format, resolveConfig } from 'prettier';
-import { expect, test } from 'vitest';
 import { gradientRepairs, kernelRepairs, unsafeSecondOrder } from '@espalier/backend';
 import type { KernelRepair } from '@espalier/backend';
+import { format, resolveConfig } from 'prettier';
+import { expect, test } from 'vitest';
 
 const readme = fileURLToPath(new URL('../README.md', import.meta.url));
 

@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '@espalier/base';
-import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError, readJson, sha256Hex, writeJson } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
 import type { HostTensor } from './safetensors.js';
 

@@ -1,11 +1,4 @@
 import { createRequire } from 'node:module';
-import {
-  parseBits,
-  parseBlocks,
-  parseNames,
-  parseRatio,
-  parseShare,
-} from './compress/parse-flags.js';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { CompressOptions } from './commands/compress.js';
 import type { EvalOptions } from './commands/eval.js';
@@ -14,6 +7,13 @@ import type { ExportOptions } from './commands/export.js';
 import type { InspectOptions } from './commands/inspect.js';
 import type { StudyReportOptions, StudyRunOptions } from './commands/study.js';
 import type { TrainOptions } from './commands/train.js';
+import {
+  parseBits,
+  parseBlocks,
+  parseNames,
+  parseRatio,
+  parseShare,
+} from './compress/parse-flags.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 

@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadArtifact, writeModelFolder } from '@espalier/formats/node';
 import { isRowDecoder } from '@espalier/compression';
 import {
   decodeSafetensors,
@@ -14,6 +13,7 @@ import {
 } from '@espalier/core';
 import type { HostTensor } from '@espalier/core';
 import { encodeNpy } from '@espalier/formats';
+import { loadArtifact, writeModelFolder } from '@espalier/formats/node';
 import { onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';

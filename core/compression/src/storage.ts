@@ -1,6 +1,6 @@
+import { EspalierError, suggest } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { EspalierError, suggest } from '@espalier/base';
 
 /** The shape of a matrix. */
 export type MatrixShape = readonly [rows: number, columns: number];

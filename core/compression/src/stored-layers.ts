@@ -2,10 +2,10 @@ import type { EndsInActivation, HasPlainLayer, PlainLayer } from '@espalier/core
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import type { RowDecoder } from './row-decoder.js';
-import type { MatrixShape, StorageConfig } from './storage.js';
 import { penalizeMatrix } from './penalties.js';
 import type { Regularizes } from './penalties.js';
+import type { RowDecoder } from './row-decoder.js';
+import type { MatrixShape, StorageConfig } from './storage.js';
 import { StoredMatrix } from './stored-matrix.js';
 import type { Constrains } from './stored-matrix.js';
 

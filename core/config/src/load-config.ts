@@ -2,11 +2,11 @@ import { access, readFile } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { EspalierError, parseOptions, readJson as parseJson, suggest } from '@espalier/core';
 import type { PluginEntries } from '@espalier/core';
+import { applySettings } from './apply-settings.js';
 import type { Config } from './config.js';
 import { Modules } from './modules.js';
 import { schema } from './schema.js';
 import type { Settings } from './schema.js';
-import { applySettings } from './apply-settings.js';
 
 /** A configuration that was read and validated. */
 export interface LoadedConfig {

@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '@espalier/base';
-import type { DataType, Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError, sha256Hex, suggest } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
+import type { DataType, Tensor } from '@tensorflow/tfjs-core';
 import type { Source } from './source.js';
 
 /** Values on the host: `data` row by row, `shape` with the example axis first. */

@@ -1,6 +1,6 @@
+import type { NamedTensors, KeyedRng } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { NamedTensors, KeyedRng } from '@espalier/base';
 
 /** A batch as sources give it: one tensor, or several by the model's input or output names. */
 export interface RawBatch {

@@ -1,8 +1,8 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '@espalier/base';
-import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
 import { refuseForeignTensor } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 
 /**
  * Tensors by name; a single one gets the only name.

@@ -1,5 +1,5 @@
-import type { HostTensor } from '@espalier/checkpoint';
 import { EspalierError } from '@espalier/base';
+import type { HostTensor } from '@espalier/checkpoint';
 
 /**
  * The values of a tensor of any dtype as 32-bit floats, in the same order. F32 data are given back as

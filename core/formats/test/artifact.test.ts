@@ -1,6 +1,6 @@
+import { decodeSafetensors } from '@espalier/checkpoint';
 import { countBytes, packArtifact, unpackArtifact } from '@espalier/formats';
 import type { ArtifactManifest } from '@espalier/formats';
-import { decodeSafetensors } from '@espalier/checkpoint';
 import { appendLayers, disposeModel, extractGraph } from '@espalier/model';
 import { backendsUnderTest, onBackend, tensorsLeakedBy, tinyCnn, tinyMlp } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';

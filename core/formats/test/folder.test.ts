@@ -10,8 +10,8 @@ import {
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
+import { loadArtifact, saveArtifact } from '@espalier/formats/node';
 import { disposeModel, extractGraph } from '@espalier/model';
 import { onBackend, tensorsLeakedBy } from '@espalier/testkit';
 import type { LayersModel } from '@tensorflow/tfjs-layers';

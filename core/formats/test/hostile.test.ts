@@ -1,7 +1,7 @@
-import { packArtifact, unpackArtifact } from '@espalier/formats';
+import { canonicalJson, EspalierError, sha256Hex } from '@espalier/base';
 import { encodeSafetensors } from '@espalier/checkpoint';
 import type { HostTensor } from '@espalier/checkpoint';
-import { canonicalJson, EspalierError, sha256Hex } from '@espalier/base';
+import { packArtifact, unpackArtifact } from '@espalier/formats';
 import { disposeModel } from '@espalier/model';
 import { onBackend, tensorsLeakedBy, tinyMlp } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { HostTensor, SafetensorsDtype } from '@espalier/checkpoint';
 import { EspalierError } from '@espalier/base';
+import type { HostTensor, SafetensorsDtype } from '@espalier/checkpoint';
 import { decodeNpy, encodeNpy } from '@espalier/formats';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

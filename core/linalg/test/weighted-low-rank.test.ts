@@ -1,5 +1,5 @@
-import { keyedRng } from '@espalier/base';
 import { readFileSync } from 'node:fs';
+import { keyedRng } from '@espalier/base';
 import { eigenpairs, gram, project, residuals, weightedLowRank } from '@espalier/linalg';
 import type { Matrix } from '@espalier/linalg';
 import { backendsUnderTest, onBackend, tensorsLeakedBy } from '@espalier/testkit';

@@ -1,5 +1,5 @@
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { EspalierError, suggest } from '@espalier/base';
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 
 /** What a model's output is to a loss. */
 export type OutputKind = 'logits' | 'probabilities';

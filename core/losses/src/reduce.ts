@@ -1,6 +1,6 @@
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/base';
 
 /** How the examples of a batch count; a batch of the trainer has these fields. */
 export interface ExampleWeights {

@@ -1,6 +1,6 @@
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/base';
 import type { TargetKind } from './loss.js';
 
 /** What a target that breaks a rule holds, and in which row or element. */

@@ -1,6 +1,6 @@
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/base';
 import type { Loss } from './loss.js';
 import { RULES } from './target-rules.js';
 import type { Rule } from './target-rules.js';

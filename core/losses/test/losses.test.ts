@@ -1,5 +1,4 @@
 import { keyedRng } from '@espalier/base';
-import * as tf from '@tensorflow/tfjs-core';
 import {
   accuracy,
   binaryCrossEntropy,
@@ -10,6 +9,7 @@ import {
 } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { agreement, backendsUnderTest, finiteDifferences, onBackend } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 const [ROWS, CLASSES] = [5, 4];

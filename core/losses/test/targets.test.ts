@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import {
   binaryCrossEntropy,
   checkTarget,
@@ -8,6 +7,7 @@ import {
 } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { onBackend } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 const [classes, bits, numbers] = [crossEntropy(), binaryCrossEntropy(), meanSquaredError()];

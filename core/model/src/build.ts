@@ -1,14 +1,14 @@
+import { EspalierError, suggest } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError, suggest } from '@espalier/base';
 import { orUndo } from './existing-weights.js';
+import { refuseForeignTensor } from './foreign.js';
 import { checkRegistered } from './graph.js';
 import type { ModelGraph } from './graph.js';
-import { refuseForeignTensor } from './foreign.js';
 import { writeExactly } from './layer-variables.js';
-import { layerPaths, listParameters } from './parameters.js';
 import { nameUniquely } from './nested-names.js';
+import { layerPaths, listParameters } from './parameters.js';
 import { pruneGraph } from './prune.js';
 
 /**

@@ -1,7 +1,7 @@
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '@espalier/base';
 import { buildModel } from './build.js';
 import { orUndo } from './existing-weights.js';
 import { extractGraph } from './graph.js';

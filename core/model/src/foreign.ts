@@ -1,7 +1,7 @@
+import { twoCopiesError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { twoCopiesError } from '@espalier/base';
 import type { Layer } from './parameters.js';
 
 /** Every live tensor that the engine in use knows, by what holds its value. */

@@ -1,6 +1,6 @@
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/base';
 
 /** What a function gives to {@link valueAndGradients}: what is differentiated, and values beside it. */
 export interface Forward {

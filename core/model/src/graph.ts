@@ -1,8 +1,8 @@
+import type { NamedTensors } from '@espalier/base';
+import { copyJson, EspalierError, isPlain } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import type { NamedTensors } from '@espalier/base';
-import { copyJson, EspalierError, isPlain } from '@espalier/base';
 import './complete-configs.js';
 import { refuseForeignLayer } from './foreign.js';
 import { automaticStem } from './names.js';

@@ -1,6 +1,6 @@
-import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-layers';
 import { EspalierError, twoCopiesError } from '@espalier/base';
+import '@tensorflow/tfjs-layers';
+import * as tf from '@tensorflow/tfjs-core';
 
 /**
  * What every copy of tfjs-core puts in place of what is there when it is loaded: its platform, and

@@ -1,7 +1,7 @@
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { LayerVariable } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '@espalier/base';
 
 /** What tfjs-layers keeps in a variable and does not show. */
 interface Inside {

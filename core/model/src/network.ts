@@ -1,12 +1,11 @@
+import type { NamedTensors } from '@espalier/base';
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import type { NamedTensors } from '@espalier/base';
-import { EspalierError } from '@espalier/base';
-import { refuseForeignTensor } from './foreign.js';
 import { createFrozenTest } from './batch-normalization.js';
-import type { Rng } from './with-random.js';
+import { refuseForeignTensor } from './foreign.js';
 import { traceHeads } from './heads.js';
 import type { Head, TracedHead } from './heads.js';
 import { findIdInputs } from './id-inputs.js';
@@ -20,6 +19,7 @@ import { listCalls, canonicalNames, functional, layerPaths, listParameters } fro
 import type { Layer, Parameter } from './parameters.js';
 import { listRegularizers } from './regularizers.js';
 import type { Regularizer } from './regularizers.js';
+import type { Rng } from './with-random.js';
 import { withoutActivations } from './without-activations.js';
 
 /** How to run a network once. */

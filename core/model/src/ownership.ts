@@ -1,5 +1,5 @@
-import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError } from '@espalier/base';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { copyModel } from './copy-model.js';
 import { disposeNewWeights } from './existing-weights.js';
 import type { ExistingWeights } from './existing-weights.js';

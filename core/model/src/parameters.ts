@@ -1,7 +1,7 @@
+import { EspalierError, twoCopiesError } from '@espalier/base';
+import type { Variable } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import type { Variable } from '@tensorflow/tfjs-core';
-import { EspalierError, twoCopiesError } from '@espalier/base';
 import { refuseForeignLayer } from './foreign.js';
 import { canonicalise, numberDuplicates, withoutOwner } from './names.js';
 

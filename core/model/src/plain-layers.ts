@@ -1,10 +1,10 @@
+import { EspalierError } from '@espalier/base';
+import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '@espalier/base';
 import { buildModel } from './build.js';
 import { extractGraph } from './graph.js';
 import type { LayerEntry, ModelGraph } from './graph.js';
-import type { NamedTensors } from '@espalier/base';
 import { canonicalNames, layerPaths } from './parameters.js';
 import type { Layer } from './parameters.js';
 

@@ -1,8 +1,8 @@
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '@espalier/base';
 import { listHeldLayers } from './held-layers.js';
 import { intercept } from './intercept.js';
 import { numberDuplicates } from './names.js';

@@ -1,9 +1,9 @@
+import { keyedRng } from '@espalier/core';
+import { buildModel, copyModel, disposeModel, extractGraph, withKeyedInit } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { keyedRng } from '@espalier/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
-import { buildModel, copyModel, disposeModel, extractGraph, withKeyedInit } from '@espalier/model';
 import { LAYERS, modelOf, variantsOf, WITHOUT_ROW } from './every-layer.js';
 import { apply, initStreams, leftBehind, MODELS } from './models.js';
 

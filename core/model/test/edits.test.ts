@@ -1,8 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
-import fc from 'fast-check';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   addOutput,
   appendLayers,
@@ -15,6 +10,11 @@ import {
   replaceLayer,
 } from '@espalier/model';
 import type { ModelGraph } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import fc from 'fast-check';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { apply, inputsFor, leftBehind, MODELS, randomModel, steps, valuesOf } from './models.js';
 
 const { layers } = tfl;

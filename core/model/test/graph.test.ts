@@ -1,8 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
-import fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
 import {
   buildModel,
   canonicalNames,
@@ -13,6 +8,11 @@ import {
   withKeyedInit,
 } from '@espalier/model';
 import type { LayerEntry } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
 import {
   apply,
   initStreams,

@@ -1,7 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { beforeAll, describe, expect, it } from 'vitest';
 import {
   appendLayers,
   buildModel,
@@ -9,6 +5,10 @@ import {
   extractGraph,
   withKeyedInit,
 } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { initStreams, MODELS, valuesOf } from './models.js';
 
 const { layers } = tfl;

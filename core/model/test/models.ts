@@ -1,11 +1,11 @@
 import '@tensorflow/tfjs-backend-cpu';
+import { keyedRng } from '@espalier/core';
+import type { KeyedRng } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import fc from 'fast-check';
-import { keyedRng } from '@espalier/core';
-import type { KeyedRng } from '@espalier/core';
 
 const { layers } = tfl;
 

@@ -1,7 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { beforeAll, describe, expect, it } from 'vitest';
 import {
   buildModel,
   disposeModel,
@@ -9,6 +5,10 @@ import {
   listParameters,
   withKeyedInit,
 } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { apply, initStreams } from './models.js';
 
 const { layers } = tfl;

@@ -1,10 +1,10 @@
+import { keyedRng } from '@espalier/core';
+import { currentLayer, disposeModel, extractGraph, Network, withKeyedInit } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { currentLayer, disposeModel, extractGraph, Network, withKeyedInit } from '@espalier/model';
-import { keyedRng } from '@espalier/core';
 import { apply, initStreams, inputsFor, leftBehind, lstm, MODELS, valuesOf } from './models.js';
 
 const { layers } = tfl;

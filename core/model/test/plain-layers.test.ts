@@ -1,9 +1,9 @@
 import '@tensorflow/tfjs-backend-cpu';
+import { disposeModel, isPlainClass, plainModel, unplainLayers } from '@espalier/model';
+import type { HasPlainLayer, PlainLayer } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { disposeModel, isPlainClass, plainModel, unplainLayers } from '@espalier/model';
-import type { HasPlainLayer, PlainLayer } from '@espalier/model';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 beforeAll(async () => void (await tf.setBackend('cpu')));

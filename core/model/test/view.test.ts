@@ -1,7 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   addOutput,
   buildModel,
@@ -12,6 +8,10 @@ import {
   listUncountedLayers,
   viewModel,
 } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { LAYERS, modelOf, variantsOf } from './every-layer.js';
 import { apply, lstm, MODELS } from './models.js';
 

@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 import { positive } from './schemas.js';
 import type { GradientTransform } from './transform.js';
 import { perParameter } from './transform.js';

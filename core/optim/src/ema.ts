@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError, parseOptions } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 import { valueAt } from './schedules.js';
 import { schedule } from './schemas.js';
 import type { GradientTransform, Schedule, OptimizerState, Tensors } from './transform.js';

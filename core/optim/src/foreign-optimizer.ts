@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { twoCopiesError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 
 /**
  * Refuses an optimizer of another copy of tfjs. `instanceof` cannot tell: tfjs makes it ask for methods.

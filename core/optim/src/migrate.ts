@@ -1,5 +1,5 @@
-import type { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { OptimizerState } from './transform.js';
 
 /** What a structural edit does with the slot of one path; `rename` moves it to another path. */

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { parseOptions } from '@espalier/base';
+import { z } from 'zod';
 import { chain } from './chain.js';
 import { adamScaling, rmsScaling, scaleByAdam, scaleByRms, trace } from './moments.js';
 import { decayWeights, descent, scaleByLearningRate } from './scale.js';

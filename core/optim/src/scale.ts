@@ -1,6 +1,6 @@
+import { parseOptions } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { parseOptions } from '@espalier/base';
 import { restrict } from './chain.js';
 import { valueAt } from './schedules.js';
 import * as is from './schemas.js';

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { EspalierError, parseOptions } from '@espalier/base';
+import { z } from 'zod';
 import { count, nonNegative, positive } from './schemas.js';
 import type { Schedule } from './transform.js';
 

@@ -1,6 +1,6 @@
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/base';
 
 /** Tensors keyed by stable layer path, e.g. `'conv2d_1/kernel'`; never by position. */
 export type Tensors = Readonly<Record<string, Tensor>>;

@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type { OptimizerState, Tensors, GradientTransform } from '@espalier/optim';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
-import type { OptimizerState, Tensors, GradientTransform } from '@espalier/optim';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** Tensors by path on the host: what a checkpoint would hold. */
 export type Values = Readonly<Record<string, { shape: number[]; data: Float32Array }>>;

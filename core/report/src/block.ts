@@ -5,8 +5,8 @@ import type { Markup } from './html.js';
 import { barFigure, barPlotSchema } from './plots/bar-plot.js';
 import { forestFigure, forestPlotSchema } from './plots/forest-plot.js';
 import { xyFigure, xyPlotSchema } from './plots/xy-plot.js';
-import { tableSchema } from './table.js';
 import { renderTable } from './table-html.js';
+import { tableSchema } from './table.js';
 import * as blocks from './text-blocks.js';
 
 const kinds = [

@@ -5,9 +5,9 @@ import type { Markup } from './html.js';
 import { html } from './html.js';
 import { seriesStyle } from './palette.js';
 import { drawSvg } from './svg.js';
+import { renderScroller } from './table-html.js';
 import type { Table } from './table.js';
 import { tableSchema } from './table.js';
-import { renderScroller } from './table-html.js';
 
 /** What a drawing is made for. Sizes are in the units of its `viewBox`. */
 export interface Frame {

@@ -1,9 +1,9 @@
-import { z } from 'zod';
 import { printValue } from '@espalier/base';
+import { z } from 'zod';
 import type { Markup } from './html.js';
 import { html } from './html.js';
-import { cellSchema, jsonValue, list } from './values.js';
 import { writeTable } from './table.js';
+import { cellSchema, jsonValue, list } from './values.js';
 
 export const textSchema = z.strictObject({
   kind: z.literal('text'),

@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import type { EspalierError } from '@espalier/base';
 import { copyJson } from '@espalier/base';
+import { z } from 'zod';
 
 /** A list that nobody changes. */
 export const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();

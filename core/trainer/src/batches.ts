@@ -1,14 +1,14 @@
-import type { Batch, NamedTensors } from './batch.js';
+import { attribute, EspalierError } from '@espalier/base';
+import type { RawBatch } from '@espalier/data';
+import { countExamples, nameTensors, sumWeights } from '@espalier/data/tensors';
 import { checkTarget } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
-import type { RawBatch } from '@espalier/data';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { attribute, EspalierError } from '@espalier/base';
+import type { Batch, NamedTensors } from './batch.js';
 import type { Run } from './run.js';
 import { hasSteps } from './steps.js';
 import { checkIds } from './word-ids.js';
 import type { IdInputs } from './word-ids.js';
-import { countExamples, nameTensors, sumWeights } from '@espalier/data/tensors';
 
 /** What batches are checked against. */
 export interface BatchSpec {

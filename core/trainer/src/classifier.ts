@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/base';
 import { Network } from '@espalier/model';
-import type { BaseContext } from './plugin.js';
 import type { Effects } from './effects.js';
+import type { BaseContext } from './plugin.js';
 
 type Classifying = Pick<BaseContext<Effects>, 'id' | 'losses' | 'model'>;
 

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
-import { Container } from 'inversify';
 import { EspalierError } from '@espalier/base';
+import { Container } from 'inversify';
 import type { Token } from './tokens.js';
 
 /**

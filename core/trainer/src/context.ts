@@ -1,12 +1,18 @@
+import { copyJson, EspalierError, keyedRng } from '@espalier/base';
+import type { Loss } from '@espalier/losses';
+import { tidyExcept } from '@espalier/model';
+import type { Network } from '@espalier/model';
+import type { Structure } from '@espalier/model/structure';
+import type { Telemetry } from '@espalier/telemetry';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { refuseAborted } from './aborted.js';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { refuseAborted } from './aborted.js';
 import type { Batch, Clock, NamedTensors } from './batch.js';
-import type { Effects } from './effects.js';
 import { toBatch } from './batches.js';
+import type { Services } from './container.js';
+import type { Effects } from './effects.js';
 import { allows } from './effects.js';
-import { copyJson, EspalierError, keyedRng } from '@espalier/base';
 import { HOOKS } from './hooks.js';
 import type { HookName, HookRow } from './hooks.js';
 import type {
@@ -16,15 +22,9 @@ import type {
   PluginContext,
   StateContract,
 } from './plugin.js';
-import type { Loss } from '@espalier/losses';
 import type { Run } from './run.js';
-import type { Services } from './container.js';
-import { tidyExcept } from '@espalier/model';
-import type { Network } from '@espalier/model';
-import type { Structure } from '@espalier/model/structure';
 import type { Taps } from './taps.js';
 import { sumWindow } from './window-sums.js';
-import type { Telemetry } from '@espalier/telemetry';
 
 /** What contexts are made from. `run` exists only after every plugin has applied. */
 export interface ContextParts {

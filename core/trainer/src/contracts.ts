@@ -1,5 +1,5 @@
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Macs } from '@espalier/model';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { ForwardResult, LossContext } from './hooks.js';
 import { createToken } from './tokens.js';
 

@@ -1,18 +1,18 @@
+import { EspalierError, keyedRng } from '@espalier/base';
+import { disposeRaw } from '@espalier/data';
+import type { RawBatch, Source } from '@espalier/data';
+import { weigh } from '@espalier/losses';
+import { refuseForeignTensor } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch } from './batch.js';
-import { yieldToEventLoop } from './yield-to-event-loop.js';
 import { toBatch } from './batches.js';
-import { EspalierError, keyedRng } from '@espalier/base';
 import { checkOutputShape } from './heads.js';
-import { disposeRaw } from '@espalier/data';
-import { refuseForeignTensor } from '@espalier/model';
-import { weigh } from '@espalier/losses';
 import { withoutMaskedFaults } from './masked.js';
 import type { Run } from './run.js';
-import { noteWatchingStates } from './watching-states.js';
 import { checkWeighsSteps, countingOf } from './steps.js';
-import type { RawBatch, Source } from '@espalier/data';
+import { noteWatchingStates } from './watching-states.js';
+import { yieldToEventLoop } from './yield-to-event-loop.js';
 
 /**
  * Example-weighted metrics of a source: `loss`, the losses' own, and plugins'; NaN where no example

@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Batch, NamedTensors } from './batch.js';
 import { attribute, EspalierError } from '@espalier/base';
 import { checkTarget } from '@espalier/losses';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Batch, NamedTensors } from './batch.js';
 import type { Fault } from './finite.js';
 import type { StepContext } from './hooks.js';
 import type { Run } from './run.js';

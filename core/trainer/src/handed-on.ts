@@ -1,7 +1,7 @@
+import { EspalierError } from '@espalier/base';
 import { findInvalidExamples, findInvalidGradients } from '@espalier/data/tensors';
 import type { InvalidTensor } from '@espalier/data/tensors';
 import type { Batch } from './batch.js';
-import { EspalierError } from '@espalier/base';
 import { HOOKS } from './hooks.js';
 import type { HookName } from './hooks.js';
 

@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
 import type { Loss, OutputKind } from '@espalier/losses';
 import type { Head, Network } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Semantics } from './session-config.js';
 
 /** Losses as the model's heads make them. */

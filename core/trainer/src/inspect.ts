@@ -1,12 +1,12 @@
 import { EspalierError, suggest } from '@espalier/base';
+import type { Loss, OutputKind } from '@espalier/losses';
+import type { EditRecord } from '@espalier/model/structure';
 import { HOOKS } from './hooks.js';
 import type { HookName } from './hooks.js';
-import type { Loss, OutputKind } from '@espalier/losses';
 import type { Manifest } from './preset/index.js';
 import type { Run } from './run.js';
 import type { Semantics } from './session-config.js';
 import type { Assembled } from './setup.js';
-import type { EditRecord } from '@espalier/model/structure';
 import type { TapTrace } from './taps.js';
 
 /** A run as plain data. */

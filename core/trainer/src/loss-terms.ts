@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar } from '@tensorflow/tfjs-core';
 import { EspalierError, suggest } from '@espalier/base';
 import { refuseForeignTensor } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar } from '@tensorflow/tfjs-core';
 
 /** Options of one loss term. */
 export interface TermOptions {

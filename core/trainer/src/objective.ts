@@ -1,23 +1,23 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { stopGradient } from '@espalier/backend';
-import type { Batch, Clock, NamedTensors } from './batch.js';
 import { EspalierError, keyedRng, suggest } from '@espalier/base';
-import type { LossContext } from './hooks.js';
-import { TermTable } from './loss-terms.js';
-import type { LossTerms, Term } from './loss-terms.js';
 import { testTargets } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
-import { withoutMaskedFaults } from './masked.js';
 import { refuseForeignTensor, tidyExcept, valueAndGradients } from '@espalier/model';
 import type { Rng, Network } from '@espalier/model';
 import type { ParameterSet } from '@espalier/model/structure';
-import type { AuxiliaryOptions } from './plugin.js';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Batch, Clock, NamedTensors } from './batch.js';
 import { checkOutputShape } from './heads.js';
+import type { LossContext } from './hooks.js';
+import { TermTable } from './loss-terms.js';
+import type { LossTerms, Term } from './loss-terms.js';
+import { withoutMaskedFaults } from './masked.js';
+import type { AuxiliaryOptions } from './plugin.js';
+import type { Semantics } from './session-config.js';
 import { checkWeighsSteps, countingOf, meanOverPresent } from './steps.js';
 import type { Counting } from './steps.js';
 import type { HandedOn, Taps } from './taps.js';
-import type { Semantics } from './session-config.js';
 import { sumByName } from './window-sums.js';
 
 /** How to evaluate the loss of the run. */

@@ -1,5 +1,5 @@
-import { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import { Tensor } from '@tensorflow/tfjs-core';
 
 /**
  * Refuses a tap that disposed a tensor it was only shown.

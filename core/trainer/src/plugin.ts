@@ -1,17 +1,17 @@
 import type { KeyedRng } from '@espalier/base';
+import { EspalierError, parseOptions } from '@espalier/base';
+import type { RawBatch } from '@espalier/data';
+import type { Loss } from '@espalier/losses';
+import type { ModelEdit, ModelView } from '@espalier/model';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { z } from 'zod';
 import type { input, output, ZodType } from 'zod';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import type { Effects } from './effects.js';
-import { EspalierError, parseOptions } from '@espalier/base';
 import type { HookName, HOOKS, TapPoint } from './hooks.js';
-import type { Loss } from '@espalier/losses';
-import type { ModelEdit, ModelView } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
 import type { Order } from './order.js';
-import type { RawBatch } from '@espalier/data';
 import type { Token } from './tokens.js';
 
 /** The version of the contract between core and plugins; a plugin for another one is refused. */

@@ -1,5 +1,5 @@
-import { Tensor } from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import { Tensor } from '@tensorflow/tfjs-core';
 
 /** What methods take in place of data, and how to give it. */
 const TAKES = {

@@ -1,25 +1,25 @@
+import type { EspalierError } from '@espalier/base';
+import type { RawBatch, Source } from '@espalier/data';
+import type { Loss } from '@espalier/losses';
+import { refuseLateCopy } from '@espalier/model';
+import type { Network } from '@espalier/model';
+import type { ParameterSet, Structure } from '@espalier/model/structure';
+import { followOptimizerState } from '@espalier/optim';
+import type { OptimizerState, GradientTransform } from '@espalier/optim';
+import type { Telemetry } from '@espalier/telemetry';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { toBatch } from './batches.js';
 import type { BatchSpec } from './batches.js';
-import type { EspalierError } from '@espalier/base';
 import type { EpochResult, StepLog } from './hooks.js';
-import type { Loss } from '@espalier/losses';
-import { refuseLateCopy } from '@espalier/model';
-import type { Network } from '@espalier/model';
 import { Objective } from './objective.js';
-import { followOptimizerState } from '@espalier/optim';
-import type { OptimizerState, GradientTransform } from '@espalier/optim';
-import type { RawBatch, Source } from '@espalier/data';
-import type { ParameterSet, Structure } from '@espalier/model/structure';
 import type { StateContract } from './plugin.js';
 import type { Semantics } from './session-config.js';
+import type { StageProgress } from './stages.js';
 import { changeBetween, takeCensus } from './structure-change.js';
 import type { Census } from './structure-change.js';
-import type { StageProgress } from './stages.js';
 import type { HandedOn, Taps } from './taps.js';
-import type { Telemetry } from '@espalier/telemetry';
 
 /** The mutable clocks of a run; plugins see them read-only. */
 export interface RunClock {

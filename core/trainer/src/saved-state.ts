@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { copyJson, EspalierError, isPlain, suggest } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 
 const FIELDS = ['json', 'tensors'];
 

@@ -1,13 +1,13 @@
 import type { BackendInfo, UseBackendOptions } from '@espalier/backend';
+import { EspalierError, isPlain, parseOptions } from '@espalier/base';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import type { Source } from '@espalier/data';
-import { EspalierError, isPlain, parseOptions } from '@espalier/base';
 import type { Loss } from '@espalier/losses';
+import type { ModelSource } from '@espalier/model/structure';
 import type { GradientTransform } from '@espalier/optim';
 import { z } from 'zod';
 import type { Plugin } from './plugin.js';
 import type { PresetSource, ResolveOptions } from './preset/index.js';
-import type { ModelSource } from '@espalier/model/structure';
 
 /** When and where checkpoints go. */
 export interface CheckpointOptions {

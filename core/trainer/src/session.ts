@@ -1,21 +1,22 @@
 import { keepBackend, useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
+import { EspalierError, parseOptions, suggest } from '@espalier/base';
+import type { CheckpointStore } from '@espalier/checkpoint';
+import type { RawBatch, Source } from '@espalier/data';
+import { disposeModel, plainModel, withoutConstraints } from '@espalier/model';
+import type { Telemetry } from '@espalier/telemetry';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { z } from 'zod';
+import { abortedError, refuseAborted } from './aborted.js';
 import type { Batch, Clock, NamedTensors } from './batch.js';
 import { toBatch, toInputs } from './batches.js';
-import { checkIds } from './word-ids.js';
-import type { CheckpointStore } from '@espalier/checkpoint';
-import { EspalierError, parseOptions, suggest } from '@espalier/base';
-import { abortedError, refuseAborted } from './aborted.js';
-import { yieldToEventLoop } from './yield-to-event-loop.js';
-import { refuseData } from './refuse-data.js';
 import { evaluate } from './evaluation.js';
 import type { StepLog } from './hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
-import { disposeModel, plainModel, withoutConstraints } from '@espalier/model';
 import type { Gradients, ObjectiveOptions } from './objective.js';
+import { refuseData } from './refuse-data.js';
 import type { Run } from './run.js';
 import { checkConfig, checkSource } from './session-config.js';
 import type { CheckpointOptions, SessionConfig } from './session-config.js';
@@ -23,15 +24,14 @@ import { assemble } from './setup.js';
 import type { Assembled } from './setup.js';
 import { restore, snapshot } from './snapshot.js';
 import type { LoadOptions } from './snapshot.js';
-import type { RawBatch, Source } from '@espalier/data';
-import type { Telemetry } from '@espalier/telemetry';
 import { runStages, stagesShape } from './stages.js';
 import type { Stage, StageProgress, StagesHost, StagesOptions, StagesResult } from './stages.js';
 import { fit, trainStep } from './trainer.js';
+import type { FitOptions, FitResult } from './trainer.js';
 import { transform } from './transform.js';
 import type { TransformOptions } from './transform.js';
-import type { FitOptions, FitResult } from './trainer.js';
-import { z } from 'zod';
+import { checkIds } from './word-ids.js';
+import { yieldToEventLoop } from './yield-to-event-loop.js';
 
 /**
  * Sets a run up: resolves the preset, sorts and applies the plugins, edits the model.

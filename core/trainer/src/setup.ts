@@ -1,12 +1,18 @@
 import { refuseSecondCore } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
+import { attribute, EspalierError, keyedRng, suggest } from '@espalier/base';
+import { checkLosses, checkTargetShape } from '@espalier/losses';
+import type { Loss } from '@espalier/losses';
+import { refuseLateCopy } from '@espalier/model';
+import { Structure } from '@espalier/model/structure';
+import { byGroup } from '@espalier/optim';
+import type { GradientTransform } from '@espalier/optim';
+import { Telemetry } from '@espalier/telemetry';
 import type { Batch, NamedTensors } from './batch.js';
 import { Services } from './container.js';
 import { contextFor } from './context.js';
 import type { ContextParts } from './context.js';
 import { allows, checkEffects } from './effects.js';
-import { attribute, EspalierError, keyedRng, suggest } from '@espalier/base';
-import { refuseLateCopy } from '@espalier/model';
 import { fitLosses } from './heads.js';
 import type { FittedLosses } from './heads.js';
 import type { HookArguments, HookName, LossContext } from './hooks.js';
@@ -20,13 +26,7 @@ import type { ResolvedPreset } from './preset/index.js';
 import { Run } from './run.js';
 import { isTransform } from './session-config.js';
 import type { Semantics, SessionConfig } from './session-config.js';
-import { byGroup } from '@espalier/optim';
-import type { GradientTransform } from '@espalier/optim';
-import { checkLosses, checkTargetShape } from '@espalier/losses';
-import type { Loss } from '@espalier/losses';
-import { Structure } from '@espalier/model/structure';
 import { Taps } from './taps.js';
-import { Telemetry } from '@espalier/telemetry';
 
 /** A run with everything around it that only the session needs. */
 export interface Assembled {

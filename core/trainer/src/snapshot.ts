@@ -1,23 +1,23 @@
+import { attribute, copyJson, EspalierError, suggest } from '@espalier/base';
+import { loadLatest, readTensors, saveCheckpoint, toTensor } from '@espalier/checkpoint';
+import type { Checkpoint, CheckpointStore } from '@espalier/checkpoint';
+import { extractGraph } from '@espalier/model';
+import type { EditRecord, TrainingFlags } from '@espalier/model/structure';
+import type { GradientTransform, OptimizerState } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from './batch.js';
-import { loadLatest, readTensors, saveCheckpoint, toTensor } from '@espalier/checkpoint';
-import type { Checkpoint, CheckpointStore } from '@espalier/checkpoint';
-import { attribute, copyJson, EspalierError, suggest } from '@espalier/base';
 import type { EpochResult } from './hooks.js';
-import { extractGraph } from '@espalier/model';
 import { mismatches } from './mismatch.js';
-import type { GradientTransform, OptimizerState } from '@espalier/optim';
 import type { SavedState, StateContract } from './plugin.js';
-import { checkState } from './saved-state.js';
 import type { Manifest } from './preset/index.js';
 import type { Run, RunClock } from './run.js';
+import { checkState } from './saved-state.js';
 import type { SessionConfig } from './session-config.js';
 import type { Assembled } from './setup.js';
 import type { StageProgress } from './stages.js';
 import { changeBetween, takeCensus } from './structure-change.js';
 import type { Census } from './structure-change.js';
-import type { EditRecord, TrainingFlags } from '@espalier/model/structure';
 
 /** What a checkpoint says beside its tensors: enough to refuse a wrong one and to go on exactly. */
 export interface RunManifest {

@@ -1,11 +1,11 @@
+import { EspalierError } from '@espalier/base';
+import { z } from 'zod';
 import { cutShortError, isAborted } from './aborted.js';
 import { canonicalJson } from './preset/index.js';
-import { EspalierError } from '@espalier/base';
 import type { Run } from './run.js';
 import { validate } from './trainer.js';
 import type { FitOptions, FitResult } from './trainer.js';
 import type { TransformOptions } from './transform.js';
-import { z } from 'zod';
 
 /** A part of a run: so many epochs, or a transform by all plugins that have one, or by some. */
 export type Stage = { readonly epochs: number } | { readonly transform: true | readonly string[] };

@@ -1,9 +1,9 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { stopGradient } from '@espalier/backend';
 import { EspalierError } from '@espalier/base';
 import { weigh, weightedMean } from '@espalier/losses';
 import type { ExampleWeights, Loss } from '@espalier/losses';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 
 /** Whether a tensor has the steps that weights `[batch, time]` are of. */

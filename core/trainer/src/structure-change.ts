@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type { Structure } from '@espalier/model/structure';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Clock } from './batch.js';
 
 /** What became of the parameters of the run, by path. All lists are empty where only layers without any changed. */

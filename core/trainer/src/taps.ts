@@ -1,15 +1,15 @@
+import { attribute, EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncHook, SyncWaterfallHook } from 'tapable';
 import type { Clock, NamedTensors } from './batch.js';
 import { putReplacersFirst } from './effects.js';
 import type { Declared } from './effects.js';
-import { attribute, EspalierError } from '@espalier/base';
+import { checkHandedOn } from './handed-on.js';
 import { HOOKS } from './hooks.js';
 import type { HookArguments, HookKind, HookName, HookRow, Tap, TapPoint } from './hooks.js';
-import { checkNotDisposed } from './ownership.js';
 import { sortByOrder } from './order.js';
 import type { Edge, Order, Ordered, Placed } from './order.js';
-import { checkHandedOn } from './handed-on.js';
+import { checkNotDisposed } from './ownership.js';
 
 /** What one tap cost so far. */
 export interface TapTrace {

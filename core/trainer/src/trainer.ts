@@ -1,23 +1,23 @@
+import { EspalierError } from '@espalier/base';
+import { disposeRaw } from '@espalier/data';
+import type { RawBatch, Source } from '@espalier/data';
+import { tidyExcept } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { weighHandedOn } from './batches.js';
-import { yieldToEventLoop } from './yield-to-event-loop.js';
-import { EspalierError } from '@espalier/base';
 import { evaluate } from './evaluation.js';
-import type { EpochResult, StepLog } from './hooks.js';
 import { explainFault } from './faults.js';
 import { findFault, logOf, probe } from './finite.js';
 import type { Probe } from './finite.js';
+import type { EpochResult, StepLog } from './hooks.js';
+import { divideByWindow } from './masked-windows.js';
 import type { Run } from './run.js';
 import type { HandedOn } from './taps.js';
-import { tidyExcept } from '@espalier/model';
-import { disposeRaw } from '@espalier/data';
-import type { RawBatch, Source } from '@espalier/data';
 import { sumWindow } from './window-sums.js';
-import { divideByWindow } from './masked-windows.js';
 import { windows } from './windows.js';
 import { checkHandedOnIds } from './word-ids.js';
+import { yieldToEventLoop } from './yield-to-event-loop.js';
 
 /** How long to fit: exactly one of `epochs` and `untilEpoch`. */
 export interface FitOptions {

@@ -1,6 +1,6 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError, parseOptions, suggest } from '@espalier/core';
 import { onBackend } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
 

@@ -17,14 +17,14 @@ import {
   SOURCE,
   TRANSFORM,
 } from './get-service.js';
-import { bilevelOptions } from './options.js';
 import { matches } from './matches.js';
-import { dot } from './tensor-math.js';
+import { bilevelOptions } from './options.js';
 import { OuterData, START } from './outer-data.js';
 import type { Position } from './outer-data.js';
 import { OuterVariables } from './outer-variables.js';
 import type { Hypergradient } from './problem.js';
 import { runProblem, splitParameters } from './run-problem.js';
+import { dot } from './tensor-math.js';
 import { BILEVEL, HYPERGRADIENT, INNER_OPTIMIZER, OUTER_DATA, OUTER_OPTIMIZER } from './tokens.js';
 import { ESTIMATORS } from './verify.js';
 

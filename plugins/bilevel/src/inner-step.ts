@@ -3,10 +3,10 @@ import type { NamedTensors, OptimizerState, GradientTransform } from '@espalier/
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiate } from './differentiate.js';
-import { mapTensors } from './tensor-math.js';
 import type { BilevelProblem } from './problem.js';
 import { recordCalls } from './record-calls.js';
 import type { Call } from './record-calls.js';
+import { mapTensors } from './tensor-math.js';
 
 /** ∇_θ of an inner loss, and the calls of `made` in it. */
 export interface InnerGradient {

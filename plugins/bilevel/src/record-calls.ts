@@ -1,7 +1,7 @@
 import type { NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { mapTensors } from './tensor-math.js';
 import type { BilevelProblem, FromPhi, PhiFunction } from './problem.js';
+import { mapTensors } from './tensor-math.js';
 
 /** One call of `made` in an evaluation of the inner loss. */
 export interface Call {

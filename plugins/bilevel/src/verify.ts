@@ -6,9 +6,9 @@ import { finiteDifference } from './estimators/finite-difference.js';
 import { firstOrder } from './estimators/first-order.js';
 import { jvp } from './estimators/jvp.js';
 import { outerAfterSteps, unroll } from './estimators/unroll.js';
-import { dot, mapTensors } from './tensor-math.js';
 import type { BilevelProblem, Estimator } from './problem.js';
 import { table } from './table.js';
+import { dot, mapTensors } from './tensor-math.js';
 
 /** The estimators of this package by name. */
 export const ESTIMATORS = {

@@ -17,8 +17,8 @@ import { checkSides, readMatrix, findTargets } from './places.js';
 import type { LayerTarget } from './places.js';
 import { listPartitions, planBlocks } from './plan.js';
 import type { PlanRequest, ErrorOrSize } from './plan.js';
-import { greedyRanks } from './rank-rules.js';
 import { replaceLayers } from './put-in-place.js';
+import { greedyRanks } from './rank-rules.js';
 import { mapPairs, tiedMatrices, noteMovedRules } from './tied.js';
 
 /** What is asked of the context by token. */

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { parseBytes } from '@espalier/compression';
+import { z } from 'zod';
 
 const bytes = z.union([
   z.number().positive(),

@@ -1,8 +1,8 @@
+import type { WrittenRule, WrittenRules } from '@espalier/compression';
 import { replaceLayer } from '@espalier/core';
 import type { LayerEntry, ModelGraph, NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { layers } from '@tensorflow/tfjs-layers';
-import type { WrittenRule, WrittenRules } from '@espalier/compression';
 import type { Approximation } from './approximation.js';
 import type { BlockMatrixConfig } from './block-matrix.js';
 import { BlockLowRankDense, BlockLowRankEmbedding } from './layers.js';

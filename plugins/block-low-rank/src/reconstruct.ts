@@ -1,6 +1,6 @@
 import type { ImportanceWeights, Matrix, VocabPartition } from '@espalier/compression';
-import type { Factorization } from './factorize.js';
 import { placeBlocks } from './blocks.js';
+import type { Factorization } from './factorize.js';
 
 /** Squared errors of a factorised matrix and squares of the matrix itself, summed over all rows. */
 export interface SquaredErrors {

@@ -1,4 +1,4 @@
-import { backendsUnderTest, finiteDifferences, onBackend } from '@espalier/testkit';
+import { buildModel, extractGraph } from '@espalier/core';
 import {
   BlockLowRankDense,
   BlockLowRankEmbedding,
@@ -7,7 +7,7 @@ import {
   topKSearch,
 } from '@espalier/plugin-block-low-rank';
 import type { Block } from '@espalier/plugin-block-low-rank';
-import { buildModel, extractGraph } from '@espalier/core';
+import { backendsUnderTest, finiteDifferences, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';

@@ -1,7 +1,7 @@
-import { packArtifact, unpackArtifact } from '@espalier/formats';
 import { compressionReport } from '@espalier/compression';
 import { memoryStore } from '@espalier/core';
 import type { Plugin, Session } from '@espalier/core';
+import { packArtifact, unpackArtifact } from '@espalier/formats';
 import { blockLowRank } from '@espalier/plugin-block-low-rank';
 import { quantizer } from '@espalier/plugin-quantizer';
 import { vocabPartition } from '@espalier/plugin-vocab-partition';

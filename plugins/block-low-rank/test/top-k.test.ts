@@ -1,6 +1,6 @@
-import { backendsUnderTest, onBackend } from '@espalier/testkit';
 import { BlockLowRankDense, topK, topKSearch } from '@espalier/plugin-block-low-rank';
 import type { Block, TopK } from '@espalier/plugin-block-low-rank';
+import { backendsUnderTest, onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';

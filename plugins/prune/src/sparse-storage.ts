@@ -1,10 +1,10 @@
-import { EspalierError, parseOptions } from '@espalier/core';
 import type {
   MatrixShape,
   MatrixStorage,
   StorageConfig,
   StoredWeight,
 } from '@espalier/compression';
+import { EspalierError, parseOptions } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';

@@ -1,5 +1,5 @@
-import { parseOptions } from '@espalier/core';
 import type { MatrixShape, MatrixStorage, StorageConfig } from '@espalier/compression';
+import { parseOptions } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { fakeQuantize, SMALLEST_STEP } from './fake-quantize.js';

@@ -1,7 +1,7 @@
-import { EspalierError, suggest } from '@espalier/core';
-import type { LayerEntry, ModelGraph } from '@espalier/core';
 import { FLOAT32, listMatrices, readStorages } from '@espalier/compression';
 import type { StorableMatrix } from '@espalier/compression';
+import { EspalierError, suggest } from '@espalier/core';
+import type { LayerEntry, ModelGraph } from '@espalier/core';
 import { matchesMatrix } from './options.js';
 import type { ParsedOptions } from './options.js';
 import { CODE_KINDS, FAKE_KIND } from './storage-config.js';

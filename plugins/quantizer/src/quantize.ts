@@ -1,6 +1,6 @@
-import { EspalierError } from '@espalier/core';
 import { relativeError } from '@espalier/compression';
 import type { Matrix, MatrixShape, StorageConfig } from '@espalier/compression';
+import { EspalierError } from '@espalier/core';
 import { decodeRows } from './decode.js';
 import { uniformCodes, encodeCodebook, encodeNormalFloat, encodeUniform } from './encode.js';
 import type { EncodedMatrix } from './encode.js';

@@ -1,7 +1,7 @@
-import { definePlugin } from '@espalier/core';
-import type { ModelGraph } from '@espalier/core';
 import { storeMatrices } from '@espalier/compression';
 import type { StoredEdit } from '@espalier/compression';
+import { definePlugin } from '@espalier/core';
+import type { ModelGraph } from '@espalier/core';
 import { quantizerOptions } from './options.js';
 import type { ParsedOptions } from './options.js';
 import { chooseMatrices, nothing } from './places.js';

@@ -1,5 +1,5 @@
-import { parseOptions } from '@espalier/core';
 import type { MatrixShape, StorageConfig } from '@espalier/compression';
+import { parseOptions } from '@espalier/core';
 import { z } from 'zod';
 import type { CodeFormat } from './decode.js';
 import { granularity, computeGrouping } from './granularity.js';

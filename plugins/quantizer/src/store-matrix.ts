@@ -1,6 +1,6 @@
-import { EspalierError } from '@espalier/core';
 import { countHostBytes } from '@espalier/compression';
 import type { HostWeight, Matrix, StoredEdit } from '@espalier/compression';
+import { EspalierError } from '@espalier/core';
 import { resolveOptions } from './options.js';
 import type { ParsedOptions } from './options.js';
 import type { QuantizedMatrix } from './places.js';

@@ -1,5 +1,5 @@
-import { keyedRng } from '@espalier/core';
 import type { Matrix } from '@espalier/compression';
+import { keyedRng } from '@espalier/core';
 
 /** A matrix of standard normal numbers. */
 export function gaussianMatrix(rows: number, columns: number, seed = 0): Matrix {

@@ -15,8 +15,8 @@ import type { VocabPartitionOptions } from '@espalier/plugin-vocab-partition';
 import { onBackend } from '@espalier/testkit';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import * as z from 'zod';
 import { beforeAll, expect, test } from 'vitest';
+import * as z from 'zod';
 import { countsOf, IDS, tinyWords, WORDS, wordModel } from './models.js';
 
 beforeAll(() => onBackend('cpu'));

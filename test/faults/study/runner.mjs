@@ -1,7 +1,7 @@
+import { fileURLToPath } from 'node:url';
 // Runs the study beside this file in the folder that is its argument, each trial in a process or, with
 // `in-process`, all in this one; prints a line per event.
 import { loadStudy, localExecutor, runStudy } from '@espalier/study';
-import { fileURLToPath } from 'node:url';
 import { inProcess } from './in-process.mjs';
 
 const [dir, where] = process.argv.slice(2);

@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 import type { UseBackendOptions } from '../backend-info.js';
 import { NotAvailable } from '../candidate.js';
 import type { Candidate, Started } from '../candidate.js';

@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 import { gradientEngine, patchEngine, wrapMethod } from './engine.js';
 import type { GradientEngine } from './engine.js';
 import { gradientsInstalled } from './install.js';

@@ -1,12 +1,12 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 // Registers the gradients of tfjs itself; a later import would overwrite the repaired ones.
 import '@tensorflow/tfjs-layers';
 import { activations } from './activations.js';
 import { broadcasting } from './broadcasting.js';
 import { comparisons } from './comparisons.js';
-import { convolution } from './convolution.js';
 import { convolution3d } from './convolution-3d.js';
+import { convolution } from './convolution.js';
 import { einsum } from './einsum.js';
 import { gradientEngine, patchEngine, wrapMethod } from './engine.js';
 import type { EnginePatch, Uninstall } from './engine.js';

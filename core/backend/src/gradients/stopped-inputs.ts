@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 import { stopGradientCalls } from '../stop-gradient.js';
 import { wrapMethod } from './engine.js';
 import type { EnginePatch } from './engine.js';

@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 import { copyRun, readElements, writeElements } from './memory.js';
 import type { Elements, ElementType } from './memory.js';
 

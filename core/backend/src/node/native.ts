@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
+import type { UseBackendOptions } from '../backend-info.js';
 import { NotAvailable } from '../candidate.js';
 import type { Candidate, Started } from '../candidate.js';
-import type { UseBackendOptions } from '../backend-info.js';
 import { findPeer, firstLine } from './peer.js';
 
 const buildAddon = 'npx espalier-setup-native';

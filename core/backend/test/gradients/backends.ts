@@ -1,8 +1,8 @@
-import * as tf from '@tensorflow/tfjs-core';
+import { installKernels, useBackend } from '@espalier/backend';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
-import { installKernels, useBackend } from '@espalier/backend';
 import type { BackendName } from '@espalier/backend';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** The backends to test, from `ESPALIER_TEST_BACKENDS` (comma separated). */
 export const testBackends = (process.env['ESPALIER_TEST_BACKENDS'] ?? 'cpu,wasm')

@@ -1,12 +1,12 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import * as tf from '@tensorflow/tfjs-core';
 import { guardSecondOrder, installGradients, unsafeSecondOrder } from '@espalier/backend';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { activate } from './backends.js';
 import { example, problemOf } from './cases.js';
 import type { Case } from './cases.js';
 import { cases } from './cases/index.js';
-import { secondOrderError } from './errors.js';
 import { directions, gradient, hessianVector } from './differences.js';
+import { secondOrderError } from './errors.js';
 
 beforeAll(() => activate('cpu'));
 

@@ -1,6 +1,6 @@
-import { afterEach, beforeAll, expect, test, vi } from 'vitest';
-import * as tf from '@tensorflow/tfjs-core';
 import { gradientsInstalled, installGradients } from '@espalier/backend';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { activate } from './backends.js';
 
 beforeAll(() => activate('cpu'));

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import fc from 'fast-check';
-import * as tf from '@tensorflow/tfjs-core';
 import { installGradients } from '@espalier/backend';
+import * as tf from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { activate, testBackends } from './backends.js';
 import { example, problemOf } from './cases.js';
 import type { Case } from './cases.js';

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import * as tf from '@tensorflow/tfjs-core';
 import { installGradients, stopGradient } from '@espalier/backend';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { activate, testBackends } from './backends.js';
 
 describe.each(testBackends)('stopGradient on %s', (backend) => {

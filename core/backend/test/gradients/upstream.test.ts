@@ -1,9 +1,9 @@
-import { beforeAll, describe, expect, test } from 'vitest';
+import { gradientRepairs } from '@espalier/backend';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-layers';
-import { gradientRepairs } from '@espalier/backend';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { example, problemOf } from './cases.js';
 import type { Case } from './cases.js';
 import { cases } from './cases/index.js';

@@ -1,8 +1,8 @@
-import * as tf from '@tensorflow/tfjs-core';
+import { EspalierError } from '@espalier/base';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { EspalierError } from '@espalier/base';
 import { onBackend } from './on-backend.js';
 
 const image = (side: number, batch = 1) => tf.zeros<tf.Rank.R4>([batch, side, side, 2]);

@@ -1,9 +1,9 @@
-import * as tf from '@tensorflow/tfjs-core';
+import { installKernels } from '@espalier/backend';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { installKernels } from '@espalier/backend';
 
 /** Reproducible values in [-1, 1): a linear congruential generator (Numerical Recipes). */
 export function values(size: number, seed: number): Float32Array {

@@ -1,7 +1,7 @@
+import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { EspalierError } from '@espalier/base';
 import { data, expectAsOnCpu } from './harness.js';
 import { onBackend } from './on-backend.js';
 

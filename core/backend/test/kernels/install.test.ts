@@ -1,8 +1,8 @@
-import * as tf from '@tensorflow/tfjs-core';
+import { installKernels, kernelRepairs } from '@espalier/backend';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { installKernels, kernelRepairs } from '@espalier/backend';
 
 const registry = (backend: string) =>
   new Map(tf.getKernelsForBackend(backend).map((config) => [config.kernelName, config]));

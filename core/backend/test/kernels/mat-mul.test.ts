@@ -1,7 +1,7 @@
+import { installKernels } from '@espalier/backend';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { installKernels } from '@espalier/backend';
 import { data, expectAsOnCpu } from './harness.js';
 
 interface Product {

@@ -1,8 +1,8 @@
+import { installTensorMethods, useBackend } from '@espalier/backend';
+import type { BackendInfo } from '@espalier/backend';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { installTensorMethods, useBackend } from '@espalier/backend';
-import type { BackendInfo } from '@espalier/backend';
 import { layerTable } from './table.js';
 import { notFinite, trainOnce } from './train-once.js';
 

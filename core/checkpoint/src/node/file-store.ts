@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { CheckpointStore } from '../store.js';
 import { EspalierError, fileError } from '@espalier/base';
+import type { CheckpointStore } from '../store.js';
 
 /** The file operations of a store, so that tests can make any of them fail or kill the process. */
 export interface FileOperations {

@@ -1,13 +1,14 @@
 import { basename, resolve } from 'node:path';
-import { countBytes, isFloat, packArtifact } from '@espalier/formats';
 import { useBackend } from '@espalier/backend';
 import { Modules } from '@espalier/config';
 import { disposeModel, resolvePreset } from '@espalier/core';
+import { countBytes, isFloat, packArtifact } from '@espalier/formats';
 import { listArtifactPlugins, listModules } from '../compress/artifact-plugins.js';
 import { compressModel } from '../compress/compress-model.js';
 import type { CompressedModel, CompressionTask } from '../compress/compress-model.js';
 import { findPreset } from '../compress/flags.js';
 import type { CompressFlags } from '../compress/flags.js';
+import { formatJson, formatText, formatCommand } from '../compress/format-outcome.js';
 import { measureFidelity, findWorstError } from '../compress/measure.js';
 import {
   checkOutFolder,
@@ -16,14 +17,13 @@ import {
   writeReport,
 } from '../compress/out-folder.js';
 import type { Outcome } from '../compress/outcome.js';
-import { planCompression } from '../compress/plan.js';
 import { renderPage } from '../compress/page.js';
+import { planCompression } from '../compress/plan.js';
 import { showProgress } from '../compress/progress.js';
 import { readCounts } from '../compress/read-counts.js';
 import type { Counts } from '../compress/read-counts.js';
 import { readInput } from '../compress/read-input.js';
 import type { Input } from '../compress/read-input.js';
-import { formatJson, formatText, formatCommand } from '../compress/format-outcome.js';
 import { describeBackend } from '../observe.js';
 
 /** Options of `espalier compress`. */

@@ -1,8 +1,8 @@
 import { loadConfig, openSource, withSession } from '@espalier/config';
 import type { Split } from '@espalier/config';
 import { EspalierError, writeJson } from '@espalier/core';
-import { alignColumns, formatNumber } from '../text-columns.js';
 import { loadCheckpoint } from '../resume.js';
+import { alignColumns, formatNumber } from '../text-columns.js';
 import { warnIfUnfinished } from '../unfinished.js';
 
 /** Options of `espalier eval`. */

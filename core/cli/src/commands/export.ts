@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises';
-import { saveArtifact, writeModelFolder } from '@espalier/formats/node';
 import { compressionReport } from '@espalier/compression';
 import { loadConfig, withSession } from '@espalier/config';
 import { listConstrainedLayers, disposeModel, EspalierError, unplainLayers } from '@espalier/core';
 import type { Session } from '@espalier/core';
+import { saveArtifact, writeModelFolder } from '@espalier/formats/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { listArtifactPlugins, listModules } from '../compress/artifact-plugins.js';
 import type { Exported } from '../compress/artifact-plugins.js';

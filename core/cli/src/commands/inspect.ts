@@ -3,8 +3,8 @@ import { describeStage, isCode, loadConfig, listStages, withSession } from '@esp
 import type { LoadedConfig } from '@espalier/config';
 import { printValue, writeJson } from '@espalier/core';
 import type { Inspection, Stage } from '@espalier/core';
-import { alignColumns } from '../text-columns.js';
 import { describeBackend } from '../observe.js';
+import { alignColumns } from '../text-columns.js';
 
 /** Options of `espalier inspect`. */
 export interface InspectOptions {

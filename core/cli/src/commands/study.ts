@@ -1,5 +1,5 @@
-import { availableParallelism } from 'node:os';
 import { writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { EspalierError } from '@espalier/core';
 import { toSvg, toText } from '@espalier/report';
@@ -19,10 +19,10 @@ import {
   listTrials,
 } from '@espalier/study';
 import type { LoadedStudy, PlannedRow, TrialRecord } from '@espalier/study';
-import { alignColumns } from '../text-columns.js';
 import { catchInterrupt } from '../interrupt.js';
-import { showStudyProgress } from '../study/progress.js';
 import { estimateRemaining } from '../study/estimate-remaining.js';
+import { showStudyProgress } from '../study/progress.js';
+import { alignColumns } from '../text-columns.js';
 
 /** Options of `espalier study run`. */
 export interface StudyRunOptions {

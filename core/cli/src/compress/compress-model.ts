@@ -1,8 +1,7 @@
-import { countBytes, packArtifact } from '@espalier/formats';
-import type { ArtifactBytes } from '@espalier/formats';
-import type { Modules } from '@espalier/config';
+import type { BackendInfo } from '@espalier/backend';
 import { compressionReport } from '@espalier/compression';
 import type { CompressionReportLine } from '@espalier/compression';
+import type { Modules } from '@espalier/config';
 import {
   buildModel,
   createSession,
@@ -14,11 +13,12 @@ import {
   sgd,
 } from '@espalier/core';
 import type { Inspection, PresetSource, Session } from '@espalier/core';
-import type { BackendInfo } from '@espalier/backend';
+import { countBytes, packArtifact } from '@espalier/formats';
+import type { ArtifactBytes } from '@espalier/formats';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { explainError } from './explain-error.js';
 import { withTarget } from './plan.js';
 import type { Plan } from './plan.js';
-import { explainError } from './explain-error.js';
 import type { Progress } from './progress.js';
 
 /** A model after its transforms. */

@@ -1,9 +1,9 @@
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
-import { saveArtifact } from '@espalier/formats/node';
-import type { ArtifactBytes, ArtifactContent, StateDict } from '@espalier/formats';
 import { encodeSafetensors, EspalierError, fileError } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
+import type { ArtifactBytes, ArtifactContent, StateDict } from '@espalier/formats';
+import { saveArtifact } from '@espalier/formats/node';
 
 /** What is carried along, beside an artifact. */
 export const REST = 'rest.safetensors';

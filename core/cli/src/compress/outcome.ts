@@ -1,7 +1,7 @@
 import type { ArtifactBytes } from '@espalier/formats';
 import type { CompressedModel } from './compress-model.js';
-import type { LayerFidelity } from './measure.js';
 import { countMatrixBytes } from './compress-model.js';
+import type { LayerFidelity } from './measure.js';
 
 /** All that is to be told of a compression. */
 export interface Outcome {

@@ -1,12 +1,12 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { copyModel, disposeModel, EspalierError, keyedRng } from '@espalier/core';
 import type { ArtifactPlugin, StateDict } from '@espalier/formats';
 import { loadArtifact, readMatrices, readModelFolder } from '@espalier/formats/node';
-import { copyModel, disposeModel, EspalierError, keyedRng } from '@espalier/core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { findImportPlugins } from './artifact-plugins.js';
-import { REST } from './out-folder.js';
 import { buildModel } from './model-from-state-dict.js';
+import { REST } from './out-folder.js';
 
 /** What is compressed. */
 export interface Input {

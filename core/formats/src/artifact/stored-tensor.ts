@@ -1,5 +1,5 @@
-import type { HostTensor, SafetensorsDtype } from '@espalier/checkpoint';
 import { EspalierError } from '@espalier/base';
+import type { HostTensor, SafetensorsDtype } from '@espalier/checkpoint';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 

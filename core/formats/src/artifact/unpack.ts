@@ -1,6 +1,6 @@
+import { EspalierError, sha256Hex } from '@espalier/base';
 import { decodeSafetensors } from '@espalier/checkpoint';
 import type { HostTensor } from '@espalier/checkpoint';
-import { EspalierError, sha256Hex } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { buildComplete } from './build-complete.js';

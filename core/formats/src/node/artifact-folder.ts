@@ -1,9 +1,9 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
+import { EspalierError, fileError } from '@espalier/base';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { fileStore } from '@espalier/checkpoint/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
-import { EspalierError, fileError } from '@espalier/base';
 import { countBytes } from '../artifact/bytes.js';
 import type { ArtifactBytes } from '../artifact/bytes.js';
 import { isWeightsFile, MANIFEST, parseManifest } from '../artifact/manifest.js';

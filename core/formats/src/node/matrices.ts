@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
+import { EspalierError, fileError } from '@espalier/base';
 import { decodeSafetensors } from '@espalier/checkpoint';
 import type { HostTensor } from '@espalier/checkpoint';
-import { EspalierError, fileError } from '@espalier/base';
 import { isNpy } from '../npy/header.js';
 import { decodeNpy } from '../npy/npy.js';
 

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EspalierError, fileError, sha256Hex } from '@espalier/base';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { fileStore } from '@espalier/checkpoint/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
-import { EspalierError, fileError, sha256Hex } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { io } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';

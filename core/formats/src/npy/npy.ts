@@ -1,5 +1,5 @@
-import type { HostTensor, SafetensorsDtype } from '@espalier/checkpoint';
 import { EspalierError } from '@espalier/base';
+import type { HostTensor, SafetensorsDtype } from '@espalier/checkpoint';
 import { invalidNpyError, readHeader, writeHeader } from './header.js';
 
 // Written here because npm's kept readers of the format do not write it, nor check what a header

@@ -1,6 +1,6 @@
+import { EspalierError, suggest } from '@espalier/base';
 import { toTensor } from '@espalier/checkpoint';
 import type { HostTensor } from '@espalier/checkpoint';
-import { EspalierError, suggest } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { Shape } from '@tensorflow/tfjs-layers';

@@ -1,5 +1,5 @@
-import type { HostTensor } from '@espalier/checkpoint';
 import { EspalierError, suggest } from '@espalier/base';
+import type { HostTensor } from '@espalier/checkpoint';
 import { isFloat } from '../float32.js';
 import { conv1dStyle, isConv1d } from './conv1d.js';
 import { guessTable } from './guess-table.js';

@@ -1,5 +1,5 @@
-import type { HostTensor } from '@espalier/checkpoint';
 import { EspalierError } from '@espalier/base';
+import type { HostTensor } from '@espalier/checkpoint';
 import { toFloat32 } from '../float32.js';
 import { join } from './modules.js';
 import type { PyTorchModule, StateDict } from './modules.js';

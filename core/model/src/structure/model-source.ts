@@ -1,5 +1,5 @@
-import { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError, twoCopiesError } from '@espalier/base';
+import { LayersModel } from '@tensorflow/tfjs-layers';
 import { noteExistingWeights } from '../existing-weights.js';
 import { withKeyedInit } from '../keyed-init.js';
 import { takeOwnModel } from '../ownership.js';

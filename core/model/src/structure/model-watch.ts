@@ -1,6 +1,6 @@
+import { EspalierError } from '@espalier/base';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
-import { EspalierError } from '@espalier/base';
 import { canonicalNames, innerVariable, listParameters } from '../parameters.js';
 import type { Layer } from '../parameters.js';
 

@@ -1,9 +1,9 @@
+import { EspalierError, suggest } from '@espalier/base';
+import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { EspalierError, suggest } from '@espalier/base';
 import { refuseForeignTensor } from '../foreign.js';
 import { constrain, isWrittenExactly, writeExactly } from '../layer-variables.js';
-import type { NamedTensors } from '@espalier/base';
 import type { Parameter } from '../parameters.js';
 
 /** The group of every parameter that no plugin put elsewhere. */

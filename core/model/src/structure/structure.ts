@@ -1,11 +1,11 @@
-import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { EspalierError, suggest } from '@espalier/base';
+import type { NamedTensors } from '@espalier/base';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { buildModel } from '../build.js';
 import { copyModel } from '../copy-model.js';
 import { keepOutputs } from '../edits.js';
 import { extractGraph, findOwner } from '../graph.js';
 import type { GraphConfig, ModelEdit, ModelGraph } from '../graph.js';
-import type { NamedTensors } from '@espalier/base';
 import { Network } from '../network.js';
 import { disposeModel, listParameters } from '../parameters.js';
 import { viewModel } from '../view.js';

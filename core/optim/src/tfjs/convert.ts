@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { EspalierError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 import { refuseForeignOptimizer } from '../foreign-optimizer.js';
 import type { GradientTransform } from '../transform.js';
 import * as optimizers from './optimizers.js';

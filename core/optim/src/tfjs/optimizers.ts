@@ -1,6 +1,6 @@
+import { parseOptions } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { parseOptions } from '@espalier/base';
 import { valueAt } from '../schedules.js';
 import * as is from '../schemas.js';
 import type { GradientTransform } from '../transform.js';

@@ -1,7 +1,7 @@
 import type { ReportedMetric } from '../definition/load-study.js';
+import type { PlannedRow } from '../plan/planned-row.js';
 import { listTrials } from '../plan/planner.js';
 import type { Planner } from '../plan/planner.js';
-import type { PlannedRow } from '../plan/planned-row.js';
 import { equalComputeRow, rowsAfterTuning, readTuning } from '../plan/stages.js';
 import { holm } from '../statistics/holm.js';
 import { pairedDifference } from '../statistics/paired-difference.js';

@@ -17,9 +17,9 @@ import {
   suggest,
 } from '@espalier/core';
 import type { Inspection, Manifest } from '@espalier/core';
+import type { LoadedStudy } from '../definition/load-study.js';
 import { designRows } from '../definition/rows.js';
 import type { RowDesign } from '../definition/rows.js';
-import type { LoadedStudy } from '../definition/load-study.js';
 import { CodeFingerprints } from './code-fingerprint.js';
 import { hashJson } from './hash-json.js';
 import type { PlannedBackend, PlannedRow, PlannedTrial } from './planned-row.js';

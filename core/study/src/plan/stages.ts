@@ -4,9 +4,9 @@ import type { KeyedRng } from '@espalier/core';
 import type { CheckedRange } from '../definition/schema.js';
 import { hasResult } from '../store/records.js';
 import type { TrialRecord } from '../store/records.js';
+import type { PlannedRow, PlannedTrial } from './planned-row.js';
 import { listTrials } from './planner.js';
 import type { Planner } from './planner.js';
-import type { PlannedRow, PlannedTrial } from './planned-row.js';
 import { refuseReserved } from './row-sets.js';
 import { stretchStages } from './stretch-stages.js';
 

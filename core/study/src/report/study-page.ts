@@ -11,11 +11,11 @@ import {
   refusalsTable,
 } from './detail-tables.js';
 import { describeMethod, describeComparison } from './introduction.js';
-import { listWarnings } from './warnings.js';
 import { pluralize } from './number-text.js';
 import { costPlots, effectsPlot, hasCosts, learningPlots, leftOut, seedPlots } from './plots.js';
 import { listFailedTrials, progress, listRefusals } from './row-findings.js';
 import { comparedRows, metricTable, studyTable } from './summary-table.js';
+import { listWarnings } from './warnings.js';
 
 export interface StudyPageOptions {
   /** When and where it was made, as text. */

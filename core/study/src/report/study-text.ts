@@ -3,8 +3,8 @@ import type { Cell } from '@espalier/report';
 import type { Findings, RowFindings } from '../analysis/findings.js';
 import { hasResult } from '../store/records.js';
 import { describeMethod, describeComparison } from './introduction.js';
-import { listWarnings } from './warnings.js';
 import { studyTable } from './summary-table.js';
+import { listWarnings } from './warnings.js';
 
 /**
  * A study's table as Markdown, with what was compared and how above it, and warnings below.

@@ -1,7 +1,7 @@
 import { EspalierError, suggest } from '@espalier/core';
 import type { LoadedStudy } from '../definition/load-study.js';
-import { Planner, listTrials } from '../plan/planner.js';
 import type { PlannedRow, PlannedTrial } from '../plan/planned-row.js';
+import { Planner, listTrials } from '../plan/planner.js';
 import { equalComputeRow, rowsAfterTuning, readTuning } from '../plan/stages.js';
 import { hasResult } from '../store/records.js';
 import type { TrialKind, TrialRecord, TrialResult } from '../store/records.js';

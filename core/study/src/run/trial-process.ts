@@ -18,9 +18,9 @@ import {
 } from '@espalier/core';
 import type { ModelView, Session, Stage } from '@espalier/core';
 import { fileStore, jsonlSink } from '@espalier/core/node';
-import type { TrialEnd, TrialJob } from './job.js';
-import type { Metrics, TrialResult } from '../store/records.js';
 import { takeLock } from '../store/lock.js';
+import type { Metrics, TrialResult } from '../store/records.js';
+import type { TrialEnd, TrialJob } from './job.js';
 import { Stopwatch } from './stopwatch.js';
 import { writeResult } from './trial-folder.js';
 

@@ -2,9 +2,9 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EspalierError, fileError, readJson, writeJson } from '@espalier/core';
 import Database from 'libsql';
-import { translateStoreErrors } from './store-errors.js';
 import { takeLock } from './lock.js';
 import type { TestReading, TestRecord, TrialRecord } from './records.js';
+import { translateStoreErrors } from './store-errors.js';
 
 /** How long to wait for another connection that is about to close, or a backup program. */
 const PATIENCE_MS = 2000;

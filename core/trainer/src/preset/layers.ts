@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { isPlain, parseOptions, toJson } from '@espalier/base';
+import { z } from 'zod';
 import { loadExport } from './load.js';
 import type { LoadFrom } from './load.js';
 import { presetError } from './preset.js';

@@ -1,5 +1,5 @@
-import type { Plugin } from '../plugin.js';
 import { canonicalJson, isPlain, printValue, sha256Hex, toJson } from '@espalier/base';
+import type { Plugin } from '../plugin.js';
 import type { MergedEntry } from './merge.js';
 import { nameOfUse } from './preset.js';
 

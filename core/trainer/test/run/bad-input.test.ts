@@ -1,5 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
 import {
   arraySource,
   createSession,
@@ -24,6 +22,8 @@ import {
   valuesOf,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 

@@ -1,7 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import {
   appendLayers,
   definePlugin,
@@ -12,6 +8,10 @@ import {
 } from '@espalier/core';
 import type { NamedTensors, RawBatch, Session, SessionConfig } from '@espalier/core';
 import { firstDifference, onBackend, valuesOf, withSession } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { changing, open } from './sessions.js';

@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { arraySource, datasetSource, HOOKS, memoryStore } from '@espalier/core';
 import type { FitEnd, HookName, HookRow, SessionConfig } from '@espalier/core';
 import {
@@ -10,6 +9,7 @@ import {
   valuesOf,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { open, plugin, refusal } from './sessions.js';
 

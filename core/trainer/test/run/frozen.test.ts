@@ -1,9 +1,9 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { addOutput, arraySource, createSession, meanSquaredError, sgd } from '@espalier/core';
 import type { Plugin, Session, SessionConfig } from '@espalier/core';
 import { onBackend, withSession } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { plugin } from './sessions.js';
 

@@ -1,5 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
 import {
   arraySource,
   binaryCrossEntropy,
@@ -26,6 +24,8 @@ import {
   valuesOf,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { open, plugin, refusal } from './sessions.js';
 

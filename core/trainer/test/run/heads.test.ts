@@ -1,6 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import {
   arraySource,
   binaryCrossEntropy,
@@ -12,6 +9,9 @@ import {
 } from '@espalier/core';
 import type { HostArray, Loss, Session, SessionConfig } from '@espalier/core';
 import { firstDifference, liveTensors, onBackend, valuesOf, withSession } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { open, plugin, refusal } from './sessions.js';
 

@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { arraySource, HOOKS, sgd } from '@espalier/core';
 import type { Batch, HookName, HookRow, Mode, NamedTensors, Plugin, Session } from '@espalier/core';
 import {
@@ -9,6 +8,7 @@ import {
   valuesOf,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { open, plugin, refusal } from './sessions.js';
 

@@ -1,5 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar } from '@tensorflow/tfjs-core';
 import { createSession, crossEntropy, memoryStore, sgd, stopGradient } from '@espalier/core';
 import type { Batch, NamedTensors, Plugin, Session } from '@espalier/core';
 import {
@@ -15,6 +13,8 @@ import {
   valuesOf,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   extragradient,

@@ -1,8 +1,8 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
 import { createSession, meanSquaredError, sgd } from '@espalier/core';
 import type { Batch, Session } from '@espalier/core';
 import { backendsUnderTest, directional, onBackend, withSession } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { layerClasses } from './layer-classes.js';
 

@@ -1,7 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel, Sequential, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { adam, disposeModel, fromTfOptimizer, memoryStore, sgd } from '@espalier/core';
 import type { RawBatch, Session, StructureChange } from '@espalier/core';
 import {
@@ -15,6 +11,10 @@ import {
   valuesOf,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel, Sequential, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { changing, open, plugin, refusal } from './sessions.js';
 

@@ -1,6 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
-import type * as tfl from '@tensorflow/tfjs-layers';
 import { arraySource, createToken, HOOKS, keepOutputs, SOFT_TARGETS } from '@espalier/core';
 import type { Batch, HookName, PluginContext, SessionConfig } from '@espalier/core';
 import {
@@ -12,6 +9,9 @@ import {
   tinySource,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { changing, open, plugin, refusal } from './sessions.js';
 

@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import { definePlugin, toDistribution } from '@espalier/core';
 import type { Batch, NamedTensors } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import * as z from 'zod';
 
 /** Plugins that third parties might write; they prove that the contract carries them. */

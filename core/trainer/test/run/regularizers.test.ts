@@ -1,6 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
 import {
   appendLayers,
   arraySource,
@@ -11,6 +8,9 @@ import {
 } from '@espalier/core';
 import type { Session, SessionConfig } from '@espalier/core';
 import { onBackend, tensorsLeakedBy, withSession } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { layerClasses } from './layer-classes.js';
 import { plugin, refusal } from './sessions.js';

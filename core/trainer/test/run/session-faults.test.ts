@@ -1,5 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
 import {
   adam,
   arraySource,
@@ -22,6 +20,8 @@ import {
   valuesOf,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { open, plugin, refusal } from './sessions.js';
 

@@ -1,5 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
 import { definePlugin, memoryStore } from '@espalier/core';
 import type { Plugin, PluginContext, Session, Source } from '@espalier/core';
 import {
@@ -11,6 +9,8 @@ import {
   valuesOf,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { changing, open, plugin, refusal } from './sessions.js';

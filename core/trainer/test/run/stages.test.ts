@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { adam, arraySource, memoryStore } from '@espalier/core';
 import type {
   CheckpointStore,
@@ -20,6 +19,7 @@ import {
   valuesOf,
   withSession,
 } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { open, plugin, refusal } from './sessions.js';
 

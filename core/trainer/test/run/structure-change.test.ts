@@ -1,8 +1,8 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
 import { followPaths, memoryStore } from '@espalier/core';
 import type { PluginContext, StructureChange } from '@espalier/core';
 import { liveTensors, onBackend, withSession } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { changing, open, plugin, refusal } from './sessions.js';
 

@@ -2,8 +2,8 @@ import type { NamedTensors } from '@espalier/core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiateAll } from '../differentiate.js';
 import { applyUpdates, startInnerOptimizer } from '../inner-step.js';
-import { dot, sumTensors } from '../tensor-math.js';
 import type { BilevelProblem } from '../problem.js';
+import { dot, sumTensors } from '../tensor-math.js';
 
 /** What follows from one inner step, up to the mixed derivative of the inner loss. */
 export interface AfterStep {

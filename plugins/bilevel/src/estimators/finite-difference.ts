@@ -1,7 +1,7 @@
 import { differentiate } from '../differentiate.js';
 import { innerGradient, innerWith } from '../inner-step.js';
-import { sumTensors } from '../tensor-math.js';
 import type { Estimator } from '../problem.js';
+import { sumTensors } from '../tensor-math.js';
 import { afterStep } from './after-step.js';
 import { defineEstimator } from './estimator.js';
 import { centralDifference } from './mixed.js';

@@ -1,8 +1,8 @@
 import type { NamedTensors } from '@espalier/core';
 import { differentiate } from '../differentiate.js';
 import { innerGradient, innerWith } from '../inner-step.js';
-import { dot, sumTensors } from '../tensor-math.js';
 import type { Estimator } from '../problem.js';
+import { dot, sumTensors } from '../tensor-math.js';
 import { afterStep } from './after-step.js';
 import { defineEstimator } from './estimator.js';
 import { centralDifference } from './mixed.js';

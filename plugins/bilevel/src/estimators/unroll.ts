@@ -2,9 +2,9 @@ import { EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { differentiate } from '../differentiate.js';
 import { innerWith, applyUpdates, startInnerOptimizer } from '../inner-step.js';
-import { mapTensors } from '../tensor-math.js';
 import type { BilevelProblem, Estimator } from '../problem.js';
 import { recordCalls } from '../record-calls.js';
+import { mapTensors } from '../tensor-math.js';
 import { defineEstimator } from './estimator.js';
 
 /**
