@@ -5,7 +5,7 @@
 import { adam, cosineSchedule, createSession, crossEntropy } from '@espalier/core';
 import { predictEarly } from '@espalier/plugin-multi-exit';
 import type { EarlyPrediction } from '@espalier/plugin-multi-exit';
-import { byot } from '@espalier/preset-byot';
+import { byot } from '@espalier/preset-baselines';
 import { table, toText } from '@espalier/report';
 import * as tf from '@tensorflow/tfjs-core';
 import { loadDigits, sourceOf } from './digits/data.js';

@@ -6,7 +6,7 @@
  */
 import { adam, createSession, crossEntropy, disposeRaw, keyedRng } from '@espalier/core';
 import type { RawBatch, Session } from '@espalier/core';
-import { byot } from '@espalier/preset-byot';
+import { byot } from '@espalier/preset-baselines';
 import { loadDigits, sourceOf } from './digits/data.js';
 import { residualNetwork } from './digits/network.js';
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { adam, createSession, crossEntropy } from '@espalier/core';
 import type { CheckpointStore, Session } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
-import { byot } from '@espalier/preset-byot';
+import { byot } from '@espalier/preset-baselines';
 import { loadDigits, sourceOf } from './digits/data.js';
 import { smallNetwork } from './small-network.js';
 

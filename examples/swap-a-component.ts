@@ -14,7 +14,7 @@ import {
   stopGradient,
 } from '@espalier/core';
 import type { Manifest, Preset } from '@espalier/core';
-import { byot } from '@espalier/preset-byot';
+import { byot } from '@espalier/preset-baselines';
 import { table, toText } from '@espalier/report';
 import * as tf from '@tensorflow/tfjs-core';
 import * as z from 'zod';

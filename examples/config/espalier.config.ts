@@ -1,6 +1,6 @@
 /** `npx espalier train examples/config/espalier.config.ts`: what JSON can say, and code where it helps. */
 import { adam, cosineSchedule } from '@espalier/core';
-import { byot } from '@espalier/preset-byot';
+import { byot } from '@espalier/preset-baselines';
 import { defineConfig } from 'espalier';
 import { residualNetwork } from '../digits/network.js';
 import { test, train, validation } from './parts.js';

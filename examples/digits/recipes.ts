@@ -1,6 +1,6 @@
 import { cosineSchedule, sgd } from '@espalier/core';
 import type { Preset, GradientTransform } from '@espalier/core';
-import { deeplySupervised } from '@espalier/preset-deeply-supervised';
+import { deeplySupervised } from '@espalier/preset-baselines';
 import { metadistiller } from '@espalier/preset-metadistiller';
 
 /** One way to train the network. */

@@ -19,9 +19,9 @@ export default defineStudy({
   },
   factors: {
     method: {
-      'label smoothing': preset('@espalier/preset-label-smoothing#labelSmoothing'),
-      'deeply supervised': preset('@espalier/preset-deeply-supervised#deeplySupervised', at),
-      BYOT: preset('@espalier/preset-byot#byot', at),
+      'label smoothing': preset('@espalier/preset-baselines#labelSmoothing'),
+      'deeply supervised': preset('@espalier/preset-baselines#deeplySupervised', at),
+      BYOT: preset('@espalier/preset-baselines#byot', at),
     },
   },
   seeds: 10,

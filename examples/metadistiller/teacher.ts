@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { cosineSchedule, createSession, crossEntropy, EspalierError, sgd } from '@espalier/core';
 import type { Clock, Session } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
-import type { Teacher } from '@espalier/plugin-label-generator';
+import type { Teacher } from '@espalier/plugin-soft-targets';
 import * as cifar from '../cifar/data.js';
 import * as fashionMnist from '../fashion-mnist/data.js';
 import { resnet } from '../networks/resnet.js';

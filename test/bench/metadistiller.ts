@@ -6,7 +6,7 @@ import { loadDigits, sourceOf } from '@espalier/examples/digits';
 import { resnet } from '@espalier/examples/networks';
 import { finiteDifference, jvp, runProblem, unroll, verify } from '@espalier/plugin-bilevel';
 import type { BilevelProblem } from '@espalier/plugin-bilevel';
-import { deeplySupervised } from '@espalier/preset-deeply-supervised';
+import { deeplySupervised } from '@espalier/preset-baselines';
 import { metadistiller } from '@espalier/preset-metadistiller';
 import * as tf from '@tensorflow/tfjs-core';
 import { round, timeInTurn } from './measure.js';

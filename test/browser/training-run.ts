@@ -2,7 +2,7 @@ import { useBackend } from '@espalier/backend';
 import type { UseBackendOptions } from '@espalier/backend';
 import { adam, createSession, crossEntropy, memoryStore } from '@espalier/core';
 import type { CheckpointStore } from '@espalier/core';
-import { byot } from '@espalier/preset-byot';
+import { byot } from '@espalier/preset-baselines';
 import { tinyCnn, tinySource } from '@espalier/testkit';
 
 /** One run, told in values that can leave a page. */

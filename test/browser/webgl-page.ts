@@ -55,7 +55,7 @@ async function trainInHalfPrecision(): Promise<string> {
 }
 
 /** What a page is told that names a preset. */
-const nameAPreset = () => refusal(() => resolvePreset('@espalier/preset-byot#byot'));
+const nameAPreset = () => refusal(() => resolvePreset('@espalier/preset-baselines#byot'));
 
 const has = ({ kernel }: Case) => !kernel || tf.getKernel(kernel, 'webgl') !== undefined;
 

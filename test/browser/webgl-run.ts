@@ -1,5 +1,5 @@
 import { createSession, crossEntropy, sgd } from '@espalier/core';
-import { byot } from '@espalier/preset-byot';
+import { byot } from '@espalier/preset-baselines';
 import { tinyCnn, tinySource } from '@espalier/testkit';
 
 /** Two epochs of the tiny network with an exit, on the current backend; the same in Node and in a page. */

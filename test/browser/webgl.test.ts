@@ -64,6 +64,8 @@ test('every layer class trains on webgl', async () => {
 
 test('a page that names a preset is told to hand it over, not to install it', async () => {
   const message = await inPage<string>('nameAPreset()');
-  expect(message).toMatch(/'@espalier\/preset-byot' cannot be found.*hand it over in modules/s);
+  expect(message).toMatch(
+    /'@espalier\/preset-baselines' cannot be found.*hand it over in modules/s,
+  );
   expect(message).not.toContain('npm install');
 });

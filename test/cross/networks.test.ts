@@ -1,8 +1,7 @@
 import { createSession, crossEntropy, countMacsTo, sgd, viewModel } from '@espalier/core';
 import type { Preset, Session } from '@espalier/core';
-import { byot } from '@espalier/preset-byot';
-import type { ByotOptions } from '@espalier/preset-byot';
-import { deeplySupervised } from '@espalier/preset-deeply-supervised';
+import { byot, deeplySupervised } from '@espalier/preset-baselines';
+import type { ByotOptions } from '@espalier/preset-baselines';
 import { onBackend, tinyData, tinySource, valuesOf, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';

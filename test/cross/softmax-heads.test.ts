@@ -11,12 +11,6 @@ import {
 import type { Loss, Plugin, Preset, Session, SessionConfig } from '@espalier/core';
 import { cutmix, mixup } from '@espalier/plugin-augmentation';
 import { blockLowRank } from '@espalier/plugin-block-low-rank';
-import {
-  exitEnsemble,
-  labelGenerator,
-  teacher,
-  uniformTargets,
-} from '@espalier/plugin-label-generator';
 import { labelSmoothing as smoothingPlugin } from '@espalier/plugin-label-smoothing';
 import {
   deepestExit,
@@ -27,10 +21,13 @@ import {
 } from '@espalier/plugin-multi-exit';
 import { prune } from '@espalier/plugin-prune';
 import { quantizer } from '@espalier/plugin-quantizer';
-import { byot } from '@espalier/preset-byot';
-import { deeplySupervised } from '@espalier/preset-deeply-supervised';
-import { kd } from '@espalier/preset-kd';
-import { labelSmoothing } from '@espalier/preset-label-smoothing';
+import {
+  exitEnsemble,
+  labelGenerator,
+  teacher,
+  uniformTargets,
+} from '@espalier/plugin-soft-targets';
+import { byot, deeplySupervised, kd, labelSmoothing } from '@espalier/preset-baselines';
 import { metadistiller } from '@espalier/preset-metadistiller';
 import {
   firstDifference,

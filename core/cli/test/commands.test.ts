@@ -57,7 +57,7 @@ describe('espalier inspect', () => {
   });
 
   it('shows the plugins of several presets that one extends, in JSON', async () => {
-    const presets = ['./parts.ts#calm', '@espalier/preset-label-smoothing#labelSmoothing'];
+    const presets = ['./parts.ts#calm', '@espalier/preset-baselines#labelSmoothing'];
     const set = `preset=${JSON.stringify({ extends: presets, plugins: {} })}`;
     const { code, stdout } = await run('inspect', fixture('run.json'), '--set', set);
     expect(code).toBe(0);

@@ -56,7 +56,7 @@ export const schema = z
       .default({})
       .describe('Functions get the options and batchSize.'),
     batchSize: count.optional().describe('Handed to the functions under data.'),
-    preset: reference('A preset: @espalier/preset-byot#byot; or several, by extends.')
+    preset: reference('A preset: @espalier/preset-baselines#byot; or several, by extends.')
       .meta({ alternatives: [presetAsData] })
       .optional(),
     plugins: z

@@ -1,10 +1,10 @@
 import { parseOptions } from '@espalier/core';
 import type { Preset } from '@espalier/core';
 import { bilevel } from '@espalier/plugin-bilevel';
-import { labelGenerator } from '@espalier/plugin-label-generator';
-import type { LabelGeneratorOptions } from '@espalier/plugin-label-generator';
 import { exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import type { MultiExitOptions } from '@espalier/plugin-multi-exit';
+import { labelGenerator } from '@espalier/plugin-soft-targets';
+import type { LabelGeneratorOptions } from '@espalier/plugin-soft-targets';
 import { z } from 'zod';
 
 const metaOptions = bilevel.definition.options.omit({ variables: true, loss: true }).partial();

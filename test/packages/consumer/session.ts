@@ -12,8 +12,7 @@ import {
 import type { Session, Source, GradientTransform } from '@espalier/core';
 import * as optim from '@espalier/optim';
 import { deepestExit, exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
-import { byot } from '@espalier/preset-byot';
-import { deeplySupervised } from '@espalier/preset-deeply-supervised';
+import { byot, deeplySupervised } from '@espalier/preset-baselines';
 import { linePlot, renderReport } from '@espalier/report';
 import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';

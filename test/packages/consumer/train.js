@@ -2,7 +2,7 @@
 import { useBackend } from '@espalier/backend';
 import { adam, arraySource, createSession, crossEntropy } from '@espalier/core';
 import { fileStore } from '@espalier/core/node';
-import { byot } from '@espalier/preset-byot';
+import { byot } from '@espalier/preset-baselines';
 import * as tf from '@tensorflow/tfjs-layers';
 
 const model = () =>

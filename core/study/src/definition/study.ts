@@ -90,8 +90,8 @@ export interface Study {
  *   base: './espalier.config.json',
  *   factors: {
  *     method: {
- *       'deeply supervised': { preset: '@espalier/preset-deeply-supervised#deeplySupervised' },
- *       BYOT: { preset: '@espalier/preset-byot#byot' },
+ *       'deeply supervised': { preset: '@espalier/preset-baselines#deeplySupervised' },
+ *       BYOT: { preset: '@espalier/preset-baselines#byot' },
  *     },
  *   },
  *   seeds: 10,

@@ -17,7 +17,7 @@ export interface LoadFrom {
  * @throws EspalierError `preset/not-installed`, `preset/load`, `preset/unknown-module`,
  * `preset/unknown-export`.
  * @example
- * const byot = await loadExport('@espalier/preset-byot#byot', {});
+ * const byot = await loadExport('@espalier/preset-baselines#byot', {});
  */
 export async function loadExport(reference: unknown, from: LoadFrom): Promise<unknown> {
   if (typeof reference !== 'string') return reference;

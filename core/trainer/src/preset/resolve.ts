@@ -30,7 +30,7 @@ export interface ResolvedPreset {
  *
  * @throws EspalierError `preset/…` for what the preset gets wrong, `options/invalid` from factories.
  * @example
- * const { plugins, manifest } = await resolvePreset('@espalier/preset-byot#byot', {
+ * const { plugins, manifest } = await resolvePreset('@espalier/preset-baselines#byot', {
  *   overrides: { 'multi-exit': { options: { detach: true } } },
  * });
  */

@@ -1,4 +1,0 @@
-import { deeplySupervised } from '@espalier/preset-deeply-supervised';
-import { testPreset } from '@espalier/testkit';
-
-testPreset(deeplySupervised, [{ name: 'defaults' }]);
