@@ -11,6 +11,7 @@ export {
   toJson,
   writeJson,
 } from './json.js';
+export { matches } from './matches.js';
 export type { NamedTensors } from './named-tensors.js';
 export { parseOptions } from './options.js';
 export { keyedRng } from './random.js';
