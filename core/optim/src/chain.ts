@@ -1,5 +1,6 @@
 import { EspalierError, suggest } from '@espalier/base';
-import type { OptimizerState, Tensors, GradientTransform } from './transform.js';
+import type { NamedTensors } from '@espalier/base';
+import type { GradientTransform, OptimizerState } from './transform.js';
 
 /**
  * Runs transforms one after another: the updates of each are the gradients of the next. Slots keep
@@ -42,14 +43,14 @@ export function chain(...transforms: readonly GradientTransform[]): GradientTran
  */
 export function withName(name: string, inner: GradientTransform): GradientTransform {
   const prefix = `${name}/`;
-  const add = (slots: OptimizerState): OptimizerState =>
-    Object.fromEntries(Object.entries(slots).map(([slot, value]) => [prefix + slot, value]));
+  const add = (state: OptimizerState): OptimizerState =>
+    Object.fromEntries(Object.entries(state).map(([slot, value]) => [prefix + slot, value]));
   return {
     ...inner,
     name,
     init: (params) => add(inner.init(params)),
-    update(grads, slots, params, info) {
-      const own = Object.entries(slots).filter(([slot]) => slot.startsWith(prefix));
+    update(grads, state, params, info) {
+      const own = Object.entries(state).filter(([slot]) => slot.startsWith(prefix));
       const stripped = own.map(([slot, value]) => [slot.slice(prefix.length), value]);
       const result = inner.update(grads, Object.fromEntries(stripped), params, info);
       return { updates: result.updates, state: add(result.state) };
@@ -66,13 +67,13 @@ export function restrict(
   inner: GradientTransform,
   belongs: (path: string) => boolean,
 ): GradientTransform {
-  const selectPaths = (tensors: Tensors): Tensors =>
+  const selectPaths = (tensors: NamedTensors): NamedTensors =>
     Object.fromEntries(Object.entries(tensors).filter(([path]) => belongs(path)));
   return {
     ...inner,
     init: (params) => inner.init(selectPaths(params)),
-    update(grads, slots, params, info) {
-      const result = inner.update(selectPaths(grads), slots, selectPaths(params), info);
+    update(grads, state, params, info) {
+      const result = inner.update(selectPaths(grads), state, selectPaths(params), info);
       return { updates: { ...grads, ...result.updates }, state: result.state };
     },
   };

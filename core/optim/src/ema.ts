@@ -1,8 +1,9 @@
 import { EspalierError, parseOptions } from '@espalier/base';
+import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { valueAt } from './schedules.js';
 import { schedule } from './schemas.js';
-import type { GradientTransform, Schedule, OptimizerState, Tensors } from './transform.js';
+import type { GradientTransform, OptimizerState, Schedule } from './transform.js';
 import { perParameter } from './transform.js';
 
 /**
@@ -22,14 +23,17 @@ export function ema(decay: Schedule, name = 'ema'): GradientTransform {
 }
 
 /**
- * The averages in `slots` by path, of all groups together; the tensors stay the slots' own.
+ * The averages in an optimizer's state by parameter path, of all groups together. The tensors still
+ * belong to the state: clone what must outlive it.
  *
- * @throws EspalierError `optim/no-ema` if there are none.
+ * @throws EspalierError `optim/no-ema` if the state has no averages of that name.
+ * @example
+ * const averaged = emaParams(state); // { 'dense_1/kernel': …, … }
  */
-export function emaParams(slots: OptimizerState, name = 'ema'): Tensors {
-  const found = Object.keys(slots).filter((slot) => `/${slot}`.endsWith(`/${name}/average`));
-  if (found.length > 0) return Object.assign({}, ...found.map((slot) => slots[slot]));
+export function emaParams(state: OptimizerState, name = 'ema'): NamedTensors {
+  const found = Object.keys(state).filter((slot) => `/${slot}`.endsWith(`/${name}/average`));
+  if (found.length > 0) return Object.assign({}, ...found.map((slot) => state[slot]));
   const problem = `emaParams: no slot '${name}/average'`;
   const fix = 'End the chain with ema(0.999).';
-  throw new EspalierError('optim/no-ema', { problem, received: Object.keys(slots), fix });
+  throw new EspalierError('optim/no-ema', { problem, received: Object.keys(state), fix });
 }

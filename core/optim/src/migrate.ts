@@ -2,29 +2,29 @@ import { EspalierError } from '@espalier/base';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { OptimizerState } from './transform.js';
 
-/** What a structural edit does with the slot of one path; `rename` moves it to another path. */
+/** What a structural edit does with one slot of one parameter; `rename` moves it to another path. */
 export type SlotFate = 'keep' | 'drop' | 'create' | { readonly rename: string };
 
 /**
- * Slots for an edited model. `fateOf` is asked about every old slot of every path, and about each
- * new one that no old one fills, which must be `create`. Returns the old and fresh tensors
- * themselves and disposes none.
+ * The optimizer's state for an edited model. `decide` answers for every old slot of every path, and for
+ * each new one that no old one fills, for which it must answer `create`. Returns the old and fresh
+ * tensors themselves and disposes none.
  *
- * @param fresh `transform.init(parameters of the edited model)`: the slots that must result.
+ * @param fresh `transform.init(parameters of the edited model)`: the state that must result.
  * @throws EspalierError `optim/slot-fate` where a slot has no place, another shape or no source.
  * @example
- * migrateOptimizerState(slots, fresh, (slot, path) =>
+ * migrateOptimizerState(state, fresh, (slot, path) =>
  *   path === 'fc/kernel' ? 'drop' : path.startsWith('fc_low_rank/') ? 'create' : 'keep',
  * );
  */
 export function migrateOptimizerState(
-  slots: OptimizerState,
+  state: OptimizerState,
   fresh: OptimizerState,
-  fateOf: (slot: string, path: string) => SlotFate,
+  decide: (slot: string, path: string) => SlotFate,
 ): OptimizerState {
   const moved: Record<string, Record<string, Tensor>> = {};
-  for (const [slot, path, tensor] of listEntries(slots)) {
-    const fate = fateOf(slot, path);
+  for (const [slot, path, tensor] of listEntries(state)) {
+    const fate = decide(slot, path);
     if (fate === 'drop' || fate === 'create') continue;
     const to = fate === 'keep' ? path : fate?.rename;
     const place = fresh[slot]?.[to];
@@ -37,7 +37,7 @@ export function migrateOptimizerState(
   for (const [slot, path, tensor] of listEntries(fresh)) {
     const table = (moved[slot] ??= {});
     if (table[path]) continue;
-    const fate = fateOf(slot, path);
+    const fate = decide(slot, path);
     if (fate !== 'create') throw fateError(`nothing becomes '${slot}' of '${path}'`, fate);
     table[path] = tensor;
   }
@@ -45,23 +45,25 @@ export function migrateOptimizerState(
 }
 
 /**
- * Slots for other parameters by the usual rule: of `slots`, what still has its path and shape is kept,
- * what lost its parameter is dropped, and the rest is that of `fresh`. Disposes none.
+ * The optimizer's state for other parameters by the usual rule: keeps old tensors where path and shape
+ * match, drops those without a parameter, and takes the rest from `fresh`. Disposes none.
  *
- * @param fresh `transform.init(parameters)`: the slots that must result.
+ * @param fresh `transform.init(parameters)`: the state that must result.
+ * @example
+ * const next = followOptimizerState(state, optimizer.init(params));
  */
-export function followOptimizerState(slots: OptimizerState, fresh: OptimizerState): OptimizerState {
-  return migrateOptimizerState(slots, fresh, (slot, path) => {
+export function followOptimizerState(state: OptimizerState, fresh: OptimizerState): OptimizerState {
+  return migrateOptimizerState(state, fresh, (slot, path) => {
     const place = fresh[slot]?.[path];
     if (!place) return 'drop';
-    return String(slots[slot]?.[path]?.shape) === String(place.shape) ? 'keep' : 'create';
+    return String(state[slot]?.[path]?.shape) === String(place.shape) ? 'keep' : 'create';
   });
 }
 
 function listEntries(
-  slots: OptimizerState,
+  state: OptimizerState,
 ): (readonly [slot: string, path: string, tensor: Tensor])[] {
-  return Object.entries(slots).flatMap(([slot, tensors]) =>
+  return Object.entries(state).flatMap(([slot, tensors]) =>
     Object.entries(tensors).map(([path, tensor]) => [slot, path, tensor] as const),
   );
 }

@@ -26,7 +26,7 @@ export function fromTfOptimizer(
     resumable: false,
     dispose,
     init: () => (dispose(), {}),
-    update(grads, _slots, params) {
+    update(grads, _state, params) {
       const updates: Record<string, tf.Tensor> = {};
       for (const [path, grad] of Object.entries(grads)) {
         const param = params[path] as tf.Tensor;

@@ -1,13 +1,15 @@
 import { EspalierError } from '@espalier/base';
+import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
-/** Tensors keyed by stable layer path, e.g. `'conv2d_1/kernel'`; never by position. */
-export type Tensors = Readonly<Record<string, Tensor>>;
+/**
+ * The whole state of a transform: slot name, e.g. `'adam/m'` → parameter path, e.g.
+ * `'conv2d_1/kernel'` → tensor, mostly of the parameter's shape.
+ */
+export type OptimizerState = Readonly<Record<string, NamedTensors>>;
 
-/** The whole state of a transform: slot name, e.g. `'adam/m'` → layer path → tensor. */
-export type OptimizerState = Readonly<Record<string, Tensors>>;
-
+/** What a transform learns about the step that it computes. */
 export interface GradientTransformInfo {
   /** Optimizer steps done before this one, from 0: counted by the framework, so resume is exact. */
   readonly step: number;
@@ -18,25 +20,26 @@ export type Schedule = number | ((step: number) => number);
 
 /**
  * A pure step from gradients to updates, as in optax; `chain` composes them. A path without a
- * gradient is not touched: no update, same slots. Call it in a `tf.tidy` and keep what it returns.
+ * gradient is not touched: it gets no update, and its state stays. Call `update` in a `tf.tidy` and keep
+ * what it returns; {@link applyUpdates} adds the updates to the parameters.
  */
 export interface GradientTransform {
   readonly name: string;
-  /** False where slots are not the whole state, so that no checkpoint resumes it exactly. */
+  /** False where a checkpoint of the state cannot resume the transform exactly. */
   readonly resumable?: boolean;
-  /** The first slots. Their names start with `name/` and do not depend on `params`. */
-  init(params: Tensors): OptimizerState;
+  /** The state before the first step. Slot names start with `name/` and do not depend on `params`. */
+  init(params: NamedTensors): OptimizerState;
   /**
    * `updates` are to be added to the parameters. Disposes and changes no argument; returned tensors
-   * are new or pass through, and one may be both update and slot.
+   * are new or pass through, and one may be both an update and part of the state.
    */
   update(
-    grads: Tensors,
-    slots: OptimizerState,
-    params: Tensors,
+    grads: NamedTensors,
+    state: OptimizerState,
+    params: NamedTensors,
     info: GradientTransformInfo,
-  ): { readonly updates: Tensors; readonly state: OptimizerState };
-  /** Frees what is held outside the slots, if anything is. */
+  ): { readonly updates: NamedTensors; readonly state: OptimizerState };
+  /** Frees what the transform holds outside its state, if anything. */
   dispose?(): void;
 }
 
@@ -69,10 +72,10 @@ export function perParameter<const S extends readonly string[]>(
       const first = () => Object.entries(params).map(([path, param]) => [path, initial(param)]);
       return Object.fromEntries(keys.map((key) => [key, Object.fromEntries(first())]));
     },
-    update(grads, slots, params, info) {
+    update(grads, before, params, info) {
       const kernel = prepare(info);
       const updates: Record<string, Tensor> = {};
-      const next = keys.map((key): Record<string, Tensor> => ({ ...slots[key] }));
+      const next = keys.map((key): Record<string, Tensor> => ({ ...before[key] }));
       for (const [path, grad] of Object.entries(grads)) {
         const state = next.map(
           (slot) => slot[path] ?? throwMissing(name, path),

@@ -1,9 +1,10 @@
-import type { OptimizerState, Tensors, GradientTransform } from '@espalier/optim';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
+import type { NamedTensors } from '@espalier/base';
+import type { GradientTransform, OptimizerState } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 
-/** Tensors by path on the host: what a checkpoint would hold. */
+/** NamedTensors by path on the host: what a checkpoint would hold. */
 export type Values = Readonly<Record<string, { shape: number[]; data: Float32Array }>>;
 export interface State {
   readonly params: Values;
@@ -24,11 +25,11 @@ export function mapValues<T, U>(
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
 }
 
-export function toTensors(host: Values): Tensors {
+export function toTensors(host: Values): NamedTensors {
   return mapValues(host, ({ shape, data }) => tf.tensor(data.slice(), shape, 'float32'));
 }
 
-export function toValues(tensors: Tensors): Values {
+export function toValues(tensors: NamedTensors): Values {
   return mapValues(tensors, (t) => ({ shape: t.shape, data: Float32Array.from(t.dataSync()) }));
 }
 

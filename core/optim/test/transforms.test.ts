@@ -2,6 +2,7 @@ import type { OptimizerState, GradientTransform } from '@espalier/optim';
 import {
   adam,
   adamw,
+  applyUpdates,
   byGroup,
   chain,
   clipByGlobalNorm,
@@ -222,6 +223,26 @@ describe('cost', () => {
     ['rmsprop', rmsprop(), 8],
   ])('%s takes no more kernels per parameter than stated', async (_, transform, kernels) => {
     expect(await kernelsOf(transform)).toBe(kernels);
+  });
+});
+
+describe('applyUpdates', () => {
+  it('adds updates to their parameters, leaves out the others, and disposes nothing', () => {
+    const params = { a: tf.tensor1d([1, 2]), b: tf.scalar(3) };
+    const updates = { a: tf.tensor1d([0.5, -2]) };
+    const next = applyUpdates(params, updates);
+    expect(Object.keys(next)).toEqual(['a']);
+    expect(next['a']!.arraySync()).toEqual([1.5, 0]);
+    expect(params.a.arraySync()).toEqual([1, 2]);
+    tf.dispose([params, updates, next]);
+  });
+
+  it('refuses an update of a path that is no parameter', () => {
+    tf.tidy(() => {
+      const apply = () => applyUpdates({ a: tf.scalar(1) }, { b: tf.scalar(1) });
+      expect(apply).toThrow(code('optim/missing-parameter'));
+      expect(apply).toThrow(/'b' has an update.*Received: \["a"\]/);
+    });
   });
 });
 
