@@ -4,7 +4,7 @@ import type { NamedTensors } from '@espalier/base';
 import type { GradientTransform, OptimizerState } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 
-/** NamedTensors by path on the host: what a checkpoint would hold. */
+/** Tensors by path on the host: what a checkpoint would hold. */
 export type Values = Readonly<Record<string, { shape: number[]; data: Float32Array }>>;
 export interface State {
   readonly params: Values;
