@@ -21,6 +21,7 @@ const SHARING = [
   'base',
   'checkpoint',
   'cli',
+  'compress',
   'compression',
   'data',
   'formats',

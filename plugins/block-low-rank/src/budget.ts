@@ -18,7 +18,8 @@ export function computeTarget(options: ParsedOptions, matrix: Matrix, total: num
 /**
  * Refuses a budget or a ratio that some matrix cannot keep, before anything is computed.
  *
- * @throws EspalierError `block-low-rank/budget`, with the smallest budget or the largest ratio.
+ * @throws EspalierError `block-low-rank/budget`, with `details`: `{ layer, leastBytes }` and `smallestBudget` or
+ * `largestRatio`.
  */
 export function checkBudget(requests: readonly PlanRequest[], options: ParsedOptions): void {
   const found = requests.map((request) => ({ request, least: leastBytes(request) }));
@@ -27,7 +28,8 @@ export function checkBudget(requests: readonly PlanRequest[], options: ParsedOpt
   });
   if (!wrong) return;
   const { place, matrix } = wrong.request;
-  const least = `layer '${place.entry.name}' takes ${wrong.least} bytes at least (rank 1 everywhere)`;
+  const layer = place.entry.name;
+  const least = `layer '${layer}' takes ${wrong.least} bytes at least (rank 1 everywhere)`;
   const budget = parseBudget(options);
   if (budget === undefined) {
     const most = Math.floor((400 * countEntries(matrix)) / wrong.least) / 100;
@@ -35,14 +37,17 @@ export function checkBudget(requests: readonly PlanRequest[], options: ParsedOpt
       problem: `${least}, so the largest possible ratio is ${most}`,
       received: options.ratio ?? 4,
       fix: 'Allow a lower ratio, or fewer blocks, or leave the layer out.',
+      details: { layer, leastBytes: wrong.least, largestRatio: most },
     });
   }
   const total = sumSizes(requests);
   const needed = found.map(({ request, least }) => (least * total) / countEntries(request.matrix));
+  const smallestBudget = Math.ceil(Math.max(...needed));
   throw new EspalierError('block-low-rank/budget', {
-    problem: `the smallest possible budget is ${Math.ceil(Math.max(...needed))} bytes: ${least}, and budgets are shared out by size`,
+    problem: `the smallest possible budget is ${smallestBudget} bytes: ${least}, and budgets are shared out by size`,
     received: budget,
     fix: 'Allow more bytes, or fewer blocks.',
+    details: { layer, leastBytes: wrong.least, smallestBudget },
   });
 }
 

@@ -1,12 +1,12 @@
 import { readdir } from 'node:fs/promises';
+import { saveArtifact, writeModelFolder } from '@espalier/formats/node';
+import { listArtifactPlugins, listModules } from '@espalier/compress';
+import type { ExportedModel } from '@espalier/compress';
 import { compressionReport } from '@espalier/compression';
 import { loadConfig, withSession } from '@espalier/config';
 import { listConstrainedLayers, disposeModel, EspalierError, unplainLayers } from '@espalier/core';
 import type { Session } from '@espalier/core';
-import { saveArtifact, writeModelFolder } from '@espalier/formats/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { listArtifactPlugins, listModules } from '../compress/artifact-plugins.js';
-import type { Exported } from '../compress/artifact-plugins.js';
 import { loadCheckpoint } from '../resume.js';
 import { warnIfUnfinished } from '../unfinished.js';
 
@@ -48,11 +48,11 @@ async function write(
 ): Promise<readonly string[]> {
   const inspection = session.inspect();
   const { edits, manifest } = inspection;
-  const exported = { model, inspection, account: compressionReport(edits) };
+  const exported = { model, inspection, steps: compressionReport(edits) };
   const { step } = session.clock;
   if (format === 'artifact') {
     const provenance = { command: 'espalier export', step, preset: manifest.hash };
-    const plugins = listArtifactPlugins(exported, []);
+    const plugins = listArtifactPlugins(exported);
     const { total } = await saveArtifact(out, { model, edits, plugins, provenance });
     return [
       `${out}: the model of step ${step} as an artifact, ${total} bytes`,
@@ -77,12 +77,12 @@ function findDroppedConstraints({ model }: Session): readonly string[] {
 }
 
 /** What has to be imported before the model is loaded, by layer. */
-function describeRequirements(exported: Exported): readonly string[] {
+function describeRequirements(exported: ExportedModel): readonly string[] {
   const layers = unplainLayers(exported.model);
   if (layers.length === 0) return [];
   const classes = [...new Set(layers.map(({ className }) => className))];
-  const modules = listModules(exported, []).map((name) => `import '${name}';`);
-  const isCompressed = exported.account.some(({ layer }) =>
+  const modules = listModules(exported).map((name) => `import '${name}';`);
+  const isCompressed = exported.steps.some(({ layer }) =>
     layers.some(({ path }) => path === layer),
   );
   return [

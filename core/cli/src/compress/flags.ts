@@ -1,25 +1,16 @@
 import { parseBytes } from '@espalier/compression';
+import type { CompressOptions } from '@espalier/compress';
 import { EspalierError, suggest } from '@espalier/core';
 
-/** How small, or how close, the matrices shall become. */
-export type Target =
-  | { readonly kind: 'ratio'; readonly value: number }
-  | { readonly kind: 'budget'; readonly value: number }
-  | { readonly kind: 'max-error'; readonly value: number };
-
-/** What the command line says about the compression itself. */
-export interface CompressFlags {
+/** The flags of `espalier compress` that decide what is compressed and how. */
+export interface CompressFlags extends Pick<
+  CompressOptions,
+  'ratio' | 'maxError' | 'bits' | 'blocks' | 'layers' | 'tied'
+> {
   /** A short name, or `module#export`. */
   readonly preset: string;
-  /** At most one of these three. */
-  readonly ratio?: number;
   readonly budget?: string;
-  readonly maxError?: number;
-  /** `none`: no quantization; default: the preset's. */
-  readonly bits?: number | 'none';
-  readonly blocks?: number | 'auto';
-  readonly layers?: readonly string[];
-  readonly tied?: string;
+  readonly counts?: string;
 }
 
 const PACKAGE = '@espalier/preset-group-reduce';
@@ -32,8 +23,9 @@ const SHORT: Readonly<Record<string, string>> = {
 };
 
 /**
- * A preset's module and export, of its short name or as it is.
+ * The module and export of a preset.
  *
+ * @param name A short name, or already `module#export`.
  * @throws EspalierError `cli/unknown-name`.
  */
 export function findPreset(name: string): string {
@@ -46,19 +38,17 @@ export function findPreset(name: string): string {
 }
 
 /**
- * The target that is asked for, if any.
+ * `--budget` in bytes.
  *
- * @throws EspalierError `cli/compress` on a budget that is no size.
+ * @throws EspalierError `cli/compress`.
  */
-export function readTarget({ ratio, budget, maxError }: CompressFlags): Target | undefined {
-  if (ratio !== undefined) return { kind: 'ratio', value: ratio };
-  if (maxError !== undefined) return { kind: 'max-error', value: maxError };
+export function readBudget(budget: string | undefined): number | undefined {
   if (budget === undefined) return undefined;
-  const value = parseBytes(budget);
-  if (value !== undefined) return { kind: 'budget', value };
+  const bytes = parseBytes(budget);
+  if (bytes !== undefined) return bytes;
   throw new EspalierError('cli/compress', {
     problem: '--budget must be a size',
     received: budget,
-    fix: 'Give bytes, or a unit with them: --budget 10MB.',
+    fix: 'Give bytes, or a number with a unit: --budget 10MB.',
   });
 }

@@ -1,11 +1,12 @@
 import { basename, join } from 'node:path';
+import { listBytes, sumBytes } from '@espalier/compress';
+import type { BytesRow } from '@espalier/compress';
 import { writeJson } from '@espalier/core';
 import { toText } from '@espalier/report';
 import type { Table } from '@espalier/report';
 import type { CompressFlags } from './flags.js';
 import { writeLoadingCode } from './loading-code.js';
-import { listBytes, sumBytes } from './outcome.js';
-import type { BytesRow, Outcome } from './outcome.js';
+import type { Outcome } from './outcome.js';
 import { makeBytesTable, makeDecileTable } from './tables.js';
 
 /** The outcome for a terminal. */
@@ -24,7 +25,7 @@ export function formatText(outcome: Outcome): string {
 
 /** The outcome for programs. */
 export function formatJson(outcome: Outcome): string {
-  const { input, kind, out, command, inputBytes, compressed, fidelity, counted, remarks } = outcome;
+  const { input, kind, out, command, inputBytes, compressed, fidelity, counts, remarks } = outcome;
   return writeJson({
     input,
     kind,
@@ -33,9 +34,9 @@ export function formatJson(outcome: Outcome): string {
     inputBytes,
     bytes: listBytes(outcome),
     totals: sumBytes(outcome),
-    account: compressed.account,
+    steps: compressed.steps,
     fidelity,
-    deciles: counted ? 'word frequency' : 'order of rows',
+    deciles: counts === 'none' ? 'order of rows' : 'word frequency',
     remarks,
   });
 }
@@ -43,7 +44,7 @@ export function formatJson(outcome: Outcome): string {
 /** The command that gave this result, without folders. */
 export function formatCommand(
   path: string,
-  { layers, counts, maxError, ...flags }: CompressFlags & { readonly counts?: string },
+  { layers, counts, maxError, ...flags }: CompressFlags,
 ): string {
   const { preset, ratio, budget, bits, blocks, tied } = flags;
   const given = {

@@ -1,4 +1,6 @@
 import { basename } from 'node:path';
+import { listBytes, shortenLists, sumBytes } from '@espalier/compress';
+import type { BytesRow } from '@espalier/compress';
 import {
   barPlot,
   code,
@@ -10,11 +12,9 @@ import {
   table,
 } from '@espalier/report';
 import type { Block, Section } from '@espalier/report';
-import { summarizeArrays } from './artifact-plugins.js';
 import { writeLoadingCode } from './loading-code.js';
-import { listBytes, sumBytes } from './outcome.js';
-import type { BytesRow, Outcome } from './outcome.js';
-import { makeAccountTable, makeBytesTable, makeDecileTable } from './tables.js';
+import type { Outcome } from './outcome.js';
+import { makeStepsTable, makeBytesTable, makeDecileTable } from './tables.js';
 
 /** The outcome as one self-contained HTML page. */
 export function renderPage(outcome: Outcome): string {
@@ -76,7 +76,7 @@ function fidelitySection(outcome: Outcome): Section[] {
 }
 
 function decilePlot(
-  { fidelity, counted }: Outcome,
+  { fidelity, counts }: Outcome,
   title: string,
   of: 'errors' | 'overlaps',
 ): Block {
@@ -85,7 +85,10 @@ function decilePlot(
   );
   return linePlot({
     title,
-    x: { label: counted ? 'decile of words, most frequent first' : 'decile of rows, in order' },
+    x: {
+      label:
+        counts !== 'none' ? 'decile of words, most frequent first' : 'decile of rows, in order',
+    },
     y: {
       label: of === 'errors' ? '‖A − Ã‖ / ‖A‖' : 'overlap@10',
       domain: [0, of === 'errors' ? 0 : 1],
@@ -96,7 +99,7 @@ function decilePlot(
 }
 
 function stepsSection(outcome: Outcome): Section {
-  return { heading: 'What was done', blocks: [makeAccountTable(outcome), ...rankBlocks(outcome)] };
+  return { heading: 'What was done', blocks: [makeStepsTable(outcome), ...rankBlocks(outcome)] };
 }
 
 interface RankedLayer {
@@ -153,7 +156,7 @@ function listCircumstances({
       { label: 'Input', value: `${kind} of ${inputBytes.toLocaleString('en')} bytes on disk` },
       { label: 'Backend', value: backend.split('; ')[0]! },
     ]),
-    json({ summary: 'Plugins and their options', value: summarizeArrays(manifest) }),
+    json({ summary: 'Plugins and their options', value: shortenLists(manifest) }),
     json({ summary: 'Edits', value: edits }),
   ];
 }

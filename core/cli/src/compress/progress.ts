@@ -1,42 +1,44 @@
-import type { Telemetry } from '@espalier/core';
+import type { CompressEvent } from '@espalier/compress';
 import { consoleProgress } from '@espalier/core/node';
 
-/** What the user sees while a file is compressed; on standard error. */
+/** What the user sees on standard error while a file is compressed. */
 export interface Progress {
-  say(message: string): void;
-  /** Says what begins, and does it. */
-  stage<T>(name: string, work: () => Promise<T>): Promise<T>;
-  /** Shows the parts of long work and the warnings of a run. */
-  follow(telemetry: Telemetry): void;
+  print(message: string): void;
+  readonly onEvent: (event: CompressEvent) => void;
 }
 
-/** Stages on lines of their own; the parts of one on a line that is written over, on a terminal only. */
+/** Prints stages in lines of their own; on a terminal, parts of a stage in one line that changes; elsewhere each kind of part once. */
 export function showProgress(quiet: boolean): Progress {
   const { stderr } = process;
   const show = consoleProgress();
   const clear = () => stderr.isTTY && stderr.write('\r\x1b[K');
-  const say = (message: string) => {
+  const print = (message: string) => {
     clear();
     show.message(message);
   };
-  const tell = quiet ? () => undefined : say;
+  let last = '';
+  const showPart = ({ what, done, total }: Extract<CompressEvent, { type: 'progress' }>) => {
+    clear();
+    if (stderr.isTTY) stderr.write(`  ${what} ${done}/${total}`);
+    else if (what !== last) print(`  ${what} (${done}/${total})`);
+    last = what;
+  };
   return {
-    say: tell,
-    async stage(name, work) {
-      const since = performance.now();
-      tell(`${name} …`);
-      const result = await work();
-      tell(`${name}: ${((performance.now() - since) / 1000).toFixed(1)} s`);
-      return result;
-    },
-    follow(telemetry) {
-      telemetry.on('warning', ({ message }) => say(`warning: ${message}`));
-      if (quiet) return;
-      telemetry.on('progress', ({ what, done, total }) => {
-        clear();
-        if (stderr.isTTY) stderr.write(`  ${what} ${done}/${total}`);
-        else if (what.endsWith('factorised')) tell(`  ${what} (${done}/${total})`);
-      });
+    print: quiet ? () => undefined : print,
+    onEvent(event) {
+      if (event.type === 'warning') print(`warning: ${event.message}`);
+      else if (quiet) return;
+      else if (event.type === 'progress') showPart(event);
+      else print(describeEvent(event));
     },
   };
+}
+
+function describeEvent(
+  event: Exclude<CompressEvent, { readonly type: 'warning' | 'progress' }>,
+): string {
+  if (event.type === 'stage-start') return `${event.stage} …`;
+  if (event.type === 'stage-end') return `${event.stage}: ${event.seconds.toFixed(1)} s`;
+  const percent = (100 * (event.miss - 1)).toPrecision(2);
+  return `The result misses the target by ${percent} %. Compressing again.`;
 }

@@ -1,7 +1,8 @@
+import { listBytes, sumBytes } from '@espalier/compress';
+import type { BytesRow } from '@espalier/compress';
 import { table } from '@espalier/report';
 import type { Table } from '@espalier/report';
-import { listBytes, sumBytes } from './outcome.js';
-import type { BytesRow, Outcome } from './outcome.js';
+import type { Outcome } from './outcome.js';
 
 const BYTES = { style: 'integer' } as const;
 const RATIO = { style: 'fixed', digits: 2, unit: '×' } as const;
@@ -23,7 +24,7 @@ export function makeBytesTable(outcome: Outcome): Table {
       { key: 'after', label: 'After', format: BYTES },
       { key: 'ratio', label: 'Ratio', format: RATIO },
       { key: 'error', label: 'Error', format: ERROR },
-      ...(outcome.counted
+      ...(outcome.counts !== 'none'
         ? [{ key: 'weightedError', label: 'Weighted error', format: ERROR }]
         : []),
     ],
@@ -34,7 +35,7 @@ export function makeBytesTable(outcome: Outcome): Table {
 }
 
 /** Error and neighbour overlap by decile; `undefined` where no matrix has words. */
-export function makeDecileTable({ fidelity, counted }: Outcome): Table | undefined {
+export function makeDecileTable({ fidelity, counts }: Outcome): Table | undefined {
   const measured = fidelity.flatMap(({ layer, deciles }) => (deciles ? [{ layer, deciles }] : []));
   const groups = Math.max(0, ...measured.map(({ deciles }) => deciles.errors.length));
   if (groups === 0) return undefined;
@@ -46,7 +47,7 @@ export function makeDecileTable({ fidelity, counted }: Outcome): Table | undefin
     return { decile: String(i + 1), ...(Object.fromEntries(cells) as Record<string, number>) };
   });
   return table({
-    title: counted ? 'By word frequency' : 'By the order of rows',
+    title: counts !== 'none' ? 'By word frequency' : 'By the order of rows',
     columns: [
       { key: 'decile', label: 'Decile' },
       ...measured.flatMap(({ layer }, k) => [
@@ -59,12 +60,12 @@ export function makeDecileTable({ fidelity, counted }: Outcome): Table | undefin
       ]),
     ],
     rows,
-    caption: `${counted ? 'The most frequent tenth of the words comes first' : 'No counts were given, so rows are taken in their order'}. overlap@10: how many of a word’s ten nearest, by cosine, stay; of up to 1000 words drawn at random.`,
+    caption: `${counts !== 'none' ? 'The most frequent tenth of the words comes first' : 'No counts were given, so rows are taken in their order'}. overlap@10: how many of a word’s ten nearest, by cosine, stay; of up to 1000 words drawn at random.`,
   });
 }
 
 /** What each plugin did to each layer, in order. */
-export function makeAccountTable({ compressed: { account } }: Outcome): Table {
+export function makeStepsTable({ compressed: { steps } }: Outcome): Table {
   return table({
     title: 'Step by step',
     columns: [
@@ -75,16 +76,14 @@ export function makeAccountTable({ compressed: { account } }: Outcome): Table {
       { key: 'bytesAfter', label: 'After', format: BYTES },
       { key: 'relativeError', label: 'Error of this step', format: ERROR },
     ],
-    rows: account.map(
-      ({ layer, plugin, summary: what, bytesBefore, bytesAfter, relativeError }) => ({
-        layer,
-        plugin,
-        what,
-        bytesBefore,
-        bytesAfter,
-        relativeError,
-      }),
-    ),
+    rows: steps.map(({ layer, plugin, summary: what, bytesBefore, bytesAfter, relativeError }) => ({
+      layer,
+      plugin,
+      what,
+      bytesBefore,
+      bytesAfter,
+      relativeError,
+    })),
     caption: 'Bytes in memory, in float32 and int32.',
   });
 }

@@ -1,24 +1,35 @@
 import { readFile } from 'node:fs/promises';
-import type { Modules } from '@espalier/config';
 import { EspalierError, fileError, loadExport } from '@espalier/core';
+import type { ResolveOptions } from '@espalier/core';
+import { invalidWordIds, notUtf8 } from './errors.js';
 
-/** Word counts in the order of the word ids. */
-export interface Counts {
+/** How often words occur. */
+export interface WordCounts {
+  /** By word id. */
   readonly counts: Float64Array;
-  /** The words, where the file names them; then its order has to be that of the ids. */
+  /** The words, where the file contains them. Their order in the file is that of the ids. */
   readonly words?: readonly string[];
 }
 
 const PARSER = '@espalier/plugin-vocab-partition#parseCounts';
 
 /**
- * @throws EspalierError `cli/counts` when the file cannot be read, is not UTF-8, or counts ids that are
- * not those of a vocabulary; `vocab-partition/…`.
+ * Reads word counts: a JSON list, or a text with a count or a word and its count in each line. Where every word
+ * is a number, the words are ids and can be in any order.
+ *
+ * @param from Where `@espalier/plugin-vocab-partition`, which has the parser, is imported from.
+ * @throws EspalierError `compress/counts` for a file that cannot be read, is not UTF-8, or has ids that are not
+ * 0, 1, …; `vocab-partition/…` for its content.
+ * @example
+ * const { counts } = await readCounts('counts.tsv');
  */
-export async function readCounts(path: string, { load }: Modules): Promise<Counts> {
-  const parse = (await loadExport(PARSER, { load })) as (text: string) => Counts;
+export async function readCounts(
+  path: string,
+  from: Pick<ResolveOptions, 'load' | 'modules'> = {},
+): Promise<WordCounts> {
+  const parse = (await loadExport(PARSER, from)) as (text: string) => WordCounts;
   const bytes = await readFile(path).catch((cause: unknown) => {
-    throw fileError('cli/counts', `cannot read the counts in ${path}`, cause);
+    throw fileError('compress/counts', `cannot read the counts in ${path}`, cause);
   });
   try {
     return sortByWordId(parse(decodeText(bytes)));
@@ -31,11 +42,7 @@ function decodeText(bytes: Uint8Array): string {
   try {
     return decodeUtf8(bytes);
   } catch (cause) {
-    throw new EspalierError('cli/counts', {
-      problem: `line ${findInvalidLine(bytes)} is not text in UTF-8`,
-      fix: 'Save the counts in UTF-8: words in another encoding match no vocabulary.',
-      cause,
-    });
+    throw notUtf8(findInvalidLine(bytes), cause);
   }
 }
 
@@ -56,7 +63,7 @@ function findInvalidLine(bytes: Uint8Array): number {
 }
 
 /** Where every word is a number, they are ids: each from 0 on must be there once. */
-function sortByWordId({ counts, words }: Counts): Counts {
+function sortByWordId({ counts, words }: WordCounts): WordCounts {
   if (!words?.every((word) => /^[+-]?\d*\.?\d+$/.test(word))) return { counts, words };
   const byId = new Float64Array(counts.length).fill(NaN);
   words.forEach((word, i) => {
@@ -66,12 +73,4 @@ function sortByWordId({ counts, words }: Counts): Counts {
   const missing = byId.findIndex(Number.isNaN);
   if (missing >= 0) throw invalidWordIds(`no id ${missing}`, counts.length);
   return { counts: byId };
-}
-
-function invalidWordIds(received: string, length: number): EspalierError {
-  return new EspalierError('cli/counts', {
-    problem: `all ${length} words are numbers, so they are taken for word ids, which must be 0 to ${length - 1}, each once`,
-    received,
-    fix: 'Give every id, with 0 for words that never occur, or the counts alone in the order of the ids.',
-  });
 }

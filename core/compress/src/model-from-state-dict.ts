@@ -6,19 +6,22 @@ import * as tfl from '@tensorflow/tfjs-layers';
 
 type Shape = (number | null)[];
 
-/** Tensors as a model, and those that it has no layer for. */
+/** A state dict as a model. */
 export interface StateDictModel {
   readonly model: tfl.LayersModel;
+  /** Tensors that no layer holds. */
   readonly rest: StateDict;
 }
 
 /**
- * A model of independent modules, each with an input and an output of its own: a state dict does not
- * say how they belong together. One matrix alone is an embedding of its name.
+ * Makes a model of the modules of a state dict. Each module has an input and an output of its own, since a
+ * state dict does not contain how modules are connected. One matrix alone becomes an embedding of its name.
  *
- * @throws EspalierError `cli/no-matrix`, and what `pytorchModules` throws.
+ * @throws EspalierError `compress/no-matrix`, and the errors of `pytorchModules`.
+ * @example
+ * const { model, rest } = modelFromStateDict(await readMatrices('model.safetensors'));
  */
-export function buildModel(state: StateDict): StateDictModel {
+export function modelFromStateDict(state: StateDict): StateDictModel {
   const { modules, rest } = pytorchModules(state);
   if (modules.length > 0) {
     const kept = new Map(rest.map((name) => [name, state.get(name)!]));
@@ -63,7 +66,7 @@ function joinBranches(branches: readonly Branch[]): tfl.LayersModel {
 }
 
 function unsupportedDtype(name: string, { dtype }: HostTensor): EspalierError {
-  return new EspalierError('cli/no-matrix', {
+  return new EspalierError('compress/no-matrix', {
     problem: `'${name}' holds ${dtype}, not floats: its elements may be codes of something packed`,
     received: dtype,
     fix: 'If they are the numbers themselves, save them as float32: array.astype("float32").',
@@ -74,7 +77,7 @@ function noMatrix(state: StateDict): EspalierError {
   const shapes = [...state].map(
     ([name, { dtype, shape }]) => `${name} ${dtype} [${shape.join(', ')}]`,
   );
-  return new EspalierError('cli/no-matrix', {
+  return new EspalierError('compress/no-matrix', {
     problem:
       'the file holds no embedding, linear or recurrent module of floats, and is not one matrix',
     received: shapes.slice(0, 5),

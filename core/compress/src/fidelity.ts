@@ -11,39 +11,52 @@ import type { CompressedModel } from './compress-model.js';
 
 type Layer = LayersModel['layers'][number];
 
-/** What a matrix is like after compression. */
+/** How close the matrix of a layer is to the original one. */
 export interface LayerFidelity {
   readonly layer: string;
+  /** Rows of the matrix. */
   readonly words: number;
-  /** ‖A − Ã‖ / ‖A‖. */
+  /** ‖A − Ã‖ / ‖A‖, in the Frobenius norm. */
   readonly error: number;
-  /** The same, words weighed by their counts; where there are counts of them. */
+  /** The same with rows weighted by word counts; only where counts of these rows are given. */
   readonly weightedError?: number;
-  /** By decile, most frequent words first; where rows are words. */
+  /**
+   * Relative error, and the share of the ten nearest words that stay, of each tenth of the rows: the most
+   * frequent first; without counts in their order. Only where rows are words.
+   */
   readonly deciles?: { readonly errors: readonly number[]; readonly overlaps: readonly number[] };
 }
 
-interface MeasureOptions {
+/** Two models to compare. */
+export interface MeasureOptions {
   readonly original: LayersModel;
-  readonly compressed: CompressedModel;
-  readonly counts?: Float64Array | undefined;
+  readonly compressed: Pick<CompressedModel, 'model' | 'steps'>;
+  /** How often each word occurs, by row. */
+  readonly counts?: ArrayLike<number> | undefined;
 }
 
-/** Compares every matrix that was changed, read back row by row, with what it was. */
-export async function measureFidelity(measuring: MeasureOptions): Promise<LayerFidelity[]> {
+/**
+ * Compares every compressed matrix, decoded row by row, with the original one. Layers whose rows cannot be
+ * decoded are left out.
+ *
+ * @example
+ * const [embedding] = await measureFidelity({ original: trained, compressed });
+ * console.log(embedding.error);
+ */
+export async function measureFidelity(options: MeasureOptions): Promise<LayerFidelity[]> {
   const found: LayerFidelity[] = [];
-  for (const name of listChangedLayers(measuring)) {
-    const fidelity = await measureLayer(name, measuring);
+  for (const name of listChangedLayers(options)) {
+    const fidelity = await measureLayer(name, options);
     if (fidelity) found.push(fidelity);
   }
   return found;
 }
 
-/** The largest error among the matrices: weighted where there are counts and they weigh. */
-export async function findWorstError(measuring: MeasureOptions): Promise<number> {
+/** The largest error of a matrix, weighted where there are counts. */
+export async function findWorstError(options: MeasureOptions): Promise<number> {
   let worst = 0;
-  for (const name of listChangedLayers(measuring)) {
-    const pair = await listMatrices(name, measuring);
+  for (const name of listChangedLayers(options)) {
+    const pair = await readMatrices(name, options);
     if (!pair) continue;
     const { before, after, weights } = pair;
     worst = Math.max(worst, relativeError(before, after, weights && { weights }));
@@ -53,12 +66,12 @@ export async function findWorstError(measuring: MeasureOptions): Promise<number>
 
 async function measureLayer(
   name: string,
-  measuring: MeasureOptions,
+  options: MeasureOptions,
 ): Promise<LayerFidelity | undefined> {
-  const pair = await listMatrices(name, measuring);
+  const pair = await readMatrices(name, options);
   if (!pair) return undefined;
   const { before, after, weights, isWords } = pair;
-  const deciles = frequencyDeciles(before.rows, weights && measuring.counts);
+  const deciles = frequencyDeciles(before.rows, weights && options.counts);
   return {
     layer: name,
     words: before.rows,
@@ -73,11 +86,11 @@ async function measureLayer(
   };
 }
 
-function listChangedLayers({ compressed: { account } }: MeasureOptions): readonly string[] {
-  return [...new Set(account.map(({ layer }) => layer))];
+function listChangedLayers({ compressed: { steps } }: MeasureOptions): readonly string[] {
+  return [...new Set(steps.map(({ layer }) => layer))];
 }
 
-async function listMatrices(name: string, { original, compressed, counts }: MeasureOptions) {
+async function readMatrices(name: string, { original, compressed, counts }: MeasureOptions) {
   const layer = original.getLayer(name);
   const words = countWords(layer);
   if (words === undefined) return undefined;
@@ -89,7 +102,7 @@ async function listMatrices(name: string, { original, compressed, counts }: Meas
   return {
     before,
     after,
-    ...(counted && { weights: floorCounts(counts) }),
+    ...(counted && { weights: floorCounts(Float64Array.from(counts)) }),
     isWords: counted || isEmbedding(layer) || (!counts && wide),
   };
 }

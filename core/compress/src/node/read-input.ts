@@ -1,68 +1,71 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { copyModel, disposeModel, EspalierError, keyedRng } from '@espalier/core';
+import { copyModel, disposeModel, keyedRng } from '@espalier/core';
+import { ResetAfterGRU, ResetAfterGRUCell } from '@espalier/formats';
 import type { ArtifactPlugin, StateDict } from '@espalier/formats';
 import { loadArtifact, readMatrices, readModelFolder } from '@espalier/formats/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { findImportPlugins } from './artifact-plugins.js';
-import { buildModel } from './model-from-state-dict.js';
-import { REST } from './out-folder.js';
+import { modelFromStateDict } from '../model-from-state-dict.js';
+import { missingInput, unknownFolder } from './errors.js';
+import { REST } from './output-folder.js';
 
-/** What is compressed. */
-export interface Input {
-  /** What kind of thing it is, for the report. */
-  readonly kind: string;
+/** A model that was read to be compressed. */
+export interface CompressInput {
+  readonly kind: 'matrix' | 'state dict' | 'LayersModel' | 'artifact';
+  /** The caller disposes it with `disposeModel`. */
   readonly model: LayersModel;
-  /** Tensors that the model has no layer for; they are carried along unchanged. */
+  /** Tensors that no layer of the model holds. */
   readonly rest: StateDict;
-  /** What has to be imported for the model as it is. */
+  /** Plugins that register layers of the model. */
   readonly plugins: readonly ArtifactPlugin[];
   /** Bytes on disk. */
   readonly bytes: number;
 }
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
 const NOTHING: StateDict = new Map();
 const MODEL = 'model.json';
 const MANIFEST = 'manifest.json';
 
 /**
- * Reads a safetensors or `.npy` file, the folder of a LayersModel, or an artifact, told apart by
- * content.
+ * Reads a `.safetensors` or `.npy` file, the folder of a LayersModel (or its `model.json`), or an artifact (or its
+ * `manifest.json`). The content decides what it is.
  *
- * @throws EspalierError `cli/input` where there is nothing of the kind; what the readers throw.
+ * @throws EspalierError `compress/no-input`, `compress/no-matrix`, and the errors of the readers of
+ * `@espalier/formats`.
+ * @example
+ * const { model } = await readInput('model.safetensors');
  */
-export async function readInput(path: string): Promise<Input> {
+export async function readInput(path: string): Promise<CompressInput> {
   const found = await stat(path).catch((cause: unknown) => {
-    throw new EspalierError('cli/input', { problem: `there is no ${path}`, cause });
+    throw missingInput(path, cause);
   });
   if (found.isDirectory()) return readFolder(path);
   if (basename(path) === MODEL) return readModel(dirname(path));
   if (basename(path) === MANIFEST) return readArtifact(dirname(path));
   const state = await readMatrices(path);
   const kind = state.size === 1 ? 'matrix' : 'state dict';
-  const { model, rest } = buildModel(state);
+  const { model, rest } = modelFromStateDict(state);
   return { kind, model, rest, plugins: findImportPlugins(model), bytes: found.size };
 }
 
-async function readFolder(path: string): Promise<Input> {
+async function readFolder(path: string): Promise<CompressInput> {
   const names = await readdir(path);
   if (names.includes(MANIFEST)) return readArtifact(path);
   if (names.includes(MODEL)) return readModel(path);
-  throw new EspalierError('cli/input', {
-    problem: `${path} holds neither model.json nor the manifest.json of an artifact`,
-    received: names.slice(0, 5),
-    fix: 'Give a folder that model.save or saveArtifact wrote, or a .safetensors or .npy file.',
-  });
+  throw unknownFolder(path, names);
 }
 
-async function readModel(path: string): Promise<Input> {
+async function readModel(path: string): Promise<CompressInput> {
   const files = [MODEL, ...(await listShards(path))];
   const model = rebuildLayers(await readModelFolder(path));
   const bytes = await measureFiles(path, files);
   return { kind: 'LayersModel', model, rest: NOTHING, plugins: [], bytes };
 }
 
-/** The model with its layers named as in a session, and what is nested first laid open. */
+/** The model with nested models flattened and its layers named as in a session. */
 function rebuildLayers(read: LayersModel): LayersModel {
   try {
     return copyModel(read, (...key) => keyedRng('compress', ...key));
@@ -71,7 +74,7 @@ function rebuildLayers(read: LayersModel): LayersModel {
   }
 }
 
-async function readArtifact(path: string): Promise<Input> {
+async function readArtifact(path: string): Promise<CompressInput> {
   const carries = (await readdir(path)).includes(REST);
   const rest = carries ? await readMatrices(join(path, REST)) : NOTHING;
   const { model, manifest } = await loadArtifact(path);
@@ -87,7 +90,7 @@ async function readArtifact(path: string): Promise<Input> {
   };
 }
 
-/** Files of weights; none where `model.json` is not sound, which reading the model will say. */
+/** Files of weights; none where `model.json` is invalid: reading the model then refuses it. */
 async function listShards(path: string): Promise<readonly string[]> {
   try {
     const text = await readFile(join(path, MODEL), 'utf8');
@@ -101,4 +104,11 @@ async function listShards(path: string): Promise<readonly string[]> {
 async function measureFiles(folder: string, files: readonly string[]): Promise<number> {
   const sizes = await Promise.all(files.map(async (file) => (await stat(join(folder, file))).size));
   return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** What registers the layers of a state dict that TensorFlow.js does not have. */
+function findImportPlugins(model: LayersModel): ArtifactPlugin[] {
+  const classes = [ResetAfterGRU, ResetAfterGRUCell].map(({ className }) => className);
+  if (!model.layers.some((layer) => classes.includes(layer.getClassName()))) return [];
+  return [{ id: 'interop', version, use: '@espalier/formats#ResetAfterGRU', layers: classes }];
 }

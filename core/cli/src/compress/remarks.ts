@@ -1,0 +1,31 @@
+import type { CompressedFile } from '@espalier/compress/node';
+
+/** What the user should know about a result, in sentences. */
+export function listRemarks({ compressed: { leftOut }, counts, rest }: CompressedFile): string[] {
+  const { tensors } = rest;
+  const codes = tensors.filter(({ isFloat, shape }) => !isFloat && shape.length > 1);
+  const dtypes = [...new Set(codes.map(({ dtype }) => dtype))];
+  return [
+    ...(leftOut.length > 0
+      ? [`Without --counts all words are alike: ${leftOut.join(' and ')} left out of the preset.`]
+      : []),
+    ...(counts === 'in the order of the words'
+      ? ['The counts were read in the order of their file: its first word is row 0.']
+      : []),
+    ...(tensors.length > 0
+      ? [
+          `${tensors.length} tensors belong to no module that can be compressed. They are in rest.safetensors, unchanged: ${shortenList(tensors.map(({ name }) => name))}.`,
+        ]
+      : []),
+    ...(codes.length > 0
+      ? [
+          `${codes.length} of them hold codes, not numbers (${shortenList(dtypes)}): packed tensors are not compressed again.`,
+        ]
+      : []),
+  ];
+}
+
+function shortenList(names: readonly string[]): string {
+  const more = names.length > 5 ? `, … (${names.length - 5} more)` : '';
+  return `${names.slice(0, 5).join(', ')}${more}`;
+}

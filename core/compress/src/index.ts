@@ -1,0 +1,12 @@
+export { listBytes, sumBytes } from './bytes.js';
+export type { BytesRow, MeasuredBytes } from './bytes.js';
+export { compressModel } from './compress-model.js';
+export type { CompressedModel } from './compress-model.js';
+export type { CompressEvent, CompressStage, OnCompressEvent } from './events.js';
+export { measureFidelity } from './fidelity.js';
+export type { LayerFidelity, MeasureOptions } from './fidelity.js';
+export { listArtifactPlugins, listModules, shortenLists } from './modules.js';
+export type { ExportedModel } from './modules.js';
+export type { CompressOptions } from './options.js';
+export { modelFromStateDict } from './model-from-state-dict.js';
+export type { StateDictModel } from './model-from-state-dict.js';
