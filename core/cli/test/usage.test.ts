@@ -41,6 +41,16 @@ describe('the command line', () => {
     expect(failed.stderr).toMatch(/^espalier: run\.json: unknown option 'optimiser'\. Did .*\n$/);
   });
 
+  it('prints the help of each command, and after an unknown option', async () => {
+    const help = await run('train', '--help');
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toMatch(/^Usage: espalier train .*Arguments:.*--resume.*--allow-mismatch/s);
+    expect((await run('study', 'run', '--help')).stdout).toContain('--retry-failed');
+    const wrong = await run('compress', 'a.npy', '--out', 'b', '--ratoi', '4');
+    expect(wrong).toMatchObject({ code: 2, stdout: '' });
+    expect(wrong.stderr).toMatch(/'--ratoi'.*Did you mean --ratio.*Usage: espalier compress/s);
+  });
+
   it.each([
     [['train'], "missing required argument 'config'"],
     [['train', runJson, '--epochs', 'many'], 'whole number'],

@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
-import { saveArtifact, writeModelFolder } from '@espalier/formats/node';
 import { listArtifactPlugins, listModules } from '@espalier/compress';
 import type { ExportedModel } from '@espalier/compress';
 import { compressionReport } from '@espalier/compression';
 import { loadConfig, withSession } from '@espalier/config';
 import { listConstrainedLayers, disposeModel, EspalierError, unplainLayers } from '@espalier/core';
 import type { Session } from '@espalier/core';
+import { saveArtifact, writeModelFolder } from '@espalier/formats/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { loadCheckpoint } from '../resume.js';
 import { warnIfUnfinished } from '../unfinished.js';

@@ -1,5 +1,5 @@
-import { parseBytes } from '@espalier/compression';
 import type { CompressOptions } from '@espalier/compress';
+import { parseBytes } from '@espalier/compression';
 import { EspalierError, suggest } from '@espalier/core';
 
 /** The flags of `espalier compress` that decide what is compressed and how. */
