@@ -23,6 +23,7 @@ const SHARING = [
   'cli',
   'compress',
   'compression',
+  'config',
   'data',
   'formats',
   'linalg',
