@@ -30,8 +30,16 @@ export interface ModuleUse {
   readonly names?: readonly string[];
 }
 
+const modules = new Map<ts.SourceFile, readonly ModuleUse[]>();
+
 /** What a file imports and re-exports, `import('…')` as a type or a call included. */
 export function listModuleUses(file: ts.SourceFile): readonly ModuleUse[] {
+  const known = modules.get(file) ?? readModuleUses(file);
+  modules.set(file, known);
+  return known;
+}
+
+function readModuleUses(file: ts.SourceFile): readonly ModuleUse[] {
   const uses: ModuleUse[] = [];
   for (const statement of file.statements) {
     if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) continue;
