@@ -33,6 +33,7 @@ export interface UseBackendOptions {
 
 /** A backend that came earlier in the order and was not chosen. */
 export interface SkippedBackend {
+  /** One of {@link backendNames}. */
   readonly name: BackendName;
   /** Why it was not chosen, as half a sentence. */
   readonly reason: string;
@@ -56,6 +57,7 @@ export interface BackendInfo {
   readonly threads: number;
   /** What computes, where the backend can tell: `CPU, TensorFlow 2.21.0`, an adapter's name. */
   readonly device?: string;
+  /** The backends that come earlier in the order, each with the reason why it was not chosen. */
   readonly skipped: readonly SkippedBackend[];
   /** What was chosen, in words, without the others. */
   readonly chosen: string;

@@ -3,21 +3,28 @@ import { printValue } from './print.js';
 
 /** The parts of an error: texts for people, and `details` for programs. */
 export interface ErrorParts {
+  /** What is wrong, as a sentence without its full stop. */
   readonly problem: string;
+  /** The value that is wrong; the message shows it in at most 200 characters. */
   readonly received?: unknown;
+  /** What the reader can do, as whole sentences. */
   readonly fix?: string;
   /**
    * Values that a program can use, such as limits or names. The message does not contain them: a program
    * reads `code` and `details`, and never parses a text. The code that throws the error documents its fields.
    */
   readonly details?: Readonly<Record<string, unknown>>;
+  /** The error that led to this one. */
   readonly cause?: unknown;
 }
 
 /** Where in a run an error arose; filled in by the trainer, which wraps every tap. */
 export interface ErrorPlace {
+  /** Id of the plugin. */
   readonly plugin: string;
+  /** Name of the hook, or of another of the plugin's functions, such as `apply`. */
   readonly hook: string;
+  /** Optimizer step, from 0; missing outside of steps. */
   readonly step?: number;
 }
 
@@ -44,12 +51,14 @@ export class EspalierError extends Error {
     super(formatMessage(code, parts, place), { cause: parts.cause });
   }
 
-  /** The same error with the place it arose in; the innermost place wins. */
+  /**
+   * The same error with the place it arose in. If it has a place already, that one stays: it is nearer.
+   */
   withPlace(place: ErrorPlace): EspalierError {
     return this.place ? this : new EspalierError(this.code, this.parts, place);
   }
 
-  /** The same error, said of something: a file. */
+  /** The same error with a name before its problem, such as the file that it is about. */
   withPrefix(what: string): EspalierError {
     const parts = { ...this.parts, problem: `${what}: ${this.parts.problem}` };
     return new EspalierError(this.code, parts, this.place);
@@ -81,14 +90,31 @@ function shorten(text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
 
-/** Wraps whatever a tap threw, keeping the original as `cause`. */
+/**
+ * An error with its place in the run, for whatever a plugin's tap threw. An {@link EspalierError} keeps its
+ * code, and its place if it has one; anything else becomes `plugin/threw` with the original as `cause`.
+ *
+ * @example
+ * try {
+ *   tap(context);
+ * } catch (error) {
+ *   throw attribute(error, { plugin: 'mixup', hook: 'batch', step: 12 });
+ * }
+ */
 export function attribute(thrown: unknown, place: ErrorPlace): EspalierError {
   if (thrown instanceof EspalierError) return thrown.withPlace(place);
   const problem = thrown instanceof Error ? thrown.message : String(thrown);
   return new EspalierError('plugin/threw', { problem, cause: thrown }, place);
 }
 
-/** `Did you mean 'x'?` when a candidate is near, else the list of candidates. */
+/**
+ * A sentence that helps with a wrong name: `Did you mean 'x'?` when a candidate is near, else the list of
+ * candidates.
+ *
+ * @example
+ * suggest('adm', ['adam', 'sgd']); // "Did you mean 'adam'?"
+ * suggest('lion', ['sgd', 'adam']); // 'Known: adam, sgd.'
+ */
 export function suggest(name: string, candidates: readonly string[]): string {
   if (candidates.length === 0) return 'There are none here.';
   const cased = candidates.find((each) => each.toLowerCase() === name.toLowerCase());

@@ -14,7 +14,16 @@ const ADVICE: Readonly<Record<string, string>> = {
     'Files of up to 2 GiB are read: save what is needed alone, or in fewer bits.',
 };
 
-/** What the system said, as an error that says what to do. */
+/**
+ * An error of the file system, with advice for the codes that occur often, such as `ENOSPC`.
+ *
+ * @param problem What could not be done: `cannot write runs/a.jsonl`.
+ * @param cause What the file system threw.
+ * @example
+ * await writeFile(path, bytes).catch((cause: unknown) => {
+ *   throw fileError('report/file', `cannot write ${path}`, cause);
+ * });
+ */
 export function fileError(code: string, problem: string, cause: unknown): EspalierError {
   const { code: errno = 'unknown', message = String(cause) } = cause as {
     code?: string;

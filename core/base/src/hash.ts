@@ -5,6 +5,8 @@ import { EspalierError } from './error.js';
  * localhost).
  *
  * @throws EspalierError `hash/no-webcrypto` where the platform has none.
+ * @example
+ * await sha256Hex(new TextEncoder().encode('abc')); // 'ba7816bf…'
  */
 export async function sha256Hex(bytes: Uint8Array): Promise<string> {
   const subtle = globalThis.crypto?.subtle;

@@ -27,6 +27,8 @@ export function writeJson(value: unknown, name = 'value', indent?: number): stri
  * Reads what {@link writeJson} wrote; other JSON is read as ever.
  *
  * @throws SyntaxError where it is no JSON.
+ * @example
+ * readJson('{"loss":{"$numberDouble":"NaN"}}'); // { loss: NaN }
  */
 export function readJson(text: string): unknown {
   return JSON.parse(text, (_key, value: unknown) => (isPlain(value) ? revive(value) : value));
@@ -36,6 +38,8 @@ export function readJson(text: string): unknown {
  * A deep copy of plain data.
  *
  * @throws EspalierError as {@link writeJson}.
+ * @example
+ * const own = copyJson(options, 'options');
  */
 export function copyJson(value: unknown, name = 'value'): unknown {
   return walk(value, name, {});
@@ -56,7 +60,12 @@ export function canonicalJson(value: unknown, name = 'value'): string {
 
 /**
  * The value as plain data with sorted keys. What has no JSON form (functions, objects of a class)
- * becomes `'inline'` and its field is reported to `onInline`; without that it is refused.
+ * becomes `'inline'`, and `onInline` is called with the path of its field; without `onInline` it is refused.
+ *
+ * @param path Name of the value in errors and in the paths.
+ * @throws EspalierError `json/not-json`, without `onInline`.
+ * @example
+ * toJson({ b: 1, a: () => 1 }, 'options', (path) => console.warn(path)); // { a: 'inline', b: 1 }
  */
 export function toJson(value: unknown, path: string, onInline?: (path: string) => void): unknown {
   return walk(value, path, { ...SORTED, onInline });

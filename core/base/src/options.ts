@@ -3,10 +3,13 @@ import { EspalierError, suggest } from './error.js';
 import { printValue } from './print.js';
 
 /**
- * Parses options by their schema. Every issue names its field; unknown keys get a suggestion.
+ * Parses options by their zod schema. The error names the field of every issue, and suggests a name for an
+ * unknown key.
  *
- * @param owner Names whose options these are, for the error: `plugin 'multi-exit'`.
+ * @param owner Whose options these are, for the error: `plugin 'multi-exit'`.
  * @throws EspalierError `options/invalid`.
+ * @example
+ * const { rank } = parseOptions('lowRank', z.strictObject({ rank: z.int() }), { rank: 4 });
  */
 export function parseOptions<S extends ZodType>(
   owner: string,

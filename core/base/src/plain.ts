@@ -1,4 +1,10 @@
-/** Whether it is an object literal or parsed JSON, not an object of a class. */
+/**
+ * Whether a value is an object literal or parsed JSON, and not an array or an object of a class.
+ *
+ * @example
+ * isPlain({ a: 1 }); // true
+ * isPlain(new Map()); // false
+ */
 export function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);

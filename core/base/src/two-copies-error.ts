@@ -1,6 +1,12 @@
 import { EspalierError } from './error.js';
 
-/** The error for a thing that another copy of TensorFlow.js made, e.g. `the model`. */
+/**
+ * The error for an object that another copy of TensorFlow.js made; its code is `session/two-tfjs`.
+ *
+ * @param what Names the object: `the model`.
+ * @example
+ * if (!(model instanceof tf.LayersModel)) throw twoCopiesError('the model');
+ */
 export function twoCopiesError(what: string): EspalierError {
   return new EspalierError('session/two-tfjs', {
     problem: `${what} comes from another copy of TensorFlow.js than the one that Espalier uses: two copies are loaded, and things of one are strangers to the other`,

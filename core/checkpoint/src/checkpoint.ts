@@ -7,7 +7,9 @@ import type { HostTensor } from './safetensors.js';
 
 /** A run's whole state: plain data (NaN and infinities survive) and tensors by name. */
 export interface Checkpoint {
+  /** Plain data: what the run needs besides tensors. NaN and infinities are kept. */
   readonly manifest: unknown;
+  /** Tensors on the host, by name. */
   readonly tensors: ReadonlyMap<string, HostTensor>;
 }
 
@@ -47,6 +49,8 @@ export async function packCheckpoint({ manifest, tensors }: Checkpoint): Promise
  *
  * @throws EspalierError `checkpoint/damaged` when a single byte is wrong or missing,
  * `checkpoint/newer-format` when a later release wrote it.
+ * @example
+ * const { manifest, tensors } = await unpackCheckpoint(bytes, 'step-0000000100');
  */
 export async function unpackCheckpoint(bytes: Uint8Array, label: string): Promise<Checkpoint> {
   const text = (from: number, to: number) => new TextDecoder().decode(bytes.subarray(from, to));
@@ -89,6 +93,8 @@ const FROM_FILE = { F32: 'float32', I32: 'int32', BOOL: 'bool' } as const;
  * Reads tensors from the device, without blocking it. The tensors stay the caller's.
  *
  * @throws EspalierError `checkpoint/dtype` on complex64 and string tensors.
+ * @example
+ * const tensors = await readTensors({ 'dense_1/kernel': kernel });
  */
 export async function readTensors(tensors: NamedTensors): Promise<Checkpoint['tensors']> {
   const reads = Object.entries(tensors).map(
@@ -106,6 +112,8 @@ export async function readTensors(tensors: NamedTensors): Promise<Checkpoint['te
  * keep the whole file in memory.
  *
  * @throws EspalierError `checkpoint/dtype` on element types that TensorFlow.js lacks.
+ * @example
+ * const kernel = toTensor(tensors.get('dense_1/kernel')!);
  */
 export function toTensor({ dtype, shape, data }: HostTensor): Tensor {
   const type = FROM_FILE[dtype as keyof typeof FROM_FILE];

@@ -36,14 +36,19 @@ export type SafetensorsDtype = keyof typeof ARRAYS;
 
 /** A tensor on the host; `data` has one element per entry of `shape`, row-major. */
 export interface HostTensor {
+  /** Type of the elements, by its name in safetensors. */
   readonly dtype: SafetensorsDtype;
+  /** Sizes of the axes; `[]` for a scalar. */
   readonly shape: readonly number[];
+  /** The elements, row-major; F16 and BF16 as their bits in a `Uint16Array`. */
   readonly data: (typeof ARRAYS)[SafetensorsDtype]['prototype'];
 }
 
 /** What a safetensors file holds. */
 export interface Safetensors {
+  /** Tensors by name. */
   readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** Texts by name. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 

@@ -6,7 +6,9 @@ import type { Checkpoint } from './checkpoint.js';
 export interface CheckpointStore {
   /** For messages: a folder, a URL, `memory`. */
   readonly location: string;
+  /** Stores bytes under a name, all or nothing; replaces what has that name. */
   write(name: string, bytes: Uint8Array): Promise<void>;
+  /** The bytes of a name. */
   read(name: string): Promise<Uint8Array>;
   /** Oldest first, which is the order of names. */
   list(): Promise<readonly string[]>;
@@ -14,7 +16,14 @@ export interface CheckpointStore {
   remove(name: string): Promise<void>;
 }
 
-/** Keeps checkpoints in memory: for tests, notebooks and pages. */
+/**
+ * Keeps checkpoints in memory: for tests, notebooks and pages.
+ *
+ * @throws EspalierError `checkpoint/store` when a name is read that the store does not hold.
+ * @example
+ * const store = memoryStore();
+ * const session = await createSession({ …, checkpoint: { store } });
+ */
 export function memoryStore(): CheckpointStore {
   const files = new Map<string, Uint8Array>();
   return {
@@ -59,6 +68,7 @@ export async function saveCheckpoint(
 
 /** A checkpoint and the name it was stored under. */
 export interface LoadedCheckpoint extends Checkpoint {
+  /** Its name in the store. */
   readonly name: string;
 }
 
@@ -68,6 +78,8 @@ export interface LoadedCheckpoint extends Checkpoint {
  *
  * @throws EspalierError `checkpoint/none-good` when all are damaged (it lists them), and
  * `checkpoint/newer-format` rather than going back behind a later release.
+ * @example
+ * const latest = await loadLatest(store, (name, error) => console.warn(name, error.message));
  */
 export async function loadLatest(
   store: CheckpointStore,

@@ -1,12 +1,14 @@
 import type { EditRecord } from '@espalier/core';
 
-/** What one plugin did to one layer: a line of the account of bytes. */
+/** What one plugin did to one layer: a line of the compression report. */
 export interface CompressionEntry {
+  /** Name of the layer. */
   readonly layer: string;
   /** What was done, in a few words: `5 blocks, ranks 85 7 3 2 1`. */
   readonly summary: string;
   /** Bytes of the layer's weights, everything counted: maps, scales, codebooks. */
   readonly bytesBefore: number;
+  /** The same after the step. */
   readonly bytesAfter: number;
   /** ‖A − Ã‖ / ‖A‖ (Frobenius) over the layer's matrix, against what the step started from. */
   readonly relativeError: number;
@@ -14,17 +16,27 @@ export interface CompressionEntry {
   readonly weightedError?: number;
 }
 
-/** A line of the account with who wrote it. */
+/** A line of the compression report, with the plugin that wrote it. */
 export interface CompressionReportLine extends CompressionEntry {
+  /** Id of the plugin. */
   readonly plugin: string;
 }
 
 /** What a compression plugin hands to `ctx.edit` as the edit's detail. */
 export interface CompressionDetail {
+  /** One entry for each layer that changed. */
   readonly compression: readonly CompressionEntry[];
 }
 
-/** The account of bytes of a run, in order, from its edit log (`session.inspect().edits`). */
+/**
+ * What compression did to the layers of a run: bytes and error by plugin and layer, in order, from the run's
+ * edit log.
+ *
+ * @example
+ * for (const { layer, bytesBefore, bytesAfter } of compressionReport(session.inspect().edits)) {
+ *   console.log(layer, bytesBefore, bytesAfter);
+ * }
+ */
 export function compressionReport(edits: readonly EditRecord[]): CompressionReportLine[] {
   return edits.flatMap(({ plugin, detail }) => {
     const { compression = [] } = (detail ?? {}) as Partial<CompressionDetail>;

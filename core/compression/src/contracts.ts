@@ -29,6 +29,7 @@ export interface VocabPartition {
 
 /** What a refinement starts from. */
 export interface RefineRequest {
+  /** Where to start. */
   readonly partition: VocabPartition;
   /** One row per word; where errors are measured in a metric `M = S²`, of the matrix times `S`. */
   readonly matrix: Matrix;
@@ -40,6 +41,7 @@ export interface RefineRequest {
 
 /** Cuts a vocabulary into blocks. */
 export interface VocabPartitioner {
+  /** Its name, for reports. */
   readonly name: string;
   /** Partitions to choose from, by word counts: one, or several where the budget shall decide. */
   candidates(counts: Float64Array): readonly VocabPartition[];
@@ -52,9 +54,11 @@ export const VOCAB_PARTITIONER = createToken<VocabPartitioner>('vocab-partitione
 
 /** What importance is asked for. */
 export interface ImportanceRequest {
+  /** Name of the layer. */
   readonly layer: string;
   /** Which matrix it is: rows that are looked up, or rows that make logits. */
   readonly side: 'embedding' | 'softmax';
+  /** `[rows, columns]`. */
   readonly matrix: Matrix;
   /** Word counts, where the run has any for this many rows. */
   readonly counts?: Float64Array;
@@ -73,6 +77,7 @@ export interface ImportanceWeights {
 
 /** Importance of errors in a matrix. */
 export interface Importance {
+  /** Its name, for reports. */
   readonly name: string;
   of(request: ImportanceRequest): ImportanceWeights | Promise<ImportanceWeights>;
 }
@@ -82,9 +87,11 @@ export const IMPORTANCE = createToken<Importance>('importance');
 
 /** One block, as the allocation of ranks sees it. */
 export interface BlockSpectrum {
+  /** Words in the block. */
   readonly rows: number;
+  /** Columns of the matrix. */
   readonly columns: number;
-  /** Mean word count of its rows, of `flooredCounts`. */
+  /** Mean word count of its rows, of `floorCounts`. */
   readonly meanCount: number;
   /**
    * What each further rank takes off the block's weighted error: eigenvalues, falling,
@@ -97,6 +104,7 @@ export interface BlockSpectrum {
 
 /** Chooses the rank of each block under a budget. */
 export interface RankAllocator {
+  /** Its name, for reports. */
   readonly name: string;
   /**
    * Ranks from 1 to min(rows, columns), or `null` for a dense block; their bytes stay within

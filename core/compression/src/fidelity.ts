@@ -36,8 +36,11 @@ export function relativeError(
 }
 
 /**
- * Word ids in ten groups of like size, the most frequent words first; in the order of ids without
- * counts, and among words of like count. Of fewer than ten words each is a group.
+ * Word ids in ten groups of equal size (up to rounding), the most frequent words first. Without counts, and
+ * among words of equal count, the order is that of the ids. With fewer than ten words each word is a group.
+ *
+ * @example
+ * const [mostFrequent] = frequencyDeciles(10_000, counts); // 1000 ids
  */
 export function frequencyDeciles(words: number, counts?: ArrayLike<number>): Int32Array[] {
   const order = Int32Array.from({ length: words }, (_, id) => id);
@@ -47,7 +50,12 @@ export function frequencyDeciles(words: number, counts?: ArrayLike<number>): Int
   return Array.from({ length: groups }, (_, g) => order.subarray(end(g), end(g + 1)));
 }
 
-/** The relative error of each group of rows; see {@link relativeError}. */
+/**
+ * The relative error of each group of rows, as {@link relativeError}.
+ *
+ * @example
+ * decileErrors(matrix, decoded, frequencyDeciles(matrix.rows, counts));
+ */
 export function decileErrors(
   original: Matrix,
   approximated: Matrix,

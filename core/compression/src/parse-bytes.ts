@@ -8,7 +8,12 @@ const UNITS: Readonly<Record<string, number>> = {
   GiB: 2 ** 30,
 };
 
-/** Bytes of `10MB`, `512 KiB` or `30000`; `undefined` if it is no size. */
+/**
+ * The bytes that a text such as `10MB`, `512 KiB` or `30000` means; `undefined` if it is not a size above 0.
+ *
+ * @example
+ * parseBytes('1.5 kB'); // 1500
+ */
 export function parseBytes(text: string): number | undefined {
   const [, number, unit = 'B'] = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)?\s*$/.exec(text) ?? [];
   const known = Object.keys(UNITS).find((name) => name.toLowerCase() === unit.toLowerCase());

@@ -12,26 +12,32 @@ type AddWeight = Parameters<Layer['addWeight']>;
 /** A regularizer or a constraint as `getConfig` of a layer writes it. */
 export type WrittenRule = tf.serialization.ConfigDict | null;
 
-/** What a dense layer's configuration says of its matrix and its bias, as `getConfig` writes it. */
+/** Regularizers and constraints in a layer’s configuration, as `getConfig` writes them. */
 export interface WrittenRules {
   readonly kernelRegularizer?: WrittenRule;
   readonly biasRegularizer?: WrittenRule;
   readonly biasConstraint?: WrittenRule;
 }
 
-/** The same as what acts; null: nothing. */
+/** Regularizers and constraints of a layer, ready to use; `null` where there is none. */
 export interface Rules {
   readonly kernelRegularizer: Regularizes | null;
   readonly biasRegularizer: AddWeight[4] | null;
   readonly biasConstraint: AddWeight[6] | null;
 }
 
-/** What makes a penalty of a weight. */
+/** A regularizer: a penalty of a weight. */
 export interface Regularizes {
+  /** The penalty of the weight. */
   apply(x: Tensor): Scalar;
 }
 
-/** Reads rules by their classes, as a dense layer does. */
+/**
+ * Makes regularizers and constraints from their configuration, as a dense layer does.
+ *
+ * @example
+ * const { kernelRegularizer } = readRules(config);
+ */
 export function readRules(written: WrittenRules): Rules {
   const { kernelRegularizer, biasRegularizer, biasConstraint } = written;
   const given = { kernelRegularizer, biasRegularizer, biasConstraint };
@@ -43,10 +49,12 @@ export function readRules(written: WrittenRules): Rules {
 }
 
 /**
- * Lets a layer's regularizer act on its decoded matrix, as long as something of that trains. To be
- * called in `build`.
+ * Applies a layer's regularizer to its decoded matrix, as long as something of that matrix trains. Call it in
+ * `build`.
  *
- * @param decode Gives the matrix as the plain layer holds it.
+ * @param decode Gives the matrix in the form of the plain layer.
+ * @example
+ * penalizeMatrix(this, rules.kernelRegularizer, { parts: [matrix], decode: () => matrix.all() });
  */
 export function penalizeMatrix(
   layer: Layer,
@@ -60,7 +68,14 @@ export function penalizeMatrix(
 const REGULARIZERS = ['kernelRegularizer', 'embeddingsRegularizer'] as const;
 const CONSTRAINTS = ['kernelConstraint', 'embeddingsConstraint'] as const;
 
-/** What becomes of the rules of a layer for its matrix, in words; for the account. */
+/**
+ * Says what happens to a layer's regularizers and constraints when its matrix is stored otherwise: lines for the
+ * compression report.
+ *
+ * @param trains Whether something of the new storage trains.
+ * @example
+ * describeRules(entry, true); // ['kernelRegularizer acts on the decoded matrix']
+ */
 export function describeRules({ config }: Pick<LayerEntry, 'config'>, trains: boolean): string[] {
   const stops = 'stops, since nothing of the matrix trains';
   const said = (keys: readonly string[], stays: string) =>
@@ -70,6 +85,7 @@ export function describeRules({ config }: Pick<LayerEntry, 'config'>, trains: bo
 
 /** Which layers a plugin means: all with a large enough matrix of words, or some by name. */
 export interface ChosenLayers {
+  /** Names of layers, or `auto` for all that are large enough. */
   readonly layers: 'auto' | readonly string[];
   readonly minimum: number;
 }
@@ -78,6 +94,8 @@ export interface ChosenLayers {
  * Refuses layers with a constraint on the matrix, where what comes into its place cannot keep one.
  *
  * @throws EspalierError `<plugin>/constraint`.
+ * @example
+ * refuseConstraints(graph, { layers: 'auto', minimum: 1024 }, 'prune');
  */
 export function refuseConstraints(
   graph: ModelGraph,

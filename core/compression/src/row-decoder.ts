@@ -15,7 +15,12 @@ export interface RowDecoder {
 /** Rows decoded at once. */
 const CHUNK = 8192;
 
-/** Whether a layer can be read row by row. */
+/**
+ * Whether a layer can be read row by row.
+ *
+ * @example
+ * if (isRowDecoder(layer)) rows = layer.decodeRows(ids);
+ */
 export function isRowDecoder(layer: object): layer is RowDecoder {
   return typeof (layer as Partial<RowDecoder>).decodeRows === 'function';
 }

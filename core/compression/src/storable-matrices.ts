@@ -4,8 +4,11 @@ import type { MatrixShape, StorageConfig } from './storage.js';
 
 /** A matrix of a layer of a model, which can be stored otherwise. */
 export interface StorableMatrix {
+  /** Name of the layer. */
   readonly layer: string;
+  /** Name of the matrix in the layer: `kernel`. */
   readonly matrix: string;
+  /** `[rows, columns]`. */
   readonly shape: MatrixShape;
   /** How it is stored now. */
   readonly storage: StorageConfig;
@@ -21,9 +24,12 @@ const PLAIN: Readonly<Record<string, Pick<StorableMatrix, 'matrix' | 'className'
 };
 
 /**
- * The matrices of a layer that are numbers still, not codes: the one of a plain Dense, Conv2D or
- * Embedding layer (a convolution's kernel as `[height · width · channels, filters]`), or all of a
+ * The matrices of a layer that still hold numbers, not codes: the matrix of a plain Dense, Conv2D or
+ * Embedding layer (a convolution's kernel as `[height · width · channels, filters]`), or all matrices of a
  * layer whose configuration has `storage`.
+ *
+ * @example
+ * const all = graph.topology.config.layers.flatMap((entry) => listMatrices(graph, entry));
  */
 export function listMatrices(
   graph: ModelGraph,
@@ -49,6 +55,9 @@ export function listMatrices(
 /**
  * Whether a plain layer's matrix, as in {@link listMatrices}, looks like one of words: an embedding's,
  * or a dense kernel `[inputs, units]` with twice as many units as inputs.
+ *
+ * @example
+ * isWordMatrix({ className: 'Dense' }, [64, 10_000]); // true
  */
 export function isWordMatrix(
   { className }: Pick<LayerEntry, 'className'>,
@@ -57,7 +66,12 @@ export function isWordMatrix(
   return className === 'Embedding' || (className === 'Dense' && columns >= 2 * rows);
 }
 
-/** A layer's storages by matrix, where its configuration has any. */
+/**
+ * The storages of a layer by matrix; `undefined` where its configuration has none.
+ *
+ * @example
+ * readStorages(entry); // { kernel: { kind: 'float32' } }
+ */
 export function readStorages({
   config,
 }: Pick<LayerEntry, 'config'>): Readonly<Record<string, StorageConfig>> | undefined {

@@ -7,15 +7,20 @@ export type MatrixShape = readonly [rows: number, columns: number];
 
 /** How a matrix is kept, as plain JSON; `kind` names who can read it. */
 export interface StorageConfig {
+  /** The kind under which {@link registerStorage} made it known. */
   readonly kind: string;
   readonly [option: string]: unknown;
 }
 
 /** One weight of a layer that holds a part of a matrix: its numbers, its codes, its scales. */
 export interface StoredWeight {
+  /** Name of the weight in the layer. */
   readonly name: string;
+  /** Its shape. */
   readonly shape: readonly number[];
+  /** Type of its elements. */
   readonly dtype: 'float32' | 'int32';
+  /** Whether the optimizer changes it. */
   readonly trainable: boolean;
 }
 
@@ -27,6 +32,7 @@ export type ReadWeight = (name: string) => Tensor;
  * tensors: those are the layer's weights, which {@link ReadWeight} gives.
  */
 export interface MatrixStorage {
+  /** The configuration that it was made from, with defaults. */
   readonly config: StorageConfig;
   /** The weights that hold the matrix `name`: all their names begin with it. */
   readonly weights: readonly StoredWeight[];
@@ -48,7 +54,12 @@ export const FLOAT32: StorageConfig = { kind: 'float32' };
 
 const factories = new Map<string, StorageFactory>([[FLOAT32.kind, float32]]);
 
-/** Makes a kind of storage known, so that layers that use it can be built; a second call replaces it. */
+/**
+ * Makes a kind of storage known, so that layers that use it can be built; a second call replaces it.
+ *
+ * @example
+ * registerStorage('float32', (name, shape) => createFloat32Storage(name, shape));
+ */
 export function registerStorage(kind: string, factory: StorageFactory): void {
   factories.set(kind, factory);
 }

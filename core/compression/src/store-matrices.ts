@@ -9,13 +9,17 @@ import type { StorageConfig } from './storage.js';
 
 /** Numbers of a weight on the host. */
 export interface HostWeight {
+  /** Elements, row-major. */
   readonly data: Float32Array | Int32Array;
+  /** Its shape. */
   readonly shape: readonly number[];
 }
 
 /** A matrix as it will be stored, and what that costs. */
 export interface StoredEdit {
+  /** The matrix. */
   readonly place: StorableMatrix;
+  /** Its new storage. */
   readonly config: StorageConfig;
   /** The weights of that storage by name. */
   readonly weights: Readonly<Record<string, HostWeight>>;
@@ -27,9 +31,12 @@ export interface StoredEdit {
 }
 
 /**
- * Edits the model so that these matrices are in their new storages: plain layers become
- * `StoredDense`, …, and the account of bytes gains a line for each layer. To be called inside a
- * `transform` tap.
+ * Edits the model so that these matrices have their new storages: plain layers become `StoredDense`, and so
+ * on, and the compression report gets a line for each layer. Call it in a `transform` tap.
+ *
+ * @param before The graph that the matrices come from.
+ * @example
+ * ctx.hooks.transform.tap(() => storeMatrices(ctx, ctx.model.graph, edits));
  */
 export function storeMatrices(
   { edit }: Pick<StructureAccess, 'edit'>,
@@ -40,7 +47,12 @@ export function storeMatrices(
   tf.tidy(() => edit((graph) => replaceMatrices(graph, stored), detail));
 }
 
-/** Bytes of weights on the host. */
+/**
+ * Bytes of weights on the host.
+ *
+ * @example
+ * countHostBytes({ kernel: { data: new Float32Array(6), shape: [2, 3] } }); // 24
+ */
 export function countHostBytes(weights: StoredEdit['weights']): number {
   return Object.values(weights).reduce((sum, { data }) => sum + data.byteLength, 0);
 }

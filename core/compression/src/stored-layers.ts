@@ -138,7 +138,7 @@ abstract class StoredKernel<P extends Layer> extends StoredLayer<P> implements E
     return { ...rest, weights: { ...weights, ...(this.#bias && { bias: this.#bias.read() }) } };
   }
 
-  /** Multiply-accumulate operations per example; see `macsOf` of the model package. */
+  /** Multiply-accumulate operations per example; see `countMacs` of the model package. */
   macs(_: readonly (number | null)[], outputShape: readonly (number | null)[]): number {
     const outputs = outputShape.slice(1).reduce<number>((size, n) => size * (n ?? 1), 1);
     return outputs * this.matrix.shape[0];
@@ -165,7 +165,12 @@ export type StoredEmbeddingConfig = EmbeddingConfig & StoredConfig;
 /** Configuration of {@link StoredConv2D}; the matrix is `kernel`. */
 export type StoredConv2DConfig = Conv2DConfig & StoredConfig;
 
-/** `tf.layers.dense` over a kernel `[inputs, units]` in any storage, decoded in every call. */
+/**
+ * `tf.layers.dense` over a kernel `[inputs, units]` in any storage, decoded in every call.
+ *
+ * @example
+ * new StoredDense({ units: 10, storage: { kernel: { kind: 'float32' } } });
+ */
 export class StoredDense extends StoredKernel<Layer> implements RowDecoder {
   static readonly className = 'StoredDense';
 
@@ -193,7 +198,12 @@ export class StoredDense extends StoredKernel<Layer> implements RowDecoder {
   }
 }
 
-/** `tf.layers.embedding` over rows `[words, outputDim]` in any storage; decodes the rows looked up. */
+/**
+ * `tf.layers.embedding` over rows `[words, outputDim]` in any storage; decodes the rows looked up.
+ *
+ * @example
+ * new StoredEmbedding({ inputDim: 1000, outputDim: 16, storage: { embeddings: { kind: 'float32' } } });
+ */
 export class StoredEmbedding extends StoredLayer<Layer> implements RowDecoder {
   static readonly className = 'StoredEmbedding';
 
@@ -227,6 +237,9 @@ export class StoredEmbedding extends StoredLayer<Layer> implements RowDecoder {
 /**
  * `tf.layers.conv2d` over a kernel in any storage: the matrix `[height · width · channels, filters]`,
  * decoded in every call.
+ *
+ * @example
+ * new StoredConv2D({ filters: 8, kernelSize: 3, storage: { kernel: { kind: 'float32' } } });
  */
 export class StoredConv2D extends StoredKernel<Layer> {
   static readonly className = 'StoredConv2D';

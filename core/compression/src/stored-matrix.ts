@@ -8,6 +8,7 @@ type LayerVariable = Layer['weights'][number];
 
 /** What keeps a weight within bounds after each update. */
 export interface Constrains {
+  /** The weight as it may be. */
   apply(value: Tensor): Tensor;
 }
 
@@ -27,6 +28,9 @@ interface AddsWeights {
 /**
  * A matrix `[rows, columns]` among a layer's weights, however it is stored. Made in `build`; used
  * in `call`, inside `tf.tidy`.
+ *
+ * @example
+ * this.kernel = new StoredMatrix(this, 'kernel', [inputs, units], config.storage?.kernel);
  */
 export class StoredMatrix {
   readonly #storage: MatrixStorage;
@@ -72,7 +76,12 @@ export class StoredMatrix {
   readonly #read = (name: string) => this.#weights.get(name)!.read();
 }
 
-/** Adds a weight to a layer: float ones start at random, integer ones at zero. */
+/**
+ * Adds a weight to a layer: a float weight starts at random values, an integer weight at zero.
+ *
+ * @example
+ * addStoredWeight(this, { name: 'scale', shape: [1, 10], dtype: 'float32', trainable: true });
+ */
 export function addStoredWeight(
   layer: Layer,
   { name, shape, dtype, trainable }: MatrixStorage['weights'][number],

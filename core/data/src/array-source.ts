@@ -6,7 +6,9 @@ import type { Source } from './source.js';
 
 /** Values on the host: `data` row by row, `shape` with the example axis first. */
 export interface HostArray {
+  /** Elements, row-major. */
   readonly data: Float32Array | Int32Array | Uint8Array;
+  /** Sizes of the axes, examples first. */
   readonly shape: readonly number[];
 }
 
@@ -20,6 +22,7 @@ export interface ArraySourceOptions {
   readonly y?: Arrays;
   /** Weight of each example, or `{ data, shape: [examples, time] }` of each time step; 0 masks it out. */
   readonly weights?: Float32Array | HostArray;
+  /** Examples in a batch, at least 1. */
   readonly batchSize: number;
   /** New order each epoch; default true. */
   readonly shuffle?: boolean;

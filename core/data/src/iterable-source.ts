@@ -7,6 +7,7 @@ import type { IterateOptions, RawBatch, Source } from './source.js';
 export interface IterableSourceOptions {
   /** Identifies the data; change it when the data change. */
   readonly fingerprint: string;
+  /** Batches in an epoch, where the number is known. */
   readonly batchesPerEpoch?: number;
 }
 
@@ -50,7 +51,9 @@ export function iterableSource(
 
 /** The part of `tf.data.Dataset` that is used. */
 export interface DatasetLike {
+  /** Tells a dataset from other objects with an iterator. */
   forEachAsync?(fn: (value: never) => void): Promise<void>;
+  /** Opens the dataset. */
   iterator(): Promise<{ next(): Promise<{ value: unknown; done?: boolean }> }>;
 }
 
@@ -58,6 +61,8 @@ export interface DatasetLike {
  * Batches from a `tf.data.Dataset` of `{ xs, ys }`, opened anew each epoch by a factory. A dataset
  * as such is refused: each of its iterators advances its shuffle, so no run could be resumed.
  *
+ * @throws EspalierError `source/not-a-factory`, `source/fingerprint`; while iterating `source/failed`,
+ * `source/batch`.
  * @example
  * const source = datasetSource(({ epoch }) => csv.shuffle(1000, String(epoch)).batch(32), {
  *   fingerprint: 'boston-2024',

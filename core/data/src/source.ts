@@ -4,7 +4,9 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 
 /** A batch as sources give it: one tensor, or several by the model's input or output names. */
 export interface RawBatch {
+  /** Inputs `[batch, …]`. */
   readonly x: Tensor | NamedTensors;
+  /** Targets `[batch, …]`: class ids, distributions or values. */
   readonly y?: Tensor | NamedTensors;
   /**
    * Weight of each example `[batch]`, or of each of its time steps `[batch, time]`; one of 0 counts for
@@ -15,6 +17,7 @@ export interface RawBatch {
 
 /** What a source is asked for. */
 export interface IterateOptions {
+  /** From 0. */
   readonly epoch: number;
   /** Batches of this epoch to pass over: a resumed run has seen them. */
   readonly skip: number;
@@ -26,12 +29,18 @@ export interface IterateOptions {
 export interface Source {
   /** Identifies the data; a checkpoint made on other data is refused. */
   fingerprint(): Promise<string>;
+  /** Batches in an epoch, where the number is known: progress bars and schedules use it. */
   readonly batchesPerEpoch?: number;
   /** The batches of one epoch. The receiver disposes their tensors. */
   iterate(options: IterateOptions): AsyncIterable<RawBatch>;
 }
 
-/** Disposes all tensors of a raw batch. */
+/**
+ * Disposes all tensors of a raw batch.
+ *
+ * @example
+ * for await (const batch of source.iterate({ epoch: 0, skip: 0, stream })) disposeRaw(batch);
+ */
 export function disposeRaw({ x, y, weights }: RawBatch): void {
   tf.dispose([x, y, weights] as unknown as Tensor[]);
 }

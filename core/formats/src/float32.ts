@@ -23,7 +23,12 @@ export function toFloat32({ dtype, data }: HostTensor): Float32Array {
   return new Float32Array(data as ArrayLike<number>);
 }
 
-/** Whether a tensor's elements are floats of 16 bits or more, numbers by themselves. */
+/**
+ * Whether a tensor's elements are floats of 16 bits or more, numbers by themselves.
+ *
+ * @example
+ * isFloat({ dtype: 'BF16', shape: [2], data: new Uint16Array(2) }); // true
+ */
 export function isFloat({ dtype }: HostTensor): boolean {
   return ['F64', 'F32', 'F16', 'BF16'].includes(dtype);
 }

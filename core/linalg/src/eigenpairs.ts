@@ -14,9 +14,11 @@ import type { Progress } from './subspace.js';
  */
 export type EigenMethod = 'auto' | 'dense' | 'subspace' | 'native';
 
+/** Options of {@link eigenpairs}. */
 export interface EigenOptions {
   /** How many pairs, from the largest value on; default all. */
   readonly count?: number;
+  /** How to compute them; default `'auto'`. */
   readonly method?: EigenMethod;
 }
 
@@ -32,6 +34,8 @@ const RESIDUAL = 1e-5;
  * @returns `values` [count], descending; `vectors` [size, count] row-major, so that column k belongs to
  * value k. Vectors are orthonormal; the entry of largest magnitude of each is positive.
  * @throws EspalierError `linalg/size`, `linalg/count`, `linalg/not-finite`, `linalg/no-native`.
+ * @example
+ * const { values, vectors } = await eigenpairs(Float64Array.of(2, 0, 0, 1), 2, { count: 1 }); // [2], [1, 0]
  */
 export async function eigenpairs(
   symmetric: Float64Array,

@@ -5,6 +5,7 @@ import { allFinite, notFiniteError, relativeWeights, findScale, selectRows } fro
 import type { Matrix, WeightedSelection } from './matrix.js';
 import { uploadRows } from './project.js';
 
+/** Options of {@link gram}. */
 export interface GramOptions extends WeightedSelection {
   /** Rows uploaded at a time; default those that fill 4 MB. */
   readonly chunkRows?: number;

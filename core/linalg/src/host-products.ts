@@ -1,6 +1,11 @@
 import type { Matrix } from './matrix.js';
 
-/** The product of two square matrices, row-major. */
+/**
+ * The product of two square matrices `[size, size]`, row-major.
+ *
+ * @example
+ * const whitened = multiply(root, multiply(covariance, root, size), size);
+ */
 export function multiply(left: Float64Array, right: Float64Array, size: number): Float64Array {
   const result = new Float64Array(size * size);
   for (let i = 0; i < size; i++) {

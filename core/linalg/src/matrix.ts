@@ -2,8 +2,11 @@ import { EspalierError } from '@espalier/base';
 
 /** Row-major float32 matrix on the host: entry (i, j) is `data[i * columns + j]`. */
 export interface Matrix {
+  /** Entries, row after row. */
   readonly data: Float32Array;
+  /** Number of rows. */
   readonly rows: number;
+  /** Number of columns. */
   readonly columns: number;
 }
 

@@ -8,6 +8,9 @@ import type { Matrix, Selection } from './matrix.js';
  * A V for the selected rows: [selected, rank], where `v` is [columns, rank]. In chunks.
  *
  * @throws EspalierError `linalg/size`, `linalg/select`; `linalg/not-finite` with row and column.
+ * @example
+ * const { v } = await weightedLowRank(matrix, { rank: 8 });
+ * const coordinates = await project(matrix, v); // [rows, 8]
  */
 export async function project(a: Matrix, v: Matrix, { select }: Selection = {}): Promise<Matrix> {
   checkBasis(a, v);

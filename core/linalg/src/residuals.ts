@@ -11,6 +11,8 @@ import { checkBasis, uploadRows } from './project.js';
  *
  * @throws EspalierError `linalg/size`, `linalg/select`; `linalg/not-finite` with row and column;
  * `linalg/overflow` if squares leave float32 where V is not orthonormal.
+ * @example
+ * const errors = await residuals(matrix, v, { select: Int32Array.of(0, 3) }); // of rows 0 and 3
  */
 export async function residuals(
   a: Matrix,

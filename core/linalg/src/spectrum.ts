@@ -4,6 +4,7 @@ import { quickBasis } from './leading-basis.js';
 import { selectRows } from './matrix.js';
 import type { Matrix, WeightedSelection } from './matrix.js';
 
+/** Options of {@link spectrum}. */
 export interface SpectrumOptions extends WeightedSelection {
   /** How many directions, from the heaviest on; default the smaller number of rows and columns. */
   readonly count?: number;
@@ -13,7 +14,9 @@ export interface SpectrumOptions extends WeightedSelection {
 
 /** Energies of directions, and the directions, made when asked for. */
 export interface Spectrum {
+  /** Energies `[count]`, descending. */
   readonly values: Float64Array;
+  /** The first `count` directions as orthonormal columns `[columns, count]`. */
   vectors(count: number): Matrix;
 }
 

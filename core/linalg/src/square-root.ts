@@ -1,5 +1,6 @@
 import { checkSymmetric, leadingPairs } from './eigenpairs.js';
 
+/** Options of {@link squareRoot}. */
 export interface SquareRootOptions {
   /**
    * Eigenvalues below this share of the largest are raised to it, so that there is an inverse;
@@ -13,6 +14,8 @@ export interface SquareRootOptions {
  * both row-major. A singular matrix is ridged; the zero matrix counts as the identity.
  *
  * @throws EspalierError `linalg/size`, `linalg/not-finite`.
+ * @example
+ * const { root, inverse } = await squareRoot(Float64Array.of(4, 0, 0, 9), 2); // [2, 0, 0, 3], [½, 0, 0, ⅓]
  */
 export async function squareRoot(
   symmetric: Float64Array,

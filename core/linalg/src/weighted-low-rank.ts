@@ -7,6 +7,7 @@ import { project } from './project.js';
 import { rowErrors } from './residuals.js';
 import { squareRoot } from './square-root.js';
 
+/** Options of {@link weightedLowRank}. */
 export interface LowRankOptions extends WeightedSelection {
   /** From 1 to the smaller of the number of selected rows and of columns. */
   readonly rank: number;
@@ -19,6 +20,7 @@ export interface LowRankOptions extends WeightedSelection {
   readonly ridge?: number;
 }
 
+/** A factorization U Vᵀ of the selected rows, and how much it leaves out. */
 export interface LowRank {
   /** [selected, rank]. */
   readonly u: Matrix;

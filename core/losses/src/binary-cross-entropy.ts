@@ -10,6 +10,8 @@ import { clipProbabilities, meanPerExample } from './reduce.js';
  * probability ½. From probabilities it is what tfjs's `binaryCrossentropy` computes.
  *
  * @throws EspalierError `options/invalid`; in a session `loss/from`, `loss/head`.
+ * @example
+ * await createSession({ model, losses: { logits: binaryCrossEntropy() }, … });
  */
 export function binaryCrossEntropy(options: CrossEntropyOptions = {}): Loss {
   const from = parseFrom('binaryCrossEntropy', options);

@@ -11,6 +11,8 @@ import { clipProbabilities, meanPerExample } from './reduce.js';
  * tfjs's `categoricalCrossentropy` (class ids: `sparseCategoricalCrossentropy`) computes.
  *
  * @throws EspalierError `options/invalid`; in a session `loss/from`, `loss/head`, `loss/one-unit`.
+ * @example
+ * await createSession({ model, losses: { logits: crossEntropy() }, … });
  */
 export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
   const from = parseFrom('crossEntropy', options);
@@ -42,6 +44,9 @@ function logProbabilities(probabilities: Tensor, ids: boolean): Tensor {
  * Targets as distributions `[batch, …, classes]`: class ids become one-hot, distributions pass
  * through. `output` is the output that they are for, or its shape as in
  * `ctx.model.outputShapes[name]`. For `targets` and `batch` taps that soften or mix labels.
+ *
+ * @example
+ * toDistribution(tf.tensor1d([2], 'int32'), [null, 3]); // [[0, 0, 1]]
  */
 export function toDistribution(
   target: Tensor,
@@ -57,6 +62,9 @@ export function toDistribution(
 /**
  * 1 where the largest output is the target's class, else 0; `[batch]`, over time steps the mean, by `steps`
  * `[batch, time]` where it is given.
+ *
+ * @example
+ * const mean = tf.mean(accuracy(outputs['logits']!, targets['logits']!));
  */
 export function accuracy(output: Tensor, target: Tensor, steps?: Tensor): Tensor1D {
   const wanted = target.rank === output.rank ? tf.argMax(target, -1) : tf.cast(target, 'int32');

@@ -12,6 +12,7 @@ export type TargetKind = 'distributions' | 'probabilities' | 'numbers';
 
 /** A loss per example, and what it demands of its targets. */
 export interface Loss {
+  /** Its name in the loss terms, such as `cross-entropy`. */
   readonly name: string;
   /**
    * Loss of each example `[batch]`; further axes (time steps) are averaged, by `steps` where it is given:

@@ -5,9 +5,12 @@ import { refuseOptions } from './options.js';
 import { meanPerExample } from './reduce.js';
 
 /**
- * Mean squared error of whatever the model gives; metric `mae`.
+ * Mean squared error of outputs of any shape, against targets of the same shape; metric `mae` (mean absolute
+ * error).
  *
- * @throws EspalierError `options/invalid`: it has none.
+ * @throws EspalierError `options/invalid` for any option: it has none.
+ * @example
+ * await createSession({ model, losses: { price: meanSquaredError() }, … });
  */
 export function meanSquaredError(options = {}): Loss {
   refuseOptions('meanSquaredError', options);

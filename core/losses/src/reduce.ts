@@ -30,7 +30,12 @@ export function weightedMean(
   return tf.div(tf.sum(weigh(values, weights)), weightSum || 1);
 }
 
-/** Values by weight; where that is 0 it is 0, whatever the value. */
+/**
+ * Values times weights of the same shape. Where the weight is 0 the result is 0, even if the value is NaN.
+ *
+ * @example
+ * weigh(tf.tensor1d([NaN, 2]), tf.tensor1d([0, 3])); // [0, 6]
+ */
 export function weigh<T extends Tensor>(values: T, weights: Tensor): T {
   const counts = tf.greater(weights, 0);
   return tf.mul(tf.where(counts, values, tf.zerosLike(values)), weights);

@@ -17,6 +17,8 @@ import { pruneGraph } from './prune.js';
  *
  * @throws EspalierError `model/no-graph`, `model/unregistered-layer`, `model/unknown-weight`, `model/weight-shape`,
  * `model/broken-graph`, `model/build`.
+ * @example
+ * const copy = buildModel(extractGraph(model));
  */
 export function buildModel(graph: ModelGraph): LayersModel {
   if (!graph?.topology) {

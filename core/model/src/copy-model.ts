@@ -21,6 +21,8 @@ import type { StreamByKey } from './with-random.js';
  *
  * @throws EspalierError `model/rebuild` naming the layer where the two first differ, or why they cannot
  * be compared; what {@link extractGraph} and {@link buildModel} throw.
+ * @example
+ * const copy = copyModel(model, (...key) => keyedRng(0, ...key));
  */
 export function copyModel(model: LayersModel, stream: StreamByKey): LayersModel {
   return orUndo(() => {

@@ -43,6 +43,9 @@ export function appendLayers(
  * else those that it brings along, else initial values.
  *
  * @throws EspalierError `model/unknown-layer`, `edit/nested`.
+ * @example
+ * const layer = tf.layers.dense({ units: 10, useBias: false });
+ * const graph = replaceLayer(extractGraph(model), 'logits', layer, { kernel });
  */
 export function replaceLayer(
   graph: ModelGraph,
@@ -69,6 +72,8 @@ export function replaceLayer(
  * Makes a layer's output an output of the model; no change if it is one.
  *
  * @throws EspalierError `model/unknown-layer`, `edit/nested`, `edit/shared`, `edit/several-outputs`.
+ * @example
+ * const graph = addOutput(extractGraph(model), 'block_2');
  */
 export function addOutput(graph: ModelGraph, layer: string): ModelGraph {
   const { outputLayers } = graph.topology.config;
@@ -81,6 +86,8 @@ export function addOutput(graph: ModelGraph, layer: string): ModelGraph {
  * Keeps these outputs, in the model's order, and only the layers and inputs that they need.
  *
  * @throws EspalierError `edit/unknown-output`.
+ * @example
+ * const graph = keepOutputs(extractGraph(model), ['logits']);
  */
 export function keepOutputs(graph: ModelGraph, names: readonly string[]): ModelGraph {
   const { outputLayers } = graph.topology.config;

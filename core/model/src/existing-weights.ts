@@ -6,12 +6,19 @@ import { innerVariable } from './parameters.js';
 /** Weights that existed at some moment; whatever is made later is not among them. */
 export type ExistingWeights = Pick<WeakSet<Variable>, 'has'>;
 
-/** The weights of this moment: taken before a function makes a model, they tell what it made. */
+/**
+ * The weights that exist now. Noted before a function makes a model, they tell which weights are new.
+ *
+ * @example
+ * const existing = noteExistingWeights();
+ * const model = make();
+ * disposeNewWeights(model, existing);
+ */
 export function noteExistingWeights(): ExistingWeights {
   return new WeakSet(Object.values(tf.engine().registeredVariables));
 }
 
-/** Disposes those weights of a model that did not exist then. */
+/** Disposes the weights of a model that did not exist when `existing` was noted. */
 export function disposeNewWeights(model: LayersModel, existing: ExistingWeights): void {
   for (const weight of model.weights) {
     const variable = innerVariable(weight);

@@ -10,10 +10,12 @@ interface KnownTensors {
 }
 
 /**
- * Gives back a tensor, whatever else it is; refuses one of another engine, whose value no kernel here could read.
- * `what` names it, as `the input 'x'`.
+ * Returns the value. Refuses a tensor that another copy of TensorFlow.js made: no kernel here can read it.
  *
+ * @param what Names the value in the error: `the input 'x'`.
  * @throws EspalierError `session/two-tfjs`.
+ * @example
+ * const x = refuseForeignTensor("the input 'x'", batch.x);
  */
 export function refuseForeignTensor<T>(what: string, value: T): T {
   if (!(value instanceof tf.Tensor) || value.isDisposed) return value;

@@ -4,7 +4,9 @@ import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 
 /** What a function gives to {@link valueAndGradients}: what is differentiated, and values beside it. */
 export interface Forward {
+  /** The scalar to differentiate. */
   readonly value: Scalar;
+  /** Other results of the forward pass, returned as they are. */
   readonly aux: readonly Scalar[];
 }
 

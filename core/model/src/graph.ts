@@ -15,17 +15,25 @@ export type OutputRef = readonly [layer: string, call: number, output: number, k
 
 /** A layer and, for each of its calls, where the inputs come from. */
 export interface LayerEntry {
+  /** Canonical name. */
   readonly name: string;
+  /** Class, as registered. */
   readonly className: string;
+  /** Its configuration. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** For each call of the layer, its inputs, as tfjs writes them. */
   readonly inboundNodes: readonly (readonly OutputRef[])[];
 }
 
 /** What `LayersModel.getConfig` gives, with canonical names. */
 export interface GraphConfig {
+  /** Name of the model. */
   readonly name: string;
+  /** Its layers, inputs first. */
   readonly layers: readonly LayerEntry[];
+  /** Inputs: layer, call, tensor. */
   readonly inputLayers: readonly OutputRef[];
+  /** Outputs: layer, call, tensor. */
   readonly outputLayers: readonly OutputRef[];
 }
 
@@ -45,6 +53,7 @@ export type Topology = {
  * `buildModel` copies. Who makes a tensor for an edit disposes it after building.
  */
 export interface ModelGraph {
+  /** Layers and connections, as plain data. */
   readonly topology: Topology;
   /** By path `<layer>/<weight>`; a weight that is absent gets its initial value. */
   readonly weights: NamedTensors;

@@ -33,7 +33,9 @@ export interface TracedHead extends Head {
  * network can run it without.
  */
 export interface EndsInActivation {
+  /** Whether the layer applies `activation` last. */
   readonly endsInActivation: true;
+  /** The activation that it applies. */
   activation: { apply(x: Tensor): Tensor; getClassName(): string };
 }
 

@@ -32,7 +32,12 @@ interface Frame extends Interception {
 let innermost: Frame | undefined;
 let current: string | undefined;
 
-/** Path of the layer that a {@link Network} is running at this moment. */
+/**
+ * Path of the layer that a {@link Network} runs at this moment; `undefined` outside of layers.
+ *
+ * @example
+ * console.log('drawn for', currentLayer()); // 'encoder/dropout_1'
+ */
 export function currentLayer(): string | undefined {
   return current;
 }

@@ -15,10 +15,12 @@ const inUse = () => ({
 const first = inUse();
 
 /**
- * Refuses a copy of TensorFlow.js that was loaded after the one in use: what was repaired is gone. Cheap
- * enough for every step.
+ * Refuses to go on when another copy of TensorFlow.js was loaded after the one in use, because that undoes
+ * the repaired gradients. Cheap enough for every step.
  *
  * @throws EspalierError `session/two-tfjs`.
+ * @example
+ * refuseLateCopy(); // before a step
  */
 export function refuseLateCopy(): void {
   const now = inUse();

@@ -95,6 +95,11 @@ const COUNTS: ReadonlyMap<string, Count> = new Map([
  * hold, and layers with a method `macs(inputShape, outputShape)`. Other classes of tfjs (lookups,
  * normalisation, pooling, activations) and the bias count 0. Of any other class they are unknown:
  * `undefined`, and so is a sum with one of them. A dimension of unknown length counts as 1.
+ *
+ * @param input Shape of the layer's input `[batch, …]`; the batch axis is ignored.
+ * @param output Shape of its output.
+ * @example
+ * countMacs(tf.layers.dense({ units: 10 }), [null, 64], [null, 10]); // 640
  */
 export function countMacs(layer: Layer, input: Shape, output: Shape): Macs {
   const own = layer as Layer & Partial<CountsItself>;
@@ -120,19 +125,23 @@ export function countMacsPerCall(layer: Layer, calls: Iterable<tfl.SymbolicTenso
 
 /**
  * Multiply-accumulate operations per example up to these layers: what an early exit there costs.
- * What they share counts once. Unknown where one of the layers does not tell its own.
+ * A layer that several of them need counts once. `undefined` where the count of a layer is unknown.
  *
  * @throws EspalierError `model/unknown-layer`.
+ * @example
+ * const share = countMacsTo(view, ['block_2'])! / countMacsTo(view, ['logits'])!;
  */
 export function countMacsTo(view: ModelView, layerNames: readonly string[]): Macs {
   return sumMacs(listLayersTo(view, layerNames).map(({ macs }) => macs));
 }
 
 /**
- * The layers up to these, themselves included, whose multiply-accumulates nobody knows: for the
- * reader of a sum that is unknown.
+ * The layers up to these, themselves included, whose multiply-accumulate operations are unknown: the
+ * reason why {@link countMacsTo} is `undefined`.
  *
  * @throws EspalierError `model/unknown-layer`.
+ * @example
+ * listUncountedLayers(view, ['logits']); // ['my_attention']
  */
 export function listUncountedLayers(
   view: ModelView,
@@ -143,9 +152,11 @@ export function listUncountedLayers(
 }
 
 /**
- * All that these layers need, themselves included, each once, inputs first.
+ * The layers that are needed to compute these, themselves included, each once, inputs first.
  *
  * @throws EspalierError `model/unknown-layer`.
+ * @example
+ * listLayersTo(viewModel(model), ['block_2']).map(({ name }) => name); // ['input', 'block_1', 'block_2']
  */
 export function listLayersTo(view: ModelView, layerNames: readonly string[]): readonly LayerInfo[] {
   const layers = new Map(view.layers.map((layer) => [layer.name, layer]));

@@ -24,6 +24,7 @@ import { withoutActivations } from './without-activations.js';
 
 /** How to run a network once. */
 export interface ExecuteOptions {
+  /** Whether dropout is applied and batch normalization takes the statistics of the batch. */
   readonly training: boolean;
   /** Layers whose outputs are wanted too. */
   readonly features?: readonly string[];
@@ -79,8 +80,11 @@ interface Plan {
  * outputs['logits']!.print();
  */
 export class Network {
+  /** Its parameters by path, as live tensors: they stay the model’s. */
   readonly parameters: readonly Parameter[];
+  /** Names of its inputs, in the model's order. */
   readonly inputNames: readonly string[];
+  /** Names of its outputs, in the model's order. */
   readonly outputNames: readonly string[];
   /** By output, batch first. */
   readonly outputShapes: Readonly<Record<string, readonly (number | null)[]>>;

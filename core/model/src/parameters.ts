@@ -15,8 +15,11 @@ export interface Parameter {
    * directions) are `kernel`, `kernel#2` in order of creation.
    */
   readonly path: string;
+  /** The variable of TensorFlow.js. */
   readonly variable: LayerVariable;
+  /** Whether the optimizer changes it. */
   readonly trainable: boolean;
+  /** Its shape. */
   readonly shape: readonly number[];
 }
 
@@ -45,7 +48,12 @@ export function isModelLike(model: unknown): boolean {
   return typeof (model as { predict?: unknown } | undefined)?.predict === 'function';
 }
 
-/** The model's layers, inputs first, then in topological order, each with its canonical name. */
+/**
+ * The model's layers, inputs first, then in topological order, each with its canonical name.
+ *
+ * @example
+ * [...canonicalNames(model).values()]; // ['input', 'dense_1', 'dense_2']
+ */
 export function canonicalNames(model: LayersModel): Map<Layer, string> {
   const view = functional(model);
   const layers = [...new Set([...view.inputs.map((input) => input.sourceLayer), ...view.layers])];
@@ -100,6 +108,8 @@ export function listLayerParameters(layer: Layer, path: string): readonly Parame
  * Every weight of a model once, by stable path.
  *
  * @throws EspalierError `model/disposed`.
+ * @example
+ * listParameters(model).map(({ path }) => path); // ['dense_1/kernel', 'dense_1/bias']
  */
 export function listParameters(model: LayersModel, prefix = ''): readonly Parameter[] {
   refuseDisposed(model);
@@ -123,6 +133,9 @@ export function innerVariable(weight: LayerVariable): Variable {
 /**
  * Disposes every weight of a model that is not disposed yet; `LayersModel.dispose` forgets those of
  * shared layers.
+ *
+ * @example
+ * disposeModel(model);
  */
 export function disposeModel(model: LayersModel): void {
   for (const weight of model.weights) {

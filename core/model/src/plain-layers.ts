@@ -10,7 +10,9 @@ import type { Layer } from './parameters.js';
 
 /** A layer of TensorFlow.js, as data. */
 export interface PlainLayer {
+  /** Class of TensorFlow.js. */
   readonly className: string;
+  /** Its configuration. */
   readonly config: Readonly<Record<string, unknown>>;
   /** By name, as `kernel`; the layer's own tensors, or made in the caller's `tf.tidy`. */
   readonly weights: NamedTensors;
@@ -28,10 +30,12 @@ export interface HasPlainLayer {
 }
 
 /**
- * The model with layers of TensorFlow.js in place of those that know one ({@link HasPlainLayer}):
- * compressed matrices decoded, the layers' names kept. The caller owns it.
+ * The model with layers of TensorFlow.js in place of those that know one ({@link HasPlainLayer}): it has
+ * decoded matrices and the same layer names. The caller owns it.
  *
  * @throws EspalierError `model/compressed-inside` for such a layer inside a nested model.
+ * @example
+ * await plainModel(compressed).save('downloads://model');
  */
 export function plainModel(model: LayersModel): LayersModel {
   let plain!: LayersModel;
@@ -39,14 +43,25 @@ export function plainModel(model: LayersModel): LayersModel {
   return plain;
 }
 
-/** Layers by path, of classes that TensorFlow.js does not have; they must be registered to be read. */
+/**
+ * The layers whose classes TensorFlow.js does not have, by path. Whoever loads the model must register them.
+ *
+ * @example
+ * unplainLayers(model); // [{ path: 'logits', className: 'StoredDense' }]
+ */
 export function unplainLayers(model: LayersModel): { path: string; className: string }[] {
   return layerPaths(model)
     .map(([layer, path]) => ({ path, className: layer.getClassName() }))
     .filter(({ className }) => !isPlainClass(className));
 }
 
-/** Whether TensorFlow.js has a layer class of this name. */
+/**
+ * Whether TensorFlow.js has a layer class of this name.
+ *
+ * @example
+ * isPlainClass('Dense'); // true
+ * isPlainClass('StoredDense'); // false
+ */
 export function isPlainClass(className: string): boolean {
   return PLAIN_CLASSES.has(className);
 }

@@ -8,16 +8,19 @@ import { listCalls, canonicalNames } from './parameters.js';
 
 /** One layer as plugins and people see it. */
 export interface LayerInfo {
+  /** Canonical name. */
   readonly name: string;
+  /** Class, as registered. */
   readonly className: string;
   /** Without the batch dimension; of the first output, for a layer with several. */
   readonly outputShape: readonly (number | null)[];
   /** The layers whose outputs it takes. */
   readonly inbound: readonly string[];
+  /** Number of scalars in its weights. */
   readonly parameters: number;
   /**
    * Multiply-accumulate operations per example, in all calls of a shared layer; `undefined` where they
-   * are unknown; see `macsOf`.
+   * are unknown; see `countMacs`.
    */
   readonly macs: Macs;
 }
@@ -26,6 +29,7 @@ export interface LayerInfo {
 export interface ModelView {
   /** Inputs first, then in topological order. A nested model is one layer. */
   readonly layers: readonly LayerInfo[];
+  /** Names of the model's inputs, in its order. */
   readonly inputNames: readonly string[];
   /** All outputs, added ones included. */
   readonly outputNames: readonly string[];
@@ -35,10 +39,17 @@ export interface ModelView {
   readonly ownOutputs: readonly string[];
   /** Made when asked for, since it refuses unregistered layers. */
   readonly graph: ModelGraph;
+  /** The model itself; do not change it. */
   readonly layersModel: LayersModel;
 }
 
-/** A read-only view of a model; `ownOutputs` are those that the user's model had before any edit. */
+/**
+ * A read-only view of a model.
+ *
+ * @param ownOutputs The outputs that the user's model had before any edit; default all.
+ * @example
+ * viewModel(model).layers.map(({ name, outputShape }) => [name, outputShape]);
+ */
 export function viewModel(model: LayersModel, ownOutputs?: readonly string[]): ModelView {
   const names = canonicalNames(model);
   const calls = listCalls(model);

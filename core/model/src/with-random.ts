@@ -5,9 +5,12 @@ export type Rng = () => number;
 export type StreamByKey = (...key: readonly string[]) => Rng;
 
 /**
- * Runs `fn` with `Math.random` served from `draw`, and puts it back whatever happens. TensorFlow.js
- * draws dropout masks and initial weights from `Math.random`; this is the only place that touches it.
- * `fn` must be synchronous: anything asynchronous would leak the draws into foreign code.
+ * Runs `fn` with `Math.random` replaced by `draw`, and restores it in any case. TensorFlow.js draws dropout
+ * masks and initial weights from `Math.random`; only this function touches it. `fn` must be synchronous:
+ * code that runs later would draw from the original.
+ *
+ * @example
+ * const kernel = withRandom(keyedRng(0, 'kernel'), () => tf.randomUniform([2, 3]));
  */
 export function withRandom<T>(draw: Rng, fn: () => T): T {
   const original = Math.random;

@@ -4,10 +4,12 @@ import { extractGraph } from './graph.js';
 import type { GraphConfig } from './graph.js';
 
 /**
- * The model without the constraints of its layers: TensorFlow.js applies them to the weights that it
- * loads, which changes what an optimizer or a quantizer made. The caller owns it.
+ * A copy of the model without the constraints of its layers. TensorFlow.js applies constraints to weights
+ * that it loads, which would change what an optimizer or a quantizer wrote. The caller owns the copy.
  *
- * @throws EspalierError what `graphOf` and `buildModel` throw.
+ * @throws EspalierError the errors of {@link extractGraph} and {@link buildModel}.
+ * @example
+ * await withoutConstraints(model).save('downloads://model');
  */
 export function withoutConstraints(model: LayersModel): LayersModel {
   const { topology, weights } = extractGraph(model);
@@ -15,7 +17,12 @@ export function withoutConstraints(model: LayersModel): LayersModel {
   return buildModel({ topology: { ...topology, config }, weights });
 }
 
-/** Names of the layers that have constraints, or hold layers that have. */
+/**
+ * Names of the layers that have constraints, or hold layers that have some.
+ *
+ * @example
+ * listConstrainedLayers(model); // ['dense_1']
+ */
 export function listConstrainedLayers(model: LayersModel): readonly string[] {
   const { layers } = extractGraph(model).topology.config;
   return layers

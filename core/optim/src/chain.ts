@@ -38,8 +38,10 @@ export function chain(...transforms: readonly GradientTransform[]): GradientTran
 }
 
 /**
- * Puts `name/` before the transform's slot names, so that two of a kind can stand in one chain:
- * `chain(trace({ momentum: 0.9 }), named('outer', trace({ momentum: 0.5 })))`.
+ * Puts `name/` before the transform's slot names, so that a chain can hold two of one kind.
+ *
+ * @example
+ * chain(trace({ momentum: 0.9 }), withName('outer', trace({ momentum: 0.5 })));
  */
 export function withName(name: string, inner: GradientTransform): GradientTransform {
   const prefix = `${name}/`;
@@ -59,9 +61,11 @@ export function withName(name: string, inner: GradientTransform): GradientTransf
 }
 
 /**
- * Applies `inner` where `belongs(path)`. Other gradients pass through as they are, so mask parts of
- * a chain, `masked(clipByValue(1), (path) => path.startsWith('embedding/'))`, rather than a whole
- * optimizer; for that there is {@link byGroup}.
+ * Applies `inner` to the paths for which `belongs` is true; other gradients pass through unchanged. Restrict
+ * parts of a chain rather than a whole optimizer; for that there is {@link byGroup}.
+ *
+ * @example
+ * chain(restrict(clipByValue(1), (path) => path.startsWith('embedding/')), adam());
  */
 export function restrict(
   inner: GradientTransform,

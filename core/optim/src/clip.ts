@@ -4,13 +4,25 @@ import { positive } from './schemas.js';
 import type { GradientTransform } from './transform.js';
 import { perParameter } from './transform.js';
 
-/** Clips every element to [-limit, limit]: `chain(clipByValue(0.5), adam())`. */
+/**
+ * Clips every element to [-limit, limit].
+ *
+ * @throws EspalierError `options/invalid` unless `limit` is positive.
+ * @example
+ * chain(clipByValue(0.5), adam());
+ */
 export function clipByValue(limit: number): GradientTransform {
   const max = parseOptions('clipByValue', positive, limit);
   return perParameter('clipByValue', [], () => (grad) => [tf.clipByValue(grad, -max, max)]);
 }
 
-/** Shrinks each gradient alone to an L2 norm of at most `maxNorm`: `chain(clipByNorm(1), adam())`. */
+/**
+ * Scales each gradient by itself so that its L2 norm is at most `maxNorm`.
+ *
+ * @throws EspalierError `options/invalid` unless `maxNorm` is positive.
+ * @example
+ * chain(clipByNorm(1), adam());
+ */
 export function clipByNorm(maxNorm: number): GradientTransform {
   const max = parseOptions('clipByNorm', positive, maxNorm);
   const kernel = (grad: tf.Tensor) => [tf.mul(grad, shrinkage([grad], max))] as const;
@@ -18,8 +30,12 @@ export function clipByNorm(maxNorm: number): GradientTransform {
 }
 
 /**
- * Shrinks all gradients by one factor to a joint L2 norm of at most `maxNorm` (Pascanu et al., ICML
- * 2013), without a blocking read: `chain(clipByGlobalNorm(1), adam())`.
+ * Scales all gradients by one factor so that their joint L2 norm is at most `maxNorm` (Pascanu et al., ICML
+ * 2013). It never waits for the device.
+ *
+ * @throws EspalierError `options/invalid` unless `maxNorm` is positive.
+ * @example
+ * chain(clipByGlobalNorm(1), adam());
  */
 export function clipByGlobalNorm(maxNorm: number): GradientTransform {
   const max = parseOptions('clipByGlobalNorm', positive, maxNorm);

@@ -7,8 +7,13 @@ import type { GradientTransform, OptimizerState, Schedule } from './transform.js
 import { perParameter } from './transform.js';
 
 /**
- * Averages the parameters, `a ← decay·a + (1 − decay)·(p + update)`, from their first values on;
- * updates pass through. Goes last: `chain(adam(), ema((t) => Math.min(0.999, (1 + t) / (10 + t))))`.
+ * An exponential moving average of the parameters, `a ← decay·a + (1 − decay)·(p + update)`, which starts at
+ * their first values; {@link emaParams} reads it. Updates pass through, so it stands last in a chain.
+ *
+ * @param decay From 0 to 1, or a schedule.
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * chain(adam(), ema((step) => Math.min(0.999, (1 + step) / (10 + step))));
  */
 export function ema(decay: Schedule, name = 'ema'): GradientTransform {
   const decayAt = parseOptions('ema', schedule, decay);

@@ -17,6 +17,7 @@ export {
   warmup,
 } from './schedules.js';
 export { fromTfOptimizer } from './tf-optimizer.js';
+/** The optimizers of `tf.train` as transforms: the same operations, names, defaults and bits. */
 export * as tfjs from './tfjs/index.js';
 export { perParameter } from './transform.js';
 export type {

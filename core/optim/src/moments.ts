@@ -13,7 +13,11 @@ const traceOptions = z.strictObject({
 
 /**
  * Momentum: `b ← momentum·b + g`. The update is b, or `g + momentum·b` with `nesterov` (Sutskever
- * et al., ICML 2013, in PyTorch's form): `chain(trace({ momentum: 0.9 }), scaleByLearningRate(0.1))`.
+ * et al., ICML 2013, in PyTorch's form).
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * chain(trace({ momentum: 0.9 }), scaleByLearningRate(0.1));
  */
 export function trace(options: z.input<typeof traceOptions>): GradientTransform {
   const { momentum, nesterov } = parseOptions('trace', traceOptions, options);
@@ -34,11 +38,14 @@ export const adamScaling = z.strictObject({
 });
 
 /**
- * Adam's direction `m̂ / (√v̂ + eps)` (Kingma & Ba, ICLR 2015, algorithm 1). To save ops the slots are
- * plain sums, `m ← b1·m + g` and `v ← b2·v + g²`: the paper's moments over (1 − b1) and (1 − b2).
- * Bias corrections follow the run's step: a parameter whose first gradient comes late in a run takes
+ * Adam's direction `m̂ / (√v̂ + eps)` (Kingma & Ba, ICLR 2015, algorithm 1). To save operations the state
+ * holds plain sums, `m ← b1·m + g` and `v ← b2·v + g²`: the paper's moments over (1 − b1) and (1 − b2).
+ * Bias corrections follow the run's step: a parameter whose first gradient comes late in a run gets
  * first updates up to (1 − b1)/√(1 − b2) ≈ 3.2 times as large, so warm its rate up.
- * For example `chain(scaleByAdam({ b2: 0.99 }), scaleByLearningRate(1e-3))`.
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * chain(scaleByAdam({ b2: 0.99 }), scaleByLearningRate(1e-3));
  */
 export function scaleByAdam(options: z.input<typeof adamScaling> = {}): GradientTransform {
   const { b1, b2, eps, factor } = parseOptions('scaleByAdam', adamScaling, options);
@@ -63,9 +70,12 @@ export const rmsScaling = z.strictObject({
 
 /**
  * Divides by the root mean square of past gradients, `g / (√v + eps)` (Tieleman & Hinton, Coursera
- * 2012; centered: Graves, arXiv:1308.0850). Slots are plain sums as in {@link scaleByAdam}; a
- * centered variance that rounding made negative counts as 0. For example
- * `chain(scaleByRms({ centered: true }), scaleByLearningRate(0.01))`.
+ * 2012; centered: Graves, arXiv:1308.0850). The state holds plain sums as in {@link scaleByAdam}; a
+ * centered variance that rounding made negative counts as 0.
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * chain(scaleByRms({ centered: true }), scaleByLearningRate(0.01));
  */
 export function scaleByRms(options: z.input<typeof rmsScaling> = {}): GradientTransform {
   const { decay, eps, centered } = parseOptions('scaleByRms', rmsScaling, options);

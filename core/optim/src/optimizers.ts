@@ -33,8 +33,11 @@ const rmspropOptions = rmsScaling.extend({
 });
 
 /**
- * Stochastic gradient descent as in PyTorch (as in tfjs: `tfjs.sgd`, `tfjs.momentum`):
- * `sgd({ learningRate: 0.1, momentum: 0.9, nesterov: true })`.
+ * Stochastic gradient descent as in PyTorch; as in tfjs it is `tfjs.sgd` and `tfjs.momentum`.
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * sgd({ learningRate: 0.1, momentum: 0.9, nesterov: true });
  */
 export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
   const parsed = parseOptions("sgd (PyTorch's; there is tfjs.sgd too)", sgdOptions, options);
@@ -47,7 +50,13 @@ export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
   );
 }
 
-/** Adam (Kingma & Ba, ICLR 2015) as in PyTorch (as in tfjs: `tfjs.adam`): `adam({ learningRate: 3e-4 })`. */
+/**
+ * Adam (Kingma & Ba, ICLR 2015) as in PyTorch; as in tfjs it is `tfjs.adam`.
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * adam({ learningRate: 3e-4 });
+ */
 export function adam(options: z.input<typeof adamOptions> = {}): GradientTransform {
   const { learningRate, weightDecay, ...scaling } = parseOptions(
     "adam (PyTorch's; there is tfjs.adam too)",
@@ -59,8 +68,11 @@ export function adam(options: z.input<typeof adamOptions> = {}): GradientTransfo
 }
 
 /**
- * Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019) as in PyTorch:
- * `adamw({ weightDecay: 0.1 })`.
+ * Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019) as in PyTorch.
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * adamw({ learningRate: 3e-4, weightDecay: 0.1 });
  */
 export function adamw(options: z.input<typeof adamwOptions> = {}): GradientTransform {
   const parsed = parseOptions('adamw', adamwOptions, options);
@@ -71,8 +83,12 @@ export function adamw(options: z.input<typeof adamwOptions> = {}): GradientTrans
 }
 
 /**
- * RMSProp (Tieleman & Hinton, 2012) as in PyTorch, decay 0.99 (as in tfjs: `tfjs.rmsprop`, decay 0.9):
- * `rmsprop({ momentum: 0.9, centered: true })`.
+ * RMSProp (Tieleman & Hinton, 2012) as in PyTorch, with decay 0.99; as in tfjs, with decay 0.9, it is
+ * `tfjs.rmsprop`.
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * rmsprop({ momentum: 0.9, centered: true });
  */
 export function rmsprop(options: z.input<typeof rmspropOptions> = {}): GradientTransform {
   const parsed = parseOptions(

@@ -7,7 +7,13 @@ import * as is from './schemas.js';
 import type { Schedule, GradientTransform } from './transform.js';
 import { perParameter } from './transform.js';
 
-/** Multiplies by a number: `chain(fromTfOptimizer(() => tf.train.sgd(1)), scale(schedule))`. */
+/**
+ * Multiplies by a number, or by a schedule's value at the step.
+ *
+ * @throws EspalierError `options/invalid`; at a step, `optim/bad-schedule`.
+ * @example
+ * chain(fromTfOptimizer(() => tf.train.sgd(1)), scale(cosineSchedule({ initial: 0.1, steps: 1000 })));
+ */
 export function scale(factor: Schedule, name = 'scale'): GradientTransform {
   const by = parseOptions(name, is.schedule, factor);
   return perParameter(name, [], ({ step }) => {
@@ -16,7 +22,13 @@ export function scale(factor: Schedule, name = 'scale'): GradientTransform {
   });
 }
 
-/** Times minus the learning rate: `chain(trace({ momentum: 0.9 }), scaleByLearningRate(0.1))`. */
+/**
+ * Multiplies by minus the learning rate, which makes a descent direction an update.
+ *
+ * @throws EspalierError `options/invalid`; at a step, `optim/bad-schedule`.
+ * @example
+ * chain(trace({ momentum: 0.9 }), scaleByLearningRate(0.1));
+ */
 export function scaleByLearningRate(learningRate: Schedule): GradientTransform {
   return scale(
     descent(parseOptions('learningRate', is.learningRate, learningRate)),

@@ -21,7 +21,13 @@ const oneCycle = z.strictObject({
   finalDiv: positive.default(1e4), // first rate / last rate
 });
 
-/** Times `gamma` at `every` n-th step, or at `milestones`: `{ initial: 0.1, gamma: 0.5, every: 10 }`. */
+/**
+ * Multiplies by `gamma` at every `every`-th step, or at the steps `milestones`.
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * stepSchedule({ initial: 0.1, gamma: 0.5, every: 10 })(20); // 0.025
+ */
 export function stepSchedule(options: z.input<typeof stepwise>) {
   const { initial, gamma, every, milestones } = parseOptions('stepSchedule', stepwise, options);
   return (step: number): number => {
@@ -30,13 +36,26 @@ export function stepSchedule(options: z.input<typeof stepwise>) {
   };
 }
 
-/** Half a cosine down to `floor` (SGDR, ICLR 2017, no restarts): `{ initial: 0.1, steps: 1000 }`. */
+/**
+ * Half a cosine from `initial` down to `floor`, over `steps` steps (Loshchilov & Hutter, SGDR, ICLR 2017,
+ * without restarts).
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * adam({ learningRate: cosineSchedule({ initial: 1e-3, steps: 1000 }) });
+ */
 export function cosineSchedule(options: z.input<typeof decay>) {
   const { initial, steps, floor } = parseOptions('cosineSchedule', decay, options);
   return (step: number): number => cosine(initial, floor, step / steps);
 }
 
-/** `floor + (initial − floor)·(1 − step/steps)^power`; linear with power 1, the default. */
+/**
+ * `floor + (initial − floor)·(1 − step/steps)^power`; linear with power 1, the default.
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * polynomialSchedule({ initial: 0.1, steps: 1000, power: 2 })(500); // 0.025
+ */
 export function polynomialSchedule(options: z.input<typeof polynomial>) {
   const { initial, steps, floor, power } = parseOptions('polynomialSchedule', polynomial, options);
   return (step: number): number =>
@@ -44,8 +63,12 @@ export function polynomialSchedule(options: z.input<typeof polynomial>) {
 }
 
 /**
- * Cosine from `peak/div` up to `peak`, then down to `peak/div/finalDiv` (Smith & Topin,
- * "Super-Convergence", 2019, as PyTorch's OneCycleLR): `{ peak: 0.4, steps: 5000 }`.
+ * A cosine from `peak/div` up to `peak`, then down to `peak/div/finalDiv` (Smith & Topin,
+ * "Super-Convergence", 2019, as PyTorch's OneCycleLR).
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * sgd({ learningRate: oneCycleSchedule({ peak: 0.4, steps: 5000 }) });
  */
 export function oneCycleSchedule(options: z.input<typeof oneCycle>) {
   const { peak, steps, rise, div, finalDiv } = parseOptions('oneCycleSchedule', oneCycle, options);
@@ -58,9 +81,12 @@ export function oneCycleSchedule(options: z.input<typeof oneCycle>) {
 }
 
 /**
- * Linear from `from` × the schedule's first value up to it, over `steps` steps; then the schedule
- * starts, at its step 0: `warmup(500, cosineSchedule({ initial: 0.1, steps: 9500 }))`. By default
- * `from` is 1/steps, so that no step is lost to a rate of 0.
+ * Linear from `from` × the schedule's first value up to that value, over `steps` steps; then the schedule
+ * starts, at its step 0. By default `from` is 1/steps, so that no step has a rate of 0.
+ *
+ * @throws EspalierError `options/invalid`.
+ * @example
+ * warmup(500, cosineSchedule({ initial: 0.1, steps: 9500 }));
  */
 export function warmup(steps: number, schedule: Schedule, from = 1 / steps) {
   parseOptions('warmup', z.strictObject({ steps: count, from: nonNegative }), { steps, from });
@@ -69,9 +95,11 @@ export function warmup(steps: number, schedule: Schedule, from = 1 / steps) {
 }
 
 /**
- * The next schedule starts, at its step 0, at each boundary: `joinSchedules([0.1, 0.01], [1000])`.
+ * One schedule after another: at each boundary (a step) the next one starts, at its step 0.
  *
  * @throws EspalierError `optim/bad-boundaries`: they must rise, one fewer than the schedules.
+ * @example
+ * joinSchedules([0.1, 0.01], [1000]); // 0.1 up to step 999, then 0.01
  */
 export function joinSchedules(schedules: readonly Schedule[], boundaries: readonly number[]) {
   const rising = boundaries.every((boundary, i) => boundary > (boundaries[i - 1] ?? 0));
@@ -89,6 +117,8 @@ export function joinSchedules(schedules: readonly Schedule[], boundaries: readon
  * A schedule's value at a step.
  *
  * @throws EspalierError `optim/bad-schedule` where the schedule gives no finite number.
+ * @example
+ * valueAt((step) => 0.1 / (1 + step), 1); // 0.05
  */
 export function valueAt(schedule: Schedule, step: number): number {
   const value = typeof schedule === 'function' ? schedule(step) : schedule;

@@ -3,12 +3,15 @@ import { refuseForeignOptimizer } from './foreign-optimizer.js';
 import type { GradientTransform } from './transform.js';
 
 /**
- * Runs any TensorFlow.js optimizer as a transform: `fromTfOptimizer(() => new Mine(0.1))`. Those of
- * tf.train are better had as `tfjs.adam()` and its like, which give the same bits and can be resumed.
- * One optimizer per path, because tfjs finds state by position, and a missing gradient would move
- * another's momentum. Limits: state lives in the optimizers and in a shadow variable per path, so
- * `update` is not pure and a checkpoint cannot resume it (`resumable` is false); the learning rate
- * is fixed (chain `scale`); updates are rounded differences. `init` and `dispose` free the state.
+ * Runs any TensorFlow.js optimizer as a transform. For those of tf.train use `tfjs.adam()` and its like,
+ * which give the same bits and can be resumed. It makes one optimizer per path, because tfjs finds state
+ * by position, and a missing gradient would move another's momentum. Limits: the state lives in the optimizers
+ * and in a shadow variable per path, so `update` is not pure and a checkpoint cannot resume it (`resumable`
+ * is false); the learning rate is fixed (chain `scale`); updates are rounded differences. `init` and
+ * `dispose` free the state.
+ *
+ * @example
+ * chain(fromTfOptimizer(() => new Mine(1)), scale(0.1));
  */
 export function fromTfOptimizer(
   factory: () => tf.Optimizer,

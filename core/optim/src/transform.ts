@@ -24,6 +24,7 @@ export type Schedule = number | ((step: number) => number);
  * what it returns; {@link applyUpdates} adds the updates to the parameters.
  */
 export interface GradientTransform {
+  /** Its name, the start of its slot names. */
   readonly name: string;
   /** False where a checkpoint of the state cannot resume the transform exactly. */
   readonly resumable?: boolean;

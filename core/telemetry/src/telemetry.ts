@@ -3,7 +3,14 @@ import { EventEmitter } from 'eventemitter3';
 /** Everything a run reports. Events observe: removing every listener changes no result. */
 export interface TelemetryEvents {
   /** A fit begins; `stepsPerEpoch` where the source knows it. */
-  start: { readonly epochs: number; readonly epoch: number; readonly stepsPerEpoch?: number };
+  start: {
+    readonly epochs: number; /**
+     * An epoch is over: means of loss terms, and metrics of the validation.
+     */
+    readonly epoch: number;
+    readonly stepsPerEpoch?: number;
+  };
+  /** An epoch begins; epochs count from 0. */
   epochStart: { readonly epoch: number };
   /** At log intervals: the loss of this step and its terms, unweighted. */
   step: {
@@ -25,6 +32,7 @@ export interface TelemetryEvents {
     readonly plugins: readonly string[];
     readonly metrics: Readonly<Record<string, number>>;
   };
+  /** A checkpoint is written; `name` is that in the store. */
   checkpoint: { readonly name: string; readonly step: number };
   /** Part of something long, such as a transform, is done. */
   progress: {
@@ -35,9 +43,13 @@ export interface TelemetryEvents {
   };
   /** Something the user should know; `plugin` when it comes from one. */
   warning: { readonly message: string; readonly plugin?: string };
+  /**
+   * `status`: completed, stopped, aborted or failed; `reason` says why where it is not completed.
+   */
   finish: { readonly status: string; readonly reason?: string };
 }
 
+/** The name of an event. */
 export type TelemetryEvent = keyof TelemetryEvents;
 
 /** A run that nobody listens to must not fill the memory. */
@@ -58,6 +70,9 @@ export class Telemetry {
   /** Warnings that nobody has heard yet: plugins warn before a session can be listened to. */
   readonly #unheard: TelemetryEvents['warning'][] = [];
 
+  /**
+   * Adds a listener. Warnings from before the first listener for `warning` are passed to it at once.
+   */
   on<E extends TelemetryEvent>(event: E, listener: Listener<E>): this {
     const guardedListener = (data: unknown) =>
       this.#guard(event, listener as (data: unknown) => void, data);
@@ -67,17 +82,20 @@ export class Telemetry {
     return this;
   }
 
+  /** Removes a listener. */
   off<E extends TelemetryEvent>(event: E, listener: Listener<E>): this {
     this.#emitter.off(event, this.#wrapped.get(listener));
     this.#wrapped.delete(listener);
     return this;
   }
 
+  /** Removes every listener of every event. */
   removeAllListeners(): void {
     this.#emitter.removeAllListeners();
     this.#wrapped.clear();
   }
 
+  /** Calls the listeners of an event, in the order in which they were added. */
   emit<E extends TelemetryEvent>(event: E, data: TelemetryEvents[E]): void {
     const heard = this.#emitter.emit(event, data);
     if (heard || event !== 'warning' || this.#unheard.length >= MOST_UNHEARD) return;

@@ -5,6 +5,7 @@ import type { GradientEngine } from './engine.js';
 import { gradientsInstalled } from './install.js';
 import { unsafeSecondOrder } from './unsafe.js';
 
+/** Options of {@link guardSecondOrder}. */
 export interface GuardOptions {
   /** The layer that runs just now, for the error message; asked while operations are recorded. */
   readonly labelOf?: () => string | undefined;

@@ -40,7 +40,12 @@ const registrations: readonly tf.GradConfig[] = [
 
 let installation: { users: number; readonly undo: Uninstall } | undefined;
 
-/** Whether the repairs are in force. */
+/**
+ * Whether the repairs of {@link installGradients} are in force.
+ *
+ * @example
+ * if (!gradientsInstalled()) console.warn('second derivatives may be wrong');
+ */
 export const gradientsInstalled = (): boolean => installation !== undefined;
 
 /**

@@ -4,12 +4,15 @@ export interface GradientRepair {
   readonly op: string;
   /** First or second derivative. */
   readonly order: 1 | 2;
+  /** What the derivative did without the repair. */
   readonly was: 'silently wrong' | 'throws' | 'missing' | 'slow';
   /** When it happens. */
   readonly when: string;
+  /** What the repair does. */
   readonly cure: string;
   /** The backends concerned; absent if all are. */
   readonly backends?: readonly string[];
+  /** The issue of TensorFlow.js, where there is one. */
   readonly issue?: string;
 }
 

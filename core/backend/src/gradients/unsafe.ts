@@ -4,8 +4,11 @@ export interface UnsafeOperation {
   readonly op: string;
   /** The name under which the engine records it: a kernel, or the scope of a custom gradient. */
   readonly recordedAs: string;
+  /** What its second derivative does. */
   readonly kind: 'silently wrong' | 'throws';
+  /** The reason, as a sentence. */
   readonly why: string;
+  /** What to write instead, as a sentence. */
   readonly instead: string;
 }
 

@@ -7,7 +7,9 @@ export type RepairKind = 'missing' | 'slow' | 'wrong';
 export interface Repair {
   /** The kernel's name in the tfjs registry. */
   readonly name: string;
+  /** The backends on which the kernel is replaced. */
   readonly backends: readonly string[];
+  /** What is wrong with the original. */
   readonly kind: RepairKind;
   /** One sentence for the README: what is wrong upstream, and what the repair does instead. */
   readonly why: string;

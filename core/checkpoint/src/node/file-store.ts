@@ -7,9 +7,13 @@ import type { CheckpointStore } from '../store.js';
 
 /** The file operations of a store, so that tests can make any of them fail or kill the process. */
 export interface FileOperations {
+  /** As in `node:fs/promises`. */
   open(path: string, flags: string): Promise<FileHandle>;
+  /** Writes all bytes. */
   write(file: FileHandle, bytes: Uint8Array): Promise<void>;
+  /** Waits until the disk has them. */
   fsync(file: FileHandle): Promise<void>;
+  /** As in `node:fs/promises`. */
   rename(from: string, to: string): Promise<void>;
 }
 

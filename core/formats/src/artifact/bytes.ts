@@ -3,18 +3,25 @@ import { MANIFEST } from './manifest.js';
 
 /** One weight as it is on disk. */
 export interface StoredBytes {
+  /** Path of the weight. */
   readonly name: string;
+  /** Type of its elements in the file. */
   readonly dtype: string;
+  /** Its shape. */
   readonly shape: readonly number[];
+  /** Its bytes. */
   readonly bytes: number;
 }
 
 /** Where an artifact's bytes are: `total` is the sum of manifest, header and layers. */
 export interface ArtifactBytes {
+  /** All bytes of the artifact. */
   readonly total: number;
+  /** Bytes of the manifest. */
   readonly manifest: number;
   /** Of the weights file: names, shapes and dtypes. */
   readonly header: number;
+  /** The weights of each layer. */
   readonly layers: readonly {
     readonly layer: string;
     readonly bytes: number;

@@ -12,8 +12,11 @@ const MAX_DEPTH = 100;
 
 /** A plugin that had a part in making the model. */
 export interface ArtifactPlugin {
+  /** Id of the plugin. */
   readonly id: string;
+  /** Its version. */
   readonly version: string;
+  /** Its options as given. */
   readonly options?: unknown;
   /** Where it comes from, as in presets: `@espalier/plugin-quantizer#quantizer`. */
   readonly use?: string;
@@ -25,23 +28,31 @@ export interface ArtifactPlugin {
 export interface WeightsEntry {
   /** `weights-<first 16 digits of sha256>.safetensors`. */
   readonly file: string;
+  /** SHA-256 of the file, hex. */
   readonly sha256: string;
+  /** Its size. */
   readonly bytes: number;
 }
 
 /** All of an artifact but the numbers, as plain JSON. */
 export interface ArtifactManifest {
+  /** Names the format. */
   readonly format: 'espalier-artifact';
+  /** Version of the format. */
   readonly version: 1;
+  /** The model without its weights. */
   readonly topology: Topology;
   /** The edit log of the run (`session.inspect().edits`). */
   readonly edits: readonly EditRecord[];
+  /** The plugins that made it, in order. */
   readonly plugins: readonly ArtifactPlugin[];
+  /** Where the model comes from, and the hash of the manifest. */
   readonly provenance: {
     /** SHA-256 of the manifest without this field; through `weights.sha256` it covers everything. */
     readonly hash: string;
     readonly [field: string]: unknown;
   };
+  /** The file of weights. */
   readonly weights: WeightsEntry;
   /** What the caller wishes to keep: exits, thresholds, an account of bytes, a vocabulary. */
   readonly notes?: Readonly<Record<string, unknown>>;

@@ -12,6 +12,7 @@ import { checkDtypes, widen } from './stored-tensor.js';
 export interface LoadedArtifact {
   /** The caller's, to dispose too. */
   readonly model: LayersModel;
+  /** What the artifact says about itself. */
   readonly manifest: ArtifactManifest;
 }
 

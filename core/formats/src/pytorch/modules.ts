@@ -15,37 +15,57 @@ export type PyTorchModule = PyTorchEmbedding | PyTorchLinear | PyTorchConv1d | P
 
 /** `nn.Embedding`. */
 export interface PyTorchEmbedding {
+  /** Tells the modules apart. */
   readonly kind: 'embedding';
+  /** Prefix of its tensors, without the last dot. */
   readonly name: string;
+  /** Number of words. */
   readonly rows: number;
+  /** Length of a row. */
   readonly columns: number;
 }
 
 /** `nn.Linear`. */
 export interface PyTorchLinear {
+  /** Tells the modules apart. */
   readonly kind: 'linear';
+  /** Prefix of its tensors, without the last dot. */
   readonly name: string;
+  /** Number of inputs. */
   readonly inputs: number;
+  /** Number of outputs. */
   readonly outputs: number;
+  /** Whether it has a bias. */
   readonly bias: boolean;
 }
 
 /** `Conv1D` of GPT-2 in transformers: a linear module whose weight is `[inputs, outputs]`. */
 export interface PyTorchConv1d {
+  /** Tells the modules apart. */
   readonly kind: 'conv1d';
+  /** Prefix of its tensors, without the last dot. */
   readonly name: string;
+  /** Number of inputs. */
   readonly inputs: number;
+  /** Number of outputs. */
   readonly outputs: number;
+  /** It always has a bias. */
   readonly bias: true;
 }
 
 /** `nn.LSTM` or `nn.GRU`, in one direction. */
 export interface PyTorchRecurrent {
+  /** Tells the modules apart. */
   readonly kind: 'lstm' | 'gru';
+  /** Prefix of its tensors, without the last dot. */
   readonly name: string;
+  /** Number of layers. */
   readonly layers: number;
+  /** Number of inputs. */
   readonly inputSize: number;
+  /** Number of units. */
   readonly hiddenSize: number;
+  /** Whether it has biases. */
   readonly bias: boolean;
 }
 

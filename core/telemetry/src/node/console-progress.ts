@@ -14,9 +14,11 @@ type Numbers = Readonly<Record<string, number>>;
 
 /** Handlers to connect to a run's telemetry; they need no `this` and never throw. */
 export interface ConsoleProgress {
+  /** A run begins. */
   start(run: { epochs: number; stepsPerEpoch?: number; label?: string }): void;
   /** `epoch` from 0; `step` counts from the first epoch. */
   step(at: {
+    /** An epoch, counted from 0, is over. */
     epoch: number;
     step: number;
     stepsPerEpoch?: number;
@@ -24,6 +26,7 @@ export interface ConsoleProgress {
     total?: number;
   }): void;
   epoch(done: { epoch: number; metrics: Numbers }): void;
+  /** Prints a line above the bar. */
   message(text: string): void;
   /** Ends the bar, whose timer keeps the process alive: call it however the run ends. */
   stop(): void;

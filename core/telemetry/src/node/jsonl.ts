@@ -5,20 +5,26 @@ import { fileError, readJson, writeJson } from '@espalier/base';
 
 /** Appends events to a file, one JSON object a line. */
 export interface JsonlSink {
+  /** Appends an event at once. */
   write(event: string, data: object): void;
+  /** Closes the file. */
   close(): Promise<void>;
 }
 
 /** An event read back, NaN and infinities too; `time` is ISO 8601. */
 export interface JsonlEvent {
+  /** ISO 8601, UTC. */
   readonly time: string;
+  /** Its name. */
   readonly event: string;
   readonly [key: string]: unknown;
 }
 
 /** A line that is no event; numbered from 1. */
 export interface JsonlSkip {
+  /** Its number, from 1. */
   readonly line: number;
+  /** Its text as it stands in the file. */
   readonly text: string;
 }
 
@@ -80,6 +86,8 @@ function encode(event: string, data: object): string {
  * Reads what a sink wrote. Lines that a kill left broken are passed over and given as `skipped`.
  *
  * @throws EspalierError `telemetry/file` when the file cannot be read.
+ * @example
+ * const { events, skipped } = await readJsonl('runs/a/telemetry.jsonl');
  */
 export async function readJsonl(
   path: string,
