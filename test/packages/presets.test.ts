@@ -13,7 +13,7 @@ type Exports = Readonly<Record<string, unknown>>;
 const load = async (name: string) => (await import(name)) as Exports;
 
 test('there are presets and plugins to check', () => {
-  expect(presetPackages).toHaveLength(6);
+  expect(presetPackages).toHaveLength(3);
   expect(pluginPackages.length).toBeGreaterThanOrEqual(9);
 });
 
