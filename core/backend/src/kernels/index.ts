@@ -1,4 +1,3 @@
 export { installKernels } from './install.js';
-export type { Uninstall } from './install.js';
-export type { Repair, RepairKind } from './repair.js';
+export type { Repair } from './repair.js';
 export { repairs } from './repairs.js';

@@ -59,5 +59,9 @@ export const modules: Record<string, Record<string, unknown>> = {
   },
 };
 
-/** Any factory is accepted where a preset names one. */
+/**
+ * Any factory is accepted where a preset names one: the type check is the test.
+ *
+ * @public
+ */
 export const factories: readonly AnyPluginFactory[] = [distill, exits];
