@@ -1,12 +1,16 @@
-export type { Block } from './blocks.js';
-export type { BlockMatrix, BlockMatrixConfig } from './block-matrix.js';
+export type { Block } from './maths/blocks.js';
+export type { BlockMatrix, BlockMatrixConfig } from './layers/block-matrix.js';
 export { blockLowRank } from './block-low-rank.js';
-export { BlockLowRankDense, BlockLowRankEmbedding, BlockLowRankTiedDense } from './layers.js';
-export type { BlockLowRankDenseConfig, BlockLowRankEmbeddingConfig } from './layers.js';
+export {
+  BlockLowRankDense,
+  BlockLowRankEmbedding,
+  BlockLowRankTiedDense,
+} from './layers/layers.js';
+export type { BlockLowRankDenseConfig, BlockLowRankEmbeddingConfig } from './layers/layers.js';
 export { blockLowRankOptions } from './options.js';
 export type { BlockLowRankOptions } from './options.js';
 export { rankRule } from './rank-rule.js';
-export { greedyRanks, proportionalRanks, uniformRanks } from './rank-rules.js';
-export { topK, topKSearch } from './top-k.js';
-export type { TopK, TopKSearch } from './top-k.js';
+export { greedyRanks, proportionalRanks, uniformRanks } from './maths/rank-rules.js';
+export { topK, topKSearch } from './top-k/top-k.js';
+export type { TopK, TopKSearch } from './top-k/top-k.js';
 export { wordImportance } from './word-importance.js';

@@ -2,7 +2,7 @@ import { RANK_ALLOCATOR } from '@espalier/compression';
 import { definePlugin } from '@espalier/core';
 import type { PluginFactory } from '@espalier/core';
 import { z } from 'zod';
-import { greedyRanks, proportionalRanks, uniformRanks } from './rank-rules.js';
+import { greedyRanks, proportionalRanks, uniformRanks } from './maths/rank-rules.js';
 
 const RULES = {
   greedy: greedyRanks,

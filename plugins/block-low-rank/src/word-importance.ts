@@ -5,7 +5,7 @@ import type { BaseContext, Effects, EvaluateContext, PluginFactory } from '@espa
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { TensorSums } from './sums.js';
+import { TensorSums } from './tensor-sums.js';
 
 const options = z.strictObject({
   /** Weight of a word's error. */

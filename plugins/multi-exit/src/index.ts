@@ -1,15 +1,19 @@
-export { maxProbability } from './confidence.js';
-export type { ExitPolicy } from './confidence.js';
-export { deepestExit } from './deepest-exit.js';
-export { softDivergence, squaredDistance } from './divergence.js';
-export { earlyExitCurve, exitLogits } from './early-exit-curve.js';
-export type { CurvePoint, EarlyExitCurveOptions, ExitLogits } from './early-exit-curve.js';
-export { exitDistillation } from './exit-distillation.js';
-export type { Examples } from './inputs.js';
+export { maxProbability } from './early-exit/confidence.js';
+export type { ExitPolicy } from './early-exit/confidence.js';
+export { deepestExit } from './distillation/deepest-exit.js';
+export { softDivergence, squaredDistance } from './distillation/divergence.js';
+export { earlyExitCurve, exitLogits } from './early-exit/early-exit-curve.js';
+export type {
+  CurvePoint,
+  EarlyExitCurveOptions,
+  ExitLogits,
+} from './early-exit/early-exit-curve.js';
+export { exitDistillation } from './distillation/exit-distillation.js';
+export type { Examples } from './early-exit/batches.js';
 export { multiExit } from './multi-exit.js';
 export type { MultiExitOptions } from './options.js';
-export { predictEarly } from './predict-early.js';
-export type { EarlyPrediction, PredictEarlyOptions } from './predict-early.js';
-export { profileExits } from './profile-exits.js';
-export type { ExitProfile, ProfileExitsOptions } from './profile-exits.js';
-export { StopGradient } from './stop-gradient.js';
+export { predictEarly } from './early-exit/predict-early.js';
+export type { EarlyPrediction, PredictEarlyOptions } from './early-exit/predict-early.js';
+export { profileExits } from './early-exit/profile-exits.js';
+export type { ExitProfile, ProfileExitsOptions } from './early-exit/profile-exits.js';
+export { StopGradient } from './exits/stop-gradient.js';

@@ -11,12 +11,12 @@ import {
 import type { Exits, FeatureMaps, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { branchLayers, lastStage } from './branches.js';
-import { findClassifier } from './classifier.js';
-import { nameExit } from './exit-names.js';
-import { weightAt, weightPerExit } from './exit-weights.js';
+import { branchLayers, lastStage } from './exits/branches.js';
+import { findClassifier } from './exits/classifier.js';
+import { nameExit } from './exits/exit-names.js';
+import { weightAt, weightPerExit } from './exits/exit-weights.js';
 import { multiExitOptions } from './options.js';
-import { exitPlaces } from './places.js';
+import { exitPlaces } from './exits/exit-places.js';
 
 /**
  * Gives a classifier exits before its end, `exit_1`, `exit_2`, … from the shallowest, each trained by

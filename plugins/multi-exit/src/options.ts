@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { exitWeights } from './exit-weights.js';
+import { exitWeights } from './exits/exit-weights.js';
 
 const fraction = z.number().gt(0, 'must lie between 0 and 1').lt(1, 'must lie between 0 and 1');
 

@@ -4,7 +4,7 @@ import { definePlugin, EspalierError } from '@espalier/core';
 import type { ModelGraph } from '@espalier/core';
 import { pruneMatrix } from './magnitude.js';
 import { pruneOptions } from './options.js';
-import { findMatrices } from './places.js';
+import { findMatrices } from './choose-matrices.js';
 import { SPARSE_KIND } from './sparse-storage.js';
 import type { SparseConfig } from './sparse-storage.js';
 import { countKept } from './target.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { granularity } from './granularity.js';
-import { range } from './ranges.js';
-import { bits, scheme } from './storage-config.js';
+import { granularity } from './maths/granularity.js';
+import { range } from './maths/ranges.js';
+import { bits, scheme } from './storage/storage-config.js';
 
 const codebook = z.union([
   z.literal(false),

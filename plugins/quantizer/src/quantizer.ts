@@ -4,8 +4,8 @@ import { definePlugin } from '@espalier/core';
 import type { ModelGraph } from '@espalier/core';
 import { quantizerOptions } from './options.js';
 import type { ParsedOptions } from './options.js';
-import { chooseMatrices, nothing } from './places.js';
-import { storeMatrix } from './store-matrix.js';
+import { chooseMatrices, nothing } from './choose-matrices.js';
+import { storeMatrix } from './storage/store-matrix.js';
 
 /**
  * Keeps matrices in codes of 8, 4, 3 or 2 bits: of Dense, Conv2D and Embedding layers, which become

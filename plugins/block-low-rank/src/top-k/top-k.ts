@@ -2,13 +2,13 @@ import { EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { BestScores } from './best-scores.js';
-import type { BlockMatrix } from './block-matrix.js';
-import type { BlockLowRankDense } from './layers.js';
+import type { BlockMatrix } from '../layers/block-matrix.js';
+import type { BlockLowRankDense } from '../layers/layers.js';
 import { computeLeftFactors } from './left-factors.js';
 import type { LeftFactor } from './left-factors.js';
 import { largestScore } from './score-bound.js';
-import { prepareChunk, prepareChunkWithBound, listChunks, readWords } from './stretches.js';
-import type { PreparedChunk } from './stretches.js';
+import { prepareChunk, prepareChunkWithBound, listChunks, readWords } from './row-chunks.js';
+import type { PreparedChunk } from './row-chunks.js';
 
 /** The best units of every row. */
 export interface TopK {

@@ -6,7 +6,7 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { BlockMatrix } from './block-matrix.js';
 import type { BlockMatrixConfig } from './block-matrix.js';
-import { countBasisRows, placeBlocks } from './blocks.js';
+import { countBasisRows, placeBlocks } from '../maths/blocks.js';
 
 type Shape = (number | null)[];
 type Activation = EndsInActivation['activation'];

@@ -5,8 +5,8 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { judge, maxProbability } from './confidence.js';
 import type { ExitPolicy, Verdicts } from './confidence.js';
 import { meanCost } from './early-exit-curve.js';
-import { makeBatches } from './inputs.js';
-import type { Examples } from './inputs.js';
+import { makeBatches } from './batches.js';
+import type { Examples } from './batches.js';
 import { runStage, cutStages } from './stages.js';
 import type { Stage, Values } from './stages.js';
 

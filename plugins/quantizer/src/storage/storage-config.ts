@@ -1,10 +1,10 @@
 import type { MatrixShape, StorageConfig } from '@espalier/compression';
 import { parseOptions } from '@espalier/core';
 import { z } from 'zod';
-import type { CodeFormat } from './decode.js';
-import { granularity, computeGrouping } from './granularity.js';
-import { NF4_LEVELS, uniformLevels } from './levels.js';
-import { BITS, packedLength } from './packing.js';
+import type { CodeFormat } from '../maths/decode.js';
+import { granularity, computeGrouping } from '../maths/granularity.js';
+import { NF4_LEVELS, uniformLevels } from '../maths/levels.js';
+import { BITS, packedLength } from '../maths/packing.js';
 
 export const bits = z.literal([...BITS]);
 export const scheme = z.enum(['symmetric', 'asymmetric']);

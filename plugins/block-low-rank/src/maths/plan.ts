@@ -8,7 +8,7 @@ import type {
 import { EspalierError } from '@espalier/core';
 import { project } from '@espalier/linalg';
 import { countNumbers } from './blocks.js';
-import type { LayerTarget } from './places.js';
+import type { LayerTarget } from '../layer-targets.js';
 import { countBytes, computeError, feasibleRank } from './rank-rules.js';
 import { analyse, computeWhitening } from './spectrum.js';
 import type { AnalysedBlock, Whitening } from './spectrum.js';

@@ -2,9 +2,9 @@ import type { MatrixShape, MatrixStorage, StorageConfig } from '@espalier/compre
 import { parseOptions } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { fakeQuantize, SMALLEST_STEP } from './fake-quantize.js';
-import { computeGrouping } from './granularity.js';
-import { levelRange } from './levels.js';
+import { fakeQuantize, SMALLEST_STEP } from '../maths/fake-quantize.js';
+import { computeGrouping } from '../maths/granularity.js';
+import { levelRange } from '../maths/levels.js';
 import { fakeConfig } from './storage-config.js';
 
 /**

@@ -3,7 +3,7 @@ import { replaceLayer } from '@espalier/core';
 import type { LayerEntry, ModelGraph, NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { layers } from '@tensorflow/tfjs-layers';
-import type { Approximation } from './approximation.js';
+import type { Approximation } from '../maths/approximate.js';
 import type { BlockMatrixConfig } from './block-matrix.js';
 import { BlockLowRankDense, BlockLowRankEmbedding } from './layers.js';
 import { shareFactors } from './tied.js';

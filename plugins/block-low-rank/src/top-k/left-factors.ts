@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import type { BlockMatrix } from './block-matrix.js';
+import type { BlockMatrix } from '../layers/block-matrix.js';
 
 /** What a block's rows are multiplied with, on the host: some columns of a matrix. */
 export class LeftFactor {

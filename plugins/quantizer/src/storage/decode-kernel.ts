@@ -2,10 +2,10 @@ import { writeElements } from '@espalier/backend';
 import { EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { decodeRows } from './decode.js';
-import type { CodeFormat } from './decode.js';
-import { placePlanes } from './packing.js';
-import type { PlacedPlane } from './packing.js';
+import { decodeRows } from '../maths/decode.js';
+import type { CodeFormat } from '../maths/decode.js';
+import { placePlanes } from '../maths/packing.js';
+import type { PlacedPlane } from '../maths/packing.js';
 
 /** The kernel's name in the registry of tfjs. */
 const KERNEL = 'EspalierDecodeRows';

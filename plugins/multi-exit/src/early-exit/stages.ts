@@ -10,7 +10,7 @@ import type { Head, Macs, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { rankExit } from './exit-names.js';
+import { rankExit } from '../exits/exit-names.js';
 
 /** The stretch of a network from the exit before to this one. */
 export interface Stage {

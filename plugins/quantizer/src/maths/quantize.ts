@@ -11,8 +11,8 @@ import type { Scheme } from './levels.js';
 import { pack } from './packing.js';
 import type { Bits } from './packing.js';
 import type { Range } from './ranges.js';
-import { computeCodeLayout } from './storage-config.js';
-import type { CodeConfig, CodePart, FakeConfig } from './storage-config.js';
+import { computeCodeLayout } from '../storage/storage-config.js';
+import type { CodeConfig, CodePart, FakeConfig } from '../storage/storage-config.js';
 
 /** How to quantize one matrix. */
 export interface QuantizeOptions {

@@ -1,11 +1,11 @@
 import { countHostBytes } from '@espalier/compression';
 import type { HostWeight, Matrix, StoredEdit } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
-import { resolveOptions } from './options.js';
-import type { ParsedOptions } from './options.js';
-import type { QuantizedMatrix } from './places.js';
-import { quantize, quantizeWithSteps } from './quantize.js';
-import type { Quantized } from './quantize.js';
+import { resolveOptions } from '../options.js';
+import type { ParsedOptions } from '../options.js';
+import type { QuantizedMatrix } from '../choose-matrices.js';
+import { quantize, quantizeWithSteps } from '../maths/quantize.js';
+import type { Quantized } from '../maths/quantize.js';
 import { FAKE_KIND } from './storage-config.js';
 import type { CodeConfig, FakeConfig } from './storage-config.js';
 

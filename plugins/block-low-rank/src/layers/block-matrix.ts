@@ -3,8 +3,8 @@ import type { StorageConfig } from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { layers } from '@tensorflow/tfjs-layers';
-import { countBasisRows, placeBlocks } from './blocks.js';
-import type { Block, PlacedBlock } from './blocks.js';
+import { countBasisRows, placeBlocks } from '../maths/blocks.js';
+import type { Block, PlacedBlock } from '../maths/blocks.js';
 import { takeColumns } from './take-columns.js';
 
 /** How a layer's matrix is cut into blocks, as plain JSON. */

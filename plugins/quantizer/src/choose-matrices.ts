@@ -4,7 +4,7 @@ import { EspalierError, suggest } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import { matchesMatrix } from './options.js';
 import type { ParsedOptions } from './options.js';
-import { CODE_KINDS, FAKE_KIND } from './storage-config.js';
+import { CODE_KINDS, FAKE_KIND } from './storage/storage-config.js';
 
 /** A matrix of a layer that can be put into codes. */
 export interface QuantizedMatrix extends StorableMatrix {

@@ -13,8 +13,8 @@ import type { Scheme } from './levels.js';
 import type { Bits } from './packing.js';
 import type { QuantizeOptions } from './quantize.js';
 import { chooseAffine } from './ranges.js';
-import { computeCodeLayout } from './storage-config.js';
-import type { CodeConfig } from './storage-config.js';
+import { computeCodeLayout } from '../storage/storage-config.js';
+import type { CodeConfig } from '../storage/storage-config.js';
 
 /** A code for every number, row by row, and what the codes stand for. */
 export interface EncodedMatrix {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import type { BlockMatrix } from './block-matrix.js';
-import type { BlockLowRankDense } from './layers.js';
+import type { BlockMatrix } from '../layers/block-matrix.js';
+import type { BlockLowRankDense } from '../layers/layers.js';
 import { scoreBound, UNBOUNDED } from './score-bound.js';
 import type { ScoreBound } from './score-bound.js';
 

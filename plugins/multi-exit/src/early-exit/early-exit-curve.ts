@@ -4,8 +4,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { judge, maxProbability } from './confidence.js';
 import type { ExitPolicy, Verdicts } from './confidence.js';
-import { makeBatches } from './inputs.js';
-import type { Examples } from './inputs.js';
+import { makeBatches } from './batches.js';
+import type { Examples } from './batches.js';
 import { runStage, cutStages } from './stages.js';
 import type { Values } from './stages.js';
 

@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/core';
 import type { LayerInfo, ModelView } from '@espalier/core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import type { BranchKind } from './options.js';
+import type { BranchKind } from '../options.js';
 import { StopGradient } from './stop-gradient.js';
 
 type Layer = tfl.layers.Layer;
