@@ -79,7 +79,7 @@ export const ROWS: readonly Row[] = [
   },
   ...([8, 4, 3, 2] as const).map((bits) => codes(`${bits}-bit`, { bits })),
   ...([4, 3, 2] as const).map((bits): Row => {
-    return { ...codes(`${bits}-bit aware`, { bits, aware: true }), retraining: 'aware' };
+    return { ...codes(`${bits}-bit aware`, { bits, qat: 'lsq' }), retraining: 'aware' };
   }),
   { name: 'retrained twice', after: BEST, preset: () => groupReduce(dense) },
   {

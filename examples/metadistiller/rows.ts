@@ -20,7 +20,10 @@ const rows = {
   'KD, ResNet-20': preset('kd#kd', {}, teacher),
   'generator, no meta-learning': preset(metadistiller, { at, meta: false }),
   MetaDistiller: preset(metadistiller, method),
-  'MetaDistiller, labels all along': preset(metadistiller, { ...method, generator: { labels: 1 } }),
+  'MetaDistiller, labels all along': preset(metadistiller, {
+    ...method,
+    generator: { labelWeight: 1 },
+  }),
   // Two hundred images more, which the outer loss alone sees.
   'MetaDistiller, held-out': preset(metadistiller, method, heldOut),
 };

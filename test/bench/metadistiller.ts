@@ -80,7 +80,7 @@ const TARGETS: Readonly<Record<string, number>> = { jvp: 3 };
 function meta(held: Source, estimator: (typeof NAMES)[number], warmup = 0): Preset {
   const options = { estimator, warmup, interval: 1 };
   return {
-    extends: metadistiller({ at, generator: { labels: 0 }, meta: options }),
+    extends: metadistiller({ at, generator: { labelWeight: 0 }, meta: options }),
     plugins: { bilevel: { bind: { 'outer-data': { use: () => held } } } },
   };
 }

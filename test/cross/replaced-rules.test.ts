@@ -92,7 +92,7 @@ const lowRank = () => blockLowRank({ layers: ['subject'], rank: 2 });
 const PLUGINS = {
   'block-low-rank': lowRank,
   prune: () => prune({ layers: ['subject'], ratio: 1.5 }),
-  'quantizer, aware': () => quantizer({ layers: ['subject'], aware: true }),
+  'quantizer, aware': () => quantizer({ layers: ['subject'], qat: 'lsq' }),
   quantizer: () => quantizer({ layers: ['subject'] }),
 } as const;
 const CASES = (Object.keys(MODELS) as Subject[]).flatMap((subject) =>

@@ -128,7 +128,7 @@ describe.skipIf(!python)('NumPy decodes', () => {
     );
     const model = await transformed([
       vocabPartition({ counts, blocks: 5, refine: false }),
-      blockLowRank({ rank: [COLUMNS, 9, 8, 7, 6], minimum: 1 }),
+      blockLowRank({ rank: [COLUMNS, 9, 8, 7, 6], minSize: 1 }),
       quantizer({ matrices: WAYS }),
     ]);
     const graph = extractGraph(model);

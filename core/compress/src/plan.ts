@@ -104,7 +104,7 @@ function quantizerEntry(
   const options = {
     ...(bits !== undefined && { bits }),
     // After a shrinker, a layer may share the matrix of another one and have none of its own.
-    ...(layers && (afterShrinker ? { matrices: onlyLayers(layers), minimumSize: 0 } : { layers })),
+    ...(layers && (afterShrinker ? { matrices: onlyLayers(layers), minSize: 0 } : { layers })),
   };
   return { quantizer: { ...(!hasQuantizer && { use: QUANTIZER }), options } };
 }

@@ -87,7 +87,7 @@ export function describeRules({ config }: Pick<LayerEntry, 'config'>, trains: bo
 export interface ChosenLayers {
   /** Names of layers, or `auto` for all that are large enough. */
   readonly layers: 'auto' | readonly string[];
-  readonly minimum: number;
+  readonly minSize: number;
 }
 
 /**
@@ -99,12 +99,12 @@ export interface ChosenLayers {
  */
 export function refuseConstraints(
   graph: ModelGraph,
-  { layers, minimum }: ChosenLayers,
+  { layers, minSize }: ChosenLayers,
   plugin: string,
 ): void {
   const isLarge = (entry: LayerEntry) =>
     listMatrices(graph, entry).some(
-      ({ shape }) => isWordMatrix(entry, shape) && shape[0] * shape[1] >= minimum,
+      ({ shape }) => isWordMatrix(entry, shape) && shape[0] * shape[1] >= minSize,
     );
   for (const entry of graph.topology.config.layers) {
     const key = CONSTRAINTS.find((each) => entry.config[each]);

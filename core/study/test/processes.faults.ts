@@ -62,7 +62,7 @@ test('a study gives what sessions in process give, bit for bit, and says what it
 test('what a 2-bit quantizer costs is not 0: rows run their stages, and say which did not', async () => {
   const quantizer = {
     use: '@espalier/plugin-quantizer#quantizer',
-    options: { bits: 2, minimumSize: 0 },
+    options: { bits: 2, minSize: 0 },
   };
   const stages = [{ epochs: 1 }, { transform: ['quantizer'] }];
   const loaded = await study({

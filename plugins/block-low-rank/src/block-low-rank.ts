@@ -9,17 +9,17 @@ import type { ImportanceWeights, Matrix } from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
 import type { BaseContext, Effects, PluginFactory } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { approximate } from './maths/approximate.js';
-import type { Approximation } from './maths/approximate.js';
 import { checkBudget, computeTarget, sumSizes } from './budget.js';
-import { blockLowRankOptions } from './options.js';
 import { checkSides, readMatrix, findTargets } from './layer-targets.js';
 import type { LayerTarget } from './layer-targets.js';
+import { replaceLayers } from './layers/replace-layers.js';
+import { mapPairs, tiedMatrices, noteMovedRules } from './layers/tied.js';
+import { approximate } from './maths/approximate.js';
+import type { Approximation } from './maths/approximate.js';
 import { listPartitions, planBlocks } from './maths/plan.js';
 import type { PlanRequest, ErrorOrSize } from './maths/plan.js';
-import { replaceLayers } from './layers/replace-layers.js';
 import { greedyRanks } from './maths/rank-rules.js';
-import { mapPairs, tiedMatrices, noteMovedRules } from './layers/tied.js';
+import { blockLowRankOptions } from './options.js';
 
 /** What is asked of the context by token. */
 type Services = Pick<BaseContext<Effects>, 'has' | 'get'>;

@@ -1,9 +1,9 @@
 import { parseBytes } from '@espalier/compression';
 import type { Matrix } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
-import type { ParsedOptions } from './options.js';
 import { leastBytes } from './maths/plan.js';
 import type { PlanRequest, ErrorOrSize } from './maths/plan.js';
+import type { ParsedOptions } from './options.js';
 
 /** What is asked of one matrix; of a budget its share is by its size among `total` numbers. */
 export function computeTarget(options: ParsedOptions, matrix: Matrix, total: number): ErrorOrSize {

@@ -25,22 +25,22 @@ export const FACTORISED = ['BlockLowRankEmbedding', 'BlockLowRankDense', 'BlockL
  *
  * @throws EspalierError `model/unknown-layer`, `block-low-rank/layer`, `block-low-rank/nothing`.
  */
-export function findTargets(graph: ModelGraph, { layers, minimum }: ParsedOptions): LayerTarget[] {
+export function findTargets(graph: ModelGraph, { layers, minSize }: ParsedOptions): LayerTarget[] {
   const entries = graph.topology.config.layers;
   if (layers !== 'auto') return layers.map((name) => findTarget(name, entries));
   const found = entries.flatMap((entry): LayerTarget[] => {
     const side = SIDES[entry.className];
     if (!side) return [];
     const [{ shape }] = listMatrices(graph, entry) as [StorableMatrix];
-    const large = shape[0] * shape[1] >= minimum;
+    const large = shape[0] * shape[1] >= minSize;
     return large && isWordMatrix(entry, shape) ? [{ entry, role: side }] : [];
   });
   if (found.length > 0 || entries.some(({ className }) => FACTORISED.includes(className))) {
     return found;
   }
   throw new EspalierError('block-low-rank/nothing', {
-    problem: `the model has no embedding, and no dense layer with twice as many units as inputs, of ${minimum} numbers or more`,
-    fix: 'Name layers: { layers: [ … ] }, or lower minimum.',
+    problem: `the model has no embedding, and no dense layer with twice as many units as inputs, of ${minSize} numbers or more`,
+    fix: 'Name layers: { layers: [ … ] }, or lower minSize.',
   });
 }
 

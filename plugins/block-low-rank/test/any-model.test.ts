@@ -180,7 +180,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       made.getLayer('embedding').trainable = false;
       return made;
     };
-    await withSession(openTiny([blockLowRank({ minimum: 400 })], make), async (session) => {
+    await withSession(openTiny([blockLowRank({ minSize: 400 })], make), async (session) => {
       await session.transform();
       const [u, basis] = [session.parameters()['embedding/u0']!, session.parameters()];
       const before = [...(await u.data())];
@@ -198,7 +198,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       const input = ids();
       return model(input, through(inner.apply(input) as Symbolic, softmax()));
     };
-    await withSession(opened(make, [blockLowRank({ minimum: 400, rank: 8 })]), async (session) => {
+    await withSession(opened(make, [blockLowRank({ minSize: 400, rank: 8 })]), async (session) => {
       const expected = await outputsOf(session.model);
       await session.transform();
       expect(compressionReport(session.inspect().edits).map(({ layer }) => layer)).toEqual([
@@ -226,7 +226,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   test.each([1.2, 2, 3, 5])('bytes and tensors at ratio %d', async (ratio) => {
     const plugins = [
       vocabPartition({ counts: zipf().reverse(), blocks: 'auto' }),
-      blockLowRank({ minimum: 400, ratio }),
+      blockLowRank({ minSize: 400, ratio }),
     ];
     await withSession(openTiny(plugins), async (session) => {
       const own = Object.keys(session.parameters()).length;

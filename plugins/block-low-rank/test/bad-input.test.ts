@@ -44,7 +44,7 @@ describe('options', () => {
     [{ layers: [] }, /option 'layers'/],
     [{ layers: 'softmax' }, /option 'layers'.*received "softmax"/],
     [{ layers: ['softmax', 'softmax'] }, /option 'layers'.*named twice/],
-    [{ minimum: 0 }, /option 'minimum'.*received 0/],
+    [{ minSize: 0 }, /option 'minSize'.*received 0/],
     [{ tied: true }, /option 'tied'.*received true/],
     [{ ratoi: 4 }, /unknown option 'ratoi'. Did you mean 'ratio'\?/],
     [{ ratio: 4, rank: 3 }, /give one of ratio, budget, maxError and rank/],
@@ -68,7 +68,7 @@ describe('layers', () => {
       { layers: ['pool'] },
       /'pool' is neither an Embedding nor a Dense layer.*GlobalAveragePooling1D.*embedding, hidden, softmax/,
     ],
-    ['none large enough', {}, /no embedding, and no dense layer.*50000.*lower minimum/],
+    ['none large enough', {}, /no embedding, and no dense layer.*50000.*lower minSize/],
   ])('%s', async (_, options, message) => {
     expect((await refusal([blockLowRank(options)])).message).toMatch(message);
   });
@@ -90,7 +90,7 @@ describe('layers', () => {
   });
 
   test('all of them in low rank already: nothing is left to do', async () => {
-    await withSession(openTiny([blockLowRank({ minimum: 400 })]), async (session) => {
+    await withSession(openTiny([blockLowRank({ minSize: 400 })]), async (session) => {
       await session.transform();
       await session.transform();
       expect(session.inspect().edits.length).toBe(1);

@@ -10,11 +10,11 @@ const run = {
 const counts = [...zipf(24)];
 
 testPlugin(blockLowRank, [
-  { name: 'one block', ...run, options: { minimum: 50, ratio: 1.3 } },
+  { name: 'one block', ...run, options: { minSize: 50, ratio: 1.3 } },
   {
     name: 'blocks by counts',
     ...run,
-    options: { minimum: 50, ratio: 1.3, layers: ['softmax'] },
+    options: { minSize: 50, ratio: 1.3, layers: ['softmax'] },
     companions: () => [vocabPartition({ counts, blocks: 2 }), wordImportance(), rankRule()],
   },
 ]);
@@ -27,6 +27,6 @@ testPlugin(wordImportance, [
     name: 'Fisher and hidden states',
     ...run,
     options: { rows: 'fisher', metric: 'hidden-covariance', softmax: 'softmax' },
-    companions: () => [blockLowRank({ minimum: 50, ratio: 1.3 })],
+    companions: () => [blockLowRank({ minSize: 50, ratio: 1.3 })],
   },
 ]);

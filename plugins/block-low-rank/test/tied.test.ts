@@ -113,7 +113,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
 
   test('retrained, quantized and packed, it comes back bit for bit', async () => {
     const all = () =>
-      plugins(true, [quantizer({ minimumSize: 16, granularity: 'row', layers: ['embedding'] })]);
+      plugins(true, [quantizer({ minSize: 16, granularity: 'row', layers: ['embedding'] })]);
     const store = memoryStore();
     const expected = await withSession(openTiny(all(), tiedModel), async (session) => {
       await session.transform({ plugins: ['block-low-rank'] });
@@ -163,7 +163,7 @@ test('two embeddings of one matrix, and one softmax: the first shares it', async
     const softmax = layers.dense({ name: 'softmax', units: WORDS, kernelInitializer: 'zeros' });
     return model({ inputs: ids, outputs: softmax.apply(pooled as never) as never });
   };
-  await withSession(openTiny([blockLowRank({ minimum: 400 })], make), async (session) => {
+  await withSession(openTiny([blockLowRank({ minSize: 400 })], make), async (session) => {
     await session.transform();
     const names = ['one', 'other', 'softmax'].map((name) =>
       session.model.getLayer(name).getClassName(),

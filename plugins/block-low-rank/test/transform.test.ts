@@ -14,7 +14,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   beforeAll(() => onBackend(backend));
 
   test('full rank changes no output', async () => {
-    const session = await openTiny([blockLowRank({ rank: COLUMNS, minimum: 400 })]);
+    const session = await openTiny([blockLowRank({ rank: COLUMNS, minSize: 400 })]);
     const before = await outputs(session);
     await session.transform();
     expect(classes(session)).toEqual(['BlockLowRankEmbedding', 'BlockLowRankDense']);
@@ -27,7 +27,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     const session = await openTiny([
       vocabPartition({ counts: reversed, blocks: 3 }),
       wordImportance({ rows: 'counts' }),
-      blockLowRank({ ratio: 1.5, minimum: 400 }),
+      blockLowRank({ ratio: 1.5, minSize: 400 }),
     ]);
     await session.fit({ epochs: 1 });
     const dense = await lookups(session);
@@ -58,7 +58,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
       vocabPartition({ counts, blocks: 2 }),
       wordImportance({ rows: 'log-counts' }),
       rankRule({ rule: 'proportional' }),
-      blockLowRank({ ratio: 1.5, minimum: 400 }),
+      blockLowRank({ ratio: 1.5, minSize: 400 }),
     ];
     const store = memoryStore();
     const session = await openTiny(plugins());
@@ -78,7 +78,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   });
 
   test('an embedding and a softmax that hold one matrix share their factors', async () => {
-    const session = await openTiny([blockLowRank({ ratio: 1.5, minimum: 400 })], tied);
+    const session = await openTiny([blockLowRank({ ratio: 1.5, minSize: 400 })], tied);
     await session.transform();
     expect(classes(session)).toEqual(['BlockLowRankEmbedding', 'BlockLowRankTiedDense']);
     const own = Object.keys(session.parameters()).filter((path) => path.startsWith('softmax/'));
@@ -86,7 +86,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     await session.fit({ epochs: 1 });
     expect(await session.evaluate()).toHaveProperty('loss');
     await session.dispose();
-    const refusing = await openTiny([blockLowRank({ minimum: 400, tied: 'refuse' })], tied);
+    const refusing = await openTiny([blockLowRank({ minSize: 400, tied: 'refuse' })], tied);
     await expect(refusing.transform()).rejects.toThrow(/'embedding' and 'softmax' hold the same/);
     await refusing.dispose();
   });
@@ -94,7 +94,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   test.each(['fisher', 'uniform'] as const)('importance by %s and hidden states', async (rows) => {
     const session = await openTiny([
       wordImportance({ rows, metric: 'hidden-covariance', softmax: 'softmax' }),
-      blockLowRank({ ratio: 1.5, minimum: 400 }),
+      blockLowRank({ ratio: 1.5, minSize: 400 }),
     ]);
     await expect(session.transform()).rejects.toThrow(/no statistics were gathered/);
     await session.evaluate(tinyText());
@@ -111,7 +111,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     const account = async (change: (raw: RawBatch) => RawBatch) => {
       const session = await openTiny([
         wordImportance({ rows: 'uniform', metric: 'hidden-covariance', softmax: 'softmax' }),
-        blockLowRank({ ratio: 1.5, minimum: 400 }),
+        blockLowRank({ ratio: 1.5, minSize: 400 }),
       ]);
       const text = tinyText({ examples: 8 });
       const changed: Source = {
@@ -144,7 +144,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
         vocabPartition({ counts: given, blocks: 3, refine: false }),
         wordImportance({ rows: 'counts' }),
         rankRule({ rule: 'proportional' }),
-        blockLowRank({ ratio: 1.5, minimum: 400 }),
+        blockLowRank({ ratio: 1.5, minSize: 400 }),
       ]);
       await session.transform();
       const [line] = compressionReport(session.inspect().edits);
@@ -159,7 +159,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   test('one block needs no index, whatever the order of frequency', async () => {
     const session = await openTiny([
       vocabPartition({ counts: counts.slice().reverse(), blocks: 1 }),
-      blockLowRank({ ratio: 2, minimum: 400 }),
+      blockLowRank({ ratio: 2, minSize: 400 }),
     ]);
     await session.transform();
     expect(Object.keys(session.parameters())).not.toContain('embedding/index');
@@ -167,7 +167,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   });
 
   test('a maximum error is kept with few bytes', async () => {
-    const session = await openTiny([blockLowRank({ maxError: 0.4, minimum: 400 })]);
+    const session = await openTiny([blockLowRank({ maxError: 0.4, minSize: 400 })]);
     await session.transform();
     for (const { weightedError, bytesAfter, bytesBefore } of compressionReport(
       session.inspect().edits,

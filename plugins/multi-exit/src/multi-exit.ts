@@ -14,9 +14,9 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { branchLayers, lastStage } from './exits/branches.js';
 import { findClassifier } from './exits/classifier.js';
 import { nameExit } from './exits/exit-names.js';
+import { exitPlaces } from './exits/exit-places.js';
 import { weightAt, weightPerExit } from './exits/exit-weights.js';
 import { multiExitOptions } from './options.js';
-import { exitPlaces } from './exits/exit-places.js';
 
 /**
  * Gives a classifier exits before its end, `exit_1`, `exit_2`, … from the shallowest, each trained by

@@ -12,19 +12,19 @@ import { SPARSE_KIND } from './sparse-storage.js';
  */
 export function findMatrices(
   graph: ModelGraph,
-  { layers, minimum }: ParsedOptions,
+  { layers, minSize }: ParsedOptions,
 ): StorableMatrix[] {
   const entries = graph.topology.config.layers;
   if (layers !== 'auto') return layers.flatMap((name) => findByName(name, graph));
   const found = entries.flatMap((entry) =>
     floats(graph, entry).filter(
-      ({ shape }) => isWordMatrix(entry, shape) && shape[0] * shape[1] >= minimum,
+      ({ shape }) => isWordMatrix(entry, shape) && shape[0] * shape[1] >= minSize,
     ),
   );
   if (found.length > 0 || entries.some(isPruned)) return found;
   throw new EspalierError('prune/nothing', {
-    problem: `the model has no embedding, and no dense layer with twice as many units as inputs, of ${minimum} numbers or more`,
-    fix: 'Name layers: { layers: [ … ] }, or lower minimum.',
+    problem: `the model has no embedding, and no dense layer with twice as many units as inputs, of ${minSize} numbers or more`,
+    fix: 'Name layers: { layers: [ … ] }, or lower minSize.',
   });
 }
 

@@ -12,7 +12,7 @@ export const pruneOptions = z
     /** Names of the layers, or `auto`: every embedding and wide dense layer that is large enough. */
     layers: z.union([z.literal('auto'), z.array(z.string()).min(1)]).default('auto'),
     /** With `auto`: the least numbers that a matrix must have. */
-    minimum: z.int().positive().default(50_000),
+    minSize: z.int().positive().default(50_000),
     /** Bytes before over bytes after, of each matrix; the default is 4. */
     ratio: z.number().gt(1).optional(),
     /** Bytes for all matrices together, shared out by their size: a number, or `'10MB'`. */

@@ -24,7 +24,7 @@ test.each<[string, unknown, RegExp]>([
 test.each<[string, PruneOptions, RegExp]>([
   ['an unknown layer', { layers: ['word'] }, /no layer 'word'.*'words'.*model\/unknown-layer/],
   ['a layer without a matrix', { layers: ['flat'] }, /'flat'.*Flatten.*words.*prune\/layer/],
-  ['a model of small layers', {}, /no embedding.*50000 numbers.*lower minimum.*prune\/nothing/],
+  ['a model of small layers', {}, /no embedding.*50000 numbers.*lower minSize.*prune\/nothing/],
   [
     'a ratio that the bitmap alone exceeds',
     { layers: ['words'], ratio: 30 },

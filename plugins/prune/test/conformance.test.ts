@@ -8,7 +8,7 @@ testPlugin(prune, [
   { name: 'convolutions', options: { layers: ['stage2', 'stage3'], ratio: 2 }, model: tinyCnn },
   {
     name: 'words',
-    options: { minimum: 100, budget: 1200 },
+    options: { minSize: 100, budget: 1200 },
     model: wordModel,
     session: { train: words(), validation: words() },
   },

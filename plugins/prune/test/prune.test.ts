@@ -153,7 +153,7 @@ describe('size', () => {
     }));
 
   test('automatic: embeddings and wide dense layers that are large enough, once', () =>
-    withSession(open(wordModel, { minimum: 90 }), async (session) => {
+    withSession(open(wordModel, { minSize: 90 }), async (session) => {
       await session.transform();
       await session.transform();
       const layers = compressionReport(session.inspect().edits).map(({ layer }) => layer);

@@ -13,7 +13,7 @@ export interface QuantizedMatrix extends StorableMatrix {
 }
 
 /**
- * The matrices to quantize: of the layers named, or of every layer whose matrices hold `minimumSize`
+ * The matrices to quantize: of the layers named, or of every layer whose matrices hold `minSize`
  * numbers or more.
  *
  * @throws EspalierError `quantizer/unknown-layer`, `quantizer/no-matrix`, `quantizer/already`,
@@ -28,13 +28,11 @@ export function chooseMatrices(
   );
   const names =
     options.layers === 'auto'
-      ? [...byLayer.keys()].filter(
-          (name) => countNumbers(byLayer.get(name)!) >= options.minimumSize,
-        )
+      ? [...byLayer.keys()].filter((name) => countNumbers(byLayer.get(name)!) >= options.minSize)
       : options.layers.flatMap((pattern) => expandName(pattern, byLayer, graph));
   const places = [...new Set(names)].flatMap((name) => byLayer.get(name)!);
   if (places.length > 0) return places;
-  throw nothing(`no layer has matrices of ${options.minimumSize} numbers or more`, graph);
+  throw nothing(`no layer has matrices of ${options.minSize} numbers or more`, graph);
 }
 
 /** The error for a transform that would change nothing. */
@@ -43,7 +41,7 @@ export function nothing(why: string, graph: ModelGraph): EspalierError {
   const already = coded.length > 0 ? ` Already quantized: ${coded.join(', ')}.` : '';
   return new EspalierError('quantizer/nothing', {
     problem: `there is nothing to quantize: ${why}.${already}`,
-    fix: 'Name layers with layers: [ … ], or lower minimumSize.',
+    fix: 'Name layers with layers: [ … ], or lower minSize.',
   });
 }
 

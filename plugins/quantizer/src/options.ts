@@ -20,23 +20,27 @@ const { shape } = perMatrix;
 
 const allOptions = z.strictObject({
   layers: z.union([z.literal('auto'), z.array(z.string().min(1)).min(1)]).default('auto'),
-  minimumSize: z.int().nonnegative().default(1024),
+  minSize: z.int().nonnegative().default(1024),
   bits: shape.bits.default(8),
   scheme: shape.scheme.default('symmetric'),
   granularity: shape.granularity.default('auto'),
   range: shape.range.default('mse'),
   codebook: shape.codebook.default(false),
-  aware: z.union([z.boolean(), z.enum(['learned-step', 'straight-through'])]).default(false),
+  /**
+   * Quantization-aware training: `'lsq'` learns the steps (Esser et al. 2020), `'ste'` keeps them; both use
+   * the straight-through estimator for the numbers. `false`: none.
+   */
+  qat: z.union([z.literal(false), z.enum(['lsq', 'ste'])]).default(false),
   matrices: z.record(z.string(), z.union([z.literal(false), perMatrix.partial()])).default({}),
 });
 
 /** The options of `quantizer`, as data. */
-export const quantizerOptions = allOptions.superRefine(({ aware, matrices, ...all }, issues) => {
-  if (!aware) return;
+export const quantizerOptions = allOptions.superRefine(({ qat, matrices, ...all }, issues) => {
+  if (!qat) return;
   const overrides = Object.entries(matrices).map(([key, of]) => ({ path: ['matrices', key], of }));
   for (const { path, of } of [{ path: [], of: all }, ...overrides]) {
     const option = untrainable(of);
-    const message = 'aware training needs uniform symmetric codes';
+    const message = 'quantization-aware training needs uniform symmetric codes';
     if (option) issues.addIssue({ code: 'custom', path: [...path, option], message });
   }
 });

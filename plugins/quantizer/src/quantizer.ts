@@ -2,16 +2,16 @@ import { storeMatrices } from '@espalier/compression';
 import type { StoredEdit } from '@espalier/compression';
 import { definePlugin } from '@espalier/core';
 import type { ModelGraph } from '@espalier/core';
+import { chooseMatrices, nothing } from './choose-matrices.js';
 import { quantizerOptions } from './options.js';
 import type { ParsedOptions } from './options.js';
-import { chooseMatrices, nothing } from './choose-matrices.js';
 import { storeMatrix } from './storage/store-matrix.js';
 
 /**
  * Keeps matrices in codes of 8, 4, 3 or 2 bits: of Dense, Conv2D and Embedding layers, which become
  * `StoredDense`, …, and of layers with storages, such as low-rank ones. `session.transform()` does
  * it; the codes are frozen, all else trains on. A matrix that would not get smaller stays as it is.
- * With `aware`, the first transform only makes layers compute as with codes, training goes on, and a
+ * With `qat`, the first transform only makes layers compute as with codes, training goes on, and a
  * second transform makes the codes.
  *
  * @throws EspalierError from the transform: `quantizer/…`.

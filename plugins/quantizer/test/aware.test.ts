@@ -96,10 +96,10 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
   });
 
   test.each([
-    ['words', wordModel, 'learned-step' as const],
-    ['images', imageModel, 'straight-through' as const],
-  ])('%s: train, transform, train, transform', (_, model, aware) =>
-    withSession(open(model, { bits: 3, aware }), async (session) => {
+    ['words', wordModel, 'lsq' as const],
+    ['images', imageModel, 'ste' as const],
+  ])('%s: train, transform, train, transform', (_, model, qat) =>
+    withSession(open(model, { bits: 3, qat }), async (session) => {
       const step = Object.keys(extractGraph(session.model).weights)[0]!;
       await session.fit({ epochs: 1 });
       await session.transform();
@@ -108,7 +108,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
       await session.fit({ untilEpoch: 2 });
       expect(session.parameters()[step]!.dataSync()).not.toEqual(before);
       const learned = session.parameters()[`${step}_step`]!.dataSync();
-      if (aware === 'learned-step') expect(learned).not.toEqual(started);
+      if (qat === 'lsq') expect(learned).not.toEqual(started);
       else expect(learned).toEqual(started);
       const loss = await session.evaluate(dataOf(model));
       await session.transform();

@@ -21,12 +21,12 @@ test.each<[string, unknown, RegExp]>([
   ['no layer', { layers: [] }, /option 'layers'/],
   [
     'aware with a codebook',
-    { aware: true, codebook: 'nf4' },
+    { qat: 'lsq', codebook: 'nf4' },
     /option 'codebook'.*uniform symmetric/,
   ],
   [
     'aware with offsets for a matrix',
-    { aware: true, matrices: { kernel: { scheme: 'asymmetric' } } },
+    { qat: 'lsq', matrices: { kernel: { scheme: 'asymmetric' } } },
     /option 'matrices.kernel.scheme'.*uniform symmetric/,
   ],
 ])('option: %s', (_, options, message) => {
@@ -71,8 +71,8 @@ test.each<[string, () => tfl.LayersModel, QuantizerOptions, RegExp]>([
   [
     'layers too small',
     wordModel,
-    { minimumSize: 5000 },
-    /nothing to quantize.*5000 numbers.*minimumSize.*quantizer\/nothing/,
+    { minSize: 5000 },
+    /nothing to quantize.*5000 numbers.*minSize.*quantizer\/nothing/,
   ],
   ['every matrix excepted', wordModel, { matrices: { '*': false } }, /nothing.*excepted/],
 ])('%s', (_, model, options, message) =>
@@ -119,7 +119,7 @@ function spoiler(value: number) {
 }
 
 test.each([NaN, Infinity])('%s names layer, matrix and place, and changes nothing', (value) => {
-  const plugins = [quantizer({ minimumSize: 1 }), spoiler(value)];
+  const plugins = [quantizer({ minSize: 1 }), spoiler(value)];
   return withSession(open(tinyMlp, {}, { plugins, train: undefined }), async (session) => {
     await expect(session.transform()).rejects.toThrow(
       /\[plugin quantizer\] transform.*layer 'logits', matrix 'kernel'.*row 2, column 1 is not finite.*Received: (NaN|Infinity).*quantizer\/not-finite/,

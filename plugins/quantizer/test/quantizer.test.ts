@@ -170,7 +170,7 @@ describe('the model', () => {
 
   test.each<[string, QuantizerOptions]>([
     ['codes', { bits: 4 }],
-    ['aware training', { bits: 4, aware: true }],
+    ['aware training', { bits: 4, qat: 'lsq' }],
   ])('resumes from a checkpoint after the transform: %s', async (_, options) => {
     const store = memoryStore();
     const undisturbed = await withSession(open(wordModel, options), async (session) => {

@@ -31,7 +31,7 @@ export function open(
     optimizer: adam({ learningRate: 0.01 }),
     train: dataOf(model),
     seed: 5,
-    plugins: [quantizer({ minimumSize: 1, ...options })],
+    plugins: [quantizer({ minSize: 1, ...options })],
     ...more,
   });
 }

@@ -11,7 +11,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { findLevels } from './levels.js';
 import type { Level } from './levels.js';
 import { labelGeneratorOptions } from './options.js';
-import type { Labels } from './options.js';
+import type { LabelWeight } from './options.js';
 import { featuresName, headName, pyramid } from './pyramid.js';
 
 /**
@@ -21,7 +21,7 @@ import { featuresName, headName, pyramid } from './pyramid.js';
  * `label-generator` and is never exported.
  *
  * The divergence that a student is trained by never trains the generator. What does is the
- * cross-entropy of its own logits with the labels (terms `label-generator/<exit>`, option `labels`),
+ * cross-entropy of its own logits with the labels (terms `label-generator/<exit>`, option `labelWeight`),
  * or a plugin that differentiates by the labels that it makes. The temperature is the consumer's.
  *
  * @throws EspalierError at setup: `services/missing`, `label-generator/…`.
@@ -35,7 +35,7 @@ export const labelGenerator = definePlugin({
   options: labelGeneratorOptions,
   effects: { loss: 'add', 'structure:networks': 'add' },
   stateless: true,
-  apply(ctx, { detach, labels, ...design }) {
+  apply(ctx, { detach, labelWeight, ...design }) {
     ctx.needs(EXITS);
     let levels: readonly Level[] = [];
     const findOwnExit = () => ctx.get(EXITS).names.at(-1)!;
@@ -63,7 +63,7 @@ export const labelGenerator = definePlugin({
     const { perExample } = crossEntropy();
     ctx.hooks.loss.tap((context) => {
       const { terms, mean, targets, clock } = context;
-      const weight = weightAt(labels, clock);
+      const weight = weightAt(labelWeight, clock);
       if (weight === 0) return;
       for (const [exit, generated] of logits(context)) {
         terms.add(exit, mean(perExample(generated, targets[findOwnExit()]!)), { weight });
@@ -72,8 +72,8 @@ export const labelGenerator = definePlugin({
   },
 });
 
-function weightAt(labels: Labels, { step }: Clock): number {
-  if (typeof labels === 'number') return labels;
-  const { weight, steps = Infinity } = labels;
+function weightAt(labelWeight: LabelWeight, { step }: Clock): number {
+  if (typeof labelWeight === 'number') return labelWeight;
+  const { weight, steps = Infinity } = labelWeight;
   return step < steps ? weight : 0;
 }

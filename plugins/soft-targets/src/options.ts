@@ -11,7 +11,7 @@ export const labelGeneratorOptions = z.strictObject({
   lateral: z.enum(['linear', 'normalized']).default('linear'),
   head: z.enum(['linear', 'hidden']).default('linear'),
   detach: z.boolean().default(true),
-  labels: z
+  labelWeight: z
     .union([
       weight,
       z.strictObject({ weight: weight.default(1), steps: z.int().positive().optional() }),
@@ -21,5 +21,7 @@ export const labelGeneratorOptions = z.strictObject({
 
 /** Options of `labelGenerator`. */
 export type LabelGeneratorOptions = z.input<typeof labelGeneratorOptions>;
-export type Labels = z.output<typeof labelGeneratorOptions>['labels'];
-export type Design = Required<Omit<z.output<typeof labelGeneratorOptions>, 'detach' | 'labels'>>;
+export type LabelWeight = z.output<typeof labelGeneratorOptions>['labelWeight'];
+export type Design = Required<
+  Omit<z.output<typeof labelGeneratorOptions>, 'detach' | 'labelWeight'>
+>;

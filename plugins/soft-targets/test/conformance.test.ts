@@ -21,7 +21,7 @@ testPlugin(labelGenerator, [
   { name: 'vectors, defaults', ...vectors },
   {
     name: 'sequences, labels for two steps',
-    options: { channels: 3, labels: { steps: 2 }, upsample: 'bilinear', head: 'hidden' },
+    options: { channels: 3, labelWeight: { steps: 2 }, upsample: 'bilinear', head: 'hidden' },
     companions: () => [multiExit({ at: ['conv_1'] }), exitDistillation()],
     model: sequenceNet,
     session: small([8, 2], 2),

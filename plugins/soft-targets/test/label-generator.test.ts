@@ -216,7 +216,10 @@ describe('what trains it', () => {
       },
     ));
 
-  const termsAndWeights = async (labels: LabelGeneratorOptions['labels'], epochs: number) => {
+  const termsAndWeights = async (
+    labelWeight: LabelGeneratorOptions['labelWeight'],
+    epochs: number,
+  ) => {
     const names = new Set<string>();
     const look = onlooker((_, { terms, clock }) => {
       terms.all
@@ -224,7 +227,7 @@ describe('what trains it', () => {
         .forEach(({ name, weight }) => names.add(`${clock.step} ${name} ${weight}`));
     });
     const decaying = sgd({ learningRate: 0.1, momentum: 0.9, weightDecay: 0.1 });
-    const plugins = [...withGenerator({ labels }, multiExit({ at: ['hidden'] })), look];
+    const plugins = [...withGenerator({ labelWeight }, multiExit({ at: ['hidden'] })), look];
     return withSession(open(tinyMlp, plugins, { optimizer: decaying }), async (session) => {
       await session.fit({ epochs });
       return { terms: [...names], values: trainedParts(session) };
@@ -252,7 +255,7 @@ describe('what trains it', () => {
 
 describe('in the run', () => {
   test('what stands in for it reaches the divergence, and can be differentiated by', () =>
-    withSession(open(oddCnn, withGenerator({ labels: 0 })), async (session) => {
+    withSession(open(oddCnn, withGenerator({ labelWeight: 0 })), async (session) => {
       const batch = await batchFor(session, oddCnn);
       const shapes: Record<string, number[]> = {};
       const loss = (head: Tensor) => {
@@ -333,8 +336,8 @@ describe('refuses', () => {
 
   test('options out of range', () => {
     expect(() => labelGenerator({ channels: 0 })).toThrow(/channels/);
-    expect(() => labelGenerator({ labels: { step: 3 } as never })).toThrow(
-      /unknown option 'labels.step'. Did you mean 'steps'\?/,
+    expect(() => labelGenerator({ labelWeight: { step: 3 } as never })).toThrow(
+      /unknown option 'labelWeight.step'. Did you mean 'steps'\?/,
     );
   });
 });

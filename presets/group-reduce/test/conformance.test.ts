@@ -4,7 +4,7 @@ import { counts, languageModel, LAYERS, text } from './models.js';
 
 const run = { model: languageModel, session: { train: text(), validation: text() } };
 const lowRank = { layers: LAYERS, ratio: 1.5 };
-const quantizer = { minimumSize: 16 };
+const quantizer = { minSize: 16 };
 
 testPreset(groupReduce, [
   { name: 'words counted', ...run, options: { partition: { blocks: 3 }, lowRank, quantizer } },

@@ -34,7 +34,7 @@ const idsOf = ({ plugins }: { readonly plugins: readonly { readonly id: string }
 const SMALL: GroupReduceOptions = {
   partition: { counts, blocks: 3 },
   lowRank: { layers: LAYERS, ratio: 1.5 },
-  quantizer: { minimumSize: 16 },
+  quantizer: { minSize: 16 },
 };
 
 describe('as data', () => {
@@ -150,7 +150,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
     ],
     [
       'quantization alone',
-      quantizeOnly({ layers: LAYERS, minimumSize: 16 }),
+      quantizeOnly({ layers: LAYERS, minSize: 16 }),
       ['StoredEmbedding', 'StoredDense'],
     ],
   ])('baseline: %s', async (_, preset, classes) => {

@@ -41,7 +41,7 @@ const PAPER: Preset = {
     // Who teaches. To swap: `false` here and another provider of 'soft-targets'.
     'label-generator': {
       use: labelGenerator,
-      options: { labels: { weight: 1, steps: WARMUP } },
+      options: { labelWeight: { weight: 1, steps: WARMUP } },
     },
     'exit-distillation': {
       use: exitDistillation,
@@ -73,13 +73,13 @@ export function metadistiller(given: MetadistillerOptions = {}): Preset {
   parseOptions("preset 'metadistiller'", options, given);
   const { alpha, temperature, generator = {}, meta = {}, ...exits } = given;
   if (Object.keys(given).length === 0) return PAPER;
-  const labels = meta === false ? { labels: 1 } : labelsUntil(meta.warmup);
+  const labelWeight = meta === false ? { labelWeight: 1 } : labelsUntil(meta.warmup);
   return {
     name: 'metadistiller with options',
     extends: PAPER,
     plugins: {
       'multi-exit': { options: dropUndefined(exits) },
-      'label-generator': { options: { ...labels, ...dropUndefined(generator) } },
+      'label-generator': { options: { ...labelWeight, ...dropUndefined(generator) } },
       'exit-distillation': { options: dropUndefined({ alpha, temperature }) },
       bilevel: meta === false ? false : { options: dropUndefined(meta) },
     },
@@ -89,7 +89,7 @@ export function metadistiller(given: MetadistillerOptions = {}): Preset {
 /** The labels teach the generator until meta-learning does. */
 function labelsUntil(steps: number | undefined) {
   if (steps === undefined) return {};
-  return { labels: steps === 0 ? 0 : { weight: 1, steps } };
+  return { labelWeight: steps === 0 ? 0 : { weight: 1, steps } };
 }
 
 function dropUndefined(given: object): Record<string, unknown> {

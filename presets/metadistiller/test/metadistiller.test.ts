@@ -75,7 +75,7 @@ describe('resolves', () => {
   test('to exits, generator, distillation and meta-learning', async () => {
     expect(await optionsOf(metadistiller({ at }))).toMatchObject({
       'multi-exit': { at, branch: 'bottleneck' },
-      'label-generator': { labels: { weight: 1, steps: 30 } },
+      'label-generator': { labelWeight: { weight: 1, steps: 30 } },
       'exit-distillation': { alpha: 0.1, temperature: 3, hint: 0 },
       bilevel: {
         variables: ['label-generator:*'],
@@ -89,17 +89,17 @@ describe('resolves', () => {
 
   test('without meta-learning to a generator that goes on learning from labels', async () => {
     const found = await optionsOf(metadistiller({ meta: false }));
-    expect(found).toMatchObject({ 'label-generator': { labels: 1 } });
+    expect(found).toMatchObject({ 'label-generator': { labelWeight: 1 } });
     expect(found).not.toHaveProperty('bilevel');
   });
 
   test('with one warm-up for labels and meta-learning', async () => {
     expect(await optionsOf(metadistiller({ meta: { warmup: 5, interval: 2 } }))).toMatchObject({
-      'label-generator': { labels: { weight: 1, steps: 5 } },
+      'label-generator': { labelWeight: { weight: 1, steps: 5 } },
       bilevel: { warmup: 5, interval: 2 },
     });
     expect(await optionsOf(metadistiller({ meta: { warmup: 0 } }))).toMatchObject({
-      'label-generator': { labels: 0 },
+      'label-generator': { labelWeight: 0 },
     });
   });
 

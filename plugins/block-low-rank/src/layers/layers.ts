@@ -4,9 +4,9 @@ import type { EndsInActivation, HasPlainLayer, PlainLayer } from '@espalier/core
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import { countBasisRows, placeBlocks } from '../maths/blocks.js';
 import { BlockMatrix } from './block-matrix.js';
 import type { BlockMatrixConfig } from './block-matrix.js';
-import { countBasisRows, placeBlocks } from '../maths/blocks.js';
 
 type Shape = (number | null)[];
 type Activation = EndsInActivation['activation'];

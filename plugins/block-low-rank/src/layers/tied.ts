@@ -1,11 +1,11 @@
 import type { CompressionEntry, Matrix, WrittenRules } from '@espalier/compression';
 import { EspalierError, replaceLayer } from '@espalier/core';
 import type { LayerEntry, ModelGraph, NamedTensors, OutputRef } from '@espalier/core';
-import type { BlockMatrixConfig } from './block-matrix.js';
-import { countBasisRows } from '../maths/blocks.js';
-import { BlockLowRankTiedDense } from './layers.js';
-import type { ParsedOptions } from '../options.js';
 import type { LayerTarget } from '../layer-targets.js';
+import { countBasisRows } from '../maths/blocks.js';
+import type { ParsedOptions } from '../options.js';
+import type { BlockMatrixConfig } from './block-matrix.js';
+import { BlockLowRankTiedDense } from './layers.js';
 
 /** An embedding and a dense layer that hold one matrix. */
 export interface TiedPair {

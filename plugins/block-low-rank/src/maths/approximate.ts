@@ -1,8 +1,8 @@
 import { describeRules } from '@espalier/compression';
 import type { CompressionEntry } from '@espalier/compression';
+import type { LayerTarget } from '../layer-targets.js';
 import { factorize } from './factorize.js';
 import type { Factorization } from './factorize.js';
-import type { LayerTarget } from '../layer-targets.js';
 import { indexBytes } from './plan.js';
 import type { Plan, PlanRequest } from './plan.js';
 import { countBytes } from './rank-rules.js';

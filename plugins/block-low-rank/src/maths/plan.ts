@@ -7,8 +7,8 @@ import type {
 } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import { project } from '@espalier/linalg';
-import { countNumbers } from './blocks.js';
 import type { LayerTarget } from '../layer-targets.js';
+import { countNumbers } from './blocks.js';
 import { countBytes, computeError, feasibleRank } from './rank-rules.js';
 import { analyse, computeWhitening } from './spectrum.js';
 import type { AnalysedBlock, Whitening } from './spectrum.js';

@@ -1,14 +1,14 @@
 import { EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import { BestScores } from './best-scores.js';
 import type { BlockMatrix } from '../layers/block-matrix.js';
 import type { BlockLowRankDense } from '../layers/layers.js';
+import { BestScores } from './best-scores.js';
 import { computeLeftFactors } from './left-factors.js';
 import type { LeftFactor } from './left-factors.js';
-import { largestScore } from './score-bound.js';
 import { prepareChunk, prepareChunkWithBound, listChunks, readWords } from './row-chunks.js';
 import type { PreparedChunk } from './row-chunks.js';
+import { largestScore } from './score-bound.js';
 
 /** The best units of every row. */
 export interface TopK {

@@ -2,10 +2,10 @@ import { EspalierError, countMacsTo, viewModel } from '@espalier/core';
 import type { Macs } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { judge, maxProbability } from './confidence.js';
-import type { ExitPolicy, Verdicts } from './confidence.js';
 import { makeBatches } from './batches.js';
 import type { Examples } from './batches.js';
+import { judge, maxProbability } from './confidence.js';
+import type { ExitPolicy, Verdicts } from './confidence.js';
 import { runStage, cutStages } from './stages.js';
 import type { Values } from './stages.js';
 

@@ -2,11 +2,11 @@ import { EspalierError } from '@espalier/core';
 import type { Macs } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { makeBatches } from './batches.js';
+import type { Examples } from './batches.js';
 import { judge, maxProbability } from './confidence.js';
 import type { ExitPolicy, Verdicts } from './confidence.js';
 import { meanCost } from './early-exit-curve.js';
-import { makeBatches } from './batches.js';
-import type { Examples } from './batches.js';
 import { runStage, cutStages } from './stages.js';
 import type { Stage, Values } from './stages.js';
 

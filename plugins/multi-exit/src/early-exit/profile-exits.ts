@@ -2,11 +2,11 @@ import { countMacsTo, viewModel } from '@espalier/core';
 import type { Macs, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { judge, maxProbability } from './confidence.js';
 import { findAncestors } from '../exits/dependencies.js';
-import { exitLogits } from './early-exit-curve.js';
 import { makeBatches } from './batches.js';
 import type { Examples } from './batches.js';
+import { judge, maxProbability } from './confidence.js';
+import { exitLogits } from './early-exit-curve.js';
 import { compute, cutStages } from './stages.js';
 import type { Stage, Values } from './stages.js';
 

@@ -1,8 +1,8 @@
 import { addOutput, EspalierError, countMacsTo, listUncountedLayers } from '@espalier/core';
 import type { LayerInfo, ModelView } from '@espalier/core';
+import type { At } from '../options.js';
 import type { Classifier } from './classifier.js';
 import { mergePoints } from './dependencies.js';
-import type { At } from '../options.js';
 
 /** Layers that add nothing to an exit, which pools and classifies by itself. */
 const POINTLESS = /^(Flatten|Reshape|Dropout|Global\w*Pooling\dD)$/;

@@ -1,4 +1,6 @@
 import type { Matrix } from '@espalier/compression';
+import { computeCodeLayout } from '../storage/storage-config.js';
+import type { CodeConfig } from '../storage/storage-config.js';
 import {
   automaticGranularity,
   forEachGroupRun,
@@ -13,8 +15,6 @@ import type { Scheme } from './levels.js';
 import type { Bits } from './packing.js';
 import type { QuantizeOptions } from './quantize.js';
 import { chooseAffine } from './ranges.js';
-import { computeCodeLayout } from '../storage/storage-config.js';
-import type { CodeConfig } from '../storage/storage-config.js';
 
 /** A code for every number, row by row, and what the codes stand for. */
 export interface EncodedMatrix {

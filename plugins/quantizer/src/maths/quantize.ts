@@ -1,6 +1,8 @@
 import { relativeError } from '@espalier/compression';
 import type { Matrix, MatrixShape, StorageConfig } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
+import { computeCodeLayout } from '../storage/storage-config.js';
+import type { CodeConfig, CodePart, FakeConfig } from '../storage/storage-config.js';
 import { decodeRows } from './decode.js';
 import { uniformCodes, encodeCodebook, encodeNormalFloat, encodeUniform } from './encode.js';
 import type { EncodedMatrix } from './encode.js';
@@ -11,8 +13,6 @@ import type { Scheme } from './levels.js';
 import { pack } from './packing.js';
 import type { Bits } from './packing.js';
 import type { Range } from './ranges.js';
-import { computeCodeLayout } from '../storage/storage-config.js';
-import type { CodeConfig, CodePart, FakeConfig } from '../storage/storage-config.js';
 
 /** How to quantize one matrix. */
 export interface QuantizeOptions {
@@ -60,7 +60,7 @@ export function quantize(matrix: Matrix, options: QuantizeOptions = {}): Quantiz
 }
 
 /**
- * The codes of a matrix after aware training, with its steps `[groups]` for scales: they stand for
+ * The codes of a matrix after quantization-aware training, with its steps `[groups]` for scales: they stand for
  * exactly the numbers that the layer computed with.
  *
  * @throws EspalierError as {@link quantize}.

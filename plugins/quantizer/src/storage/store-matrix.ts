@@ -1,11 +1,11 @@
 import { countHostBytes } from '@espalier/compression';
 import type { HostWeight, Matrix, StoredEdit } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
-import { resolveOptions } from '../options.js';
-import type { ParsedOptions } from '../options.js';
 import type { QuantizedMatrix } from '../choose-matrices.js';
 import { quantize, quantizeWithSteps } from '../maths/quantize.js';
 import type { Quantized } from '../maths/quantize.js';
+import { resolveOptions } from '../options.js';
+import type { ParsedOptions } from '../options.js';
 import { FAKE_KIND } from './storage-config.js';
 import type { CodeConfig, FakeConfig } from './storage-config.js';
 
@@ -13,7 +13,7 @@ import type { CodeConfig, FakeConfig } from './storage-config.js';
 type ReadNumbers = (weight: string) => Promise<Float32Array>;
 
 /**
- * A matrix in its next storage: codes, or first the storage of aware training; `undefined` where the
+ * A matrix in its next storage: codes, or first the storage of quantization-aware training; `undefined` where the
  * options except it or its codes would not be smaller.
  *
  * @throws EspalierError `quantizer/not-finite` naming layer, matrix, row and column.
@@ -35,7 +35,7 @@ export async function storeMatrix(
   );
   const coded = inCodes(name, quantized);
   if (countHostBytes(coded.weights) >= matrix.data.byteLength) return undefined;
-  const train = !steps && options.aware;
+  const train = !steps && options.qat;
   const stored = train ? inTraining(name, matrix, quantized, train) : coded;
   return { place, ...stored, ...computeCost(matrix, quantized) };
 }
@@ -50,15 +50,15 @@ function inCodes(name: string, { config, weights }: Quantized): Storage {
   return { config, weights: Object.fromEntries(parts), summary: inWords(config) };
 }
 
-/** The first half of aware training: float32 numbers, and the scales of their codes as steps. */
+/** The first half of quantization-aware training: float32 numbers, and the scales of their codes as steps. */
 function inTraining(
   name: string,
   { data, rows, columns }: Matrix,
   { config, weights }: Quantized,
-  how: true | 'learned-step' | 'straight-through',
+  how: 'lsq' | 'ste',
 ): Storage {
   const { bits, granularity } = config as Extract<CodeConfig, { kind: 'uniform' }>;
-  const step = how === 'straight-through' ? 'fixed' : 'learned';
+  const step = how === 'ste' ? 'fixed' : 'learned';
   const steps = weights.scale!;
   const fake: FakeConfig = { kind: FAKE_KIND, bits, granularity, step };
   return {
