@@ -68,6 +68,17 @@ describe.each(rows)('SciPy, $name, at $confidence', (row) => {
   });
 });
 
+// scipy.stats.t.ppf: in a sample of mean 0 and standard error 1 the end of the interval is t's quantile.
+test.each([
+  [2, 0.999999998, 318309877.5164611],
+  [20, 0.9999999999998, 18.069118302453273],
+  [10, 2e-7, 2.577087724178273e-7],
+])('t interval of %i values at confidence %d', (n, confidence, end) => {
+  const size = Math.sqrt(n - 1);
+  const values = Array.from({ length: n }, (_, i) => (i % 2 === 0 ? size : -size));
+  expect(summary(values, { confidence }).high! / end).toBeCloseTo(1, 9);
+});
+
 test.each(golden.holm)('Holm as by the definition, $p', ({ p, adjusted }) => {
   const found = holm(p);
   expect(found).toHaveLength(p.length);

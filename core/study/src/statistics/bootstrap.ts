@@ -1,6 +1,5 @@
 import type { keyedRng } from '@espalier/base';
-import normalCdf from '@stdlib/stats-base-dists-normal-cdf';
-import normalQuantile from '@stdlib/stats-base-dists-normal-quantile';
+import { normalCdf, normalQuantile } from './distributions.js';
 import { largestMagnitude, computeMean } from './sample.js';
 import type { Interval } from './summary.js';
 
@@ -31,7 +30,7 @@ export function bcaInterval(values: readonly number[], plan: BootstrapPlan): Int
   const relative = deviations.map((deviation) => deviation / scale);
   const means = resampleMeans(relative, plan).sort();
   const level = adjustLevels(computeBias(means), computeAcceleration(relative));
-  const tail = normalQuantile((1 - plan.confidence) / 2, 0, 1);
+  const tail = normalQuantile((1 - plan.confidence) / 2);
   return {
     low: mean + scale * quantile(means, level(tail)),
     high: mean + scale * quantile(means, level(-tail)),
@@ -52,7 +51,7 @@ function computeBias(means: Float64Array): number {
   let below = 0;
   for (const mean of means) below += mean < -TIE ? 1 : mean <= TIE ? 0.5 : 0;
   const kept = Math.min(Math.max(below, 0.5), means.length - 0.5);
-  return normalQuantile(kept / means.length, 0, 1);
+  return normalQuantile(kept / means.length);
 }
 
 /** From the jackknife, which for the mean has a closed form. */
@@ -70,7 +69,7 @@ function adjustLevels(bias: number, acceleration: number): (z: number) => number
   return (z) => {
     const shifted = bias + z;
     const divisor = Math.max(1 - acceleration * shifted, Number.EPSILON);
-    return normalCdf(bias + shifted / divisor, 0, 1);
+    return normalCdf(bias + shifted / divisor);
   };
 }
 

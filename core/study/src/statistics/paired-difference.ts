@@ -1,6 +1,6 @@
 import { EspalierError, keyedRng } from '@espalier/base';
-import tCdf from '@stdlib/stats-base-dists-t-cdf';
 import { bcaInterval } from './bootstrap.js';
+import { tCdf } from './distributions.js';
 import {
   sortAscending,
   checkConfidence,
