@@ -123,8 +123,9 @@ export const bilevel = definePlugin({
       try {
         const [value, square] = await readNumbers(found);
         progress.outer = value;
-        if (!Number.isFinite(value + square)) return skip('not finite', NOT_FINITE);
-        if (square === 0) return skip('zero', ZERO);
+        if (!Number.isFinite(value + square))
+          return skip('bilevel/not-finite', 'not finite', NOT_FINITE);
+        if (square === 0) return skip('bilevel/zero', 'zero', ZERO);
         const moved = outer.computeStep(problem.phi, found.gradients, optimizer);
         ctx.assign(moved, { update: true });
         tf.dispose(moved);
@@ -134,7 +135,7 @@ export const bilevel = definePlugin({
       }
     }
 
-    function skip(what: string, fix: string): void {
+    function skip(code: string, what: string, fix: string): void {
       progress.skipped += 1;
       progress.inRow += 1;
       const { inRow } = progress;
@@ -143,7 +144,7 @@ export const bilevel = definePlugin({
         ctx.warn(`${problem}: outer step skipped (${inRow} in a row; the run ends at ${patience})`);
         return;
       }
-      throw new EspalierError(`bilevel/${what.replace(' ', '-')}`, {
+      throw new EspalierError(code, {
         problem: `${problem}, as were the ${patience - 1} before`,
         received: `outer loss ${progress.outer}`,
         fix: `${fix} The option patience says at how many in a row the run ends.`,
