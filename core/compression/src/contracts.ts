@@ -79,7 +79,8 @@ export interface ImportanceWeights {
 export interface Importance {
   /** Its name, for reports. */
   readonly name: string;
-  of(request: ImportanceRequest): ImportanceWeights | Promise<ImportanceWeights>;
+  /** Weights for the matrix of the request. */
+  weights(request: ImportanceRequest): ImportanceWeights | Promise<ImportanceWeights>;
 }
 
 /** Who provides it: counts, log counts, Fisher information, hidden covariance. Without: all alike. */

@@ -129,5 +129,5 @@ async function importanceFor(
   if (!services.has(IMPORTANCE)) return { rows: new Float64Array(matrix.rows).fill(1) };
   return services
     .get(IMPORTANCE)
-    .of({ layer: entry.name, side, matrix, ...(counts && { counts }) });
+    .weights({ layer: entry.name, side, matrix, ...(counts && { counts }) });
 }

@@ -103,7 +103,7 @@ function addFisher(sums: TensorSums, ctx: BaseContext<Effects>, { batch }: Evalu
 function importance({ rows, power, metric }: Options, sums: TensorSums): Importance {
   return {
     name: metric === 'euclidean' ? rows : `${rows}, ${metric}`,
-    async of(request) {
+    async weights(request) {
       const weights = await rowWeights(rows, request, sums);
       const covariance = metric === 'hidden-covariance' && request.side === 'softmax';
       return {

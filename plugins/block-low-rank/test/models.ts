@@ -49,7 +49,7 @@ export function weighing(weights: ImportanceWeights): Plugin {
     version: '1.0.0',
     options: z.strictObject({}),
     stateless: true,
-    apply: (ctx) => ctx.provide(IMPORTANCE, () => ({ name: 'given', of: () => weights })),
+    apply: (ctx) => ctx.provide(IMPORTANCE, () => ({ name: 'given', weights: () => weights })),
   });
   return make();
 }
