@@ -54,3 +54,9 @@ test('the guide has every hook', async () => {
   const config = await resolveConfig(guide);
   await expect(await format(filled, { ...config, parser: 'markdown' })).toMatchFileSnapshot(guide);
 });
+
+test('the loop in the guide fires every hook', () => {
+  const [, loop = ''] = /```text\n(session\.fit.*?)```/s.exec(text)!;
+  const fired = [...loop.matchAll(/fire (\w+)/g)].map(([, hook]) => hook);
+  expect([...fired].sort()).toEqual(Object.keys(HOOKS).sort());
+});
