@@ -25,7 +25,7 @@ export interface Observer {
   stop(): Promise<void>;
 }
 
-/** The backend in a line; why others were passed over only where that is asked for. */
+/** The backend in one line; with `verbose` also why faster ones were not taken. */
 export function describeBackend(
   { line, chosen, skipped: passedOver }: BackendInfo,
   verbose = false,
@@ -33,7 +33,7 @@ export function describeBackend(
   return verbose || passedOver.length === 0 ? line : `${chosen}; why this one: --verbose`;
 }
 
-/** Shows progress on standard error and writes telemetry, as the configuration says. */
+/** Shows progress on standard error and writes the telemetry that the configuration asks for. */
 export function startLogging(
   { telemetry, backend }: Session,
   { folder, settings: { log } }: LoadedConfig,

@@ -9,7 +9,7 @@ import type { CheckpointStore, Session } from '@espalier/core';
 export interface LoadCheckpoint {
   /** A folder or a file; default: the configuration's folder. */
   readonly path?: string;
-  /** Names of differences to the run that wrote it that are accepted. */
+  /** Accepted differences to the run that wrote it, by name. */
   readonly allowMismatch?: readonly string[];
 }
 
@@ -23,7 +23,7 @@ export async function loadCheckpoint(
   if (await session.load({ store: from, allowMismatch }).catch(nameOption)) return;
   throw new EspalierError('cli/no-checkpoint', {
     problem: `there is no checkpoint in ${from.location}`,
-    fix: 'Train first (without --resume), or name another file or folder.',
+    fix: 'Train first (without --resume), or give another file or folder.',
   });
 }
 
@@ -37,14 +37,14 @@ function nameOption(error: unknown): never {
   throw fix === parts.fix ? error : new EspalierError(code, { ...parts, fix }, place);
 }
 
-/** Refuses to mix a new run's checkpoints with those of an earlier one. */
+/** Refuses a folder with checkpoints of an earlier run, since the new ones would mix with them. */
 export async function requireResume(loaded: LoadedConfig, command: string): Promise<void> {
   if (!loaded.settings.checkpoint) return;
   const { location, list } = openStore(loaded);
   if (!(await list()).some((name) => /^step-\d+\.safetensors$/.test(name))) return;
   throw new EspalierError('cli/earlier-run', {
     problem: `${location} holds checkpoints of an earlier run`,
-    fix: `Go on with it: ${command}. Or start anew elsewhere: --set checkpoint.dir=…`,
+    fix: `Resume it: ${command}. Or start a new run in another folder: --set checkpoint.dir=…`,
   });
 }
 
@@ -55,13 +55,13 @@ async function openStoreAt(loaded: LoadedConfig, path: string): Promise<Checkpoi
   return found.isDirectory() ? openStore(loaded, path) : singleFileStore(path);
 }
 
-/** A store that holds one file, under the name that the newest checkpoint is looked for by. */
+/** A store with one file, under a name that counts as a checkpoint. */
 function singleFileStore(path: string): CheckpointStore {
   const name = /^step-\d+\.safetensors$/.test(basename(path))
     ? basename(path)
     : 'step-0.safetensors';
   const refuseWrite = () =>
-    Promise.reject(new EspalierError('cli/read-only', { problem: `${path} is only read` }));
+    Promise.reject(new EspalierError('cli/read-only', { problem: `${path} is read-only` }));
   return {
     location: dirname(path),
     list: () => Promise.resolve([name]),

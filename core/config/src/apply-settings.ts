@@ -3,17 +3,17 @@ import type { PluginEntries, PluginEntry } from '@espalier/core';
 
 type Data = Readonly<Record<string, unknown>>;
 
-/** A configuration with the command line's `--set path=value` in it. */
+/** A configuration with the settings of the command line. */
 export interface AdjustedConfig {
   readonly config: unknown;
-  /** What was set under `plugins`, to be laid over the preset: its origin is then told apart. */
+  /** Settings under `plugins`, kept apart so that `inspect` can show where they come from. */
   readonly overrides: PluginEntries;
 }
 
 /**
  * Sets values by dotted path; each is read as JSON, or else as a string.
  *
- * @throws EspalierError `cli/set`.
+ * @throws EspalierError `config/set`.
  */
 export function applySettings(config: unknown, sets: readonly string[]): AdjustedConfig {
   return sets.reduce<AdjustedConfig>(applySetting, { config, overrides: {} });

@@ -93,7 +93,7 @@ async function makeNamed<T>(
   return typeof found === 'function' ? (found as Make<T>)(options as never) : (found as T);
 }
 
-/** Replaces every `{ schedule: name, … }`, however deep, by the schedule. */
+/** Replaces every `{ schedule: name, … }`, at any depth, by the schedule. */
 function makeSchedules(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(makeSchedules);
   if (typeof value !== 'object' || value === null) return value;

@@ -9,7 +9,7 @@ import type {
   GradientTransform,
 } from '@espalier/core';
 
-/** What a name refers to, with its options: `{ use: './model.js#cnn', options: { width: 16 } }`. */
+/** A name and its options: `{ use: './model.js#cnn', options: { width: 16 } }`. */
 export interface Reference {
   /** A built-in name, or a module (relative to the configuration) and its export. */
   readonly use: string;
@@ -29,7 +29,7 @@ export interface OptimizerReference extends Reference {
   readonly clip?: { readonly globalNorm?: number; readonly norm?: number; readonly value?: number };
 }
 
-/** A run, as the command line takes it. In JSON, references stand where TypeScript has functions. */
+/** A training run as a configuration. JSON has references where TypeScript has functions. */
 export interface Config {
   readonly $schema?: string;
   readonly model: SessionConfig['model'] | Reference | string;
@@ -40,7 +40,7 @@ export interface Config {
     /** Evaluated by `espalier eval`; default: the validation data. */
     readonly test?: SourceConfig;
   };
-  /** Handed to the functions under `data`. */
+  /** Passed to the functions under `data`. */
   readonly batchSize?: number;
   readonly preset?: PresetSource;
   /** By id: additions to the preset, changes, or `false` to remove one. */
@@ -81,7 +81,7 @@ export interface Config {
 }
 
 /**
- * Types a configuration; gives it back as it is.
+ * Gives a configuration its type; returns it unchanged.
  *
  * @example
  * // espalier.config.ts

@@ -11,9 +11,9 @@ import type { Settings } from './schema.js';
 /** A configuration that was read and validated. */
 export interface LoadedConfig {
   readonly file: string;
-  /** What its relative paths are relative to. */
+  /** The folder that its relative paths start from. */
   readonly folder: string;
-  /** As written: holds the functions and objects that `settings` cannot. */
+  /** As written, with the functions and objects that `settings` does not have. */
   readonly written: Config;
   readonly settings: Settings;
   /** Plugins as set on the command line. */
@@ -25,7 +25,7 @@ export interface LoadedConfig {
  * Reads a configuration in TypeScript, JavaScript or JSON.
  *
  * @param sets `path=value` from the command line.
- * @throws EspalierError `cli/no-config`, `cli/config`, `cli/set`, `options/invalid`.
+ * @throws EspalierError `config/no-config`, `config/config`, `config/set`, `options/invalid`.
  */
 export async function loadConfig(
   path: string,
@@ -36,9 +36,9 @@ export async function loadConfig(
   return buildConfig(await readObject(file, modules), { file, modules, sets });
 }
 
-/** Where a configuration stands that is part of something else. */
+/** The place of a configuration that is part of another file. */
 export interface ConfigPlace {
-  /** Names it in errors; what its relative paths are relative to. */
+  /** Names it in errors; its relative paths start from the folder of this file. */
   readonly file: string;
   readonly modules?: Modules;
   /** `path=value`, as from the command line. */
@@ -46,7 +46,7 @@ export interface ConfigPlace {
 }
 
 /**
- * Validates a configuration that is at hand.
+ * Validates a configuration that is an object already.
  *
  * @throws EspalierError `config/set`, `options/invalid`.
  */
@@ -60,7 +60,7 @@ export function buildConfig(
 }
 
 /**
- * The object that a JSON file holds, or a module has as its default export.
+ * Reads the object in a JSON file, or the default export of a module.
  *
  * @throws EspalierError `config/no-config`, `config/config`.
  */
@@ -80,7 +80,7 @@ export async function readObject(
     extname(file) === '.json' ? await readJson(file) : await importDefault(file, modules);
   if (isPlain(config)) return config;
   throw new EspalierError('config/config', {
-    problem: `${basename(file)} holds no configuration object`,
+    problem: `${basename(file)} contains no configuration object`,
     received: config,
     fix: 'Write export default { … }.',
   });
@@ -107,7 +107,7 @@ function describeJsonError(file: string, text: string, { message }: Error): stri
   return `${basename(file)} is not valid JSON at line ${before.length}, column ${before.at(-1)!.length + 1}: ${said}`;
 }
 
-/** Where parsing failed. Of an unexpected token, Node's message tells no position. */
+/** Where parsing failed. For an unexpected token, Node gives no position. */
 function failurePosition(text: string, message: string): number {
   const position = /at position (\d+)/.exec(message)?.[1];
   if (position !== undefined) return Number(position);
@@ -147,7 +147,7 @@ function unreadableFile(file: string, cause: unknown): EspalierError {
 
 const REFERENCES = ['model', 'preset', 'loss', 'optimizer'];
 
-/** The configuration without what is code: what is left is data for the schema. */
+/** The configuration with `{ use: 'code' }` in place of code: data for the schema. */
 function replaceCodeByReferences(config: unknown): unknown {
   if (!isPlain(config)) return config;
   const { plugins, data, ...rest } = config;
@@ -158,7 +158,7 @@ function replaceCodeByReferences(config: unknown): unknown {
         REFERENCES.includes(key) ? wrapAsReference(value) : value,
       ]),
     ),
-    // With factories in it, it is left to the preset's own checks.
+    // Plugins with factories are checked with the preset.
     ...(plugins !== undefined && !holdsCode(plugins) && { plugins }),
     ...(data !== undefined && { data: isPlain(data) ? mapValues(data, wrapAsReference) : data }),
   };
@@ -170,7 +170,7 @@ function wrapAsReference(value: unknown): unknown {
   return isCode(value) ? { use: 'code' } : value;
 }
 
-/** Whether a field holds the thing itself rather than its name. */
+/** Whether a field contains code or a preset instead of a name. */
 export function isCode(value: unknown): boolean {
   if (isPlain(value) && 'use' in value) return false;
   return holdsCode(value) || (isPlain(value) && ('plugins' in value || 'extends' in value));
@@ -185,7 +185,7 @@ function holdsCode(value: unknown): boolean {
 function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
-  // A module loader may hand over objects of another realm or without a prototype.
+  // A module loader may return objects of another realm or without a prototype.
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 

@@ -7,10 +7,16 @@ import type { Reference, SourceConfig } from './config.js';
 import { isCode } from './load-config.js';
 import type { LoadedConfig } from './load-config.js';
 
-/** Which of a configuration's data. */
+/** A part of a configuration's data. */
 export type Split = 'train' | 'validation' | 'test';
 
-/** Loads everything that a configuration names. */
+/**
+ * Makes the configuration of a session: loads the model, the data, the loss, the optimizer and the plugins.
+ *
+ * @throws EspalierError `config/source`, `config/unknown-name`, `preset/…` of modules that cannot be loaded.
+ * @example
+ * const session = await createSession(await makeSessionConfig(await loadConfig('espalier.config.ts')));
+ */
 export async function makeSessionConfig(loaded: LoadedConfig): Promise<SessionConfig> {
   const { settings, written, modules, overrides } = loaded;
   const { semantics, seed, accumulate, backend, log } = settings;
@@ -42,7 +48,12 @@ export async function makeSessionConfig(loaded: LoadedConfig): Promise<SessionCo
   };
 }
 
-/** The source of a split, where the configuration has one. */
+/**
+ * Opens the source of a split.
+ *
+ * @returns `undefined` where the configuration has no such split.
+ * @throws EspalierError `config/source`, `preset/…`.
+ */
 export async function openSource(
   { written, settings, modules: { load } }: LoadedConfig,
   split: Split,
@@ -64,7 +75,12 @@ export async function openSource(
   });
 }
 
-/** The store of a configuration, or one in another folder. */
+/**
+ * Opens the store of checkpoints of a configuration.
+ *
+ * @param dir Another folder, in place of `checkpoint.dir`.
+ * @throws EspalierError `config/no-checkpoint`.
+ */
 export function openStore({ folder, settings }: LoadedConfig, dir?: string): CheckpointStore {
   const path = dir ?? (settings.checkpoint && resolve(folder, settings.checkpoint.dir));
   if (path !== undefined) return fileStore(path);

@@ -6,14 +6,14 @@ import type { LoadedConfig } from './load-config.js';
  * The stages of a configuration; `epochs: 3` is short for one of three epochs. A plugin that is
  * removed by `false` is left out of the transforms that name it.
  *
- * @throws EspalierError `config/epochs` where it does not say for how long to train.
+ * @throws EspalierError `config/epochs` where it has neither epochs nor stages.
  */
 export function listStages(loaded: LoadedConfig): readonly Stage[] {
   const { epochs, stages } = loaded.settings;
   if (epochs !== undefined) return [{ epochs }];
   if (stages) return stages.map((stage) => dropRemovedPlugins(stage as Stage, loaded));
   throw new EspalierError('config/epochs', {
-    problem: 'the configuration does not say for how long to train',
+    problem: 'the configuration has neither epochs nor stages',
     fix: "Add epochs: 10 (or --epochs 10), or stages: [{ epochs: 10 }, { transform: ['quantizer'] }].",
   });
 }
@@ -29,7 +29,7 @@ export function countEpochs(stages: readonly Stage[]): number {
   return stages.reduce((sum, stage) => sum + ('epochs' in stage ? stage.epochs : 0), 0);
 }
 
-/** A stage in a few words: `3 epochs`, `transform by block-low-rank`. */
+/** A short text for a stage: `3 epochs`, `transform by block-low-rank`. */
 export function describeStage(stage: Stage): string {
   if ('epochs' in stage) return `${stage.epochs} epoch${stage.epochs === 1 ? '' : 's'}`;
   const { transform } = stage;
@@ -37,7 +37,7 @@ export function describeStage(stage: Stage): string {
   return `transform by ${transform.length > 0 ? transform.join(', ') : 'no plugin'}`;
 }
 
-/** The stage that a run is in, counted from 0; undefined once all are over. */
+/** The index of the current stage of a run; undefined when all are done. */
 export function findCurrentStage(
   { progress, clock, stopReason }: Session,
   stages: readonly Stage[],

@@ -3,7 +3,14 @@ import type { Session } from '@espalier/core';
 import type { LoadedConfig } from './load-config.js';
 import { makeSessionConfig } from './session-config.js';
 
-/** Sets a session up, uses it, and leaves nothing that would keep the process alive. */
+/**
+ * Creates the session of a configuration, calls `use`, and disposes session and backend.
+ *
+ * @returns What `use` returns.
+ * @throws The errors of `makeSessionConfig`, of `createSession`, and of `use`.
+ * @example
+ * await withSession(loaded, (session) => session.runStages(listStages(loaded)));
+ */
 export async function withSession<T>(
   loaded: LoadedConfig,
   use: (session: Session) => Promise<T>,

@@ -111,7 +111,7 @@ describe('stages', () => {
 
   it('takes epochs for one stage, and refuses neither', () => {
     expect(listStages(build())).toEqual([{ epochs: 2 }]);
-    expect(() => listStages(build({ epochs: undefined }))).toThrow(/how long to train/);
+    expect(() => listStages(build({ epochs: undefined }))).toThrow(/neither epochs nor stages/);
   });
 
   it.each([

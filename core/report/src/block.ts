@@ -32,7 +32,7 @@ export const blockSchema = z.discriminatedUnion('kind', kinds, {
     code === 'invalid_union' ? `expected one of the kinds ${kindNames.join(', ')}` : undefined,
 });
 
-/** Anything that can stand in a section: plain data with a `kind`. */
+/** A part of a section: plain data with a `kind`. */
 export type Block = Readonly<z.infer<typeof blockSchema>>;
 
 /** The HTML of a block; `id` is unique in the page. */

@@ -23,14 +23,14 @@ export const wide: Frame = { width: 860, fontSize: 13 };
 export const plotFields = {
   title: z.string(),
   caption: z.string().optional(),
-  /** `half` stands beside the next half where the page is wide enough. Default `full`. */
+  /** Two `half` figures are side by side on a wide page. Default `full`. */
   width: z.enum(['half', 'full']).optional(),
 };
 
 export const figureSchema = z.strictObject({
   kind: z.literal('figure'),
   ...plotFields,
-  /** What a reader who cannot see the drawing should know of it. */
+  /** The content of the drawing in words, for readers who cannot see it. */
   description: z.string(),
   /** Names of the series, in the order of {@link seriesStyle}; a legend needs two of them. */
   legend: z.array(z.string()).readonly().optional(),

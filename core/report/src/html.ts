@@ -22,12 +22,12 @@ function toSource(part: Part): string {
   return escape(String(part));
 }
 
-/** Template tag that escapes every value except `Markup`; attribute values must stand in quotes. */
+/** Template tag that escapes every value except `Markup`; attribute values must be in quotes. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Markup {
   const source = strings.map((text, i) => text + toSource(parts[i])).join('');
   return new Markup(source);
 }
 
-/** Control characters and lone surrogates cannot stand in an HTML document, escaped or not. */
+/** Control characters and lone surrogates cannot be in an HTML document, escaped or not. */
 export const replaceForbidden = (source: string): string =>
   source.replace(/(?![\t\n\r])\p{Cc}|\p{Cs}/gu, '\ufffd');

@@ -11,7 +11,7 @@ const style = `<style>svg{${colorVariables.light};background:var(--page);color:v
 
 /**
  * A plot as an SVG file of its own, as a README can show it: light or dark as the reader's screen is.
- * Legend and caption stay behind, so it is for plots whose marks are labelled.
+ * It has no legend and no caption, so use it for plots with labelled marks.
  *
  * @throws ReportError where the plot is not valid, or has nothing to draw.
  * @example

@@ -15,7 +15,7 @@ function renderHeading({ label, align }: WrittenTable['columns'][number]): Marku
   return html`<th scope="col" class="${align} ${short}">${label}</th>`;
 }
 
-/** A long text gets room, lest the numbers beside it leave it one word a line. */
+/** The CSS class that gives a long text more width. */
 const classByLength = ({ text }: { readonly text: string }): string =>
   text.length > 16 ? 'long' : '';
 

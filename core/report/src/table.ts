@@ -58,7 +58,7 @@ export const table = (spec: Omit<Table, 'kind'>): Table => ({ kind: 'table', ...
 
 export type Align = NonNullable<Column['align']>;
 
-/** A table whose cells are written out. */
+/** A table with its cells formatted as text. */
 export interface WrittenTable {
   readonly columns: readonly { readonly label: string; readonly align: Align }[];
   readonly rows: readonly (readonly { readonly text: string; readonly best: boolean }[])[];

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Thrown when the input of a report is wrong; `issues` says where and what, one line each. */
+/** Thrown when the input of a report is wrong. `issues` has one line for each wrong field. */
 export class ReportError extends Error {
   override readonly name = 'ReportError';
   readonly code = 'report/invalid-input';

@@ -2,7 +2,7 @@ import type { EspalierError } from '@espalier/base';
 import { copyJson } from '@espalier/base';
 import { z } from 'zod';
 
-/** A list that nobody changes. */
+/** A read-only list. */
 export const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
 
 /** A number of a plot; `null`, NaN and infinities are accepted and shown as gaps. */
@@ -62,7 +62,7 @@ export function checkInterval(
   });
 }
 
-/** Refuses items that share what tells them apart. */
+/** Refuses items with the same key. */
 export const checkUnique =
   <K extends string>(key: K) =>
   (items: readonly Readonly<Record<K, string>>[], context: z.RefinementCtx): void => {

@@ -79,7 +79,7 @@ describe('multiply-accumulates that a layer does not tell', () => {
       return { ...row, trials: new Map(trials as [number, (typeof trials)[number][1]][]), costs };
     }),
   });
-  const NAMED = 'MACs are unknown where these layers are, which do not tell theirs: own (Own).';
+  const NAMED = 'MACs are unknown for models with these layers: own (Own).';
 
   test('in some rows: a column with a dash, and the layer is named', () => {
     const { columns, rows, caption } = studyTable(unknownIn(1));
@@ -171,7 +171,7 @@ describe('the page', () => {
     const many = studyPage(madeFindings({ rows, seeds: 2 }));
     expect(many).toContain('Values, rows 36 to 42');
     expect(many).not.toContain('rows 43');
-    expect(shown(many)).toContain('Plots leave the last 17 rows out.');
+    expect(shown(many)).toContain('The plots do not show the last 17 rows.');
     expect(many).toContain('row 59');
   });
 

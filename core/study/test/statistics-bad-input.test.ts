@@ -12,7 +12,11 @@ test.each<[string, () => unknown, RegExp]>([
   ['∞ in values', () => pairedDifference([1, 2, Infinity], base), /values\[2\].*Infinity/],
   ['−∞ in base', () => pairedDifference(base, [-Infinity, 2, 3]), /base\[0\].*-Infinity/],
   ['too large', () => summary([1.1e300]), /values\[0\].*study\/not-finite/],
-  ['unpaired', () => pairedDifference([1, 2], base), /paired.*Received: \[2,3\].*study\/pairs/],
+  [
+    'unpaired',
+    () => pairedDifference([1, 2], base),
+    /same length.*Received: \[2,3\].*study\/pairs/,
+  ],
   ['confidence 0', () => summary(base, { confidence: 0 }), /study\/confidence/],
   ['confidence 1', () => summary(base, { confidence: 1 }), /study\/confidence/],
   ['confidence 95', () => pairedDifference(base, base, { confidence: 95 }), /Received: 95/],

@@ -101,7 +101,9 @@ test('a file of a later release is left alone', () => {
   db.exec('PRAGMA user_version = 2');
   db.close();
   const { mtimeMs } = statSync(join(dir, 'study.db'));
-  expect(() => StudyStore.open(dir)).toThrow(/later release: format 2, this one knows 1.*Update/s);
+  expect(() => StudyStore.open(dir)).toThrow(
+    /later release: its format is 2, this release reads 1.*Update/s,
+  );
   expect(() => StudyStore.read(dir)).toThrow(/later release/);
   expect(statSync(join(dir, 'study.db')).mtimeMs).toBe(mtimeMs);
 });

@@ -7,7 +7,7 @@ export interface ExplainOptions {
   readonly set: readonly string[];
 }
 
-/** Prints who taps a hook (or every hook), in which order and why, and when transforms run. */
+/** Prints which plugins use a hook (or every hook), in which order and why, and when transforms run. */
 export async function explain(
   path: string,
   hook: string | undefined,

@@ -67,16 +67,16 @@ async function write(
   ];
 }
 
-/** That constraints are gone, by layer. */
+/** The layers whose constraints are left out. */
 function findDroppedConstraints({ model }: Session): readonly string[] {
   const layers = listConstrainedLayers(model);
   if (layers.length === 0) return [];
   return [
-    `Constraints are left out, as tf.loadLayersModel would apply them to the trained weights: ${layers.join(', ')}.`,
+    `Constraints are left out, because tf.loadLayersModel would apply them to the trained weights: ${layers.join(', ')}.`,
   ];
 }
 
-/** What has to be imported before the model is loaded, by layer. */
+/** What must be imported before the model is loaded. */
 function describeRequirements(exported: ExportedModel): readonly string[] {
   const layers = unplainLayers(exported.model);
   if (layers.length === 0) return [];
@@ -86,8 +86,8 @@ function describeRequirements(exported: ExportedModel): readonly string[] {
     layers.some(({ path }) => path === layer),
   );
   return [
-    `It has layers that TensorFlow.js does not know: ${classes.join(', ')}. Before it is loaded, ${modules.length > 0 ? modules.join(' ') : 'register their classes: import what defines them.'}`,
-    ...(isCompressed ? ['With --format dense it has ordinary layers in their place.'] : []),
+    `It has layers that TensorFlow.js does not have: ${classes.join(', ')}. Before you load it, ${modules.length > 0 ? modules.join(' ') : 'import the modules that register their classes.'}`,
+    ...(isCompressed ? ['With --format dense it has ordinary layers instead.'] : []),
   ];
 }
 
@@ -103,7 +103,7 @@ async function refuseForeignFolder(out: string, format: ExportOptions['format'])
   const own = format === 'artifact' ? 'manifest.json' : 'model.json';
   if (names.length === 0 || names.includes(own)) return;
   throw new EspalierError('cli/out', {
-    problem: `${out} holds something else than an exported model`,
+    problem: `${out} contains something else than an exported model`,
     received: names.slice(0, 5),
     fix: 'Choose an empty or new folder for --out. What is there is untouched.',
   });

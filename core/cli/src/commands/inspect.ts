@@ -13,7 +13,7 @@ export interface InspectOptions {
   readonly verbose?: boolean;
 }
 
-/** What a session does not know of a run, or knows as code only. */
+/** Settings of a run that a session does not have, or has as code only. */
 interface Training {
   readonly loss: unknown;
   readonly optimizer: unknown;
@@ -37,7 +37,7 @@ export async function inspect(path: string, { set, json, verbose }: InspectOptio
   process.stdout.write(`${text}\n`);
 }
 
-/** Names origins as the user knows them: by the configuration's file, and by `--set`. */
+/** Names origins by the configuration's file and by `--set`. */
 function withOrigins(inspection: Inspection, file: string): Inspection {
   const words: Readonly<Record<string, string>> = { [`preset ${file}`]: file, override: '--set' };
   const formatPlugins = Object.entries(inspection.manifest.plugins).map(([id, plugin]) => {

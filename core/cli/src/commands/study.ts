@@ -59,7 +59,7 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
   }
 }
 
-/** Runs what is left; gives back the exit code. */
+/** Runs the remaining trials; returns the exit code. */
 export async function run(path: string, options: StudyRunOptions): Promise<number> {
   const study = await loadStudy(path);
   const { limits } = study.settings;
@@ -112,7 +112,7 @@ export async function status(path: string): Promise<void> {
   }
 }
 
-/** Prints the table; writes page, Markdown, CSV and the plot of differences beside the results. */
+/** Prints the table; writes page, Markdown, CSV and the plot of differences next to the results. */
 export async function report(path: string, options: StudyReportOptions): Promise<void> {
   const study = await loadStudy(path);
   const planner = await Planner.create(study);

@@ -18,7 +18,7 @@ export interface TrainOptions {
   readonly verbose?: boolean;
 }
 
-/** Trains; gives back the exit code. */
+/** Trains; returns the exit code. */
 export async function train(path: string, options: TrainOptions): Promise<number> {
   const loaded = await loadConfig(path, options.set);
   const stages = listStages(loaded);

@@ -36,7 +36,7 @@ export const isPlaceable = (axis: Axis, value: number | null | undefined): value
   Math.abs(value) <= drawable.largest &&
   (axis.scale !== 'log' || value >= drawable.smallest);
 
-/** A value and its interval on an axis; NaN stands for what cannot be placed. */
+/** A value and its interval on an axis; NaN for a value that the axis cannot show. */
 export interface Placed {
   readonly at: number;
   readonly low: number;
@@ -110,7 +110,7 @@ function ticksFormat(step: number, format: NumberFormat): NumberFormat {
 
 /**
  * The scale options of an axis over the values it must show, or `undefined` if none can be placed.
- * Ticks of whole numbers are whole: nobody trains for 1.5 epochs.
+ * Ticks of whole numbers are whole, as for epochs.
  */
 export function axisScale(
   axis: Axis,

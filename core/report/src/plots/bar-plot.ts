@@ -43,7 +43,7 @@ export const barPlotSchema = z.strictObject({
 export type BarPlot = Readonly<z.infer<typeof barPlotSchema>>;
 
 /**
- * Makes a bar plot, each bar with its name and value beside it.
+ * Makes a bar plot, each bar with its name and value next to it.
  *
  * @example
  * barPlot({

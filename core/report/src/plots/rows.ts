@@ -23,7 +23,7 @@ export type KeyedRow = Row & { readonly key: number };
 export interface RowLayout {
   readonly marginLeft: number;
   readonly marginRight: number;
-  /** Labels stand above their rows, where beside them they would leave no room for the marks. */
+  /** Whether labels are above their rows, because next to them they would leave no room for the marks. */
   readonly stacked: boolean;
   readonly bandHeight: number;
   /** What the values written on the labels' lines take of them. */
@@ -32,7 +32,7 @@ export interface RowLayout {
 
 /** How a kind of plot draws its rows. */
 export interface RowMarks {
-  /** Whether values are written at the right end of the label's line or beside their marks. */
+  /** Whether values are written at the right end of the label's line or next to their marks. */
   readonly values: 'column' | 'beside';
   readonly draw: (rows: readonly KeyedRow[]) => readonly Markish[];
 }

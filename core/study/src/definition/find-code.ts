@@ -7,7 +7,7 @@ export interface CodeValue {
   readonly value: unknown;
 }
 
-/** A plugin's factory that says where it is exported: in JSON it is that name. */
+/** A plugin's factory that has the name of its export: JSON contains that name. */
 const isNamed = (value: unknown): boolean =>
   typeof value === 'function' && typeof (value as Partial<PluginFactory>).toJSON?.() === 'string';
 

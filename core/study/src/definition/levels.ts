@@ -71,6 +71,6 @@ export function overlaps(one: string, other: string): boolean {
 function changesNothing(owner: string): EspalierError {
   return new EspalierError('study/no-change', {
     problem: `${owner} changes nothing`,
-    fix: `Give it one of ${KINDS.join(', ')}; the base is a row already.`,
+    fix: `Give it one of ${KINDS.join(', ')}. The base is a row already.`,
   });
 }

@@ -42,7 +42,7 @@ export async function loadStudy(path: string): Promise<LoadedStudy> {
 }
 
 /**
- * Validates a study that is at hand.
+ * Validates a study that is an object already.
  *
  * @param file Names it in errors; what its relative paths are relative to.
  * @throws EspalierError as `loadStudy`.
@@ -81,7 +81,7 @@ function refuseInline(written: unknown, label: string): void {
   const { path, value } = found;
   const isCode = typeof value === 'function' || typeof value === 'object';
   throw new EspalierError('study/inline', {
-    problem: `${label}: '${path}' holds ${isCode ? 'code' : String(value)}, which cannot be hashed nor sent to another process`,
+    problem: `${label}: '${path}' holds ${isCode ? 'code' : String(value)}, which can neither be hashed nor sent to another process`,
     fix: isCode
       ? `Export it from a module and name it, as in ${path}: './parts.ts#make'; options go beside it: { use: './parts.ts#make', options: { … } }.`
       : 'Use what JSON can hold.',
@@ -94,12 +94,12 @@ function checkBase({ settings: { data, epochs, stages }, file }: LoadedConfig): 
   if (missing) {
     throw new EspalierError('study/no-validation', {
       problem: `${label} has no data.${missing}`,
-      fix: 'A study trains on one split and compares on another; the test split is for its final report.',
+      fix: 'A study trains on one split and compares on another. The test split is for the final report.',
     });
   }
   if (epochs !== undefined || stages) return;
   throw new EspalierError('study/epochs', {
-    problem: `${label} does not say for how long to train`,
+    problem: `${label} has neither epochs nor stages`,
     fix: "Add epochs: 10 to the base, or stages: [{ epochs: 10 }, { transform: ['quantizer'] }].",
   });
 }

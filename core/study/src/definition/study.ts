@@ -50,7 +50,7 @@ export interface Limits {
   readonly megabytes?: number;
 }
 
-/** An ablation: a base, what rows change about it, seeds, and how the result is told. */
+/** An ablation study: a base, the changes of each row, the seeds, and the reported metrics. */
 export interface Study {
   /** Names it in reports; default: the name of its file. */
   readonly name?: string;
@@ -64,9 +64,9 @@ export interface Study {
    */
   readonly design?:
     'one-at-a-time' | 'grid' | Readonly<Record<string, Readonly<Record<string, string | true>>>>;
-  /** How many, counted from 1, or which. Every row runs with each: pairs are told by seed. */
+  /** The number of seeds, counted from 1, or the seeds. Every row runs with every seed: runs are paired by seed. */
   readonly seeds: number | readonly number[];
-  /** What is compared, and tuned for: chosen beforehand. */
+  /** The metric that is compared and tuned for; choose it before the study runs. */
   readonly primary: string | Metric;
   /** Further metrics to report. */
   readonly metrics?: readonly (string | Metric)[];

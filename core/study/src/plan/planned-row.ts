@@ -36,7 +36,7 @@ export interface PlannedRow {
   readonly manifest: Manifest;
   readonly budget: Budget;
   readonly data: DataFingerprints;
-  /** What is other than in the base, field by field; empty for the base. */
+  /** The differences to the base, field by field; empty for the base. */
   readonly diff: readonly string[];
   /** Hash of all that makes its trials what they are, but for the seed. */
   readonly hash: string;

@@ -29,7 +29,7 @@ const { version: tfjs } = createRequire(import.meta.url)('@tensorflow/tfjs-core/
   version: string;
 };
 
-/** Trials of one id must be the same run: whatever changes what a trial does changes this. */
+/** Part of each trial's id. Change it when the same settings make another run. */
 const FORMAT = 1;
 
 /**
@@ -299,7 +299,7 @@ function refuseUnknownInStages(config: LoadedConfig, { plugins }: Manifest): voi
   const unknown = named.find((id) => !Object.hasOwn(plugins, id));
   if (unknown === undefined) return;
   throw new EspalierError('study/unknown', {
-    problem: `its stages name the plugin '${unknown}', which it has not`,
+    problem: `its stages name the plugin '${unknown}', which it does not have`,
     fix: suggest(unknown, Object.keys(plugins)),
   });
 }
@@ -307,6 +307,6 @@ function refuseUnknownInStages(config: LoadedConfig, { plugins }: Manifest): voi
 function duplicate(row: string, same: string): EspalierError {
   return new EspalierError('study/duplicate', {
     problem: `rows '${row}' and '${same}' are the same run`,
-    fix: 'Remove one, or check what it was meant to change.',
+    fix: 'Remove one of them, or check their changes.',
   });
 }

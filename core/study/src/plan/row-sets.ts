@@ -3,7 +3,7 @@ import type { Manifest } from '@espalier/core';
 import { overlaps } from '../definition/levels.js';
 import type { Level } from '../definition/levels.js';
 
-/** What a row's changes are laid over. */
+/** The configuration that the changes of a row apply to. */
 export interface SwapTarget {
   readonly manifest: Manifest;
   /** Token → the plugin whose entry may bind it. */
@@ -14,7 +14,7 @@ export interface SwapTarget {
 const RESERVED: Readonly<Record<string, string>> = {
   seed: 'seeds of a study are its own: seeds: 10',
   backend: 'all rows run on one backend: set it in the base',
-  'data.test': 'all rows are tested on the same data; set data.train or data.validation by itself',
+  'data.test': 'all rows are tested on the same data; set data.train or data.validation alone',
   checkpoint: 'a study keeps checkpoints itself',
   log: 'a study logs itself',
 };

@@ -10,7 +10,7 @@ import type { Planner } from './planner.js';
 import { refuseReserved } from './row-sets.js';
 import { stretchStages } from './stretch-stages.js';
 
-/** How a trial ended, as a store tells; `undefined` if it has not. */
+/** How a trial ended, from the store; `undefined` if it has not. */
 export type Lookup = (id: string) => TrialRecord | undefined;
 
 /** One try of a row's tuning. */
@@ -31,7 +31,7 @@ export function tuningSeed({ study }: Planner): number {
   if (given !== undefined && study.seeds.includes(given)) {
     throw new EspalierError('study/tuning-seed', {
       problem: `tune.seed ${given} is a seed of the study`,
-      fix: 'Choose another: rows must not be judged on the runs that chose their settings.',
+      fix: 'Choose another seed: a row must not be compared on the runs that chose its settings.',
     });
   }
   return given ?? Math.max(...study.seeds) + 1;
@@ -96,8 +96,8 @@ function hasOptionOwner(path: string, { manifest }: PlannedRow): boolean {
 
 function sameOnceTuned(row: string, owner: string): EspalierError {
   return new EspalierError('study/duplicate', {
-    problem: `rows '${row}' and '${owner}' are the same run with what tune.space draws`,
-    fix: 'Leave out of tune.space what a row changes.',
+    problem: `rows '${row}' and '${owner}' are the same run with the values of tune.space`,
+    fix: 'Remove from tune.space the fields that a row changes.',
   });
 }
 
@@ -197,7 +197,7 @@ function findBest({ study }: Planner, ends: readonly TrialRecord[]): number {
 function noCandidateFinished(row: string, ends: readonly TrialRecord[]): EspalierError {
   const [failed] = ends.filter((end) => 'failure' in end);
   return new EspalierError('study/tuning', {
-    problem: `no try of row '${row}' came to a result${failed && 'failure' in failed ? `; the first: ${failed.failure.message}` : ''}`,
+    problem: `no tuning trial of row '${row}' finished${failed && 'failure' in failed ? `; the first: ${failed.failure.message}` : ''}`,
     fix: 'Narrow tune.space, or leave the row out.',
   });
 }

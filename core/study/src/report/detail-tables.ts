@@ -47,7 +47,7 @@ export function differencesTable(findings: Findings): Table {
     ],
     rows,
     caption:
-      'Bootstrap: bias-corrected and accelerated. With few pairs, and ten are few, it is too narrow; the interval of t is the one to report.',
+      'Bootstrap: bias-corrected and accelerated. With few pairs (ten or fewer) it is too narrow: report the interval of t.',
   });
 }
 
@@ -111,7 +111,7 @@ export function effectsTable(findings: Findings): Table {
     rows: findings.rows
       .slice(1)
       .map((row) => ({ row: row.row.name, ...Object.fromEntries(cells(row)) })),
-    caption: `Gains are the paired difference over the added cost; ${missing} where a row is not compared or adds no cost, or less than 5\u00a0% of time or memory, which may be noise.`,
+    caption: `A gain is the paired difference divided by the added cost. ${missing}: the row is not compared, or adds no cost, or adds less than 5\u00a0% of time or memory, which may be noise.`,
   });
 }
 
@@ -142,7 +142,7 @@ export function changesTable({ rows }: Findings): Table {
       { key: 'change', label: 'Change' },
     ],
     rows: rows.slice(1).map(({ row }) => ({ row: row.name, change: row.diff.join('\n') })),
-    caption: 'Whatever is other than in the base, one field a line.',
+    caption: 'All differences to the base, one field in each line.',
   });
 }
 
@@ -151,7 +151,7 @@ export function changesCode({ rows }: Findings): Code {
   const flags = rows
     .filter(({ row }) => row.sets.length > 0)
     .map(({ row }) => [`# ${row.name.replace(/\s+/g, ' ')}`, ...row.sets.map(flag)].join('\n'));
-  return code({ summary: 'The same as flags of the command line', text: flags.join('\n\n') });
+  return code({ summary: 'The same as options of the command line', text: flags.join('\n\n') });
 }
 
 const flag = (set: string): string => `--set '${set.replaceAll("'", String.raw`'\''`)}'`;

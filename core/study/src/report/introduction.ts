@@ -1,7 +1,7 @@
 import type { Findings } from '../analysis/findings.js';
 import { pluralize, formatInstant, joinWithAnd } from './number-text.js';
 
-/** What was compared and how, in a sentence. */
+/** One sentence: the rows, the seeds and the metric that were compared. */
 export function describeComparison({ rows, seeds, split }: Findings): string {
   const { metric } = rows[0]!.metrics[0]!;
   const direction = metric.direction === 'max' ? 'higher' : 'lower';
@@ -11,7 +11,7 @@ export function describeComparison({ rows, seeds, split }: Findings): string {
   return `${pluralize(rows.length - 1, 'row')}, trained with the same ${trained} as the base and compared with it seed by seed in ${by}.`;
 }
 
-/** What else decides how far the figures can be trusted. */
+/** Tuning, readings of the test data, split and backend, one sentence each. */
 export function describeMethod({ tries, readings, backend, split }: Findings): readonly string[] {
   const tuned =
     tries === 0
@@ -26,7 +26,9 @@ export function describeMethod({ tries, readings, backend, split }: Findings): r
       : `The test split was read ${readings.length === 1 ? 'once' : `${readings.length} times`}: ${joinWithAnd(times)}.`;
   const chosen =
     split === 'validation'
-      ? ['Figures are of the validation split, which may have chosen between rows.']
+      ? [
+          'The figures are those of the validation split, which may have been used to choose between rows.',
+        ]
       : [];
   return [tuned, read, ...chosen, `Computed with ${backend.line.split('; ')[0]!}.`];
 }

@@ -8,7 +8,7 @@ import { findCost, listPaired } from './row-findings.js';
 
 /** As many series as there are colours to tell apart. */
 const MOST_SERIES = 8;
-/** Rows beyond these have no curves and dots of their own: nobody looks at a hundred plots. */
+/** Further rows are left out of the plots. */
 const MOST_PLOTS = 6;
 
 /** Paired differences of the primary metric, with Student's t intervals. */
@@ -28,7 +28,7 @@ export function effectsPlot(findings: Findings): ForestPlot {
         : { value: null, low: null, high: null };
       return { label: row.name, mean: value, low, high };
     }),
-    caption: `Better is to the ${side} of the dashed line. Bars are 95\u00a0% intervals of Student's t, each for itself: of twenty rows without any effect one is expected to miss the line. The p values that Holm's correction gives account for the number of rows.`,
+    caption: `Better is to the ${side} of the dashed line. Bars are 95\u00a0% intervals of Student's t for each row alone: of twenty rows without any effect, about one misses the line. The p values with Holm's correction take the number of rows into account.`,
   });
 }
 
@@ -107,8 +107,7 @@ export function learningPlots(findings: Findings): readonly Block[] {
       x: { label: 'epoch' },
       y: { label: shown.label.replace(/^test /, 'validation '), format: shown.format },
       series: rows.map((row) => ({ name: row.row.name, points: curves.get(row)! })),
-      caption:
-        'Means over the seeds that came to an end; bands reach from the lowest to the highest.',
+      caption: 'Means over the finished seeds; bands reach from the lowest to the highest.',
     }),
   ]);
 }

@@ -10,10 +10,10 @@ export function listPaired({ comparison }: MetricFinding): Paired | undefined {
   return comparison.kind === 'paired' ? comparison : undefined;
 }
 
-/** In the place of a p value that says nothing. */
+/** Shown in place of a p value that means nothing. */
 export const NO_SPREAD = 'no spread';
 
-/** Whether pairs differ by the same number each: their p says nothing. */
+/** Whether all pairs differ by the same number: their p value means nothing. */
 export const hasNoSpread = ({ difference }: Paired): boolean => difference.sd === 0;
 
 export function findCost({ costs }: RowFindings, cost: keyof TrialCost): CostFinding | undefined {

@@ -24,7 +24,7 @@ export interface StudyPageOptions {
 
 /**
  * A study's findings as one self-contained HTML page: what was compared and how, tables and plots,
- * and whatever makes them less than evidence.
+ * and every reason to trust them less.
  *
  * @example
  * writeFileSync('report.html', studyPage(await analyse(planner, rows, store)));
@@ -39,7 +39,7 @@ export function studyPage(findings: Findings, { generated }: StudyPageOptions = 
     { heading: 'Differences to the base', blocks: differenceBlocks(findings) },
     {
       heading: 'Seed by seed',
-      lead: 'Trials of one seed share the random draws that their rows have in common: where the seed matters, their dots move together.',
+      lead: 'Trials of one seed use the same random numbers wherever their rows do the same: where the seed matters, their dots move together.',
       blocks: seedPlots(findings),
     },
     { heading: 'Learning curves', blocks: learningPlots(findings) },
@@ -67,7 +67,7 @@ function summaryBlocks(findings: Findings): readonly Block[] {
   return [
     ...(warned.length > 0 ? [note({ level: 'warning', text: warned.join('\n\n') })] : []),
     ...(few > 0
-      ? [note({ level: 'info', text: `Plots leave the last ${pluralize(few, 'row')} out.` })]
+      ? [note({ level: 'info', text: `The plots do not show the last ${pluralize(few, 'row')}.` })]
       : []),
     studyTable(findings),
     facts(findings),
@@ -80,7 +80,7 @@ function facts(findings: Findings): Block {
   return keyValues([
     { label: 'Rows', value: findings.rows.length },
     { label: 'Seeds', value: findings.seeds.join(', ') },
-    { label: 'Trials that ended', value: ended === all ? ended : `${ended} of ${all}` },
+    { label: 'Finished trials', value: ended === all ? ended : `${ended} of ${all}` },
     { label: 'Epochs of the base', value: epochs },
     { label: 'Batch size', value: batchSize },
     { label: 'Tuning tries per row', value: findings.tries },

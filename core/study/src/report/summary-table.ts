@@ -35,7 +35,7 @@ export function studyTable(findings: Findings): Table {
     columns,
     rows: rows.map((row) => ({ ...metricCells(findings, row, 0), ...costs(row) })),
     caption:
-      `${howToRead(findings, 0)} Costs are means over trials: time of training and validation, largest resident memory of the process. ${explainExport(rows)}`.trimEnd(),
+      `${howToRead(findings, 0)} Costs are means over trials: time of training and validation, peak resident memory of the process. ${explainExport(rows)}`.trimEnd(),
   });
 }
 
@@ -53,8 +53,7 @@ const haveEqualExports = (rows: readonly RowFindings[]): boolean => {
 };
 
 function explainExport(rows: readonly RowFindings[]): string {
-  const what =
-    'Model is the bytes of the exported parameters, MACs its multiply-accumulates per example.';
+  const what = 'Model: bytes of the exported parameters. MACs: multiply-accumulates per example.';
   if (!haveEqualExports(rows)) return `${what}${explainUncounted(rows)}`;
   const [bytes, macs] = (['modelBytes', 'macs'] as const).map((cost) =>
     rows.map((row) => findCost(row, cost)?.mean).find(isKnown),
@@ -65,14 +64,14 @@ function explainExport(rows: readonly RowFindings[]): string {
   return `Every row exports a model of ${formatBytes(bytes)}${operations}.${explainUncounted(rows)}`;
 }
 
-/** Whose multiply-accumulates are missing in the sums. */
+/** The layers whose multiply-accumulates are missing in the sums. */
 function explainUncounted(rows: readonly RowFindings[]): string {
   const trials = rows.flatMap((row) => [...row.trials.values()]);
   const names = trials.flatMap((trial) =>
     trial && hasResult(trial) ? (trial.result.uncounted ?? []) : [],
   );
   if (names.length === 0) return '';
-  return ` MACs are unknown where these layers are, which do not tell theirs: ${[...new Set(names)].join(', ')}.`;
+  return ` MACs are unknown for models with these layers: ${[...new Set(names)].join(', ')}.`;
 }
 
 /** The rows with another metric than the primary one. */
@@ -135,5 +134,5 @@ function howToRead(findings: Findings, i: number): string {
       : 'Values of one seed.';
   const compared = comparedRows(findings, i).length;
   if (compared === 0) return means;
-  return `${means} Differences are row − base, paired by seed; p is of the paired t test, after Holm's correction over ${pluralize(compared, 'row')}.`;
+  return `${means} Differences are row − base, paired by seed; p is that of the paired t test, with Holm's correction over ${pluralize(compared, 'row')}.`;
 }

@@ -8,10 +8,10 @@ import {
   listUntransformed,
 } from './row-findings.js';
 
-/** With fewer, an interval of Student's t is several times the spread of the seeds. */
+/** With fewer seeds, an interval of Student's t is several times as wide as the spread of the seeds. */
 const FEW_SEEDS = 5;
 
-/** What keeps the figures from being what they seem; none for a study without blemish. */
+/** The reasons to trust the figures less; empty if there are none. */
 export function listWarnings(findings: Findings): readonly string[] {
   return [
     ...warnUnfinished(findings),
@@ -28,7 +28,7 @@ function warnUnfinished(findings: Findings): readonly string[] {
   if (findings.complete) return [];
   const { ended, all } = progress(findings);
   return [
-    `The study is not finished: ${ended} of ${all} trials have ended. Rows are not compared before all have: to look at tests on the way and stop at a good one is how noise becomes a result.`,
+    `The study is not finished: ${ended} of ${all} trials have ended. Rows are compared when all trials have ended: whoever looks earlier and stops at a good result takes noise for an effect.`,
   ];
 }
 
@@ -37,18 +37,18 @@ function warnFailed(findings: Findings): readonly string[] {
   if (trials.length === 0) return [];
   const rows = [...new Set(trials.map(({ row }) => `'${row}'`))];
   return [
-    `${pluralize(trials.length, 'trial')} failed, of ${joinWithAnd(rows)}. A row that lacks a seed is not compared: to leave the seed out would choose those that went well.`,
+    `${pluralize(trials.length, 'trial')} failed, of ${joinWithAnd(rows)}. A row without one of the seeds is not compared: leaving that seed out would select the successful runs.`,
   ];
 }
 
-/** Rows whose model is not what their plugins would have made of it. */
+/** Rows whose plugins have a transform that no stage ran. */
 function warnUntransformed({ rows }: Findings): readonly string[] {
   return rows.flatMap((row) => {
     const ids = listUntransformed(row);
     if (ids.length === 0) return [];
     const which = joinWithAnd(ids.map((id) => `'${id}'`));
     return [
-      `'${row.row.name}': no stage ran the transform of ${which}, so its figures are of the model without it. Add { transform: true } to the stages.`,
+      `'${row.row.name}': no stage ran the transform of ${which}, so its figures are those of the model before the transform. Add { transform: true } to the stages.`,
     ];
   });
 }
@@ -57,8 +57,8 @@ function warnFewSeeds({ seeds }: Findings): readonly string[] {
   if (seeds.length >= FEW_SEEDS) return [];
   return [
     seeds.length === 1
-      ? 'One seed is no evidence: there is no spread to judge a difference by.'
-      : `${seeds.length} seeds are few: intervals are wide, and they hold only if differences are spread like a normal distribution, which so few cannot show.`,
+      ? 'One seed is no evidence: it shows no spread to compare a difference with.'
+      : `${seeds.length} seeds are few: intervals are wide, and they are only right if the differences follow a normal distribution, which cannot be checked with so few.`,
   ];
 }
 
@@ -69,7 +69,7 @@ function warnEqualDifferences({ rows }: Findings): readonly string[] {
   });
   if (equal.length === 0) return [];
   return [
-    `${joinWithAnd(equal)}: the difference to the base is the same for every seed. An interval of no width and p = 0 are then no evidence: runs that do not vary with their seed say nothing about other seeds.`,
+    `${joinWithAnd(equal)}: the difference to the base is the same for every seed. The interval of width 0 and p = 0 are then no evidence: runs that do not vary with their seed tell nothing about other seeds.`,
   ];
 }
 
@@ -84,13 +84,13 @@ function warnDisagreement({ rows }: Findings): readonly string[] {
   });
   if (names.length === 0) return [];
   return [
-    `${joinWithAnd(names)}: the intervals of Student's t and of the bootstrap disagree on whether the difference may be zero. With few seeds the bootstrap's is too narrow; take the one of t, or more seeds.`,
+    `${joinWithAnd(names)}: the intervals of Student's t and of the bootstrap disagree on whether the difference may be zero. With few seeds the bootstrap interval is too narrow: use the interval of t, or more seeds.`,
   ];
 }
 
 function warnRepeatedReadings({ readings }: Findings): readonly string[] {
   if (readings.length < 2) return [];
   return [
-    `The test split was read ${readings.length} times. Only the first reading was of data that could not have influenced what was tried.`,
+    `The test split was read ${readings.length} times. Only the first reading was of data that could not have influenced the choice of rows.`,
   ];
 }

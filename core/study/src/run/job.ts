@@ -16,7 +16,7 @@ export interface TrialJob {
   readonly task: 'train' | 'test';
 }
 
-/** What a process says on its way. */
+/** A report of a running trial. */
 export interface TrialProgress {
   readonly epoch: number;
   readonly epochs: number;

@@ -10,7 +10,7 @@ import { writeJob } from './trial-folder.js';
 /** Built, also where this file is read as source. */
 const PROCESS = fileURLToPath(new URL('../../dist/run/trial-process.js', import.meta.url));
 
-/** How long a trial may take to save and end when it is told to stop. */
+/** The time that a trial has to save and end after the signal to stop. */
 const GRACE_MS = 20_000;
 
 /** How often memory is looked at. */
@@ -40,7 +40,7 @@ export function localExecutor({ concurrency, limits = {} }: LocalExecutorOptions
   };
 }
 
-/** A process and what it says. */
+/** A process and its reports. */
 class Trial {
   #said: TrialEnd | undefined;
   #stopping = false;
@@ -57,7 +57,7 @@ class Trial {
     const { child } = this;
     child.on('message', (message: { end?: TrialEnd; progress?: TrialProgress }) => {
       if (message.progress) onProgress(message.progress);
-      // What was said first counts: a limit that was passed, or how the trial ended.
+      // The first report counts: an exceeded limit, or the end of the trial.
       if (message.end) this.#said ??= message.end;
     });
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {

@@ -51,11 +51,11 @@ export interface StudyRun {
 }
 
 /**
- * Runs what is left of a study: tuning, where it is asked for, then every row with every seed, then
+ * Runs the remaining trials of a study: tuning, if the study has it, then every row with every seed, then
  * the row of equal compute. What has ended is kept as it ends; run it again to go on.
  *
  * @throws EspalierError `study/metric` after the first trial if no metric has the primary's name, after
- * the first of every row if one has no trial that reports it; `study/running`, `study/store`; whatever a row gets wrong, before anything runs.
+ * the first of every row if one has no trial that reports it; `study/running`, `study/store`; the errors of a row's configuration, before anything runs.
  * @example
  * await runStudy(await loadStudy('study.ts'), { onEvent: (event) => console.log(event) });
  */

@@ -10,7 +10,7 @@ export class Stopwatch {
     private readonly before: number,
   ) {}
 
-  /** Goes on from what stood on the clock at this step. */
+  /** Continues from the time noted at this step. */
   static async open(dir: string, step: number): Promise<Stopwatch> {
     const file = join(dir, 'seconds.tsv');
     const text = step === 0 ? '' : await readFile(file, 'utf8').catch(() => '');

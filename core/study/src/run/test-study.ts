@@ -21,8 +21,8 @@ export interface TestStudyOptions {
 }
 
 /**
- * Reads the test split: every trial of a finished study, at its last epoch. Once: what it says must
- * choose nothing any more. A reading that was interrupted goes on.
+ * Evaluates the test split with every trial of a finished study, at its last epoch. It does so once, since a choice
+ * that is made after it would be biased. After an interruption, the same call continues.
  *
  * @throws EspalierError `study/no-test`, `study/unfinished`, `study/test-read`, `study/test-failed`.
  */
@@ -88,7 +88,7 @@ async function test(
   if (end.status === 'stopped') return undefined;
   throw new EspalierError('study/test-failed', {
     problem: `row '${row}', seed ${seed} could not be tested: ${'message' in end ? end.message : end.status}`,
-    fix: 'Run the report again: what was tested is kept.',
+    fix: 'Run the report again: the finished evaluations are kept.',
   });
 }
 
@@ -109,6 +109,6 @@ function refuseUnfinished(): EspalierError {
 function countEarlierReadings(at: string): EspalierError {
   return new EspalierError('study/test-read', {
     problem: `the test split was read at ${at}, and the study has changed since`,
-    fix: 'Report on validation data; or pass --test-again, which the report will say.',
+    fix: 'Report on the validation data, or pass --test-again; the report then mentions it.',
   });
 }

@@ -9,7 +9,7 @@ export function trialFolder(studyDir: string, id: string): string {
   return join(studyDir, 'trials', id);
 }
 
-/** The result that a trial left, if it came to its end. One that cannot be read is made anew. */
+/** The result of a finished trial. A result that cannot be read counts as missing. */
 export async function readResult(dir: string): Promise<TrialResult | undefined> {
   const text = await readFile(join(dir, 'result.json'), 'utf8').catch(() => '');
   try {
@@ -28,7 +28,7 @@ export async function writeResult(dir: string, result: TrialResult): Promise<voi
   await writeAtomically(dir, 'result.json', writeJson(result, 'result'));
 }
 
-/** Writes what a process is to do, and gives back its path. */
+/** Writes the job of a trial; returns its path. */
 export async function writeJob(dir: string, job: object): Promise<string> {
   return writeAtomically(dir, 'job.json', writeJson(job, 'job', 2));
 }

@@ -45,10 +45,10 @@ const controller = new AbortController();
 process.on('message', (message) => {
   if (message === 'stop') controller.abort();
 });
-// Without the process that runs the study there is nobody to report to.
+// Without the process that runs the study, the trial ends.
 process.on('disconnect', () => process.exit(1));
 if (!process.connected) process.exit(1);
-process.on('SIGINT', () => undefined); // Ctrl-C reaches the whole group; the study says when to stop
+process.on('SIGINT', () => undefined); // Ctrl-C reaches the whole group; the study decides when to stop
 
 await main(readJson(await readFile(process.argv[2]!, 'utf8')) as TrialJob);
 
@@ -123,14 +123,14 @@ async function train(session: Session, job: TrialJob, stages: readonly Stage[]):
 function isRunningAlready({ dir }: TrialJob): EspalierError {
   return new EspalierError('study/trial-running', {
     problem: `another process writes to ${dir}`,
-    fix: 'End it; then run the study again, with the failed trials.',
+    fix: 'End that process, then run the study again with --retry-failed.',
   });
 }
 
 function noCheckpoint({ dir }: TrialJob): EspalierError {
   return new EspalierError('study/no-checkpoint', {
     problem: `there is no checkpoint of the trained model in ${dir}`,
-    fix: 'Put it back, or run the study in another dir.',
+    fix: 'Restore it, or run the study in another dir.',
   });
 }
 

@@ -71,7 +71,7 @@ export function pairedDifference(
   return { ...summary, t, p, bootstrap };
 }
 
-/** Pair by pair, in ascending order; all the same number, 0 if need be, where only rounding tells them apart. */
+/** In ascending order. Where only rounding makes them differ, all are their mean, or 0. */
 function computeDifferences(values: readonly number[], base: readonly number[]): readonly number[] {
   const differences = sortAscending(values.map((value, i) => value - base[i]!));
   const rounding = ROUNDING * largestMagnitude([...values, ...base]);
@@ -85,9 +85,9 @@ function checkPairs(values: readonly number[], base: readonly number[]): void {
   checkSample('base', base);
   if (values.length === base.length) return;
   throw new EspalierError('study/pairs', {
-    problem: 'values and base must be paired, number by number',
+    problem: 'values and base must have the same length',
     received: [values.length, base.length],
-    fix: 'Pass the runs of both in the order of their seeds, and only seeds that both have.',
+    fix: 'Pass the runs of both in the order of their seeds, and only the seeds that both have.',
   });
 }
 

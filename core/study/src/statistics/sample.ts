@@ -1,6 +1,6 @@
 import { EspalierError } from '@espalier/base';
 
-/** Beyond this no quantity below can be told from an overflow. */
+/** Larger values could overflow in the computations. */
 const LARGEST = 1e300;
 
 /** Refuses an empty sample, and values that are not finite, by name and index. */
@@ -17,7 +17,7 @@ export function checkSample(name: string, values: readonly number[]): void {
   throw new EspalierError('study/not-finite', {
     problem: `${name}[${index}] is not a finite number of at most ${LARGEST} in size`,
     received: values[index],
-    fix: 'Report that run as failed and leave it out, with its partner where runs are paired.',
+    fix: 'Leave that run out as failed; of paired runs, leave out both.',
   });
 }
 

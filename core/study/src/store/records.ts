@@ -15,7 +15,7 @@ export interface TrialResult {
   readonly metrics: Metrics;
   readonly history: readonly EpochRecord[];
   readonly cost: TrialCost;
-  /** Layers of the exported model whose multiply-accumulates nobody knows. */
+  /** Layers of the exported model whose multiply-accumulates are unknown. */
   readonly uncounted?: readonly string[];
   /** Plugins that have a transform which never ran: the figures are of the model without it. */
   readonly untransformed?: readonly string[];
@@ -72,7 +72,7 @@ export interface TestReading {
   readonly at: string;
   /** How many trials it was read for. */
   readonly trials: number;
-  /** Hash of which trials and which data: the same again is no second reading. */
+  /** Hash of the trials and the data: reading the same again does not count. */
   readonly of: string;
 }
 

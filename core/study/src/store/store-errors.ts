@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/core';
 
 /**
- * Says of an error of a database what is wrong with the file.
+ * Turns an error of the database into one that names the file and the way out.
  *
  * @throws EspalierError `study/store`.
  */
@@ -13,7 +13,7 @@ export function translateStoreErrors<T>(file: string, work: () => T): T {
     const { code = '', message = String(cause) } = cause as { code?: string; message?: string };
     throw new EspalierError('study/store', {
       problem: `cannot use ${file}: ${message}`,
-      fix: `${adviceFor(`${code} ${message}`)} Results of trials stand in trials/ too.`,
+      fix: `${adviceFor(`${code} ${message}`)} The results of the trials are in trials/ too.`,
       cause,
     });
   }

@@ -26,7 +26,7 @@ const TABLES = `
 /**
  * What a study has found, in one SQLite file. One process writes; any number may read meanwhile.
  *
- * @throws EspalierError (each method) `study/store` that says what is wrong with the file: locked,
+ * @throws EspalierError (each method) `study/store` with the trouble of the file: locked,
  * read-only, damaged, of a later release, disk full.
  */
 export class StudyStore {
@@ -170,7 +170,7 @@ function takeStudy(dir: string): Database.Database {
   if (lock) return lock;
   throw new EspalierError('study/running', {
     problem: `another process runs the study in ${dir}`,
-    fix: 'Wait for it, stop it, or look on: espalier study status.',
+    fix: 'Wait for it, stop it, or look at it: espalier study status.',
   });
 }
 
@@ -194,7 +194,7 @@ function checkFormat(db: Database.Database, file: string): void {
   const format = readFormat(db);
   if (format <= FORMAT) return;
   throw new EspalierError('study/store', {
-    problem: `${file} was written by a later release: format ${format}, this one knows ${FORMAT}`,
+    problem: `${file} was written by a later release: its format is ${format}, this release reads ${FORMAT}`,
     fix: 'Update @espalier/study, or use another dir.',
   });
 }
