@@ -1,24 +1,66 @@
 import './register.js';
 
-export * from './compression-report.js';
-export * from './contracts.js';
+export { compressionReport } from './compression-report.js';
+export type {
+  CompressionDetail,
+  CompressionEntry,
+  CompressionReportLine,
+} from './compression-report.js';
+export { IMPORTANCE, RANK_ALLOCATOR, VOCAB_PARTITIONER, WORD_COUNTS } from './contracts.js';
+export type {
+  BlockSpectrum,
+  Importance,
+  ImportanceRequest,
+  ImportanceWeights,
+  Matrix,
+  RankAllocator,
+  RefineRequest,
+  VocabPartition,
+  VocabPartitioner,
+  WordCounts,
+} from './contracts.js';
+export {
+  decileErrors,
+  frequencyDeciles,
+  neighbourOverlap,
+  relativeError,
+} from './fidelity/fidelity.js';
+export type { RelativeErrorOptions, NeighbourOptions } from './fidelity/fidelity.js';
 export { floorCounts } from './floor-counts.js';
-export * from './fidelity.js';
-export { isRowDecoder, readRows } from './row-decoder.js';
-export type { RowDecoder } from './row-decoder.js';
-export { isWordMatrix, listMatrices, readStorages } from './storable-matrices.js';
-export type { StorableMatrix } from './storable-matrices.js';
-export { describeRules, penalizeMatrix, readRules, refuseConstraints } from './penalties.js';
-export type { ChosenLayers, Regularizes, Rules, WrittenRule, WrittenRules } from './penalties.js';
 export { parseBytes } from './parse-bytes.js';
-export * from './storage.js';
-export { countHostBytes, storeMatrices } from './store-matrices.js';
-export type { HostWeight, StoredEdit } from './store-matrices.js';
-export { StoredConv2D, StoredDense, StoredEmbedding } from './stored-layers.js';
+export {
+  describeRules,
+  penalizeMatrix,
+  readRules,
+  refuseConstraints,
+} from './storage/penalties.js';
+export type {
+  ChosenLayers,
+  Regularizes,
+  Rules,
+  WrittenRule,
+  WrittenRules,
+} from './storage/penalties.js';
+export { isRowDecoder, readRows } from './storage/row-decoder.js';
+export type { RowDecoder } from './storage/row-decoder.js';
+export { isWordMatrix, listMatrices, readStorages } from './storage/storable-matrices.js';
+export type { StorableMatrix } from './storage/storable-matrices.js';
+export { createStorage, FLOAT32, registerStorage } from './storage/storage.js';
+export type {
+  MatrixShape,
+  MatrixStorage,
+  ReadWeight,
+  StorageConfig,
+  StorageFactory,
+  StoredWeight,
+} from './storage/storage.js';
+export { countHostBytes, storeMatrices } from './storage/store-matrices.js';
+export type { HostWeight, StoredEdit } from './storage/store-matrices.js';
+export { StoredConv2D, StoredDense, StoredEmbedding } from './storage/stored-layers.js';
 export type {
   StoredConv2DConfig,
   StoredDenseConfig,
   StoredEmbeddingConfig,
-} from './stored-layers.js';
-export { addStoredWeight, StoredMatrix } from './stored-matrix.js';
-export type { Constrains } from './stored-matrix.js';
+} from './storage/stored-layers.js';
+export { addStoredWeight, StoredMatrix } from './storage/stored-matrix.js';
+export type { Constrains } from './storage/stored-matrix.js';

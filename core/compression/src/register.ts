@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { StoredConv2D, StoredDense, StoredEmbedding } from './stored-layers.js';
+import { StoredConv2D, StoredDense, StoredEmbedding } from './storage/stored-layers.js';
 
 // Importing this package is all that loading a model with these layers needs.
 for (const layer of [StoredDense, StoredEmbedding, StoredConv2D]) {

@@ -1,3 +1,6 @@
-export * from './array-source.js';
-export * from './iterable-source.js';
-export * from './source.js';
+export { arraySource } from './array-source.js';
+export type { ArraySourceOptions, HostArray } from './array-source.js';
+export { datasetSource, iterableSource } from './iterable-source.js';
+export type { DatasetLike, IterableSourceOptions } from './iterable-source.js';
+export { disposeRaw } from './source.js';
+export type { IterateOptions, RawBatch, Source } from './source.js';

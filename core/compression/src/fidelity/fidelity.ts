@@ -3,8 +3,8 @@ import type { Matrix } from '@espalier/linalg';
 import * as tf from '@tensorflow/tfjs-core';
 import { findNearest } from './nearest.js';
 
-/** Which rows count, and how much. */
-export interface ErrorOf {
+/** Options of {@link relativeError}: which rows count, and how much. */
+export interface RelativeErrorOptions {
   /** Row numbers; default all. */
   readonly rows?: Int32Array;
   /** Weight of each row's error, `[rows of the matrix]`; default all alike. */
@@ -20,7 +20,7 @@ export interface ErrorOf {
 export function relativeError(
   original: Matrix,
   approximated: Matrix,
-  { rows, weights }: ErrorOf = {},
+  { rows, weights }: RelativeErrorOptions = {},
 ): number {
   const { columns } = original;
   let [error, norm] = [0, 0];

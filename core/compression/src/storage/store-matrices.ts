@@ -1,6 +1,6 @@
 import type { LayerEntry, ModelGraph, NamedTensors, StructureAccess } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { CompressionDetail, CompressionEntry } from './compression-report.js';
+import type { CompressionDetail, CompressionEntry } from '../compression-report.js';
 import { describeRules } from './penalties.js';
 import { isOwnWeight, listMatrices, readStorages } from './storable-matrices.js';
 import type { StorableMatrix } from './storable-matrices.js';
