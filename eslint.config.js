@@ -63,7 +63,7 @@ export default tseslint.config(
   },
   {
     files: ['core/trainer/src/**/*.ts'],
-    ignores: ['core/trainer/src/container.ts'],
+    ignores: ['core/trainer/src/plugins/services.ts'],
     rules: {
       'no-restricted-imports': [
         'error',

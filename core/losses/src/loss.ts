@@ -1,4 +1,3 @@
-import { EspalierError, suggest } from '@espalier/base';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 
 /** What a model's output is to a loss. */
@@ -40,25 +39,4 @@ export interface Loss {
   readonly activation?: 'softmax' | 'sigmoid';
   /** For a loss that can take either: the same loss for outputs of a kind. A run asks once, at setup. */
   readAs?(kind: OutputKind): Loss;
-}
-
-/**
- * Refuses losses for outputs that the model does not have.
- *
- * @throws EspalierError `session/loss`.
- */
-export function checkLosses(
-  losses: Readonly<Record<string, Loss>>,
-  outputs: readonly string[],
-): void {
-  for (const [name, loss] of Object.entries(losses)) {
-    if (outputs.includes(name) && typeof loss?.perExample === 'function') continue;
-    throw new EspalierError('session/loss', {
-      problem: outputs.includes(name)
-        ? `the loss of output '${name}' is not a loss`
-        : `there is a loss for '${name}', but the model has no such output`,
-      received: loss,
-      fix: outputs.includes(name) ? 'Use e.g. crossEntropy().' : suggest(name, outputs),
-    });
-  }
 }

@@ -6,11 +6,11 @@ import { buildModel } from './build.js';
 import { orUndo } from './existing-weights.js';
 import { extractGraph } from './graph.js';
 import { constrain } from './layer-variables.js';
+import { carryTraining } from './model-watch.js';
 import { Network } from './network.js';
 import { layerPaths } from './parameters.js';
 import type { Layer } from './parameters.js';
 import { hasOpenLengths, probeInputs } from './probe.js';
-import { carryTraining } from './structure/model-watch.js';
 import type { StreamByKey } from './with-random.js';
 
 /**

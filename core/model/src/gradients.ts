@@ -2,7 +2,7 @@ import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 
-/** What a function gives to {@link valueAndGradients}: what is differentiated, and values beside it. */
+/** What a function gives to {@link valueAndGradients}: what is differentiated, and auxiliary values. */
 export interface Forward {
   /** The scalar to differentiate. */
   readonly value: Scalar;
@@ -11,13 +11,13 @@ export interface Forward {
 }
 
 /**
- * A function's value, what it gives beside it, and the gradients by `xs` (undefined where the value
+ * A function's value, its auxiliary values, and the gradients by `xs` (undefined where the value
  * does not depend on one). The caller owns the tensors. Unlike `tf.grads` it leaves nothing behind
  * when the function throws: tfjs forgets what it saved for the backward pass.
  *
  * @throws EspalierError `model/frozen` where `xs` is empty; what `f` throws.
  * @example
- * const { value, gradients } = valueAndGradients(() => ({ value: loss(w), beside: [] }), [w]);
+ * const { value, gradients } = valueAndGradients(() => ({ value: loss(w), aux: [] }), [w]);
  */
 export function valueAndGradients(f: () => Forward, xs: readonly Tensor[]) {
   if (xs.length === 0) {
@@ -28,8 +28,8 @@ export function valueAndGradients(f: () => Forward, xs: readonly Tensor[]) {
   }
   const kept: Scalar[] = [];
   const forward = () => {
-    const { value, aux: beside } = f();
-    kept.push(...beside.map((scalar) => tf.keep(tf.clone(scalar))));
+    const { value, aux } = f();
+    kept.push(...aux.map((scalar) => tf.keep(tf.clone(scalar))));
     return tf.clone(value);
   };
   try {
@@ -37,7 +37,7 @@ export function valueAndGradients(f: () => Forward, xs: readonly Tensor[]) {
     const absent = 'absent' as unknown as true;
     const { value, grads } = tf.engine().gradients(forward, [...xs], undefined, absent);
     const gradients: readonly (Tensor | undefined)[] = grads;
-    return { value: value as Scalar, beside: kept.map(release), gradients };
+    return { value: value as Scalar, aux: kept.map(release), gradients };
   } catch (error) {
     tf.dispose(kept);
     forgetTape();

@@ -4,7 +4,8 @@ export { addOutput, appendLayers, keepOutputs, replaceLayer } from './edits.js';
 export { valueAndGradients } from './gradients.js';
 export type { Forward } from './gradients.js';
 export { tidyExcept } from './tidy-except.js';
-export { extractGraph } from './graph.js';
+export type { EditRecord } from './edit-record.js';
+export { extractGraph, findOwner } from './graph.js';
 export type {
   GraphConfig,
   LayerEntry,
@@ -21,10 +22,14 @@ export { withKeyedInit } from './keyed-init.js';
 export type { IdInput } from './id-inputs.js';
 export { listLayersTo, countMacs, countMacsTo, listUncountedLayers } from './macs.js';
 export type { Macs } from './macs.js';
+export { constrain, isWrittenExactly, writeExactly } from './layer-variables.js';
+export { carryTraining, ModelWatch } from './model-watch.js';
+export type { TrainingFlags } from './model-watch.js';
 export { Network } from './network.js';
 export type { ExecuteOptions, Executed } from './network.js';
 export { disposeNewWeights, noteExistingWeights } from './existing-weights.js';
 export type { ExistingWeights } from './existing-weights.js';
+export { takeOwnModel } from './ownership.js';
 export { canonicalNames, disposeModel, listParameters } from './parameters.js';
 export type { Parameter } from './parameters.js';
 export type { Regularizer } from './regularizers.js';

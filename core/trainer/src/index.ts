@@ -1,35 +1,48 @@
 export { stopGradient } from '@espalier/backend';
-export * from './batch.js';
-export * from '@espalier/checkpoint';
-export { checkClassifier, isClassifier } from './classifier.js';
-export * from './contracts.js';
-export { allows } from './effects.js';
-export type { Effects, Mode } from './effects.js';
 export * from '@espalier/base';
-export { HOOKS } from './hooks.js';
-export type * from './hooks.js';
-export type { Inspection, LossInfo } from './inspect.js';
-export { explain } from './inspect.js';
-export type { LossTerms, Term, TermOptions } from './loss-terms.js';
+export * from '@espalier/checkpoint';
+export * from '@espalier/data';
 export * from '@espalier/losses';
 export * from '@espalier/model';
-export type { Gradients, NetworkCall, ObjectiveOptions } from './objective.js';
 export * from '@espalier/optim';
-export type { Order } from './order.js';
-export * from './plugin.js';
+export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telemetry';
+export type { Batch } from './batch/batch.js';
+export type { CheckpointOptions } from './checkpoint/checkpoints.js';
+export type { LoadOptions } from './checkpoint/restore.js';
+export type { RunManifest } from './checkpoint/run-manifest.js';
+export type { Clock } from './clock.js';
+export type { ExportOptions } from './export-model.js';
+export { HOOKS } from './hooks/hooks.js';
+export type * from './hooks/hooks.js';
+export type { Order } from './hooks/order.js';
+export type { TapCost } from './hooks/taps.js';
+export { explain } from './inspect.js';
+export type { Inspection, LossInfo } from './inspect.js';
+export type { FitOptions, FitResult } from './loop/fit.js';
+export { stagesShape } from './loop/stage.js';
+export type { Stage, StageProgress } from './loop/stage.js';
+export type { StagesOptions, StagesResult } from './loop/stages.js';
+export type { TransformOptions } from './loop/transform.js';
+export { computeShares } from './loop/window-sums.js';
+export type { LossTerms, Term, TermOptions } from './objective/loss-terms.js';
+export type {
+  AuxiliaryNetwork,
+  AuxiliaryOptions,
+  Gradients,
+  NetworkCall,
+  ObjectiveOptions,
+} from './objective/options.js';
+export { checkClassifier, isClassifier } from './plugins/classifier.js';
+export * from './plugins/contracts.js';
+export { allows } from './plugins/effects.js';
+export type { Effects, Mode } from './plugins/effects.js';
+export * from './plugins/plugin.js';
+export * from './plugins/tokens.js';
 export * from './preset/index.js';
 export * from './session.js';
-export type { CheckpointOptions, Semantics, SessionConfig } from './session-config.js';
-export type { LoadOptions, RunManifest } from './snapshot.js';
-export * from '@espalier/data';
-export type { EditRecord, ModelSource } from '@espalier/model/structure';
-export { followPaths } from './structure-change.js';
-export type { StructureChange } from './structure-change.js';
-export { stagesShape } from './stages.js';
-export type { Stage, StageProgress, StagesOptions, StagesResult } from './stages.js';
-export type { TapTrace } from './taps.js';
-export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telemetry';
-export * from './tokens.js';
-export type { FitOptions, FitResult } from './trainer.js';
-export type { TransformOptions } from './transform.js';
-export { computeShares } from './window-sums.js';
+export type { SessionConfig } from './session-config.js';
+export type { EvaluateOptions, PredictOptions } from './session-options.js';
+export type { Semantics } from './settings.js';
+export type { ModelSource } from './structure/model-source.js';
+export { followPaths } from './structure/structure-change.js';
+export type { StructureChange } from './structure/structure-change.js';

@@ -1,13 +1,12 @@
 import { EspalierError, suggest } from '@espalier/base';
 import type { Loss, OutputKind } from '@espalier/losses';
-import type { EditRecord } from '@espalier/model/structure';
-import { HOOKS } from './hooks.js';
-import type { HookName } from './hooks.js';
+import type { EditRecord } from '@espalier/model';
+import { HOOKS } from './hooks/hooks.js';
+import type { HookName } from './hooks/hooks.js';
+import type { TapCost } from './hooks/taps.js';
 import type { Manifest } from './preset/index.js';
 import type { Run } from './run.js';
-import type { Semantics } from './session-config.js';
-import type { Assembled } from './setup.js';
-import type { TapTrace } from './taps.js';
+import type { Semantics } from './settings.js';
 
 /** A run as plain data. */
 export interface Inspection {
@@ -38,7 +37,7 @@ export interface Inspection {
   readonly services: Readonly<Record<string, string>>;
   readonly edits: readonly EditRecord[];
   /** What each tap cost so far. */
-  readonly tapCosts: readonly TapTrace[];
+  readonly tapCosts: readonly TapCost[];
 }
 
 /** A loss as plain data. */
@@ -48,37 +47,46 @@ export interface LossInfo {
   readonly without?: string;
 }
 
-function lossInfo({ logits, network }: Run, output: string, { name, from }: Loss): LossInfo {
-  const without = logits.includes(output) ? network.heads[output]!.activation : undefined;
+function describeLoss(
+  { settings, structure }: Run,
+  output: string,
+  { name, from }: Loss,
+): LossInfo {
+  const without = settings.logits.includes(output)
+    ? structure.network.heads[output]!.activation
+    : undefined;
   return { name, ...(from && { from }), ...(without && { without }) };
 }
 
-/** Describes an assembled run. */
-export function inspect({ run, parts, resolved, order, backend }: Assembled): Inspection {
-  const { parameters, taps, structure } = run;
-  const trainable = new Set(parameters.trainable);
+/** Describes a run. */
+export function inspect(run: Run): Inspection {
+  const { order, preset, services, settings, structure, taps } = run;
+  const { parameters } = structure;
   return {
-    backend: backend.line,
-    semantics: run.semantics,
+    backend: settings.backend.line,
+    semantics: settings.semantics,
     plugins: order.map(({ item: { id, version }, reasons }) => ({ id, version, reasons })),
     hooks: (Object.keys(HOOKS) as HookName[]).map((hook) => {
       const { kind, doc } = HOOKS[hook];
-      return { hook, kind, doc, taps: taps.orderOf(hook) };
+      return { hook, kind, doc, taps: taps.listTaps(hook) };
     }),
-    manifest: resolved.manifest,
+    manifest: preset.manifest,
     outputs: structure.network.outputNames,
     losses: Object.fromEntries(
-      Object.entries(run.losses).map(([output, loss]) => [output, lossInfo(run, output, loss)]),
+      Object.entries(settings.losses).map(([output, loss]) => [
+        output,
+        describeLoss(run, output, loss),
+      ]),
     ),
     parameters: parameters.paths.map((path) => ({
       path,
       shape: parameters.value(path).shape,
-      trainable: trainable.has(path),
+      trainable: parameters.isTrainable(path),
       group: parameters.findGroup(path),
     })),
-    services: parts.services.providers,
+    services: services.providers,
     edits: structure.edits,
-    tapCosts: taps.trace,
+    tapCosts: taps.costs,
   };
 }
 

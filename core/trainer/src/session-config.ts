@@ -1,30 +1,15 @@
 import type { BackendInfo, UseBackendOptions } from '@espalier/backend';
 import { EspalierError, isPlain, parseOptions } from '@espalier/base';
-import type { CheckpointStore } from '@espalier/checkpoint';
 import type { Source } from '@espalier/data';
 import type { Loss } from '@espalier/losses';
-import type { ModelSource } from '@espalier/model/structure';
 import type { GradientTransform } from '@espalier/optim';
 import { z } from 'zod';
-import type { Plugin } from './plugin.js';
+import type { CheckpointOptions } from './checkpoint/checkpoints.js';
+import { isTransform } from './loop/run-optimizer.js';
+import type { Plugin } from './plugins/plugin.js';
 import type { PresetSource, ResolveOptions } from './preset/index.js';
-
-/** When and where checkpoints go. */
-export interface CheckpointOptions {
-  readonly store: CheckpointStore;
-  /** Every so many optimizer steps. */
-  readonly everySteps?: number;
-  /** Every so many epochs; default 1. */
-  readonly everyEpochs?: number;
-  /** How many to keep; default 2. */
-  readonly keep?: number;
-}
-
-/**
- * Whose rules hold where tfjs and Keras differ from what we hold to be right; see the table in the
- * README of core. One choice for the whole run.
- */
-export type Semantics = 'espalier' | 'tfjs';
+import type { Semantics } from './settings.js';
+import type { ModelSource } from './structure/model-source.js';
 
 /** All that defines a run. */
 export interface SessionConfig extends ResolveOptions {
@@ -68,12 +53,6 @@ export interface SessionConfig extends ResolveOptions {
 }
 
 const isLoss = (value: unknown) => typeof (value as Partial<Loss>)?.perExample === 'function';
-
-/** Whether it is one transform, not one per group. */
-export function isTransform(value: unknown): value is GradientTransform {
-  const { init, update } = (value ?? {}) as Partial<GradientTransform>;
-  return typeof init === 'function' && typeof update === 'function';
-}
 
 /** One, or a record of them. */
 function oneOrMore(is: (value: unknown) => boolean, message: string) {

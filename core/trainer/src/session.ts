@@ -1,37 +1,43 @@
 import { keepBackend, useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
 import { EspalierError, parseOptions, suggest } from '@espalier/base';
+import type { NamedTensors } from '@espalier/base';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import type { RawBatch, Source } from '@espalier/data';
-import { disposeModel, plainModel, withoutConstraints } from '@espalier/model';
 import type { Telemetry } from '@espalier/telemetry';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { z } from 'zod';
-import { abortedError, refuseAborted } from './aborted.js';
-import type { Batch, Clock, NamedTensors } from './batch.js';
-import { toBatch, toInputs } from './batches.js';
-import { evaluate } from './evaluation.js';
-import type { StepLog } from './hooks.js';
+import type { Batch } from './batch/batch.js';
+import { toBatch, toInputs } from './batch/to-batch.js';
+import { checkIds } from './batch/word-ids.js';
+import { Checkpoints } from './checkpoint/checkpoints.js';
+import type { LoadOptions } from './checkpoint/restore.js';
+import type { Clock } from './clock.js';
+import { exportModel } from './export-model.js';
+import type { ExportOptions } from './export-model.js';
+import type { StepLog } from './hooks/hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
-import type { Gradients, ObjectiveOptions } from './objective.js';
+import { abortedError, refuseAborted } from './loop/aborted.js';
+import { evaluate } from './loop/evaluate.js';
+import { fit } from './loop/fit.js';
+import type { FitOptions, FitResult } from './loop/fit.js';
+import { stagesShape } from './loop/stage.js';
+import type { Stage, StageProgress } from './loop/stage.js';
+import { runStages } from './loop/stages.js';
+import type { StagesHost, StagesOptions, StagesResult } from './loop/stages.js';
+import { trainStep } from './loop/step.js';
+import { transform } from './loop/transform.js';
+import type { TransformOptions } from './loop/transform.js';
+import { yieldToEventLoop } from './loop/yield-to-event-loop.js';
+import type { Gradients, ObjectiveOptions } from './objective/options.js';
 import { refuseData } from './refuse-data.js';
 import type { Run } from './run.js';
 import { checkConfig, checkSource } from './session-config.js';
-import type { CheckpointOptions, SessionConfig } from './session-config.js';
-import { assemble } from './setup.js';
-import type { Assembled } from './setup.js';
-import { restore, snapshot } from './snapshot.js';
-import type { LoadOptions } from './snapshot.js';
-import { runStages, stagesShape } from './stages.js';
-import type { Stage, StageProgress, StagesHost, StagesOptions, StagesResult } from './stages.js';
-import { fit, trainStep } from './trainer.js';
-import type { FitOptions, FitResult } from './trainer.js';
-import { transform } from './transform.js';
-import type { TransformOptions } from './transform.js';
-import { checkIds } from './word-ids.js';
-import { yieldToEventLoop } from './yield-to-event-loop.js';
+import type { SessionConfig } from './session-config.js';
+import * as shapes from './session-options.js';
+import type { EvaluateOptions, PredictOptions } from './session-options.js';
+import { setUp } from './setup.js';
 
 /**
  * Sets a run up: resolves the preset, sorts and applies the plugins, edits the model.
@@ -50,7 +56,8 @@ import { yieldToEventLoop } from './yield-to-event-loop.js';
 export async function createSession(config: SessionConfig): Promise<Session> {
   checkConfig(config);
   const backend = await chooseBackend(config.backend);
-  return new Session(config, await assemble(config, backend));
+  const run = await setUp(config, backend);
+  return new Session(run, new Checkpoints(run, config.checkpoint));
 }
 
 async function chooseBackend(given: SessionConfig['backend']): Promise<BackendInfo> {
@@ -58,84 +65,39 @@ async function chooseBackend(given: SessionConfig['backend']): Promise<BackendIn
   return given ? useBackend(given) : keepBackend();
 }
 
-/** How to evaluate. */
-export interface EvaluateOptions {
-  readonly signal?: AbortSignal;
-}
-
-/** How to predict. */
-export interface PredictOptions {
-  /** Examples at a time; default 128. */
-  readonly batchSize?: number;
-  readonly signal?: AbortSignal;
-}
-
-/** What to export. */
-export interface ExportOptions {
-  /** Outputs by name; default: the user's own. */
-  readonly outputs?: readonly string[];
-  /**
-   * Decodes compressed layers: the model then has layers of TensorFlow.js in their place, and predicts
-   * the same but for rounding.
-   */
-  readonly dense?: boolean;
-  /**
-   * False leaves the constraints of layers out, for `tf.loadLayersModel`, which would apply them to the
-   * trained weights; default true, for training that goes on.
-   */
-  readonly constraints?: boolean;
-}
-
 /** A run under way. Every method may be called any number of times; `dispose` ends it. */
 export class Session {
-  /** Whether the store's checkpoints are this run's: it loaded or wrote them. */
-  #ownsStore = false;
   /** What changes the run at this moment. */
   #busy: string | undefined;
   #disposal: Promise<void> | undefined;
   /** Whether the last training came to its end, and nothing was said yet of transforms that did not run. */
   #trained = false;
-  /** The moment that the newest checkpoint of this run's store holds. */
-  #saved: string | undefined;
 
   constructor(
-    private readonly config: SessionConfig,
-    private readonly assembled: Assembled,
-  ) {
-    const { run } = assembled;
-    const { everySteps, everyEpochs = 1 } = config.checkpoint ?? {};
-    if (!config.checkpoint) return;
-    run.saveCheckpoint = async () => {
-      if (this.#saved !== momentOf(run)) await this.save();
-    };
-    run.afterStep = async () => {
-      if (everySteps && run.clock.step % everySteps === 0) await this.save();
-    };
-    run.afterEpoch = async () => {
-      if (run.clock.epoch % everyEpochs === 0) await this.save();
-    };
-  }
+    private readonly run: Run,
+    private readonly checkpoints: Checkpoints,
+  ) {}
 
   get telemetry(): Telemetry {
-    return this.assembled.run.telemetry;
+    return this.run.telemetry;
   }
 
   get clock(): Clock {
-    return { ...this.assembled.run.clock };
+    return { ...this.run.clock };
   }
 
   get backend(): BackendInfo {
-    return this.assembled.backend;
+    return this.run.settings.backend;
   }
 
   /** The live model, with what plugins added. It belongs to the session if a function made it. */
   get model(): LayersModel {
-    return this.assembled.run.structure.layersModel;
+    return this.run.structure.layersModel;
   }
 
   /** What the plugin said that stopped the run, until it goes on: for loops of one's own too. */
   get stopReason(): string | undefined {
-    return this.assembled.run.stopReason;
+    return this.run.stopReason;
   }
 
   /**
@@ -146,11 +108,11 @@ export class Session {
   async fit(options: FitOptions): Promise<FitResult> {
     refuseData('fit', options);
     const train = this.#source('train');
-    parseOptions('session.fit', fitShape, options);
+    parseOptions('session.fit', shapes.fitShape, options);
     return this.#alone('fit', async () => {
-      await this.#claimStore();
+      await this.checkpoints.claim();
       this.#trained = false;
-      const result = await fit(this.#run, train, options);
+      const result = await fit(this.#live, train, this.checkpoints, options);
       this.#trained = result.status !== 'aborted';
       return result;
     });
@@ -168,12 +130,13 @@ export class Session {
    */
   async runStages(stages: readonly Stage[], options: StagesOptions = {}): Promise<StagesResult> {
     parseOptions('session.runStages', stagesShape, stages);
-    parseOptions('session.runStages', stagesOptionsShape, options);
+    parseOptions('session.runStages', shapes.stagesOptionsShape, options);
     const named = stages.flatMap((stage) => ('transform' in stage ? [stage.transform] : []));
     named.forEach((ids) => ids !== true && this.#checkTransforms(ids));
-    await this.#alone('runStages', () => this.#claimStore());
+    await this.#alone('runStages', () => this.checkpoints.claim());
     const host: StagesHost = {
-      run: this.#run,
+      run: this.#live,
+      checkpoints: this.checkpoints,
       fit: (given) => this.fit(given),
       transform: (given) => this.transform(given),
     };
@@ -184,21 +147,21 @@ export class Session {
 
   /** How far the run has come in its stages, where it was run in any. */
   get progress(): StageProgress {
-    return this.assembled.run.progress;
+    return this.run.progress;
   }
 
   /** Plugins that have a transform which never ran, in this process or before. */
   get untransformed(): readonly string[] {
-    return this.assembled.run.untransformed;
+    return this.run.untransformed;
   }
 
   /** One optimizer step on one's own batches, for loops of one's own. The caller keeps the tensors. */
   async step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
     refuseData('step', batches);
-    const window = [batches as RawBatch | RawBatch[]].flat().filter(Boolean);
+    const raw = [batches as RawBatch | RawBatch[]].flat().filter(Boolean);
     return this.#alone('step', async () => {
       this.#trained = false;
-      const log = await trainStep(this.#run, window);
+      const log = await trainStep(this.#live, raw);
       this.#trained = true;
       return log;
     });
@@ -215,8 +178,8 @@ export class Session {
   ): Promise<Record<string, number>> {
     refuseData('evaluate', source);
     checkSource('session.evaluate', source);
-    const { signal } = parseOptions('session.evaluate', evaluateShape, options);
-    const metrics = await evaluate(this.#run, source, signal);
+    const { signal } = parseOptions('session.evaluate', shapes.evaluateShape, options);
+    const metrics = await evaluate(this.#live, source, signal);
     if (!metrics) throw abortedError('session.evaluate', signal!);
     return metrics;
   }
@@ -228,8 +191,8 @@ export class Session {
    * @throws EspalierError `session/aborted`.
    */
   async predict(x: RawBatch['x'], options: PredictOptions = {}): Promise<NamedTensors> {
-    const { batchSize, signal } = parseOptions('session.predict', predictShape, options);
-    const { network } = this.#run;
+    const { batchSize, signal } = parseOptions('session.predict', shapes.predictShape, options);
+    const { network } = this.#live.structure;
     const inputs = toInputs(x, network.inputNames);
     await checkIds(network.idInputs, inputs);
     const pause = async () => {
@@ -243,22 +206,22 @@ export class Session {
   /** Checks and names a batch for {@link objective}. `key` names its random draws. */
   async batch(raw: RawBatch, key: Batch['key']): Promise<Batch> {
     refuseData('batch', raw);
-    return toBatch(raw, key, this.#run.batchSpec);
+    return toBatch(raw, key, this.#live.batches.spec);
   }
 
   /** The whole loss that all plugins together define, at any parameters. Synchronous. */
   objective(batch: Batch, options?: ObjectiveOptions): Scalar {
-    return this.#run.objective.evaluate(batch, options);
+    return this.#live.objective.evaluate(batch, options);
   }
 
   /** Loss and gradients at any parameters. Synchronous; the caller owns the tensors. */
   gradients(batch: Batch, options?: ObjectiveOptions): Gradients {
-    return this.#run.objective.gradients(batch, options);
+    return this.#live.objective.gradients(batch, options);
   }
 
   /** Live parameters by path, all or those that train; never dispose them. */
   parameters({ trainable = false }: { readonly trainable?: boolean } = {}): NamedTensors {
-    const { parameters } = this.#run;
+    const { parameters } = this.#live.structure;
     return parameters.values(trainable ? parameters.trainable : undefined);
   }
 
@@ -271,25 +234,21 @@ export class Session {
    * changed by then (`session/cut-short`).
    */
   async transform(options: TransformOptions = {}): Promise<void> {
-    const { plugins, signal } = parseOptions('session.transform', transformShape, options);
-    const { run, parts } = this.assembled;
+    const { plugins, signal } = parseOptions('session.transform', shapes.transformShape, options);
     const known = this.#checkTransforms(plugins ?? []);
     const given = { plugins: plugins ?? known, signal };
     const trained = this.#trained;
     await this.#alone('transform', () => {
       this.#trained = false;
-      return transform(parts, run, given);
+      return transform(this.run, given);
     });
     this.#trained = trained;
   }
 
-  /** Writes a checkpoint into the configured store (or another); gives back its name. */
-  async save(store: CheckpointStore | undefined = this.config.checkpoint?.store): Promise<string> {
-    const moment = momentOf(this.#run);
-    const name = await snapshot(this.#live, this.config, mustHave(store));
-    if (this.#isOwn(store)) [this.#ownsStore, this.#saved] = [true, moment];
-    this.telemetry.emit('checkpoint', { name, step: this.clock.step });
-    return name;
+  /** Writes a checkpoint into the configured store (or another); returns its name. */
+  async save(store?: CheckpointStore): Promise<string> {
+    this.#followModel();
+    return this.checkpoints.save(store);
   }
 
   /**
@@ -298,15 +257,8 @@ export class Session {
    *
    * @throws EspalierError `checkpoint/mismatch`, `checkpoint/damaged`.
    */
-  async load({
-    store = this.config.checkpoint?.store,
-    ...options
-  }: LoadOptions = {}): Promise<boolean> {
-    return this.#alone('load', async () => {
-      const found = await restore(this.#live, this.config, mustHave(store), options);
-      this.#ownsStore ||= found && this.#isOwn(store);
-      return found;
-    });
+  async load(options: LoadOptions = {}): Promise<boolean> {
+    return this.#alone('load', () => this.checkpoints.load(options));
   }
 
   /**
@@ -316,19 +268,8 @@ export class Session {
    * @throws EspalierError `model/rebuild`, naming a layer that its configuration does not describe;
    * `model/unregistered-layer`, `edit/unknown-output`.
    */
-  export({ outputs, dense = false, constraints = true }: ExportOptions = {}): LayersModel {
-    const { structure } = this.#run;
-    const changes = [...(dense ? [plainModel] : []), ...(constraints ? [] : [withoutConstraints])];
-    return changes.reduce(
-      (model, change) => {
-        try {
-          return change(model);
-        } finally {
-          disposeModel(model);
-        }
-      },
-      structure.copy(outputs ?? structure.ownOutputs),
-    );
+  export(options: ExportOptions = {}): LayersModel {
+    return exportModel(this.#live.structure, options);
   }
 
   /** Plugins in order, hooks, parameters, services, manifest, cost of every tap: plain data. */
@@ -343,33 +284,30 @@ export class Session {
 
   /** Tears plugins down in reverse order and frees what the session owns. */
   async dispose(): Promise<void> {
-    if (this.#busy) throw busy('dispose', this.#busy);
+    if (this.#busy) throw busyError('dispose', this.#busy);
     if (this.#trained) this.#warnUntransformed();
-    return (this.#disposal ??= this.assembled.teardown());
+    return (this.#disposal ??= this.run.dispose());
   }
 
-  get #live(): Assembled {
-    this.#lookAround();
-    return this.assembled;
+  /** The run, once it took over what others did to its model. */
+  get #live(): Run {
+    this.#followModel();
+    return this.run;
   }
 
   /** Takes over what others did to the model, or refuses it, whatever the session is asked for. */
-  #lookAround(): void {
-    if (this.#disposal) throw disposed();
-    const { run } = this.assembled;
+  #followModel(): void {
+    if (this.#disposal) throw disposedError();
+    const { run } = this;
     if (run.cutShort) throw run.cutShort;
     if (this.#busy) run.followValues();
     else run.followModel();
   }
 
-  get #run(): Run {
-    return this.#live.run;
-  }
-
   /** Does what changes the run; one at a time. */
   async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
-    if (this.#busy) throw busy(what, this.#busy);
-    this.#lookAround();
+    if (this.#busy) throw busyError(what, this.#busy);
+    this.#followModel();
     this.#busy = what;
     try {
       return await work();
@@ -378,14 +316,9 @@ export class Session {
     }
   }
 
-  async #claimStore(): Promise<void> {
-    if (this.config.checkpoint && !this.#ownsStore) await claim(this.config.checkpoint);
-    this.#ownsStore = true;
-  }
-
   /** Refuses plugins that have no transform; gives back those that have. */
   #checkTransforms(ids: readonly string[]): readonly string[] {
-    const known = this.#run.taps.orderOf('transform').map(({ plugin }) => plugin);
+    const known = this.#live.transforming;
     ids.forEach((id) => checkTransforms(id, known));
     return known;
   }
@@ -399,12 +332,8 @@ export class Session {
     });
   }
 
-  #isOwn(store: CheckpointStore | undefined): boolean {
-    return store?.location === this.config.checkpoint?.store.location;
-  }
-
   #source(which: 'train' | 'validation'): Source {
-    const source = this.config[which];
+    const source = this.run.settings[which];
     if (source) return source;
     throw new EspalierError('session/no-source', {
       problem: `this session has no ${which} source`,
@@ -412,33 +341,6 @@ export class Session {
     });
   }
 }
-
-const signalShape = z
-  .custom<AbortSignal>((value) => typeof (value as AbortSignal)?.aborted === 'boolean', {
-    message: 'must be the signal of an AbortController',
-  })
-  .optional();
-const stagesOptionsShape = z.strictObject({
-  signal: signalShape,
-  goOn: z.boolean().optional(),
-});
-const fitShape = stagesOptionsShape
-  .extend({
-    epochs: z.int().nonnegative().optional(),
-    untilEpoch: z.int().nonnegative().optional(),
-  })
-  .refine(({ epochs, untilEpoch }) => (epochs === undefined) !== (untilEpoch === undefined), {
-    message: 'must have one of epochs: n, which trains n more, and untilEpoch: n, a total',
-  });
-const evaluateShape = z.strictObject({ signal: signalShape });
-const predictShape = z.strictObject({
-  batchSize: z.int().positive().default(128),
-  signal: signalShape,
-});
-const transformShape = z.strictObject({
-  plugins: z.array(z.string()).optional(),
-  signal: signalShape,
-});
 
 function checkTransforms(id: string, known: readonly string[]): void {
   if (known.includes(id)) return;
@@ -448,44 +350,16 @@ function checkTransforms(id: string, known: readonly string[]): void {
   });
 }
 
-function disposed(): EspalierError {
+function disposedError(): EspalierError {
   return new EspalierError('session/disposed', {
     problem: 'this session is disposed',
     fix: 'Make a new one; load() goes on from a checkpoint.',
   });
 }
 
-function busy(what: string, under: string): EspalierError {
+function busyError(what: string, under: string): EspalierError {
   return new EspalierError('session/busy', {
     problem: `session.${what} was called while session.${under} is under way`,
     fix: `Await ${under} first${under === 'fit' ? '; its signal ends it early' : ''}.`,
-  });
-}
-
-const PROBE = 'probe';
-
-/** Tells one moment of a run from others, for its checkpoints. */
-function momentOf({ clock, stopReason, progress }: Run): string {
-  return JSON.stringify([clock, stopReason, progress.done]);
-}
-
-/** Refuses a store that is another run's or cannot be written to, before anything is computed. */
-async function claim({ store }: CheckpointOptions): Promise<void> {
-  const names = (await store.list()).filter((name) => name !== PROBE);
-  if (names.length > 0) {
-    throw new EspalierError('checkpoint/occupied', {
-      problem: `${store.location} already holds checkpoints of another run: ${names.join(', ')}`,
-      fix: 'Call session.load() to go on with that run, or choose another place; nothing was touched.',
-    });
-  }
-  await store.write(PROBE, new Uint8Array());
-  await store.remove(PROBE);
-}
-
-function mustHave(store: CheckpointStore | undefined): CheckpointStore {
-  if (store) return store;
-  throw new EspalierError('session/no-store', {
-    problem: 'this session has no checkpoint store',
-    fix: "Pass checkpoint: { store: fileStore('runs/a') } (from @espalier/core/node).",
   });
 }

@@ -1,165 +1,99 @@
 import { refuseSecondCore } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
 import { attribute, EspalierError, keyedRng, suggest } from '@espalier/base';
-import { checkLosses, checkTargetShape } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import { refuseLateCopy } from '@espalier/model';
-import { Structure } from '@espalier/model/structure';
-import { byGroup } from '@espalier/optim';
-import type { GradientTransform } from '@espalier/optim';
-import { Telemetry } from '@espalier/telemetry';
-import type { Batch, NamedTensors } from './batch.js';
-import { Services } from './container.js';
-import { contextFor } from './context.js';
-import type { ContextParts } from './context.js';
-import { allows, checkEffects } from './effects.js';
-import { fitLosses } from './heads.js';
-import type { FittedLosses } from './heads.js';
-import type { HookArguments, HookName, LossContext } from './hooks.js';
-import type { TermTable } from './loss-terms.js';
-import { sortByOrder } from './order.js';
-import type { Placed } from './order.js';
-import { checkPlugins } from './plugin.js';
-import type { Plugin } from './plugin.js';
+import { sortByOrder } from './hooks/order.js';
+import { fitLosses } from './objective/heads.js';
+import { createContext } from './plugins/context.js';
+import { checkEffects } from './plugins/effects.js';
+import { checkPlugins } from './plugins/plugin.js';
+import type { Plugin } from './plugins/plugin.js';
 import { resolvePreset } from './preset/index.js';
-import type { ResolvedPreset } from './preset/index.js';
 import { Run } from './run.js';
-import { isTransform } from './session-config.js';
-import type { Semantics, SessionConfig } from './session-config.js';
-import { Taps } from './taps.js';
-
-/** A run with everything around it that only the session needs. */
-export interface Assembled {
-  readonly run: Run;
-  readonly parts: ContextParts;
-  readonly resolved: ResolvedPreset;
-  readonly order: readonly Placed<Plugin>[];
-  readonly backend: BackendInfo;
-  teardown(): Promise<void>;
-}
+import type { SessionConfig } from './session-config.js';
+import type { RunSettings } from './settings.js';
+import { Structure } from './structure/structure.js';
 
 /**
- * The composition root: preset → plugins in order → container → model → apply → taps in order → run.
+ * Sets a run up: preset → plugins in order → model → run → apply → taps in order → plugins' networks.
  * Whatever fails, what was applied so far is undone in reverse order.
  */
-export async function assemble(config: SessionConfig, backend: BackendInfo): Promise<Assembled> {
-  const { seed = 0 } = config;
-  const resolved = await resolvePreset(config.preset ?? config.plugins ?? [], config);
-  refuseSecondCore();
-  refuseLateCopy();
-  checkPlugins(resolved.plugins);
-  checkEffects(resolved.plugins);
-  const order = sortByOrder<Plugin>(resolved.plugins, resolved.plugins, 'plugins');
-  const structure = await Structure.create(config.model, (...key) =>
-    keyedRng(seed, 'init', ...key),
-  );
-  const parts = contextParts(config, structure, order);
-  if (backend.warning) parts.telemetry.emit('warning', { message: backend.warning });
-  const teardown = () => tearDown(parts);
+export async function setUp(config: SessionConfig, backend: BackendInfo): Promise<Run> {
+  const run = await createRun(config, backend);
   try {
-    Object.assign(parts, lossesOf(config, structure));
-    resolved.bindings.forEach(({ token, make }) => parts.services.bind(token, make));
-    for (const { item } of order) await applyPlugin(item, parts);
-    parts.taps.seal(resolved.plugins);
-    if (parts.taps.orderOf('transform').length > 0) structure.checkRebuild();
-    parts.services.open();
-    parts.phase = 'networks';
-    for (const { id, add } of parts.networks) await attributed(id, add);
-    parts.phase = undefined;
-    parts.run = makeRun(config, parts);
-    return { run: parts.run, parts, resolved, order, backend, teardown };
+    await applyPlugins(run);
+    run.start();
+    return run;
   } catch (error) {
-    await teardown().catch(() => undefined); // the first error is the one to see
+    await run.dispose().catch(() => undefined); // the first error is the one to see
     throw error;
   }
 }
 
-function contextParts(
-  { seed = 0, folder, resolvePath = (path) => path }: SessionConfig,
-  structure: Structure,
-  order: readonly Placed<Plugin>[],
-): ContextParts {
-  const clock = { epoch: 0, step: 0, microSteps: 0, batchesInEpoch: 0 };
-  const plugins = new Map(order.map(({ item }) => [item.id, item]));
-  const parts: ContextParts = {
-    seed,
-    folder,
-    resolvePath,
-    clock,
-    structure,
-    losses: {},
-    logits: [],
-    networks: [],
-    lookAhead: false,
-    services: new Services(),
-    telemetry: new Telemetry(),
-    states: new Map(),
-    teardowns: [],
-    phase: 'setup',
-    run: undefined,
-    signal: undefined,
-    taps: new Taps(
-      clock,
-      (id, hook, argument) => adapt(plugins.get(id)!, hook, argument),
-      () => structure.parameters.values(),
-      (plugin, hook, value) => inspectHandedOn(parts, { plugin, hook, value }),
-    ),
-  };
-  return parts;
-}
-
-/** Notes the batches that `batch` taps made, and checks names of gradients and shapes of targets. */
-function inspectHandedOn(
-  { run, losses, structure }: ContextParts,
-  { plugin, hook, value }: { plugin: string; hook: HookName; value: unknown },
-): void {
-  if (hook === 'batch') run?.seen.push({ plugin, value: value as Batch });
-  if (hook === 'gradients') refuseUnknown(value as NamedTensors, structure.parameters.trainable);
-  if (hook !== 'batch' && hook !== 'targets') return;
-  const targets = hook === 'batch' ? (value as Batch).targets : (value as NamedTensors);
-  const { outputShapes } = structure.network;
-  for (const [output, loss] of Object.entries(losses)) {
-    checkTargetShape(loss, targets[output]!, { output, shape: outputShapes[output]! });
+async function createRun(config: SessionConfig, backend: BackendInfo): Promise<Run> {
+  const { seed = 0, optimizer } = config;
+  const preset = await resolvePreset(config.preset ?? config.plugins ?? [], config);
+  const { plugins } = preset;
+  refuseSecondCore();
+  refuseLateCopy();
+  checkPlugins(plugins);
+  checkEffects(plugins);
+  const order = sortByOrder<Plugin>(plugins, plugins, 'plugins');
+  const structure = await Structure.create(config.model, (...key) =>
+    keyedRng(seed, 'init', ...key),
+  );
+  try {
+    const settings = makeSettings(config, structure, backend);
+    return new Run({ settings, optimizer, structure, preset, order });
+  } catch (error) {
+    structure.dispose();
+    throw error;
   }
 }
 
-function refuseUnknown(gradients: NamedTensors, trainable: readonly string[]): void {
-  const known = new Set(trainable);
-  const unknown = Object.keys(gradients).find((path) => !known.has(path));
-  if (unknown === undefined) return;
-  throw new EspalierError('hooks/bad-return', {
-    problem: `this 'gradients' tap returned a gradient for '${unknown}', which is no parameter that trains`,
-    fix: `${suggest(unknown, trainable)} Return { ...argument, … }.`,
-  });
+function makeSettings(
+  config: SessionConfig,
+  structure: Structure,
+  backend: BackendInfo,
+): RunSettings {
+  const { seed = 0, semantics = 'espalier', accumulate = 1, logInterval = 50 } = config;
+  const { train, validation, folder, resolvePath = (path) => path } = config;
+  const given = nameLosses(config.loss, structure.ownOutputs);
+  checkLosses(given, structure.ownOutputs);
+  const { losses, logits } = fitLosses(given, structure.network, semantics);
+  return {
+    ...{ seed, semantics, losses, logits, accumulate, logInterval },
+    ...{ train, validation, folder, resolvePath, backend },
+  };
 }
 
-/** Gives each plugin its own view of the loss terms. */
-function adapt<H extends HookName>(
-  { id, effects }: Plugin,
-  hook: H,
-  argument: HookArguments[H],
-): HookArguments[H] {
-  if (hook !== 'loss') return argument;
-  const context = argument as LossContext;
-  const shared = context.terms as unknown as TermTable;
-  const mayAdd = allows(effects, 'loss', ['add', 'own']);
-  const mayTouch = (term: string) => allows(effects, `loss:${term}`, ['modify', 'replace', 'own']);
-  const terms = shared.viewFor(id, mayAdd, mayTouch);
-  return { ...context, terms } as unknown as HookArguments[H];
+async function applyPlugins(run: Run): Promise<void> {
+  const { preset, order, services, settings, structure, taps, telemetry } = run;
+  const { warning } = settings.backend;
+  if (warning) telemetry.emit('warning', { message: warning });
+  preset.bindings.forEach(({ token, make }) => services.bind(token, make));
+  for (const { item } of order) await applyPlugin(item, run);
+  taps.seal(preset.plugins);
+  if (taps.isTapped('transform')) structure.checkRebuild();
+  services.open();
+  run.phase = 'networks';
+  for (const { plugin, add } of run.networks) await callApply(plugin, add);
 }
 
-async function applyPlugin(plugin: Plugin, parts: ContextParts): Promise<void> {
-  await attributed(plugin.id, () => plugin.apply(contextFor(plugin, parts)));
-  if (plugin.stateless !== parts.states.has(plugin.id)) return;
+async function applyPlugin(plugin: Plugin, run: Run): Promise<void> {
+  await callApply(plugin.id, () => plugin.apply(createContext(plugin, run)));
+  if (plugin.stateless !== run.states.has(plugin.id)) return;
   throw new EspalierError('plugin/state', {
     problem: plugin.stateless
-      ? `plugin '${plugin.id}' says stateless: true but calls ctx.keepState`
-      : `plugin '${plugin.id}' neither says stateless: true nor calls ctx.keepState`,
-    fix: 'A run can be resumed only when every plugin says what it keeps: do exactly one of the two.',
+      ? `plugin '${plugin.id}' is stateless: true but calls ctx.keepState`
+      : `plugin '${plugin.id}' is not stateless: true and does not call ctx.keepState`,
+    fix: 'A run can be resumed only when every plugin declares what it keeps: do exactly one of the two.',
   });
 }
 
-async function attributed(plugin: string, act: () => void | Promise<void>): Promise<void> {
+/** Calls a plugin's part of the setup; what it throws names the plugin. */
+async function callApply(plugin: string, act: () => void | Promise<void>): Promise<void> {
   try {
     await act();
     refuseLateCopy();
@@ -168,74 +102,29 @@ async function attributed(plugin: string, act: () => void | Promise<void>): Prom
   }
 }
 
-function makeRun(config: SessionConfig, parts: ContextParts): Run {
-  const { structure } = parts;
-  const run = new Run({
-    ...parts,
-    semantics: semanticsOf(config),
-    optimizer: optimizerOf(config.optimizer, structure),
-    accumulate: config.accumulate ?? 1,
-    logInterval: config.logInterval ?? 50,
-    validation: config.validation,
-  });
-  run.initOptimizerState();
-  return run;
-}
-
-function lossesOf(config: SessionConfig, { ownOutputs, network }: Structure): FittedLosses {
-  const losses = lossPerOutput(config, ownOutputs);
-  checkLosses(losses, ownOutputs);
-  return fitLosses(losses, network, semanticsOf(config));
-}
-
-function semanticsOf({ semantics = 'espalier' }: SessionConfig): Semantics {
-  return semantics;
-}
-
-function lossPerOutput(
-  { loss }: SessionConfig,
+function nameLosses(
+  loss: SessionConfig['loss'],
   outputs: readonly string[],
 ): Readonly<Record<string, Loss>> {
   if (typeof loss.perExample !== 'function') return loss as Readonly<Record<string, Loss>>;
   if (outputs.length === 1) return { [outputs[0]!]: loss as Loss };
   throw new EspalierError('session/loss', {
-    problem: `the model has the outputs '${outputs.join("', '")}', so it must be said which the loss is of`,
+    problem: `the model has the outputs '${outputs.join("', '")}', and one loss without the name of its output`,
     received: loss,
     fix: `Give a loss per output that has targets: { ${outputs[0]}: crossEntropy() }.`,
   });
 }
 
-function optimizerOf(
-  optimizer: SessionConfig['optimizer'],
-  structure: Structure,
-): GradientTransform {
-  if (isTransform(optimizer)) return optimizer;
-  const { groups } = structure.parameters;
-  const unknown = Object.keys(optimizer).find((group) => !groups.includes(group));
-  if (unknown === undefined)
-    return byGroup(optimizer, (path) => structure.parameters.findGroup(path));
-  throw new EspalierError('optim/unknown-group', {
-    problem: `there is an optimizer for the group '${unknown}', which has no parameters`,
-    fix: suggest(unknown, groups),
-  });
-}
-
-async function tearDown({ teardowns, services, structure, run }: ContextParts): Promise<void> {
-  const failures: EspalierError[] = [];
-  for (const { id, undo } of teardowns.splice(0).reverse()) {
-    try {
-      await undo();
-    } catch (error) {
-      failures.push(attribute(error, { plugin: id, hook: 'teardown' }));
-    }
-  }
-  await services.close();
-  if (run) run.dispose();
-  else structure.dispose();
-  if (failures.length > 0) {
-    throw new EspalierError('session/teardown', {
-      problem: `all was torn down, but: ${failures.map(({ message }) => message).join('; ')}`,
-      cause: failures[0],
+/** Refuses losses for outputs that the model does not have. */
+function checkLosses(losses: Readonly<Record<string, Loss>>, outputs: readonly string[]): void {
+  for (const [name, loss] of Object.entries(losses)) {
+    if (outputs.includes(name) && typeof loss?.perExample === 'function') continue;
+    throw new EspalierError('session/loss', {
+      problem: outputs.includes(name)
+        ? `the loss of output '${name}' is not a loss`
+        : `there is a loss for '${name}', but the model has no such output`,
+      received: loss,
+      fix: outputs.includes(name) ? 'Use e.g. crossEntropy().' : suggest(name, outputs),
     });
   }
 }

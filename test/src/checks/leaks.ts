@@ -1,5 +1,5 @@
 import { HOOKS } from '@espalier/core';
-import type { HookName, HookRow, Session, TapTrace } from '@espalier/core';
+import type { HookName, HookRow, Session, TapCost } from '@espalier/core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { liveTensors, withSession } from '../compare.js';
 import { demand } from '../fail.js';
@@ -59,7 +59,7 @@ function isFreedLater(hook: HookName): boolean {
   return kind.endsWith('waterfall') || phase === 'objective' || phase === 'evaluate';
 }
 
-function nameOf({ plugin, hook, tensors }: TapTrace): string {
+function nameOf({ plugin, hook, tensors }: TapCost): string {
   return `${hook} of '${plugin}' ${tensors > 0 ? '+' : ''}${tensors}`;
 }
 

@@ -1,6 +1,5 @@
 import { canonicalJson, EspalierError, readJson, sha256Hex } from '@espalier/base';
-import type { Topology } from '@espalier/model';
-import type { EditRecord } from '@espalier/model/structure';
+import type { EditRecord, Topology } from '@espalier/model';
 import * as z from 'zod';
 
 /** The file that says what an artifact is; it is written last. */

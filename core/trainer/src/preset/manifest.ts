@@ -1,5 +1,5 @@
 import { canonicalJson, isPlain, printValue, sha256Hex, toJson } from '@espalier/base';
-import type { Plugin } from '../plugin.js';
+import type { Plugin } from '../plugins/plugin.js';
 import type { MergedEntry } from './merge.js';
 import { nameOfUse } from './preset.js';
 

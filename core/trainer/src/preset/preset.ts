@@ -1,5 +1,5 @@
 import { EspalierError } from '@espalier/base';
-import type { Plugin } from '../plugin.js';
+import type { Plugin } from '../plugins/plugin.js';
 
 type Options = Readonly<Record<string, unknown>>;
 

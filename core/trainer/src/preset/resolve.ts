@@ -1,5 +1,5 @@
-import { checkPlugins } from '../plugin.js';
-import type { Plugin } from '../plugin.js';
+import { checkPlugins } from '../plugins/plugin.js';
+import type { Plugin } from '../plugins/plugin.js';
 import { checkPreset, layersOf } from './layers.js';
 import { loadExport } from './load.js';
 import type { LoadFrom } from './load.js';

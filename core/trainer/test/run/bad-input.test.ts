@@ -324,7 +324,7 @@ describe('training refuses', () => {
     expect(error.code).toBe('hooks/bad-return');
     expect(error.message).toMatch(
       new RegExp(
-        `\\[plugin adds\\] gradients at step 0: .*'${path}', which is no parameter that trains`,
+        `\\[plugin adds\\] gradients at step 0: .*'${path}', and no parameter of that path trains`,
       ),
     );
   });

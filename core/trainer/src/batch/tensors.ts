@@ -1,0 +1,68 @@
+import { EspalierError } from '@espalier/base';
+import type { NamedTensors } from '@espalier/base';
+import { refuseForeignTensor } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+
+/**
+ * Tensors by name; a single one gets the only name.
+ *
+ * @throws EspalierError `batch/inputs` or `batch/targets`.
+ */
+export function nameTensors(
+  given: Tensor | NamedTensors | undefined,
+  names: readonly string[],
+  what: 'x' | 'y',
+): NamedTensors {
+  const record = given instanceof tf.Tensor ? { [names[0] ?? '']: given } : (given ?? {});
+  const missing = names.filter((name) => !record[name]);
+  if (missing.length === 0 && (given === record || names.length <= 1)) return record;
+  throw new EspalierError(what === 'x' ? 'batch/inputs' : 'batch/targets', {
+    problem: `the batch's ${what} must have the tensors '${names.join("', '")}'`,
+    received: given instanceof tf.Tensor ? given : Object.keys(record),
+    fix: `Give ${what} as { ${names.join(': …, ')}: … }.`,
+  });
+}
+
+/**
+ * The number of examples, which all tensors must share.
+ *
+ * @throws EspalierError `batch/tensors`, `batch/size`.
+ */
+export function countExamples(tensors: NamedTensors): number {
+  const size = Object.values(tensors)[0]?.shape?.[0] ?? 0;
+  for (const [name, tensor] of Object.entries(tensors)) {
+    refuseForeignTensor(`'${name}' of the batch`, tensor);
+    if (!(tensor instanceof tf.Tensor) || tensor.isDisposed) {
+      throw new EspalierError('batch/tensors', {
+        problem: `'${name}' of the batch must be a live tensor`,
+        received: tensor,
+        fix: 'Make each batch anew, e.g. with tf.tensor(…): the trainer disposes those of a source.',
+      });
+    }
+    if (tensor.shape[0] === size && size > 0) continue;
+    throw new EspalierError('batch/size', {
+      problem: `'${name}' has ${tensor.shape[0] ?? 'no'} examples where the batch has ${size}`,
+      received: tensor,
+      fix: 'All tensors of a batch need the same, non-zero first dimension.',
+    });
+  }
+  return size;
+}
+
+/**
+ * The sum of the weights of examples, or of their steps; each is 1 where none are given.
+ *
+ * @throws EspalierError `batch/weights`.
+ */
+export async function sumWeights(weights: Tensor | undefined, size: number): Promise<number> {
+  if (!weights) return size;
+  const values = await weights.data<'float32'>();
+  const bad = values.findIndex((value) => !(value >= 0 && value < Infinity));
+  if (weights.rank >= 1 && bad < 0) return values.reduce((a, b) => a + b, 0);
+  throw new EspalierError('batch/weights', {
+    problem: `weights must be [${size}], or [${size}, time] for each step, each finite and 0 or more`,
+    received: bad < 0 ? weights : values[bad],
+    fix: 'Give each example (or each of its time steps) one weight; 0 masks it out.',
+  });
+}

@@ -1,0 +1,34 @@
+import type { EditRecord, TrainingFlags } from '@espalier/model';
+import type { Clock } from '../clock.js';
+import type { EpochResult } from '../hooks/hooks.js';
+import type { EpochSumsData } from '../loop/epoch-sums.js';
+import type { StageProgress } from '../loop/stage.js';
+import type { Manifest } from '../preset/index.js';
+
+/** What a checkpoint holds beside its tensors: enough to refuse a wrong one and to go on exactly. */
+export interface RunManifest {
+  readonly seed: number;
+  readonly clock: Clock;
+  readonly epoch: EpochSumsData;
+  readonly history: readonly EpochResult[];
+  /** Why a plugin stopped the run; null where none did. */
+  readonly stopReason: string | null;
+  readonly stages: StageProgress;
+  /** Plugins whose transform has run. */
+  readonly transformed: readonly string[];
+  readonly preset: Manifest;
+  readonly backend: Readonly<Record<string, unknown>>;
+  readonly versions: { readonly tfjs: string };
+  /** Fingerprint of the training data; null when the session has none. */
+  readonly data: string | null;
+  /** Settings that change the steps, as far as they have a name. */
+  readonly training: Readonly<Record<string, unknown>>;
+  /** The topology of the model as trained, after every edit. */
+  readonly topology: unknown;
+  /** `trainable` of every layer and weight: it may change between fits. */
+  readonly trainable: TrainingFlags;
+  readonly edits: readonly EditRecord[];
+  /** Slot → paths; the tensors are `slots/<slot>/<path>`. */
+  readonly slots: Readonly<Record<string, readonly string[]>>;
+  readonly states: Readonly<Record<string, { readonly version: number; readonly json?: unknown }>>;
+}

@@ -1,0 +1,113 @@
+import { attribute, copyJson, EspalierError } from '@espalier/base';
+import type { NamedTensors } from '@espalier/base';
+import { readTensors } from '@espalier/checkpoint';
+import type { Checkpoint } from '@espalier/checkpoint';
+import { extractGraph } from '@espalier/model';
+import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { SavedState } from '../plugins/plugin.js';
+import type { Run } from '../run.js';
+import type { RunManifest } from './run-manifest.js';
+import { checkState } from './saved-state.js';
+
+/** The state at one moment: training may go on while the device is read. */
+export async function takeSnapshot(run: Run): Promise<Checkpoint> {
+  const data = (await run.settings.train?.fingerprint()) ?? null;
+  const saved = new Map(
+    [...run.states].map(([id, contract]) => [id, callPlugin(id, 'save', () => contract.save())]),
+  );
+  const manifest = copyJson(makeManifest(run, data, saved), 'manifest');
+  return { manifest, tensors: await readTensors(nameTensors(run, saved)) };
+}
+
+/** A plugin's part of saving and loading, its errors named after it. */
+export function callPlugin<T>(plugin: string, hook: 'save' | 'load' | 'migrate', call: () => T): T {
+  try {
+    const result = call();
+    if (hook !== 'load') checkState(hook, result);
+    return result;
+  } catch (error) {
+    throw attribute(error, { plugin, hook });
+  }
+}
+
+function makeManifest(
+  run: Run,
+  data: string | null,
+  saved: ReadonlyMap<string, SavedState>,
+): RunManifest {
+  const { optimizer, preset, settings, structure } = run;
+  const { backend } = settings;
+  const states = [...saved].map(([id, { json }]) => {
+    const { version } = run.states.get(id)!;
+    return [id, { version, ...(json !== undefined && { json }) }];
+  });
+  return {
+    seed: settings.seed,
+    clock: { ...run.clock },
+    epoch: run.epoch.data,
+    history: run.history,
+    stopReason: run.stopReason ?? null,
+    stages: run.progress,
+    transformed: [...run.transformed],
+    preset: preset.manifest,
+    backend: { name: backend.backend, simd: backend.simd, threads: backend.threads },
+    versions: { tfjs: tfjsVersion },
+    data,
+    training: {
+      semantics: settings.semantics,
+      losses: Object.fromEntries(
+        Object.entries(settings.losses).map(([name, loss]) => [name, loss.name]),
+      ),
+      optimizer: { name: optimizer.transform.name, slots: Object.keys(optimizer.state) },
+      accumulate: settings.accumulate,
+      batchesPerEpoch: settings.train?.batchesPerEpoch ?? null,
+    },
+    topology: describeTopology(run),
+    trainable: structure.trainingFlags,
+    edits: structure.edits,
+    slots: Object.fromEntries(
+      Object.entries(optimizer.state).map(([slot, tensors]) => [slot, Object.keys(tensors)]),
+    ),
+    states: Object.fromEntries(states),
+  };
+}
+
+/** @throws EspalierError `checkpoint/optimizer` for an optimizer that keeps other state than slots. */
+export function refuseUnresumable({ optimizer }: Run): void {
+  const { name, resumable } = optimizer.transform;
+  if (resumable !== false) return;
+  throw new EspalierError('checkpoint/optimizer', {
+    problem: `the optimizer '${name}' keeps state that no checkpoint can hold`,
+    fix: 'Use one of the framework in place of fromTfOptimizer (tfjs.adam() and its like are tf.train.* to the bit; tfjs.convert(optimizer) makes one), or train without checkpoints.',
+  });
+}
+
+/** Null for models with layers that are not registered: they train, but cannot be described. */
+function describeTopology({ structure }: Run): unknown {
+  try {
+    return extractGraph(structure.layersModel).topology;
+  } catch {
+    return null;
+  }
+}
+
+function nameTensors(run: Run, saved: ReadonlyMap<string, SavedState>): NamedTensors {
+  const { optimizer, structure } = run;
+  const named: [string, Tensor][] = Object.entries(structure.parameters.values()).map(
+    ([path, value]) => [`parameters/${path}`, value],
+  );
+  for (const [slot, tensors] of Object.entries(optimizer.state)) {
+    for (const [path, tensor] of Object.entries(tensors)) named.push([slotKey(slot, path), tensor]);
+  }
+  for (const [id, { tensors = {} }] of saved) {
+    for (const [name, tensor] of Object.entries(tensors))
+      named.push([`states/${id}/${name}`, tensor]);
+  }
+  return Object.fromEntries(named);
+}
+
+/** The name of a tensor of the optimizer's state in a checkpoint. */
+export function slotKey(slot: string, path: string): string {
+  return `slots/${slot}/${path}`;
+}

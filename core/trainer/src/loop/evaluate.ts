@@ -1,0 +1,146 @@
+import { EspalierError, keyedRng } from '@espalier/base';
+import { disposeRaw } from '@espalier/data';
+import type { RawBatch, Source } from '@espalier/data';
+import { weigh } from '@espalier/losses';
+import { refuseForeignTensor } from '@espalier/model';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Batch } from '../batch/batch.js';
+import { withoutMaskedFaults } from '../batch/masked.js';
+import { checkWeighsSteps, computeCounts } from '../batch/step-weights.js';
+import { toBatch } from '../batch/to-batch.js';
+import { checkOutputShape } from '../objective/heads.js';
+import type { Run } from '../run.js';
+import { noteWatchingStates } from './watching-states.js';
+import { yieldToEventLoop } from './yield-to-event-loop.js';
+
+/**
+ * Example-weighted metrics of a source: `loss`, the losses' own, and plugins'; NaN where no example
+ * counts. Nothing where the signal ended it between two batches: plugins that watch evaluations then
+ * have not seen it.
+ */
+export async function evaluate(
+  run: Run,
+  source: Source,
+  signal?: AbortSignal,
+): Promise<Record<string, number> | undefined> {
+  if (!signal) return evaluateAll(run, source);
+  const seen = noteWatchingStates(run);
+  try {
+    const metrics = await evaluateAll(run, source, signal);
+    if (!metrics) seen.restore();
+    return metrics;
+  } finally {
+    seen.dispose();
+  }
+}
+
+async function evaluateAll(run: Run, source: Source, signal?: AbortSignal) {
+  const sums = new Map<string, Sum>();
+  let weight = 0;
+  const stream = keyedRng(run.settings.seed, 'evaluate');
+  for await (const raw of source.iterate({ epoch: 0, skip: 0, stream })) {
+    try {
+      if (signal?.aborted) return undefined;
+      weight += await addBatch(run, raw, sums);
+    } finally {
+      disposeRaw(raw);
+    }
+    await yieldToEventLoop();
+  }
+  const counts = [...sums.values()].some((each) => each.weight > 0);
+  if (weight === 0 || !counts) throw emptySourceError();
+  return Object.fromEntries([...sums].map(([name, { sum, weight }]) => [name, sum / weight]));
+}
+
+/** Of one metric; a plugin may give it for some batches only. */
+interface Sum {
+  readonly sum: number;
+  readonly weight: number;
+}
+
+/** A metric's values per example, and what they count by. */
+interface WeightedMetric {
+  readonly values: Tensor1D;
+  /** Absent: the batch's weights. */
+  readonly weights: Tensor1D | undefined;
+}
+
+async function addBatch(run: Run, raw: RawBatch, sums: Map<string, Sum>): Promise<number> {
+  const batch = await toBatch(raw, 'evaluate', { ...run.batches.spec, countsExamples: false });
+  const metrics = new Map<string, WeightedMetric>();
+  const packed = tf.tidy(() => {
+    collectMetrics(run, withoutMaskedFaults(batch, run.structure.network.idInputs), metrics);
+    return tf.stack([...metrics.values()].flatMap(sumMetric));
+  });
+  const numbers = await packed.data();
+  packed.dispose();
+  [...metrics].forEach(([name, { weights }], i) => {
+    const { sum, weight } = sums.get(name) ?? { sum: 0, weight: 0 };
+    const [more, counted] = [numbers[2 * i]!, numbers[2 * i + 1]!];
+    sums.set(name, { sum: sum + more, weight: weight + (weights ? counted : batch.size) });
+  });
+  return batch.weightSum;
+}
+
+/** The sum of the values by weight, and that of the weights. */
+function sumMetric({ values, weights }: WeightedMetric): Scalar[] {
+  if (!weights) return [tf.sum(values), tf.scalar(0)];
+  return [tf.sum(weigh(values, weights)), tf.sum(weights)];
+}
+
+function collectMetrics(run: Run, given: Batch, metrics: Map<string, WeightedMetric>): void {
+  const { taps } = run;
+  const { losses, logits, semantics } = run.settings;
+  const { network, features } = run.structure;
+  const masks = semantics === 'espalier';
+  const how = { training: false, features, logits, writes: 'discard', masks } as const;
+  const forward = network.execute(given.inputs, how);
+  const { targets } = given;
+  const { batch, steps, present } = computeCounts(given, targets, forward.masks);
+  const weights = batch.weights as Tensor1D | undefined;
+  const names = Object.keys(losses);
+  for (const name of names) {
+    const [loss, output, target] = [losses[name]!, forward.outputs[name]!, targets[name]!];
+    const prefix = names.length === 1 ? '' : `${name}/`;
+    const by = present[name] ?? weights;
+    checkOutputShape(name, output, network.outputShapes[name]!);
+    checkWeighsSteps(name, loss, steps[name]);
+    const values = loss.metrics(output, target, steps[name]);
+    addMetric(metrics, batch, `${prefix}loss`, loss.perExample(output, target, steps[name]), by);
+    for (const [each, value] of Object.entries(values)) {
+      addMetric(metrics, batch, prefix + each, value, by);
+    }
+  }
+  const { outputs, features: found } = forward;
+  const metric = (name: string, value: Tensor1D) => addMetric(metrics, batch, name, value, weights);
+  taps.call('evaluate', { outputs, features: found, batch, targets, steps, metric });
+}
+
+function addMetric(
+  metrics: Map<string, WeightedMetric>,
+  batch: Batch,
+  name: string,
+  value: Tensor1D,
+  weights: Tensor1D | undefined,
+): void {
+  refuseForeignTensor(`the metric '${name}'`, value);
+  if (value?.rank === 1 && value.size === batch.size && !metrics.has(name)) {
+    metrics.set(name, { values: tf.cast(value, 'float32'), weights });
+    return;
+  }
+  throw new EspalierError('evaluate/metric', {
+    problem: metrics.has(name)
+      ? `there is already a metric '${name}'`
+      : `the metric '${name}' must have one value per example: [${batch.size}]`,
+    received: value,
+  });
+}
+
+function emptySourceError(): EspalierError {
+  return new EspalierError('source/empty', {
+    problem:
+      'the evaluated source gave no example with a positive weight and a step that is not masked',
+    fix: 'Check the data, the weights and the ids or values that are masked.',
+  });
+}

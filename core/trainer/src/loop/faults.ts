@@ -1,0 +1,141 @@
+import { attribute, EspalierError } from '@espalier/base';
+import { checkTarget } from '@espalier/losses';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Batch, NamedTensors } from '../batch/batch.js';
+import type { StepContext } from '../hooks/hooks.js';
+import type { TapOutput } from '../hooks/taps.js';
+import type { Run } from '../run.js';
+import type { Fault } from './step-scalars.js';
+
+/** A step that ended before anything was applied. */
+interface FailedStep extends Pick<StepContext, 'microBatches'> {
+  /** Gradients before any tap, and as each tap handed them on. */
+  readonly raw: NamedTensors;
+  readonly trail: readonly TapOutput<'gradients'>[];
+  /** What `batch` taps returned. */
+  readonly passed: readonly TapOutput<'batch'>[];
+  /** By loss term: the plugin that replaced its value. */
+  readonly replacedBy: Readonly<Record<string, string>>;
+}
+
+/**
+ * Says whose fault it is that a number of a step is not finite: a tap that handed on wrong targets, one
+ * that spoilt gradients, a plugin's loss term, or the data. Slow: read only when training has failed.
+ *
+ * @returns EspalierError `targets/…`, `step/non-finite`.
+ */
+export async function explainFault(
+  run: Run,
+  fault: Fault,
+  step: FailedStep,
+): Promise<EspalierError> {
+  const wrong = await findWrongTargets(run, step);
+  if (wrong) return wrong;
+  const { path, term } = fault;
+  const spoiler = path === undefined ? undefined : await findSpoiler(path, step);
+  const owner = term === undefined ? undefined : findOwner(term);
+  const found = await findInputFault(step.microBatches);
+  const plugin = spoiler ?? (found === '' ? owner : undefined);
+  const replacer = step.replacedBy[term ?? ''];
+  const by = replacer === undefined ? '' : `, as '${replacer}' replaced it,`;
+  const error = nonFiniteError(run, { ...fault, by }, spoiler === undefined ? found : '');
+  if (plugin === undefined) return error;
+  const hook = spoiler === undefined ? 'loss' : 'gradients';
+  return error.withPlace({ plugin, hook, step: run.clock.step });
+}
+
+function nonFiniteError(
+  { clock }: Run,
+  { term, path, received, by }: Fault & { readonly by: string },
+  found: string,
+): EspalierError {
+  const gradient = path === undefined ? 'the total loss' : `the gradient of '${path}'`;
+  const what = term === undefined ? gradient : `the loss term '${term}'${by}`;
+  return new EspalierError('step/non-finite', {
+    problem: `step ${clock.step}: ${what} is not finite${found}; nothing of this step was applied`,
+    received,
+    fix: 'Lower the learning rate, clip gradients, or look at the term and its inputs; the last checkpoint is intact.',
+  });
+}
+
+const OF_THE_RUN = ['task', 'regularization'];
+
+/** The plugin that a term is of. */
+function findOwner(term: string): string | undefined {
+  const owner = term.slice(0, term.indexOf('/'));
+  return OF_THE_RUN.includes(owner) ? undefined : owner;
+}
+
+/** The plugin whose tap made a gradient other than finite. */
+async function findSpoiler(path: string, { raw, trail }: FailedStep): Promise<string | undefined> {
+  if (await isBroken(raw[path])) return undefined;
+  for (const { plugin, value } of trail) {
+    if (await isBroken(value[path])) return plugin;
+  }
+  return undefined;
+}
+
+async function isBroken(gradient: tf.Tensor | undefined): Promise<boolean> {
+  const values = await gradient?.data();
+  return values?.some((value) => !Number.isFinite(value)) ?? false;
+}
+
+/** The error of the first `batch` or `targets` tap that handed on what no loss can mean. */
+async function findWrongTargets(
+  run: Run,
+  { microBatches, passed }: FailedStep,
+): Promise<EspalierError | undefined> {
+  const { step } = run.clock;
+  for (const { plugin, value } of passed) {
+    const error = await checkTargets(run, value.targets, value.weights);
+    if (error) return attribute(error, { plugin, hook: 'batch', step });
+  }
+  for (const batch of microBatches) {
+    const outputs = run.objective.collectTargets(batch);
+    try {
+      for (const { plugin, value } of outputs) {
+        const error = await checkTargets(run, value, batch.weights);
+        if (error) return attribute(error, { plugin, hook: 'targets', step });
+      }
+    } finally {
+      const theirs = new Set(Object.values(batch.targets));
+      const made = outputs.flatMap(({ value }) => Object.values(value));
+      tf.dispose(made.filter((tensor) => !theirs.has(tensor)));
+    }
+  }
+  return undefined;
+}
+
+/** The error that a loss refuses the targets with; none where they are right. */
+async function checkTargets(
+  { settings, structure }: Run,
+  targets: NamedTensors,
+  weights: Batch['weights'],
+): Promise<unknown> {
+  try {
+    for (const [output, loss] of Object.entries(settings.losses)) {
+      const shape = structure.network.outputShapes[output]!;
+      await checkTarget(loss, targets[output]!, { output, shape, weights });
+    }
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Looks for a number in the data that is not finite. */
+async function findInputFault(microBatches: readonly Batch[]): Promise<string> {
+  for (const { inputs, targets, weights, size } of microBatches) {
+    const weightOf = await weights?.data<'float32'>();
+    const counts = (position: number, length: number) =>
+      weightOf?.[Math.floor((position * weightOf.length) / length)] !== 0;
+    for (const [name, tensor] of Object.entries({ ...inputs, ...targets })) {
+      const values = await tensor.data();
+      const at = values.findIndex((value, i) => !Number.isFinite(value) && counts(i, tensor.size));
+      if (at < 0) continue;
+      const example = Math.floor((at * size) / tensor.size);
+      return ` (the data hold ${values[at]} in '${name}', example ${example} of the batch)`;
+    }
+  }
+  return '';
+}

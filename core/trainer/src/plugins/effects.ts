@@ -1,0 +1,121 @@
+import { EspalierError } from '@espalier/base';
+import type { Edge } from '../hooks/order.js';
+
+/**
+ * How a plugin touches a resource: `add` beside others, `modify` in order with others, `replace` it
+ * by something that owes nothing to what others made of it, or `own` it alone. One plugin may
+ * replace a resource: it comes first, and what the others add and modify is kept.
+ */
+export type Mode = 'add' | 'modify' | 'replace' | 'own';
+
+/**
+ * What a plugin changes, declared up front: resource → mode. A resource is a kind, or `kind:name`,
+ * or `kind:name/part`, each of which holds the next, or `kind:prefix*`. The kinds that open a hook are `batch`, `targets`, `loss`, `gradients` and
+ * `structure`; others (`weights:decoder/kernel`, a name of your own) are checked for conflicts only.
+ *
+ * @example
+ * const effects = { loss: 'add', 'targets:logits': 'modify' } as const;
+ */
+export type Effects = Readonly<Record<string, Mode>>;
+
+/** A plugin's declared effects, as far as conflicts are concerned. */
+export interface Declared {
+  readonly id: string;
+  readonly effects: Effects;
+}
+
+/**
+ * Refuses two who own or replace one resource, and an owner beside anyone who modifies it.
+ *
+ * @throws EspalierError `effects/conflict`, naming both plugins and the ways out.
+ */
+export function checkEffects(plugins: readonly Declared[]): void {
+  plugins.forEach((first, i) => {
+    for (const second of plugins.slice(i + 1)) {
+      const clash = conflict(first.effects, second.effects);
+      if (clash) throw conflictError(first, second, clash);
+    }
+  });
+}
+
+function conflict(a: Effects, b: Effects): readonly [string, string] | undefined {
+  for (const [left, leftMode] of Object.entries(a)) {
+    for (const [right, rightMode] of Object.entries(b)) {
+      if (exclude(leftMode, rightMode) && overlap(left, right)) return [left, right];
+    }
+  }
+  return undefined;
+}
+
+function exclude(a: Mode, b: Mode): boolean {
+  if (a === 'add' || b === 'add') return false;
+  return a === 'own' || b === 'own' || (a === 'replace' && b === 'replace');
+}
+
+/**
+ * Who comes before whom on the hook of a kind of resource: whoever replaces something before those
+ * who modify it, or their work would be lost.
+ *
+ * @param handsOn Whether a value goes from tap to tap; what was added to it would be lost too.
+ */
+export function putReplacersFirst(
+  plugins: readonly Declared[],
+  { kind, handsOn }: { readonly kind: string; readonly handsOn: boolean },
+): Edge[] {
+  const ofKind = plugins.flatMap(({ id, effects }) =>
+    Object.entries(effects)
+      .filter(([resource]) => overlap(resource, kind))
+      .map(([resource, mode]) => ({ id, resource, mode })),
+  );
+  return ofKind
+    .filter(({ mode }) => mode === 'replace')
+    .flatMap(({ id, resource }) =>
+      ofKind
+        .filter((other) => other.id !== id && (handsOn || other.mode !== 'add'))
+        .filter((other) => overlap(other.resource, resource))
+        .map((other): Edge => [id, other.id, `it replaces ${resource}`]),
+    );
+}
+
+function conflictError(
+  first: Declared,
+  second: Declared,
+  [left, right]: readonly [string, string],
+): EspalierError {
+  const says = (plugin: Declared, resource: string) =>
+    `'${plugin.id}' declares '${resource}: ${plugin.effects[resource]}'`;
+  return new EspalierError('effects/conflict', {
+    problem: `two plugins claim one resource: ${says(first, left)} and ${says(second, right)}`,
+    fix: `Remove one (in a preset: { ${second.id}: false }), narrow what they claim by an option, or write one so that it builds on what it is given: 'modify', with an order.`,
+  });
+}
+
+/** Whether two resource names can mean the same thing. */
+export function overlap(a: string, b: string): boolean {
+  const [prefixA, prefixB] = [a, b].map((name) => name.replace(/\*$/, ''));
+  if (a.endsWith('*') && prefixB!.startsWith(prefixA!)) return true;
+  if (b.endsWith('*') && prefixA!.startsWith(prefixB!)) return true;
+  return holds(a, b) || holds(b, a);
+}
+
+/** Whether a resource is another one or a part of it: `kind` ⊇ `kind:name` ⊇ `kind:name/part`. */
+function holds(whole: string, part: string): boolean {
+  return part === whole || part.startsWith(`${whole}${whole.includes(':') ? '/' : ':'}`);
+}
+
+/** Whether `effects` allow touching `resource` in one of `modes`. */
+export function allows(effects: Effects, resource: string, modes: readonly Mode[]): boolean {
+  return Object.entries(effects).some(
+    ([declared, mode]) => modes.includes(mode) && covers(declared, resource),
+  );
+}
+
+function covers(declared: string, resource: string): boolean {
+  if (declared.endsWith('*')) return resource.startsWith(declared.slice(0, -1));
+  return holds(declared, resource);
+}
+
+/** Whether `effects` name a resource of a kind: `'targets:logits'` is of kind `targets`. */
+export function declaresKind(effects: Effects, kind: string): boolean {
+  return Object.keys(effects).some((name) => name === kind || name.startsWith(`${kind}:`));
+}

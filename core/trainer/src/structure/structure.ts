@@ -1,0 +1,282 @@
+import { EspalierError, suggest } from '@espalier/base';
+import type { NamedTensors } from '@espalier/base';
+import {
+  buildModel,
+  carryTraining,
+  copyModel,
+  disposeModel,
+  extractGraph,
+  findOwner,
+  keepOutputs,
+  listParameters,
+  ModelWatch,
+  Network,
+  viewModel,
+} from '@espalier/model';
+import type {
+  EditRecord,
+  GraphConfig,
+  ModelEdit,
+  ModelGraph,
+  ModelView,
+  StreamByKey,
+  TrainingFlags,
+} from '@espalier/model';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { keyedInit, orDispose, takeModel, takeNetwork } from './model-source.js';
+import type { ModelSource } from './model-source.js';
+import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
+
+interface Auxiliary {
+  readonly network: Network;
+  readonly model: LayersModel;
+  readonly prefix: string;
+  readonly group: string;
+  readonly watch: ModelWatch;
+}
+
+interface Rebuilt {
+  readonly topology: unknown;
+  readonly edits: readonly EditRecord[];
+}
+
+/** The networks of a run and all that is known about their structure. */
+export class Structure {
+  readonly edits: EditRecord[] = [];
+  readonly ownOutputs: readonly string[];
+  readonly #auxiliaries: Auxiliary[] = [];
+  readonly #features = new Set<string>();
+  readonly #groupings: [string, (path: string) => boolean][] = [];
+  #watch: ModelWatch;
+  /** Of the model that the run began with, once an edited copy has taken its place. */
+  #replaced: ModelWatch | undefined;
+  #checked = false;
+  #network: Network | undefined;
+  #parameters: ParameterSet | undefined;
+  #view: ModelView | undefined;
+
+  private constructor(
+    private model: LayersModel,
+    private mine: boolean,
+    private readonly stream: StreamByKey,
+  ) {
+    this.ownOutputs = new Network(model).outputNames;
+    this.#watch = new ModelWatch(model);
+  }
+
+  /**
+   * Takes the caller's model, which stays the caller's, or lets a function make the run's own.
+   *
+   * @throws EspalierError `session/model`, `session/two-tfjs`, `model/disposed`, `model/empty`, `model/stateful`.
+   */
+  static async create(source: ModelSource, stream: StreamByKey): Promise<Structure> {
+    const { model, mine } = await takeModel(source, stream);
+    const make = () => new Structure(model, mine, stream);
+    return mine ? orDispose(model, make) : make();
+  }
+
+  get network(): Network {
+    return (this.#network ??= new Network(this.model));
+  }
+
+  /** The model's network and plugins' own. */
+  get allNetworks(): readonly Network[] {
+    return [this.network, ...this.#auxiliaries.map(({ network }) => network)];
+  }
+
+  get parameters(): ParameterSet {
+    return (this.#parameters ??= new ParameterSet(
+      [
+        { parameters: listParameters(this.model), group: DEFAULT_GROUP },
+        ...this.#auxiliaries.map(({ model, prefix, group }) => ({
+          parameters: listParameters(model, prefix),
+          group,
+        })),
+      ],
+      this.#groupings,
+    ));
+  }
+
+  get features(): readonly string[] {
+    return [...this.#features];
+  }
+
+  get view(): ModelView {
+    return (this.#view ??= viewModel(this.model, this.ownOutputs));
+  }
+
+  get layersModel(): LayersModel {
+    return this.model;
+  }
+
+  requestFeatures(layers: readonly string[]): void {
+    const known = this.view.layers.map((layer) => layer.name);
+    for (const layer of layers) {
+      if (!known.includes(layer)) {
+        throw new EspalierError('model/unknown-layer', {
+          problem: `the model has no layer '${layer}'`,
+          fix: suggest(layer, known),
+        });
+      }
+      this.#features.add(layer);
+    }
+  }
+
+  group(name: string, belongs: (path: string) => boolean): void {
+    this.#groupings.push([name, belongs]);
+    this.#parameters = undefined;
+  }
+
+  /**
+   * Replaces the model by an edited one; nothing changes when the edit is refused.
+   *
+   * @throws EspalierError `model/rebuild`, `model/lost-layer`, and what the edit and building throw.
+   */
+  edit(
+    change: ModelEdit,
+    { plugin, phase, detail }: Pick<EditRecord, 'plugin' | 'phase' | 'detail'>,
+  ): void {
+    this.checkRebuild();
+    const before = extractGraph(this.model);
+    const graph = change(before);
+    const edited = keyedInit(this.stream, () => buildModel(graph));
+    orDispose(edited, () => {
+      this.#checkEdited(new Network(edited).outputNames, viewModel(edited));
+      carryTraining(this.model, edited, stayingIn(before, graph));
+      checkCopy(edited, this.stream);
+    });
+    this.#replace(edited);
+    this.#checked = true;
+    const { outputNames: outputs } = this.network;
+    this.edits.push({ plugin, phase, outputs, ...(detail !== undefined && { detail }) });
+  }
+
+  /**
+   * Makes sure that the model, built again from its graph, computes what it computes now; once for
+   * each model, since this does not depend on the values of weights.
+   *
+   * @throws EspalierError `model/rebuild`, and what `graphOf` throws.
+   */
+  checkRebuild(): void {
+    if (!this.#checked) checkCopy(this.model, this.stream);
+    this.#checked = true;
+  }
+
+  /** A copy of the model with these outputs; the caller owns it. */
+  copy(outputs: readonly string[]): LayersModel {
+    this.checkRebuild();
+    const copy = buildModel(keepOutputs(extractGraph(this.model), outputs));
+    carryTraining(this.model, copy);
+    return copy;
+  }
+
+  /** Takes over a checkpoint's topology: of a model that was transformed after setup. */
+  rebuild({ topology, edits }: Rebuilt, weights: NamedTensors): void {
+    this.#replace(buildModel({ topology: topology as ModelGraph['topology'], weights }));
+    this.edits.splice(0, this.edits.length, ...edits);
+  }
+
+  addNetwork(make: () => LayersModel, plugin: string, group: string): Network {
+    const model = takeNetwork(make, this.stream, plugin);
+    const prefix = `${plugin}:`;
+    const network = orDispose(model, () => {
+      const made = new Network(model, prefix);
+      const twice = made.parameters.find(({ path }) => this.parameters.paths.includes(path));
+      if (twice) throw nameTaken(twice.path);
+      return made;
+    });
+    const watch = new ModelWatch(model, prefix);
+    this.#auxiliaries.push({ network, model, prefix, group, watch });
+    this.#parameters = undefined;
+    return network;
+  }
+
+  /**
+   * Refuses a structure that somebody else changed.
+   *
+   * @throws EspalierError `model/changed`, `model/disposed`.
+   */
+  refuseChanges(): void {
+    this.#watches.forEach((watch) => watch.refuseChanges());
+  }
+
+  /** Takes over which parameters train where somebody set `trainable`; says whether somebody did. */
+  followTraining(): boolean {
+    if (!this.#watches.map((watch) => watch.flagsChanged()).includes(true)) return false;
+    this.#network = undefined;
+    this.#parameters = undefined;
+    return true;
+  }
+
+  /** Whether somebody set `trainable` on the model that an edited copy has replaced. */
+  replacedChanged(): boolean {
+    return this.#replaced?.flagsChanged() ?? false;
+  }
+
+  /** `trainable` of every layer and weight; those that are set become the model's. */
+  get trainingFlags(): TrainingFlags {
+    return Object.assign({}, ...this.#watches.map(({ flags }) => flags)) as TrainingFlags;
+  }
+
+  set trainingFlags(flags: TrainingFlags) {
+    this.#watches.forEach((watch) => (watch.flags = flags));
+  }
+
+  get #watches(): readonly ModelWatch[] {
+    return [this.#watch, ...this.#auxiliaries.map(({ watch }) => watch)];
+  }
+
+  dispose(): void {
+    if (this.mine) disposeModel(this.model);
+    this.#auxiliaries.forEach(({ model }) => disposeModel(model));
+  }
+
+  /** The losses need the user's own outputs, and some plugin asked for the features. */
+  #checkEdited(outputs: readonly string[], { layers }: ModelView): void {
+    const names = layers.map(({ name }) => name);
+    const lost =
+      this.ownOutputs.find((name) => !outputs.includes(name)) ??
+      this.features.find((name) => !names.includes(name));
+    if (lost === undefined) return;
+    throw new EspalierError('model/lost-layer', {
+      problem: `the edited model has no '${lost}', which is an output of the user's model or a feature that a plugin asked for`,
+      fix: 'Keep the name of what replaces it.',
+    });
+  }
+
+  #replace(model: LayersModel): void {
+    if (this.mine) disposeModel(this.model);
+    this.#replaced ??= this.#watch;
+    this.#watch = new ModelWatch(model);
+    this.model = model;
+    this.mine = true;
+    this.#checked = false;
+    this.#network = undefined;
+    this.#parameters = undefined;
+    this.#view = undefined;
+  }
+}
+
+/** Whether a path is of a layer that an edit left as it was, or the model itself. */
+function stayingIn({ topology: { config } }: ModelGraph, { topology: edited }: ModelGraph) {
+  const describeLayers = ({ layers }: GraphConfig) =>
+    new Map(
+      layers.map(({ name, ...rest }) => [name, JSON.stringify([rest.className, rest.config])]),
+    );
+  const [was, is] = [describeLayers(config), describeLayers(edited.config)];
+  return (path: string): boolean => {
+    const layer = findOwner(config, `${path}/`);
+    return layer === undefined || was.get(layer) === is.get(layer);
+  };
+}
+
+function checkCopy(model: LayersModel, stream: StreamByKey): void {
+  disposeModel(copyModel(model, stream));
+}
+
+function nameTaken(path: string): EspalierError {
+  return new EspalierError('model/name-taken', {
+    problem: `another network of this plugin has the parameter '${path}' already`,
+    fix: 'Give the layers of its networks names of their own.',
+  });
+}
