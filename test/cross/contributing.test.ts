@@ -26,7 +26,7 @@ testPlugin(weightAverage, [{ name: 'defaults' }, { name: 'short', options: { dec
 
 /** Hook → its argument, as the source says it. */
 async function hookArguments(): Promise<ReadonlyMap<string, string>> {
-  const source = await readFile(join(root, 'core/trainer/src/hooks.ts'), 'utf8');
+  const source = await readFile(join(root, 'core/trainer/src/hooks/hooks.ts'), 'utf8');
   const body = /interface HookArguments \{\n(.*?)\n\}/s.exec(source)![1]!;
   const fields = body.matchAll(/^ {2}(\w+): (.*);$/gm);
   return new Map([...fields].map(([, hook, type]) => [hook!, type!.replace('readonly ', '')]));
