@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { compareCheckouts } from './against.js';
 import { benchBackend } from './backend.js';
 import { benchGroupReduce } from './group-reduce.js';
 import { benchLinalg } from './linalg.js';
@@ -23,6 +24,7 @@ const { positionals, values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
+    against: { type: 'string' },
   },
 });
 const unknown = positionals.find((name) => !BENCHES[name]);
@@ -35,6 +37,10 @@ const failed: Figure[] = [];
 if (!values.json) console.log(`Machine: ${machine}`);
 for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
   if (!values.json) console.log(`\n${name}`);
+  if (values.against !== undefined) {
+    reportComparison(name, values.against);
+    continue;
+  }
   for (const figure of await BENCHES[name]!(values)) {
     const ok = figure.target === undefined || figure.value <= figure.target;
     if (!ok) failed.push(figure);
@@ -55,4 +61,22 @@ function report({ name, value, unit, target, spread }: Figure, ok: boolean): voi
   }
   const goal = target === undefined ? '' : ` (target ≤ ${target} ${unit}: ${ok ? 'ok' : 'MISSED'})`;
   console.log(`  ${name}: ${round(value)} ${unit}${goal}${spread ? `   ${spread}` : ''}`);
+}
+
+function reportComparison(bench: string, folder: string): void {
+  for (const { name, unit, here, there, differences } of compareCheckouts(bench, folder, values)) {
+    if (values.json) {
+      console.log(
+        JSON.stringify({ name, unit, here, there, differences, against: folder, machine }),
+      );
+      continue;
+    }
+    const [low, middle, high] = [0, differences.length >> 1, differences.length - 1].map((i) =>
+      round(differences[i]!),
+    );
+    console.log(
+      `  ${name}: ${round(here)} ${unit} here, ${round(there)} there; difference ${middle}`,
+    );
+    console.log(`    [${low} to ${high}] over ${differences.length} pairs of runs`);
+  }
 }
