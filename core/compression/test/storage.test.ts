@@ -99,7 +99,7 @@ test('readRows reads the units of a dense layer as rows, and nothing of other la
     columns: 2,
   });
   expect(await readRows(tfl.layers.flatten(), 2)).toBeUndefined();
-  dense.dispose();
+  dense.weights.forEach((weight) => weight.dispose());
 });
 
 test.each([
