@@ -76,17 +76,17 @@ function formatMessage(code: string, parts: ErrorParts, place?: ErrorPlace): str
 }
 
 function formatReceived(value: unknown): string {
-  if (typeof value === 'string') return `'${shorten(value)}'`;
+  if (typeof value === 'string') return `'${truncate(value)}'`;
   if (typeof value === 'function') return value.name ? `function ${value.name}` : 'a function';
   if (typeof value !== 'object' || value === null) return String(value);
   const { shape, dtype, isDisposed } = value as Readonly<Record<string, unknown>>;
   if (Array.isArray(shape) && typeof dtype === 'string') {
     return `a ${isDisposed === true ? 'disposed ' : ''}${dtype} tensor of shape [${shape.join(', ')}]`;
   }
-  return shorten(printValue(value));
+  return truncate(printValue(value));
 }
 
-function shorten(text: string): string {
+function truncate(text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
 

@@ -4,9 +4,11 @@ import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 
 /** How the examples of a batch count; a batch of the trainer has these fields. */
 export interface ExampleWeights {
+  /** Number of examples. */
   readonly size: number;
   /** `[size]`; absent: each example counts 1. */
   readonly weights?: Tensor;
+  /** Sum of the weights; `size` without weights. */
   readonly weightSum: number;
 }
 
@@ -14,6 +16,8 @@ export interface ExampleWeights {
  * The mean over examples `[size]` by weight; 0 where every example is masked out.
  *
  * @throws EspalierError `terms/per-example` for values of another shape.
+ * @example
+ * const loss = weightedMean(perExample, { size: 32, weightSum: 32 });
  */
 export function weightedMean(
   values: Tensor1D,

@@ -22,6 +22,8 @@ export interface TargetPlace {
  *
  * @throws EspalierError `targets/shape`, `targets/range`, `targets/distribution`,
  * `targets/probability`, `targets/not-finite`.
+ * @example
+ * await checkTarget(crossEntropy(), targets['logits']!, { output: 'logits', shape: [null, 10] });
  */
 export async function checkTarget(loss: Loss, target: Tensor, place: TargetPlace): Promise<void> {
   checkTargetShape(loss, target, place);
@@ -39,7 +41,13 @@ export async function checkTarget(loss: Loss, target: Tensor, place: TargetPlace
   if (!(target instanceof tf.Variable)) checked.set(target, { rule: ruleKey(rule), ...place });
 }
 
-/** @throws EspalierError `targets/shape`. */
+/**
+ * Refuses targets whose shape does not fit the output and its loss.
+ *
+ * @throws EspalierError `targets/shape`.
+ * @example
+ * checkTargetShape(crossEntropy(), tf.tensor1d([2, 0], 'int32'), { output: 'logits', shape: [null, 3] });
+ */
 export function checkTargetShape(
   loss: Loss,
   target: Tensor,
@@ -60,6 +68,9 @@ export function checkTargetShape(
 /**
  * 1 for each example `[batch]` whose targets are what the losses demand, 0 where they are not; nothing
  * where {@link checkTarget} has seen them all. On the device, for what comes out of taps.
+ *
+ * @example
+ * const fits = testTargets({ logits: crossEntropy() }, targets, { logits: [null, 10] });
  */
 export function testTargets(
   losses: Readonly<Record<string, Loss>>,

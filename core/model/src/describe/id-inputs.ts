@@ -1,7 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { listCalls } from './parameters.js';
-import type { Layer } from './parameters.js';
+import { listCalls } from '../weights/parameters.js';
+import type { Layer } from '../weights/parameters.js';
 
 /** What an input holds that reaches embeddings unchanged. */
 export interface IdInput {

@@ -1,4 +1,4 @@
-import type { Layer } from './parameters.js';
+import type { Layer } from '../weights/parameters.js';
 
 /** A layer and the property that holds its activation. */
 export interface SwappedActivation {

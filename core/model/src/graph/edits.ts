@@ -1,10 +1,10 @@
 import type { NamedTensors } from '@espalier/base';
 import { EspalierError, suggest } from '@espalier/base';
+import { listLayerParameters } from '../weights/parameters.js';
+import type { Layer } from '../weights/parameters.js';
 import { describeLayer, firstCall, findOwner } from './graph.js';
 import type { GraphConfig, LayerEntry, ModelGraph, OutputRef } from './graph.js';
 import { canonicalise, numberDuplicates, unknownLayerError } from './names.js';
-import { listLayerParameters } from './parameters.js';
-import type { Layer } from './parameters.js';
 import { pruneGraph } from './prune.js';
 
 /**

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import type { Layer } from './parameters.js';
+import type { Layer } from '../weights/parameters.js';
 
 type Mask = Tensor | undefined;
 type Masks = Mask | readonly Mask[];

@@ -2,11 +2,11 @@ import { EspalierError } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { canonicalNames, layerPaths } from '../weights/parameters.js';
+import type { Layer } from '../weights/parameters.js';
 import { buildModel } from './build.js';
 import { extractGraph } from './graph.js';
 import type { LayerEntry, ModelGraph } from './graph.js';
-import { canonicalNames, layerPaths } from './parameters.js';
-import type { Layer } from './parameters.js';
 
 /** A layer of TensorFlow.js, as data. */
 export interface PlainLayer {

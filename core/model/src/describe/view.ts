@@ -1,10 +1,10 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { extractGraph } from './graph.js';
-import type { ModelGraph } from './graph.js';
+import { extractGraph } from '../graph/graph.js';
+import type { ModelGraph } from '../graph/graph.js';
+import { outputNames } from '../run/network.js';
+import { listCalls, canonicalNames } from '../weights/parameters.js';
 import { countMacsPerCall } from './macs.js';
 import type { Macs } from './macs.js';
-import { outputNames } from './network.js';
-import { listCalls, canonicalNames } from './parameters.js';
 
 /** One layer as plugins and people see it. */
 export interface LayerInfo {

@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { listCalls } from './parameters.js';
-import type { Layer } from './parameters.js';
-import type { Rng } from './with-random.js';
+import { listCalls } from '../weights/parameters.js';
+import type { Layer } from '../weights/parameters.js';
+import type { Rng } from '../with-random.js';
 
 /** Examples in a made-up batch. */
 const EXAMPLES = 2;

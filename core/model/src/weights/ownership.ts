@@ -1,10 +1,10 @@
 import { EspalierError } from '@espalier/base';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { copyModel } from './copy-model.js';
+import { copyModel } from '../graph/copy-model.js';
+import type { StreamByKey } from '../with-random.js';
 import { disposeNewWeights } from './existing-weights.js';
 import type { ExistingWeights } from './existing-weights.js';
 import { innerVariable } from './parameters.js';
-import type { StreamByKey } from './with-random.js';
 
 /**
  * The model that a function gave, to change and to dispose: that model itself when all of its weights

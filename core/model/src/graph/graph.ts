@@ -4,11 +4,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import './complete-configs.js';
-import { refuseForeignLayer } from './foreign.js';
+import { refuseForeignLayer } from '../weights/foreign.js';
+import { canonicalNames, functional, layerPaths, listParameters } from '../weights/parameters.js';
+import type { Layer } from '../weights/parameters.js';
 import { automaticStem } from './names.js';
 import { canonicaliseInside } from './nested-names.js';
-import { canonicalNames, functional, layerPaths, listParameters } from './parameters.js';
-import type { Layer } from './parameters.js';
 
 /** A layer's output: its name, which of its calls, which of that call's outputs. */
 export type OutputRef = readonly [layer: string, call: number, output: number, kwargs?: object];
@@ -127,7 +127,12 @@ export function checkRegistered(config: GraphConfig): void {
   }
 }
 
-/** The layer that a weight path belongs to; names may hold slashes, so the longest match wins. */
+/**
+ * The layer that a weight path belongs to; names may hold slashes, so the longest match wins.
+ *
+ * @example
+ * findOwner(graph.topology.config, 'encoder/dense_1/kernel'); // 'encoder'
+ */
 export function findOwner(config: GraphConfig, path: string): string | undefined {
   const owners = config.layers
     .map(({ name }) => name)

@@ -2,13 +2,13 @@ import { EspalierError, suggest } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { orUndo } from './existing-weights.js';
-import { refuseForeignTensor } from './foreign.js';
+import { orUndo } from '../weights/existing-weights.js';
+import { refuseForeignTensor } from '../weights/foreign.js';
+import { writeExactly } from '../weights/layer-variables.js';
+import { layerPaths, listParameters } from '../weights/parameters.js';
 import { checkRegistered } from './graph.js';
 import type { ModelGraph } from './graph.js';
-import { writeExactly } from './layer-variables.js';
 import { nameUniquely } from './nested-names.js';
-import { layerPaths, listParameters } from './parameters.js';
 import { pruneGraph } from './prune.js';
 
 /**

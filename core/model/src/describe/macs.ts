@@ -1,7 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers';
-import { unknownLayerError } from './names.js';
-import { listCalls } from './parameters.js';
-import type { Layer } from './parameters.js';
+import { unknownLayerError } from '../graph/names.js';
+import { listCalls } from '../weights/parameters.js';
+import type { Layer } from '../weights/parameters.js';
 import type { LayerInfo, ModelView } from './view.js';
 
 type Shape = readonly (number | null)[];

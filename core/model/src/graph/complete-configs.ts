@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-layers'; // registers its classes
-import type { Layer } from './parameters.js';
+import type { Layer } from '../weights/parameters.js';
 
 type Config = Record<string, unknown>;
 

@@ -4,22 +4,28 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
+import { traceHeads } from '../describe/heads.js';
+import type { Head, TracedHead } from '../describe/heads.js';
+import { findIdInputs } from '../describe/id-inputs.js';
+import type { IdInput } from '../describe/id-inputs.js';
+import { listRegularizers } from '../describe/regularizers.js';
+import type { Regularizer } from '../describe/regularizers.js';
+import { numberDuplicates, unknownLayerError } from '../graph/names.js';
+import { refuseForeignTensor } from '../weights/foreign.js';
+import { writeExactly } from '../weights/layer-variables.js';
+import {
+  listCalls,
+  canonicalNames,
+  functional,
+  layerPaths,
+  listParameters,
+} from '../weights/parameters.js';
+import type { Layer, Parameter } from '../weights/parameters.js';
+import type { Rng } from '../with-random.js';
 import { createFrozenTest } from './batch-normalization.js';
-import { refuseForeignTensor } from './foreign.js';
-import { traceHeads } from './heads.js';
-import type { Head, TracedHead } from './heads.js';
-import { findIdInputs } from './id-inputs.js';
-import type { IdInput } from './id-inputs.js';
 import { intercept } from './intercept.js';
 import type { Interception } from './intercept.js';
-import { writeExactly } from './layer-variables.js';
 import { makesMasks, MaskTrail } from './masks.js';
-import { numberDuplicates, unknownLayerError } from './names.js';
-import { listCalls, canonicalNames, functional, layerPaths, listParameters } from './parameters.js';
-import type { Layer, Parameter } from './parameters.js';
-import { listRegularizers } from './regularizers.js';
-import type { Regularizer } from './regularizers.js';
-import type { Rng } from './with-random.js';
 import { withoutActivations } from './without-activations.js';
 
 /** How to run a network once. */

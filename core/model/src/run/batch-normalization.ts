@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
-import { listHeldLayers } from './held-layers.js';
-import type { Layer } from './parameters.js';
+import { listHeldLayers } from '../weights/held-layers.js';
+import type { Layer } from '../weights/parameters.js';
 
 interface BatchNormalization extends Layer {
   readonly gamma: Pick<LayerVariable, 'read'>;

@@ -18,7 +18,12 @@ export function noteExistingWeights(): ExistingWeights {
   return new WeakSet(Object.values(tf.engine().registeredVariables));
 }
 
-/** Disposes the weights of a model that did not exist when `existing` was noted. */
+/**
+ * Disposes the weights of a model that did not exist when `existing` was noted.
+ *
+ * @example
+ * disposeNewWeights(model, existing);
+ */
 export function disposeNewWeights(model: LayersModel, existing: ExistingWeights): void {
   for (const weight of model.weights) {
     const variable = innerVariable(weight);

@@ -2,16 +2,16 @@ import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { LayersModel } from '@tensorflow/tfjs-layers';
+import { Network } from '../run/network.js';
+import { orUndo } from '../weights/existing-weights.js';
+import { constrain } from '../weights/layer-variables.js';
+import { carryTraining } from '../weights/model-watch.js';
+import { layerPaths } from '../weights/parameters.js';
+import type { Layer } from '../weights/parameters.js';
+import type { StreamByKey } from '../with-random.js';
 import { buildModel } from './build.js';
-import { orUndo } from './existing-weights.js';
 import { extractGraph } from './graph.js';
-import { constrain } from './layer-variables.js';
-import { carryTraining } from './model-watch.js';
-import { Network } from './network.js';
-import { layerPaths } from './parameters.js';
-import type { Layer } from './parameters.js';
 import { hasOpenLengths, probeInputs } from './probe.js';
-import type { StreamByKey } from './with-random.js';
 
 /**
  * A copy of a model that computes what the model computes: built from its graph, and compared with it

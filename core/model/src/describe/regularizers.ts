@@ -3,11 +3,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
-import { listHeldLayers } from './held-layers.js';
-import { intercept } from './intercept.js';
-import { numberDuplicates } from './names.js';
-import { canonicalNames } from './parameters.js';
-import type { Layer } from './parameters.js';
+import { numberDuplicates } from '../graph/names.js';
+import { intercept } from '../run/intercept.js';
+import { listHeldLayers } from '../weights/held-layers.js';
+import { canonicalNames } from '../weights/parameters.js';
+import type { Layer } from '../weights/parameters.js';
 
 /** A penalty that a layer puts on one of its parameters. */
 export interface Regularizer {

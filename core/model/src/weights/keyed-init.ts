@@ -1,9 +1,9 @@
 import type { LayerVariable } from '@tensorflow/tfjs-layers';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { automaticStem } from './names.js';
+import { automaticStem } from '../graph/names.js';
+import { withRandom } from '../with-random.js';
+import type { Rng } from '../with-random.js';
 import type { Layer } from './parameters.js';
-import { withRandom } from './with-random.js';
-import type { Rng } from './with-random.js';
 
 type AddWeight = (this: Layer, name: string, ...rest: readonly unknown[]) => LayerVariable;
 

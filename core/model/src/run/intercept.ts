@@ -2,10 +2,10 @@ import { EspalierError } from '@espalier/base';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayerVariable } from '@tensorflow/tfjs-layers';
+import type { Layer } from '../weights/parameters.js';
+import { withRandom } from '../with-random.js';
+import type { Rng } from '../with-random.js';
 import { patchBatchNormalization } from './batch-normalization.js';
-import type { Layer } from './parameters.js';
-import { withRandom } from './with-random.js';
-import type { Rng } from './with-random.js';
 
 /** What to do differently while a model runs. */
 export interface Interception {

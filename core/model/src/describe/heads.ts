@@ -1,9 +1,9 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
-import { listCalls, layerPaths } from './parameters.js';
-import type { Layer } from './parameters.js';
-import type { SwappedActivation } from './without-activations.js';
+import type { SwappedActivation } from '../run/without-activations.js';
+import { listCalls, layerPaths } from '../weights/parameters.js';
+import type { Layer } from '../weights/parameters.js';
 
 /** What an output of a model is. */
 export interface Head {

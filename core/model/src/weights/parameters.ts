@@ -2,8 +2,8 @@ import { EspalierError, twoCopiesError } from '@espalier/base';
 import type { Variable } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable, SymbolicTensor } from '@tensorflow/tfjs-layers';
+import { canonicalise, numberDuplicates, withoutOwner } from '../graph/names.js';
 import { refuseForeignLayer } from './foreign.js';
-import { canonicalise, numberDuplicates, withoutOwner } from './names.js';
 
 export type Layer = tfl.layers.Layer;
 
