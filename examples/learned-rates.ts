@@ -190,7 +190,7 @@ async function showHypergradient(recipe: Recipe): Promise<void> {
   const [first, second] = raws;
   const problem = runProblem(session, {
     variables,
-    window: [await session.batch(first!, 'inner')],
+    microBatches: [await session.batch(first!, 'inner')],
     outer: await session.batch(second!, 'outer'),
     loss: ['task/*'],
     optimizer: descent,

@@ -194,7 +194,7 @@ async function problemOf(session: Session, inner: RawBatch, outer: RawBatch) {
   return runProblem(session, {
     variables: ['label-generator:*'],
     loss: ['task/*', 'multi-exit/*'],
-    window: [await session.batch(inner, 'inner')],
+    microBatches: [await session.batch(inner, 'inner')],
     outer: await session.batch(outer, 'outer'),
     optimizer: sgd({ learningRate: 0.1 }),
   });

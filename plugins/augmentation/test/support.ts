@@ -92,7 +92,7 @@ export function steps(
     options: z.strictObject({}),
     stateless: true,
     apply: (ctx) =>
-      ctx.hooks.beforeStep.tap(({ microBatches: window }) => void seen.push(...window.map(onHost))),
+      ctx.hooks.beforeStep.tap(({ microBatches }) => void seen.push(...microBatches.map(onHost))),
   });
   const watched = plugins.map((plugin) => withStreams(plugin, streams));
   return withSession(open([...watched, spy()], more), async (session) => {

@@ -1,12 +1,11 @@
 import { stopGradient } from '@espalier/core';
 import type { NamedTensors, OptimizerState, GradientTransform } from '@espalier/core';
-import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiate } from './differentiate.js';
 import type { BilevelProblem } from './problem.js';
 import { recordCalls } from './record-calls.js';
 import type { Call } from './record-calls.js';
-import { mapTensors } from './tensor-math.js';
+
 
 /** ∇_θ of an inner loss, and the calls of `made` in it. */
 export interface InnerGradient {
@@ -49,12 +48,4 @@ export function startInnerOptimizer(
 ): InnerOptimizer {
   const transform = typeof optimizer === 'function' ? optimizer(phi) : optimizer;
   return { transform, state: transform.init(theta) };
-}
-
-/** θ after some updates. */
-export function applyUpdates(theta: NamedTensors, updates: NamedTensors): NamedTensors {
-  return {
-    ...theta,
-    ...mapTensors(updates, (update, name) => tf.add(theta[name]!, update)),
-  };
 }

@@ -1,4 +1,4 @@
-import { EspalierError, followOptimizerState } from '@espalier/core';
+import { applyUpdates, EspalierError, followOptimizerState } from '@espalier/core';
 import type { NamedTensors, OptimizerState, GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -23,9 +23,7 @@ export class OuterVariables {
       });
       this.#slots = slots;
       listTensors(slots).forEach((tensor) => tf.keep(tensor));
-      return Object.fromEntries(
-        Object.entries(updates).map(([path, update]) => [path, tf.add(phi[path]!, update)]),
-      ) as NamedTensors;
+      return applyUpdates(phi, updates);
     });
     this.#disposeReplaced(old);
     this.steps += 1;

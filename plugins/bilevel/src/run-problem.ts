@@ -1,8 +1,7 @@
-import { EspalierError, computeShares } from '@espalier/core';
+import { EspalierError, matches, computeShares } from '@espalier/core';
 import type { Batch, NamedTensors, NetworkCall, PluginContext } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
-import { matches } from './matches.js';
 import type { BilevelProblem, FromPhi } from './problem.js';
 
 /** What evaluates the loss of a run: a session, or a plugin's context. */
@@ -31,7 +30,7 @@ export interface RunProblemOptions {
   /** Paths of the outer variables; `*` at the end stands for anything. */
   readonly variables: readonly string[];
   /** The micro-batches of the virtual inner step. */
-  readonly window: readonly Batch[];
+  readonly microBatches: readonly Batch[];
   readonly outer: Batch;
   /** Terms that make the outer loss, likewise. */
   readonly loss: readonly string[];
@@ -45,21 +44,21 @@ export interface RunProblemOptions {
  *
  * @throws EspalierError `bilevel/variables` where φ or θ is empty; when evaluated: `bilevel/loss`.
  * @example
- * const [window, outer] = [[await session.batch(a, 'a')], await session.batch(b, 'b')];
+ * const [microBatches, outer] = [[await session.batch(a, 'a')], await session.batch(b, 'b')];
  * const variables = ['label-generator:*'];
  * const problem = runProblem(session, {
- *   variables, window, outer, loss: ['task/*'], optimizer: sgd({ learningRate: 0.1 }),
+ *   variables, microBatches, outer, loss: ['task/*'], optimizer: sgd({ learningRate: 0.1 }),
  * });
  * console.log((await verify(problem)).text);
  */
 export function runProblem(
   run: Evaluator,
-  { variables, window, outer, loss, optimizer }: RunProblemOptions,
+  { variables, microBatches, outer, loss, optimizer }: RunProblemOptions,
 ): BilevelProblem {
   const { theta, phi } = splitParameters(run, variables);
   const isOuter = ({ parameters }: NetworkCall) => parameters.some((path) => path in phi);
   const direct = Object.keys(phi).filter((path) => !path.includes(':'));
-  const shares = computeShares(window);
+  const shares = computeShares(microBatches);
   return {
     theta,
     phi,
@@ -67,7 +66,7 @@ export function runProblem(
     inner(values, made) {
       const own = direct.length === 0 ? {} : made({}, (all) => pick(all, direct));
       const networks = groupNetworks(made, isOuter);
-      const parts = window.map((batch, i) =>
+      const parts = microBatches.map((batch, i) =>
         tf.mul(run.objective(batch, { params: { ...values, ...own }, networks }), shares[i]!),
       );
       return tf.addN(parts) as Scalar;

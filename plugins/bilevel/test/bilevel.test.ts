@@ -148,9 +148,9 @@ describe('outer steps', () => {
       'inner-optimizer': () => optimizer,
     };
     await withSession(open({ bind, options: { estimator: 'unroll' } }), async (session) => {
-      const [window, outer] = [[await batchOf(session, 0)], await batchOf(session, 1)];
+      const [microBatches, outer] = [[await batchOf(session, 0)], await batchOf(session, 1)];
       const problem = () =>
-        runProblem(session, { variables, window, outer, loss: ['task/*'], optimizer });
+        runProblem(session, { variables, microBatches, outer, loss: ['task/*'], optimizer });
       const values: number[] = [];
       for (let i = 0; i < 6; i += 1) {
         const { gradients, outer: loss } = unroll(problem());
@@ -209,8 +209,8 @@ describe('components', () => {
       const moved = firstDifference(before, valuesOf(outerPart(session)));
       expect(moved).toMatch('soft-labels:soft/kernel');
 
-      const [window, outer] = [[await batchOf(session, 0)], await batchOf(session, 1)];
-      const problem = { variables, window, outer, loss: ['task/*'], optimizer: learnedRate };
+      const [microBatches, outer] = [[await batchOf(session, 0)], await batchOf(session, 1)];
+      const problem = { variables, microBatches, outer, loss: ['task/*'], optimizer: learnedRate };
       const { results } = await verify(runProblem(session, problem), {
         directions: 12,
         runs: 1,
@@ -414,7 +414,7 @@ describe.each(backendsUnderTest())('a convolutional network on %s', (backend) =>
           });
         const problem = runProblem(session, {
           variables,
-          window: [await session.batch(batch(0, 0.7), 'a')],
+          microBatches: [await session.batch(batch(0, 0.7), 'a')],
           outer: await session.batch(batch(8, 1), 'b'),
           loss: ['task/*'],
           optimizer: sgd({ learningRate: 0.5 }),

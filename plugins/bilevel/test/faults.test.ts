@@ -88,7 +88,7 @@ const problemOf = async (session: Session, variables: string[], loss: string[]) 
   runProblem(session, {
     variables,
     loss,
-    window: [await batchOf(session, 0)],
+    microBatches: [await batchOf(session, 0)],
     outer: await batchOf(session, 1),
     optimizer: sgd({ learningRate: 0.3 }),
   });

@@ -39,8 +39,8 @@ export const vocabPartition: PluginFactory<typeof vocabPartitionOptions> = defin
 
 function observe(ctx: Context, { input }: ParsedOptions): WordCounts {
   const observed = new ObservedCounts(findWordInput(ctx.model, input));
-  ctx.hooks.afterStep.tap(async ({ microBatches: window }) => {
-    for (const batch of window) await observed.add(batch);
+  ctx.hooks.afterStep.tap(async ({ microBatches }) => {
+    for (const batch of microBatches) await observed.add(batch);
   });
   ctx.keepState({
     version: 1,

@@ -140,7 +140,7 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
         const problem = runProblem(session, {
           variables: ['label-generator:*'],
           loss: ['task/*', 'multi-exit/*'],
-          window: [await session.batch(batch(0), 'a')],
+          microBatches: [await session.batch(batch(0), 'a')],
           outer: await session.batch(batch(6), 'b'),
           optimizer: sgd({ learningRate: 0.1 }),
         });

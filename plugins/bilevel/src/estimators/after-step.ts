@@ -1,7 +1,8 @@
+import { applyUpdates } from '@espalier/core';
 import type { NamedTensors } from '@espalier/core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { differentiateAll } from '../differentiate.js';
-import { applyUpdates, startInnerOptimizer } from '../inner-step.js';
+import { startInnerOptimizer } from '../inner-step.js';
 import type { BilevelProblem } from '../problem.js';
 import { dot, sumTensors } from '../tensor-math.js';
 
@@ -21,7 +22,7 @@ export function afterStep(problem: BilevelProblem, inner: NamedTensors): AfterSt
     const { transform, state } = startInnerOptimizer(problem, phi);
     return transform.update(inner, state, theta, { step: 0 }).updates;
   };
-  const after = applyUpdates(theta, updates());
+  const after = { ...theta, ...applyUpdates(theta, updates()) };
   const at = differentiateAll(() => outer(after, phi), [after, phi]);
   const [byTheta, direct] = at.gradients as [NamedTensors, NamedTensors];
   const through = differentiateAll(() => dot(updates(), byTheta), [inner, phi]);

@@ -1,7 +1,7 @@
-import { EspalierError } from '@espalier/core';
+import { applyUpdates, EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { differentiate } from '../differentiate.js';
-import { innerWith, applyUpdates, startInnerOptimizer } from '../inner-step.js';
+import { innerWith, startInnerOptimizer } from '../inner-step.js';
 import type { BilevelProblem, Estimator } from '../problem.js';
 import { recordCalls } from '../record-calls.js';
 import { mapTensors } from '../tensor-math.js';
@@ -41,7 +41,7 @@ export function outerAfterSteps(problem: BilevelProblem): tf.Scalar {
     const { gradients } = differentiate(() => innerWith(problem, copies, made, step), copies);
     const { transform, state } = optimizer;
     const after = transform.update(gradients, state, theta, { step });
-    theta = applyUpdates(theta, after.updates);
+    theta = { ...theta, ...applyUpdates(theta, after.updates) };
     optimizer = { transform, state: after.state };
   }
   return outer(theta, phi);
