@@ -10,10 +10,11 @@ export interface WordCounts {
   /**
    * `[words]`, as they were counted (zeros included).
    *
-   * @throws EspalierError where there are none yet; with a code that ends in `/words` where their
-   * number is not `words`.
+   * @throws EspalierError where there are none yet, or where they do not fit `words`.
    */
   counts(words: number): Float64Array;
+  /** Whether they can be the counts of a matrix with `words` rows. */
+  fits(words: number): boolean;
 }
 
 /** Who provides it: a plugin that counts words, or is given counts. */

@@ -6,7 +6,6 @@ import type { BilevelProblem } from './problem.js';
 import { recordCalls } from './record-calls.js';
 import type { Call } from './record-calls.js';
 
-
 /** ∇_θ of an inner loss, and the calls of `made` in it. */
 export interface InnerGradient {
   readonly gradients: NamedTensors;

@@ -6,7 +6,7 @@ import {
   WORD_COUNTS,
 } from '@espalier/compression';
 import type { ImportanceWeights, Matrix } from '@espalier/compression';
-import { definePlugin, EspalierError } from '@espalier/core';
+import { definePlugin } from '@espalier/core';
 import type { BaseContext, Effects, PluginFactory } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBudget, computeTarget, sumSizes } from './budget.js';
@@ -111,13 +111,8 @@ function countsFor(
   { rows }: Matrix,
 ): Float64Array | undefined {
   if (!services.has(WORD_COUNTS)) return undefined;
-  try {
-    return services.get(WORD_COUNTS).counts(rows);
-  } catch (error) {
-    const otherLength = error instanceof EspalierError && error.code.endsWith('/words');
-    if (side === 'softmax' && otherLength) return undefined;
-    throw error;
-  }
+  const words = services.get(WORD_COUNTS);
+  return side === 'softmax' && !words.fits(rows) ? undefined : words.counts(rows);
 }
 
 async function importanceFor(

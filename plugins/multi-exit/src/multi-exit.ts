@@ -78,7 +78,7 @@ export const multiExit = definePlugin({
     const features = [...inputs, classifier.features];
     ctx.requestFeatures(features);
     const layers = [...places.map(({ name }) => name), classifier.features];
-    ctx.provide(EXITS, () => makeExits(() => ctx.model, names, layers));
+    ctx.provide(EXITS, () => makeExits(() => ctx.model, { id: ctx.id, auxiliary, own, layers }));
     ctx.provide(FEATURE_MAPS, () => makeFeatureMaps(names, features));
 
     const { perExample } = crossEntropy();
@@ -98,14 +98,18 @@ export const multiExit = definePlugin({
   },
 });
 
-function makeExits(
-  view: () => ModelView,
-  names: readonly string[],
-  layers: readonly string[],
-): Exits {
+interface ExitParts extends Pick<Exits, 'layers'> {
+  readonly id: string;
+  readonly auxiliary: readonly string[];
+  readonly own: string;
+}
+
+function makeExits(view: () => ModelView, { id, auxiliary, own, layers }: ExitParts): Exits {
+  const names = [...auxiliary, own];
   return {
     names,
     layers,
+    terms: Object.fromEntries(auxiliary.map((exit) => [exit, `${id}/${exit}`])),
     get macs() {
       return names.map((name) => countMacsTo(view(), [name]));
     },

@@ -1,8 +1,7 @@
 import { FLOAT32, listMatrices, readStorages } from '@espalier/compression';
 import type { StorableMatrix } from '@espalier/compression';
-import { EspalierError, suggest } from '@espalier/core';
+import { EspalierError, matches, suggest } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
-import { matchesMatrix } from './options.js';
 import type { ParsedOptions } from './options.js';
 import { CODE_KINDS, FAKE_KIND } from './storage/storage-config.js';
 
@@ -67,7 +66,7 @@ function expandName(
   graph: ModelGraph,
 ): readonly string[] {
   const { layers } = graph.topology.config;
-  const matching = layers.filter(({ name }) => matchesMatrix(pattern, name));
+  const matching = layers.filter(({ name }) => matches(pattern, name));
   const able = [...byLayer.keys()].filter((name) => byLayer.get(name)!.length > 0);
   if (matching.length === 0) throw unknownLayer(pattern, layers, able);
   const found = matching.map(({ name }) => name).filter((name) => able.includes(name));

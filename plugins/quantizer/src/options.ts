@@ -1,3 +1,4 @@
+import { matches } from '@espalier/core';
 import { z } from 'zod';
 import { granularity } from './maths/granularity.js';
 import { range } from './maths/ranges.js';
@@ -68,17 +69,9 @@ export function resolveOptions(
   matrix: string,
 ): MatrixOptions | undefined {
   const fitting = Object.entries(matrices)
-    .filter(([pattern]) =>
-      [matrix, `${layer}/${matrix}`].some((name) => matchesMatrix(pattern, name)),
-    )
+    .filter(([pattern]) => [matrix, `${layer}/${matrix}`].some((name) => matches(pattern, name)))
     .sort(([a], [b]) => a.length - b.length || (a < b ? -1 : 1));
   if (fitting.at(-1)?.[1] === false) return undefined;
   const own = { bits, scheme, granularity, range, codebook };
   return Object.assign(own, ...fitting.map(([, override]) => override || {}));
-}
-
-/** Whether a name fits a pattern in which `*` stands for anything. */
-export function matchesMatrix(pattern: string, name: string): boolean {
-  const escaped = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*');
-  return new RegExp(`^${escaped}$`).test(name);
 }

@@ -29,7 +29,6 @@ export class ObservedCounts implements WordCounts {
 
   #count(name: string, id: number, weight: number): void {
     if (weight === 0) return;
-    if (weight === 0) return;
     if (!Number.isInteger(id) || id < 0) throw notAWord(name, id);
     if (id === 0 && this.#input.padded) return;
     this.#counts.set(id, (this.#counts.get(id) ?? 0) + weight);
@@ -46,6 +45,10 @@ export class ObservedCounts implements WordCounts {
       problem: 'no word has been counted yet: words are counted in the batches of training',
       fix: 'Call session.fit first, or give the counts: vocabPartition({ counts: … }).',
     });
+  }
+
+  fits(words: number): boolean {
+    return [...this.#counts.keys()].every((id) => id < words);
   }
 
   /** Ids and their counts, as plain JSON. */

@@ -59,7 +59,11 @@ function given(ctx: Context, { counts, vocabulary = [] }: ParsedOptions): WordCo
     : checkCounts(counts as ArrayLike<number>);
   // Options bring the counts again in every session.
   ctx.keepState({ version: 1, save: () => ({}), load: () => undefined });
-  return { source: 'given', counts: (words) => checkLength(checked, words) };
+  return {
+    source: 'given',
+    counts: (words) => checkLength(checked, words),
+    fits: (words) => checked.length === words,
+  };
 }
 
 function refinement(ctx: Context, { refine }: ParsedOptions): RefineOptions | undefined {

@@ -9,6 +9,8 @@ export interface Exits {
   readonly names: readonly string[];
   /** The layer whose feature map feeds each exit; of the last: the layer before the head. */
   readonly layers: readonly string[];
+  /** The loss term by which labels train an exit, by its name; the task's own term for exits left out. */
+  readonly terms?: Readonly<Record<string, string>>;
   /** Multiply-accumulate operations up to and including each exit, per example; some may be unknown. */
   readonly macs: readonly Macs[];
 }

@@ -9,7 +9,7 @@ import {
   stopGradient,
   suggest,
 } from '@espalier/core';
-import type { LossContext, Term } from '@espalier/core';
+import type { Exits, LossContext, Term } from '@espalier/core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { softDivergence, squaredDistance } from './divergence.js';
@@ -50,11 +50,12 @@ export const exitDistillation = definePlugin({
     ctx.hooks.loss.tap((context) => {
       const { outputs, terms, mean } = context;
       const targets = ctx.get(SOFT_TARGETS).logits(context);
+      const labelTerms = ctx.has(EXITS) ? ctx.get(EXITS).terms : undefined;
       for (const [exit, teacher] of Object.entries(targets)) {
         if (exit in ctx.losses && !checked.has(exit)) checkClassifier(ctx, exit);
         checked.add(exit);
         const student = findStudent(exit, teacher, outputs);
-        terms.scale(hardTerm(exit, context).name, 1 - alpha);
+        terms.scale(findLabelTerm(exit, context, labelTerms).name, 1 - alpha);
         const value = mean(softDivergence(teacher, student, temperature));
         terms.add(exit, value, { weight: alpha });
       }
@@ -83,18 +84,17 @@ function findStudent(exit: string, teacher: Tensor2D, outputs: LossContext['outp
   });
 }
 
-/** Whose terms train exits with labels; other plugins' terms may be named after exits, too. */
-const HARD = ['task', 'multi-exit'];
-
-/** The term by which labels train an exit: the task's own, or `multi-exit/<exit>`. */
-function hardTerm(exit: string, { terms, targets }: LossContext): Term {
+/** The term by which labels train an exit: the one that `EXITS` names, or the task's own. */
+function findLabelTerm(
+  exit: string,
+  { terms, targets }: LossContext,
+  labelTerms: Exits['terms'] = {},
+): Term {
   const alone = Object.keys(targets).length === 1 && exit in targets;
-  const term = terms.all
-    .filter(({ owner }) => HARD.includes(owner))
-    .find(
-      ({ name, owner }) =>
-        `${name}/`.startsWith(`${owner}/${exit}/`) || (alone && owner === 'task'),
-    );
+  const isTask = ({ name, owner }: Term) =>
+    owner === 'task' && (alone || `${name}/`.startsWith(`task/${exit}/`));
+  const named = labelTerms[exit];
+  const term = terms.all.find((each) => (named ? each.name === named : isTask(each)));
   if (term) return term;
   throw new EspalierError('exit-distillation/no-hard-term', {
     problem: `no term of the loss trains '${exit}' with labels, so there is none to weigh against`,

@@ -1,4 +1,10 @@
-import { addOutput, EspalierError, countMacsTo, listUncountedLayers } from '@espalier/core';
+import {
+  addOutput,
+  EspalierError,
+  countMacsTo,
+  listUncountedLayers,
+  matches,
+} from '@espalier/core';
 import type { LayerInfo, ModelView } from '@espalier/core';
 import type { At } from '../options.js';
 import type { Classifier } from './classifier.js';
@@ -44,8 +50,7 @@ function findNames(
     return findAtFractions(view, at.fractions, classifier, maps);
   }
   if (typeof at === 'string' && !at.includes('*')) return [at];
-  const pattern = typeof at === 'string' ? globOf(at) : parseRegExp(at.regexp);
-  const names = [...classifier.body].filter((name) => pattern.test(name));
+  const names = [...classifier.body].filter(makeFilter(at));
   if (names.length > 0) return names;
   throw new EspalierError('multi-exit/no-exits', {
     problem: 'no layer before the head has a name that matches',
@@ -107,9 +112,10 @@ function checkPlace(view: ModelView, name: string, { output, body }: Classifier)
   });
 }
 
-function globOf(pattern: string): RegExp {
-  const escaped = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*');
-  return new RegExp(`^${escaped}$`);
+function makeFilter(at: string | { readonly regexp: string }): (name: string) => boolean {
+  if (typeof at === 'string') return (name) => matches(at, name);
+  const pattern = parseRegExp(at.regexp);
+  return (name) => pattern.test(name);
 }
 
 function parseRegExp(source: string): RegExp {
