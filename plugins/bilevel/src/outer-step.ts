@@ -27,17 +27,9 @@ export type OuterHost = Pick<PluginContext, 'assign' | 'warn'> & {
   readonly clock: Pick<PluginContext['clock'], 'step'>;
 };
 
-/** Why a hypergradient moves nothing, by error code. */
-const UNUSABLE = {
-  'bilevel/not-finite': {
-    reason: 'not finite',
-    fix: 'Lower innerLearningRate, or choose another estimator.',
-  },
-  'bilevel/zero': {
-    reason: 'zero',
-    fix: "Check that the loss depends on the variables, and the outer loss on what it trains; 'first-order' sees no way through the inner gradient.",
-  },
-} as const;
+const NOT_FINITE = 'Lower innerLearningRate, or choose another estimator.';
+const ZERO =
+  "Check that the loss depends on the variables, and the outer loss on what it trains; 'first-order' sees no way through the inner gradient.";
 
 /** Moves φ by one estimated hypergradient at a time, and counts how often that works. */
 export class OuterStep {
@@ -73,8 +65,10 @@ export class OuterStep {
     try {
       const [value, square] = await readNumbers(found);
       this.progress.outer = value;
-      if (!Number.isFinite(value + square)) return this.#skip('bilevel/not-finite', host);
-      if (square === 0) return this.#skip('bilevel/zero', host);
+      if (!Number.isFinite(value + square)) {
+        return this.#skip('bilevel/not-finite', 'not finite', NOT_FINITE, host);
+      }
+      if (square === 0) return this.#skip('bilevel/zero', 'zero', ZERO, host);
       const next = this.variables.computeStep(problem.phi, found.gradients, optimizer);
       host.assign(next, { update: true });
       tf.dispose(next);
@@ -89,11 +83,10 @@ export class OuterStep {
     Object.assign(this.progress, counts, { outer: NaN });
   }
 
-  #skip(code: keyof typeof UNUSABLE, { clock, warn }: OuterHost): void {
+  #skip(code: string, reason: string, fix: string, { clock, warn }: OuterHost): void {
     const { progress, patience } = this;
     progress.skipped += 1;
     progress.consecutiveSkips += 1;
-    const { reason, fix } = UNUSABLE[code];
     const problem = `the hypergradient at step ${clock.step} is ${reason}`;
     if (progress.consecutiveSkips < patience) {
       warn(
