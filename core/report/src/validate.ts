@@ -17,7 +17,8 @@ function describeIssue(issue: z.core.$ZodIssue, input: unknown): string {
   const where = z.core.toDotPath(issue.path);
   const message = issue.message.replace(/^Invalid (input|option): /, '');
   const what = where ? `${where}: ${message}` : message;
-  if (/received|Unrecognized/.test(message)) return what;
+  // The texts of these two name what was received.
+  if (issue.code === 'invalid_type' || issue.code === 'unrecognized_keys') return what;
   const value = issue.path.reduce<unknown>(
     (node, key) => (node as Readonly<Record<PropertyKey, unknown>>)?.[key],
     input,

@@ -1,5 +1,18 @@
 import { EspalierError } from '@espalier/core';
 
+/** What to do, by the kind of SQLite's result code: `BUSY` of `SQLITE_BUSY_TIMEOUT`. */
+const ADVICE: Readonly<Record<string, string>> = {
+  BUSY: 'Another program has it open: close that.',
+  LOCKED: 'Another program has it open: close that.',
+  READONLY: 'Give this user write access to its folder.',
+  PERM: 'Give this user write access to its folder.',
+  FULL: 'The disk is full: free some space.',
+  NOTADB:
+    'It is damaged: move it away and run again; results of finished trials are read from their folders.',
+  CORRUPT:
+    'It is damaged: move it away and run again; results of finished trials are read from their folders.',
+};
+
 /**
  * Turns an error of the database into one that names the file and the way out.
  *
@@ -10,10 +23,11 @@ export function translateStoreErrors<T>(file: string, work: () => T): T {
     return work();
   } catch (cause) {
     if (cause instanceof EspalierError) throw cause;
-    const { code = '', message = String(cause) } = cause as { code?: string; message?: string };
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const advice = ADVICE[readKind(cause)] ?? 'Check the disk, or choose another dir.';
     throw new EspalierError('study/store', {
       problem: `cannot use ${file}: ${message}`,
-      fix: `${adviceFor(`${code} ${message}`)} The results of the trials are in trials/ too.`,
+      fix: `${advice} The results of the trials are in trials/ too.`,
       cause,
     });
   }
@@ -21,15 +35,10 @@ export function translateStoreErrors<T>(file: string, work: () => T): T {
 
 /** Whether another connection holds the lock. */
 export function isBusy(cause: unknown): boolean {
-  return /SQLITE_BUSY|locked/.test(`${(cause as { code?: string }).code} ${String(cause)}`);
+  return ['BUSY', 'LOCKED'].includes(readKind(cause));
 }
 
-function adviceFor(said: string): string {
-  if (/BUSY|LOCKED|locked/.test(said)) return 'Another program has it open: close that.';
-  if (/READONLY|readonly|PERM/.test(said)) return 'Give this user write access to its folder.';
-  if (/FULL|full/.test(said)) return 'The disk is full: free some space.';
-  if (/NOTADB|CORRUPT|malformed|not a database/.test(said)) {
-    return 'It is damaged: move it away and run again; what trials finished is read from their folders.';
-  }
-  return 'Check the disk, or choose another dir.';
+function readKind(cause: unknown): string {
+  const { code } = cause as { readonly code?: string };
+  return code?.split('_')[1] ?? '';
 }
