@@ -27,14 +27,15 @@ export async function loadCheckpoint(
   });
 }
 
-/** Says with options of the command line what core says in code: `load({ allowMismatch: ['seed'] })`. */
+/** Names the option of the command line that accepts what `session.load` refused. */
 function nameOption(error: unknown): never {
   if (!(error instanceof EspalierError)) throw error;
   const { code, parts, place } = error;
-  const fix = parts.fix?.replace(/load\(\{ allowMismatch: \[(.*?)\] \}\)/, (_, names: string) =>
-    names.replace(/'([^']*)',?/g, '--allow-mismatch $1'),
-  );
-  throw fix === parts.fix ? error : new EspalierError(code, { ...parts, fix }, place);
+  const { allowMismatch } = (parts.details ?? {}) as { allowMismatch?: readonly string[] };
+  if (!allowMismatch) throw error;
+  const flags = allowMismatch.map((name) => `--allow-mismatch ${name}`).join(' ');
+  const fix = `Use the run's own configuration, or accept by name: ${flags}. The checkpoint is untouched.`;
+  throw new EspalierError(code, { ...parts, fix }, place);
 }
 
 /** Refuses a folder with checkpoints of an earlier run, since the new ones would mix with them. */
