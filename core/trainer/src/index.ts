@@ -1,10 +1,100 @@
 export { stopGradient } from '@espalier/backend';
-export * from '@espalier/base';
-export * from '@espalier/checkpoint';
-export * from '@espalier/data';
-export * from '@espalier/losses';
-export * from '@espalier/model';
-export * from '@espalier/optim';
+export {
+  canonicalJson,
+  EspalierError,
+  fileError,
+  keyedRng,
+  matches,
+  parseOptions,
+  printValue,
+  readJson,
+  sha256Hex,
+  suggest,
+  writeJson,
+} from '@espalier/base';
+export type { ErrorParts, ErrorPlace, KeyedRng, NamedTensors } from '@espalier/base';
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  loadLatest,
+  memoryStore,
+} from '@espalier/checkpoint';
+export type { Checkpoint, CheckpointStore, HostTensor } from '@espalier/checkpoint';
+export { arraySource, datasetSource, disposeRaw, iterableSource } from '@espalier/data';
+export type {
+  ArraySourceOptions,
+  HostArray,
+  IterableSourceOptions,
+  IterateOptions,
+  RawBatch,
+  Source,
+} from '@espalier/data';
+export {
+  accuracy,
+  binaryCrossEntropy,
+  crossEntropy,
+  meanPerExample,
+  meanSquaredError,
+  toDistribution,
+} from '@espalier/losses';
+export type { CrossEntropyOptions, Loss, OutputKind, TargetKind } from '@espalier/losses';
+export {
+  addOutput,
+  appendLayers,
+  buildModel,
+  canonicalNames,
+  copyModel,
+  countMacsTo,
+  disposeModel,
+  disposeNewWeights,
+  extractGraph,
+  keepOutputs,
+  listConstrainedLayers,
+  listLayersTo,
+  listUncountedLayers,
+  Network,
+  noteExistingWeights,
+  replaceLayer,
+  tidyExcept,
+  unplainLayers,
+  valueAndGradients,
+  viewModel,
+  withKeyedInit,
+} from '@espalier/model';
+export type {
+  EditRecord,
+  EndsInActivation,
+  HasPlainLayer,
+  Head,
+  LayerEntry,
+  LayerInfo,
+  Macs,
+  ModelEdit,
+  ModelGraph,
+  ModelView,
+  OutputRef,
+  PlainLayer,
+} from '@espalier/model';
+export {
+  adam,
+  adamw,
+  applyUpdates,
+  chain,
+  clipByGlobalNorm,
+  clipByNorm,
+  clipByValue,
+  cosineSchedule,
+  followOptimizerState,
+  fromTfOptimizer,
+  oneCycleSchedule,
+  polynomialSchedule,
+  rmsprop,
+  sgd,
+  stepSchedule,
+  tfjs,
+  warmup,
+} from '@espalier/optim';
+export type { GradientTransform, OptimizerState, Schedule } from '@espalier/optim';
 export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telemetry';
 export type { Batch } from './batch/batch.js';
 export type { CheckpointOptions } from './checkpoint/checkpoints.js';
@@ -13,10 +103,25 @@ export type { RunManifest } from './checkpoint/run-manifest.js';
 export type { Clock } from './clock.js';
 export type { ExportOptions } from './export-model.js';
 export { HOOKS } from './hooks/hooks.js';
-export type * from './hooks/hooks.js';
+export type {
+  EpochResult,
+  EvaluateContext,
+  FitEnd,
+  ForwardResult,
+  HookArguments,
+  HookKind,
+  HookName,
+  HookRow,
+  LossContext,
+  StepContext,
+  StepLog,
+  StepResult,
+  Tap,
+  TapPoint,
+  TapReturn,
+} from './hooks/hooks.js';
 export type { Order } from './hooks/order.js';
 export type { TapCost } from './hooks/taps.js';
-export { explain } from './inspect.js';
 export type { Inspection, LossInfo } from './inspect.js';
 export type { FitOptions, FitResult } from './loop/fit.js';
 export { stagesShape } from './loop/stage.js';
@@ -33,13 +138,40 @@ export type {
   ObjectiveOptions,
 } from './objective/options.js';
 export { checkClassifier, isClassifier } from './plugins/classifier.js';
-export * from './plugins/contracts.js';
+export { EXITS, FEATURE_MAPS, SOFT_TARGETS } from './plugins/contracts.js';
+export type { Exits, FeatureMaps, SoftTargets } from './plugins/contracts.js';
 export { allows } from './plugins/effects.js';
 export type { Effects, Mode } from './plugins/effects.js';
-export * from './plugins/plugin.js';
-export * from './plugins/tokens.js';
-export * from './preset/index.js';
-export * from './session.js';
+export { definePlugin } from './plugins/plugin.js';
+export type {
+  BaseContext,
+  Plugin,
+  PluginContext,
+  PluginDefinition,
+  PluginFactory,
+  SavedState,
+  StateContract,
+  StructureAccess,
+  TapsFor,
+} from './plugins/plugin.js';
+export { createToken } from './plugins/tokens.js';
+export type { Token } from './plugins/tokens.js';
+export { diffManifests, hashManifest, loadExport, resolvePreset } from './preset/index.js';
+export type {
+  AnyPluginFactory,
+  BindingEntry,
+  LoadFrom,
+  Manifest,
+  ManifestDifference,
+  PluginEntries,
+  PluginEntry,
+  PluginManifest,
+  Preset,
+  PresetSource,
+  ResolvedPreset,
+  ResolveOptions,
+} from './preset/index.js';
+export { createSession, Session } from './session.js';
 export type { SessionConfig } from './session-config.js';
 export type { EvaluateOptions, PredictOptions } from './session-options.js';
 export type { Semantics } from './settings.js';

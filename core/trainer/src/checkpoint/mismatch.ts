@@ -1,4 +1,5 @@
-import { canonicalJson, diffManifests } from '../preset/index.js';
+import { canonicalJson } from '@espalier/base';
+import { diffManifests } from '../preset/index.js';
 import type { RunManifest } from './run-manifest.js';
 
 /** One difference that makes a resumed run another run, under the name by which it is allowed. */

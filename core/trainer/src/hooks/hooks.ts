@@ -5,7 +5,7 @@ import type { LossTerms } from '../objective/loss-terms.js';
 import type { StructureChange } from '../structure/structure-change.js';
 import type { Order } from './order.js';
 
-/** What an evaluation of the objective shows to the plugins that add to it. */
+/** What a `loss` tap gets: one evaluation of the objective. */
 export interface LossContext {
   readonly batch: Batch;
   /** Targets after every `targets` tap, by output name of the user's model. */
@@ -16,11 +16,11 @@ export interface LossContext {
    */
   readonly outputs: NamedTensors;
   /**
-   * By output whose steps do not all count alike, how each counts, `[batch, time]`: what a mask of the model
-   * and weights per step say. For `loss.perExample(output, target, steps[name])`.
+   * By output whose time steps do not all count the same: how much each counts, `[batch, time]`, from a mask
+   * of the model and weights per step. For `loss.perExample(output, target, steps[name])`.
    */
   readonly steps: NamedTensors;
-  /** Feature maps by layer name, as requested with `ctx.features`. */
+  /** Feature maps by layer name, those that plugins asked for with `ctx.requestFeatures`. */
   readonly features: NamedTensors;
   /** The loss so far, term by term. */
   readonly terms: LossTerms;
@@ -46,15 +46,15 @@ export interface StepContext {
   readonly next?: Batch;
 }
 
-/** Loss terms and their total as numbers, read once per log interval. */
+/** Loss terms (unweighted) and their weighted total as numbers, read from the device in every step. */
 export interface StepLog {
   readonly total: number;
   readonly terms: Readonly<Record<string, number>>;
 }
 
-/** What is known when a step is over. `log` is there at log intervals only. */
+/** What is known when a step is over. */
 export interface StepResult extends StepContext {
-  readonly log?: StepLog;
+  readonly log: StepLog;
 }
 
 /** One batch of an evaluation. Values given to `metric` are averaged over all examples by weight. */
@@ -78,16 +78,11 @@ export interface EpochResult {
 export interface FitEnd {
   readonly clock: Clock;
   readonly status: 'completed' | 'stopped' | 'aborted' | 'failed';
-  /** What the plugin said that stopped it, or the message of the error that it failed by. */
+  /** Why a plugin stopped it, or the message of the error that it failed with. */
   readonly reason?: string;
 }
 
-/**
- * Every hook and its argument. A step fires, in this order:
- * `batch` (each micro-batch) → `beforeStep` → [`targets` → `loss`] (each micro-batch) → `gradients`
- * → `beforeApply` → `afterApply` → `afterStep`; around it `epochStart`, `evaluate`, `epochEnd`;
- * between fits `transform` → `structureChange`.
- */
+/** Every hook and its argument; {@link HOOKS} shows when each fires. */
 export interface HookArguments {
   epochStart: { readonly clock: Clock };
   batch: Batch;
@@ -122,7 +117,35 @@ export interface HookRow {
   readonly doc: string;
 }
 
-/** The one table of hooks, in firing order; types, documentation and checks come from it. */
+/**
+ * The one table of hooks, in firing order; types, documentation and checks come from it. The whole loop,
+ * with every hook in its place (loop/fit.ts, loop/step.ts, objective/objective.ts):
+ *
+ * ```text
+ * for each epoch:
+ *   epochStart
+ *   for each step:                            `accumulate` micro-batches of the source
+ *     for each micro-batch: batch
+ *     beforeStep
+ *     for each micro-batch:                   synchronous, inside the gradient
+ *       run the network; targets
+ *       add the task's terms; loss            total = sum of weight * term
+ *       differentiate the total
+ *     gradients                               of the step: the mean over its examples
+ *     read the numbers; end here if one is not finite
+ *     beforeApply
+ *     optimizer, constraints; assign parameters and moving statistics
+ *     afterApply
+ *     afterStep
+ *   for each batch of the validation: evaluate
+ *   epochEnd
+ * finish                                      however the fit ended
+ *
+ * session.transform(): for each plugin that has one: transform; then structureChange
+ * ```
+ *
+ * A plugin that evaluates the objective (`ctx.objective`, `ctx.gradients`) fires `targets` and `loss` again.
+ */
 export const HOOKS = {
   epochStart: {
     kind: 'async',
@@ -135,13 +158,13 @@ export const HOOKS = {
     phase: 'step',
     nested: false,
     needs: 'batch',
-    doc: 'Changes a micro-batch once, before anything sees it (augmentation). Return the batch; the trainer disposes what was replaced.',
+    doc: 'Changes a micro-batch once, before all other hooks (augmentation). Return the batch; the trainer disposes what was replaced.',
   },
   beforeStep: {
     kind: 'async',
     phase: 'step',
     nested: false,
-    doc: 'Sees the whole window before the step; nested evaluations and meta-updates go here.',
+    doc: 'Gets all micro-batches before the step; nested evaluations and meta-updates go here.',
   },
   targets: {
     kind: 'sync-waterfall',
@@ -162,7 +185,7 @@ export const HOOKS = {
     phase: 'apply',
     nested: false,
     needs: 'gradients',
-    doc: "Changes the window's accumulated gradients, by parameter path.",
+    doc: 'Changes the gradients of the step, summed over its micro-batches, by parameter path.',
   },
   beforeApply: {
     kind: 'sync',
@@ -174,13 +197,13 @@ export const HOOKS = {
     kind: 'sync',
     phase: 'apply',
     nested: false,
-    doc: 'Parameters, optimizer slots and statistics are the new ones.',
+    doc: 'Parameters, optimizer state and moving statistics are the new ones.',
   },
   afterStep: {
     kind: 'async',
     phase: 'step',
     nested: false,
-    doc: 'The step is over; loss terms are there at log intervals.',
+    doc: 'The step is over; `log` has the loss terms as numbers.',
   },
   evaluate: {
     kind: 'sync',

@@ -1,5 +1,4 @@
-import { EspalierError } from '@espalier/base';
-import { canonicalJson } from '../preset/index.js';
+import { canonicalJson, EspalierError } from '@espalier/base';
 import type { Run } from '../run.js';
 import { cutShortError, isAborted } from './aborted.js';
 import { validate } from './fit.js';

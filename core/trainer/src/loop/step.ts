@@ -1,6 +1,7 @@
 import { EspalierError, suggest } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
 import type { RawBatch } from '@espalier/data';
+import { applyUpdates } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch } from '../batch/batch.js';
@@ -136,14 +137,6 @@ function applyGradients(
     parameters.assign({ ...next, ...Object.fromEntries(statistics) });
     optimizer.replaceState(state);
   });
-}
-
-function applyUpdates(params: NamedTensors, updates: NamedTensors): NamedTensors {
-  const moved = Object.entries(updates).map(([path, update]) => [
-    path,
-    tf.add(params[path]!, update),
-  ]);
-  return Object.fromEntries(moved) as NamedTensors;
 }
 
 function emptyStepError(): EspalierError {

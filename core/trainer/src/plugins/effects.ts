@@ -1,17 +1,18 @@
-import { EspalierError } from '@espalier/base';
+import { EspalierError, matches } from '@espalier/base';
 import type { Edge } from '../hooks/order.js';
 
 /**
- * How a plugin touches a resource: `add` beside others, `modify` in order with others, `replace` it
- * by something that owes nothing to what others made of it, or `own` it alone. One plugin may
- * replace a resource: it comes first, and what the others add and modify is kept.
+ * How a plugin changes a resource: it adds something (`add`), changes the value it gets (`modify`), puts
+ * in place a value that does not depend on the one it gets (`replace`), or is the only one to change it
+ * (`own`). One plugin may replace a resource: it comes first, and what others add and modify is kept.
  */
 export type Mode = 'add' | 'modify' | 'replace' | 'own';
 
 /**
- * What a plugin changes, declared up front: resource → mode. A resource is a kind, or `kind:name`,
- * or `kind:name/part`, each of which holds the next, or `kind:prefix*`. The kinds that open a hook are `batch`, `targets`, `loss`, `gradients` and
- * `structure`; others (`weights:decoder/kernel`, a name of your own) are checked for conflicts only.
+ * What a plugin changes, declared in its definition: resource → mode. A resource is a kind, `kind:name` or
+ * `kind:name/part`, each of which includes the next, or a pattern `kind:prefix*`. The kinds `batch`,
+ * `targets`, `loss`, `gradients` and `structure` open hooks, and `weights:<path>` opens `ctx.assign` for
+ * these parameters. Names of your own are checked for conflicts only.
  *
  * @example
  * const effects = { loss: 'add', 'targets:logits': 'modify' } as const;
@@ -111,8 +112,7 @@ export function allows(effects: Effects, resource: string, modes: readonly Mode[
 }
 
 function covers(declared: string, resource: string): boolean {
-  if (declared.endsWith('*')) return resource.startsWith(declared.slice(0, -1));
-  return holds(declared, resource);
+  return declared.includes('*') ? matches(declared, resource) : holds(declared, resource);
 }
 
 /** Whether `effects` name a resource of a kind: `'targets:logits'` is of kind `targets`. */

@@ -47,10 +47,7 @@ function importModule(specifier: string): Promise<Module> {
   return import(/* @vite-ignore */ /* webpackIgnore: true */ specifier) as Promise<Module>;
 }
 
-/** As Node, Chromium, Firefox and Safari say it. */
-const NOT_FOUND = /cannot find|failed to (resolve|load)|bare specifier|does not resolve/i;
-
-/** A page has no packages to look a name up in, whatever was installed before it was bundled. */
+/** A page cannot look a package up by its name, whatever was installed before it was bundled. */
 const IN_A_PAGE =
   'A page cannot import a package by its name. Import it where you call createSession, and write use: ' +
   'with the factory itself (a preset: call its function), or hand it over in modules.';
@@ -60,13 +57,20 @@ function inNode(): boolean {
   return process?.versions?.node !== undefined;
 }
 
+/** Node gives an error of its own code where it finds no module; a page throws a TypeError. */
+function isNotFound(cause: unknown): boolean {
+  if (!inNode()) return cause instanceof TypeError;
+  const { code } = (cause ?? {}) as { readonly code?: unknown };
+  return code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
+}
+
 function loadError(specifier: string, cause: unknown) {
   const message = cause instanceof Error ? cause.message : String(cause);
-  const pkg = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
-  const missing = NOT_FOUND.test(message) && message.includes(pkg);
-  if (missing && !/^[./]/.test(specifier)) {
+  if (isNotFound(cause) && !/^[./]/.test(specifier)) {
+    const pkg = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
     const fix = inNode() ? `If the name is right: npm install ${pkg}` : IN_A_PAGE;
-    return presetError('not-installed', `'${specifier}' cannot be found`, fix, cause);
+    const problem = `'${specifier}' cannot be found, or something that it imports: ${message}`;
+    return presetError('not-installed', problem, fix, cause);
   }
   const fix = 'Import it by itself to see more.';
   return presetError('load', `'${specifier}' cannot be loaded: ${message}`, fix, cause);
