@@ -20,18 +20,26 @@ const perMatrix = z.strictObject({
 const { shape } = perMatrix;
 
 const allOptions = z.strictObject({
+  /** Names or patterns (`*` stands for any text), or `auto`: every layer that is large enough. */
   layers: z.union([z.literal('auto'), z.array(z.string().min(1)).min(1)]).default('auto'),
+  /** With `auto`: the least numbers that the matrices of a layer must have. */
   minSize: z.int().nonnegative().default(1024),
+  /** Bits of a code: 8, 4, 3 or 2. */
   bits: shape.bits.default(8),
+  /** Levels around zero, or from an offset. */
   scheme: shape.scheme.default('symmetric'),
+  /** Which numbers share a scale. */
   granularity: shape.granularity.default('auto'),
+  /** How the range of the levels is chosen. */
   range: shape.range.default('mse'),
+  /** Tables of values in place of evenly spaced levels. */
   codebook: shape.codebook.default(false),
   /**
    * Quantization-aware training: `'lsq'` learns the steps (Esser et al. 2020), `'ste'` keeps them; both use
    * the straight-through estimator for the numbers. `false`: none.
    */
   qat: z.union([z.literal(false), z.enum(['lsq', 'ste'])]).default(false),
+  /** Other options by pattern of `<matrix>` or `<layer>/<matrix>`; `false` leaves a matrix out. */
   matrices: z.record(z.string(), z.union([z.literal(false), perMatrix.partial()])).default({}),
 });
 
