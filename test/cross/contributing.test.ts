@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HOOKS } from '@espalier/core';
 import type { HookRow, PluginFactory } from '@espalier/core';
@@ -60,3 +61,14 @@ test('the loop in the guide fires every hook', () => {
   const fired = [...loop.matchAll(/fire (\w+)/g)].map(([, hook]) => hook);
   expect([...fired].sort()).toEqual(Object.keys(HOOKS).sort());
 });
+
+test.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'examples/README.md'])(
+  'every file that %s links to is there',
+  async (page) => {
+    const links = (await readFile(join(root, page), 'utf8')).matchAll(/\]\((?!https?:|#)([^)#]+)/g);
+    const missing = [...links]
+      .map(([, path]) => join(root, dirname(page), path!))
+      .filter((path) => !existsSync(path));
+    expect(missing).toEqual([]);
+  },
+);
