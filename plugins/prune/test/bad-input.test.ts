@@ -6,7 +6,7 @@ import { liveTensors, onBackend, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { wordModel } from './models.js';
+import { wordModel } from '../../quantizer/test/models.js';
 import { open } from './support.js';
 
 beforeAll(() => onBackend('cpu'));

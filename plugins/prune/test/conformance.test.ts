@@ -1,6 +1,6 @@
 import { prune } from '@espalier/plugin-prune';
 import { testPlugin, tinyCnn } from '@espalier/testkit';
-import { wordModel } from './models.js';
+import { wordModel } from '../../quantizer/test/models.js';
 import { words } from './support.js';
 
 testPlugin(prune, [

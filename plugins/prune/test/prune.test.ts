@@ -12,7 +12,7 @@ import { backendsUnderTest, liveTensors, onBackend, withSession } from '@espalie
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { imageModel, wordModel } from './models.js';
+import { imageModel, wordModel } from '../../quantizer/test/models.js';
 import { open } from './support.js';
 
 /** The decoded matrix of every pruned layer, by name. */

@@ -5,7 +5,7 @@ import { prune } from '@espalier/plugin-prune';
 import type { PruneOptions } from '@espalier/plugin-prune';
 import { tinySource } from '@espalier/testkit';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { wordModel } from './models.js';
+import { wordModel } from '../../quantizer/test/models.js';
 
 /** A matrix of uniform numbers, of which a share is zero and many are equal. */
 export function mixedMatrix(rows: number, columns: number, seed = 0): Matrix {

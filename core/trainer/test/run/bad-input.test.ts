@@ -1,15 +1,13 @@
 import {
   arraySource,
-  createSession,
   crossEntropy,
   datasetSource,
   definePlugin,
   EspalierError,
   iterableSource,
   memoryStore,
-  sgd,
 } from '@espalier/core';
-import type { Effects, Order, Plugin, PluginContext, Session, SessionConfig } from '@espalier/core';
+import type { Effects, Order, Plugin, PluginContext, SessionConfig } from '@espalier/core';
 import {
   backendsUnderTest,
   firstDifference,
@@ -26,17 +24,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
+import { open } from './sessions.js';
 
 beforeAll(() => onBackend('cpu'));
-
-const open = (more: Partial<SessionConfig> = {}): Promise<Session> =>
-  createSession({
-    model: tinyMlp,
-    loss: crossEntropy(),
-    optimizer: sgd({ learningRate: 0.1 }),
-    train: tinySource({ batchSize: 6 }),
-    ...more,
-  });
 
 interface Sketch {
   readonly effects?: Effects;

@@ -2,7 +2,6 @@ import {
   adam,
   arraySource,
   createSession,
-  crossEntropy,
   definePlugin,
   HOOKS,
   iterableSource,
@@ -28,19 +27,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { changing } from './sessions.js';
+import { changing, open as openSession } from './sessions.js';
 
 beforeAll(() => onBackend('cpu'));
 
 const open = (more: Partial<SessionConfig> = {}): Promise<Session> =>
-  createSession({
-    model: tinyMlp,
-    loss: crossEntropy(),
-    optimizer: sgd({ learningRate: 0.1 }),
-    train: tinySource({ batchSize: 6 }),
-    validation: tinySource({ seed: 1 }),
-    ...more,
-  });
+  openSession({ validation: tinySource({ seed: 1 }), ...more });
 
 const spy = (seen: string[]) =>
   definePlugin({
