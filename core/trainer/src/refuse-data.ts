@@ -25,12 +25,12 @@ export function refuseData(method: keyof typeof TAKES, given: unknown): void {
   if (!isData(given, takes)) return;
   throw new EspalierError('session/data', {
     problem: `session.${method} takes ${takes}, not data`,
-    received: given instanceof Tensor ? given : kindOf(given),
+    received: given instanceof Tensor ? given : describeClass(given),
     fix,
   });
 }
 
-function kindOf(given: unknown): string {
+function describeClass(given: unknown): string {
   return (given as object).constructor?.name ?? 'object';
 }
 

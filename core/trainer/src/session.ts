@@ -95,7 +95,7 @@ export class Session {
     return this.run.structure.layersModel;
   }
 
-  /** What the plugin said that stopped the run, until it goes on: for loops of one's own too. */
+  /** Why a plugin stopped the run, until it continues; a loop of your own reads it too. */
   get stopReason(): string | undefined {
     return this.run.stopReason;
   }
@@ -109,7 +109,7 @@ export class Session {
     refuseData('fit', options);
     const train = this.#source('train');
     parseOptions('session.fit', shapes.fitShape, options);
-    return this.#alone('fit', async () => {
+    return this.#runAlone('fit', async () => {
       await this.checkpoints.claim();
       this.#trained = false;
       const result = await fit(this.#live, train, this.checkpoints, options);
@@ -119,8 +119,8 @@ export class Session {
   }
 
   /**
-   * Runs a whole run's stages, each once: what is over, in an earlier process too, is not done again.
-   * The validation is evaluated after each transform; checkpoints know the stage.
+   * Runs the stages of a run, each once: stages that are over, also in an earlier process, are skipped.
+   * The validation is evaluated after each transform; checkpoints hold the stage.
    *
    * @throws EspalierError `session/transform` for a plugin that has no transform, before anything
    * runs; `session/stages` where stages that are over were others.
@@ -133,7 +133,7 @@ export class Session {
     parseOptions('session.runStages', shapes.stagesOptionsShape, options);
     const named = stages.flatMap((stage) => ('transform' in stage ? [stage.transform] : []));
     named.forEach((ids) => ids !== true && this.#checkTransforms(ids));
-    await this.#alone('runStages', () => this.checkpoints.claim());
+    await this.#runAlone('runStages', () => this.checkpoints.claim());
     const host: StagesHost = {
       run: this.#live,
       checkpoints: this.checkpoints,
@@ -155,11 +155,11 @@ export class Session {
     return this.run.untransformed;
   }
 
-  /** One optimizer step on one's own batches, for loops of one's own. The caller keeps the tensors. */
+  /** One optimizer step on given batches, for a loop of your own. The caller keeps the tensors. */
   async step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
     refuseData('step', batches);
     const raw = [batches as RawBatch | RawBatch[]].flat().filter(Boolean);
-    return this.#alone('step', async () => {
+    return this.#runAlone('step', async () => {
       this.#trained = false;
       const log = await trainStep(this.#live, raw);
       this.#trained = true;
@@ -209,7 +209,7 @@ export class Session {
     return toBatch(raw, key, this.#live.batches.spec);
   }
 
-  /** The whole loss that all plugins together define, at any parameters. Synchronous. */
+  /** The whole loss that all plugins define together, at any parameters. Synchronous. */
   objective(batch: Batch, options?: ObjectiveOptions): Scalar {
     return this.#live.objective.evaluate(batch, options);
   }
@@ -226,19 +226,19 @@ export class Session {
   }
 
   /**
-   * Lets plugins (default: all) change the trained model's structure; slots of unchanged parameters
-   * are kept. In stages: `transform({ plugins: ['block-low-rank'] })`, retrain, then the next.
-   * A signal ends it between two taps, or where a plugin says how far it has come.
+   * Lets plugins (default: all) change the structure of the trained model; the optimizer state of unchanged
+   * parameters is kept. In stages: `transform({ plugins: ['block-low-rank'] })`, retrain, then the next.
+   * A signal ends it between two taps, or where a plugin calls `ctx.progress`.
    *
-   * @throws EspalierError `session/aborted`; the session is of no use any more where the model was
-   * changed by then (`session/cut-short`).
+   * @throws EspalierError `session/aborted`; where the model was changed by then, the session refuses
+   * further calls (`session/cut-short`).
    */
   async transform(options: TransformOptions = {}): Promise<void> {
     const { plugins, signal } = parseOptions('session.transform', shapes.transformShape, options);
     const known = this.#checkTransforms(plugins ?? []);
     const given = { plugins: plugins ?? known, signal };
     const trained = this.#trained;
-    await this.#alone('transform', () => {
+    await this.#runAlone('transform', () => {
       this.#trained = false;
       return transform(this.run, given);
     });
@@ -258,7 +258,7 @@ export class Session {
    * @throws EspalierError `checkpoint/mismatch`, `checkpoint/damaged`.
    */
   async load(options: LoadOptions = {}): Promise<boolean> {
-    return this.#alone('load', () => this.checkpoints.load(options));
+    return this.#runAlone('load', () => this.checkpoints.load(options));
   }
 
   /**
@@ -295,7 +295,7 @@ export class Session {
     return this.run;
   }
 
-  /** Takes over what others did to the model, or refuses it, whatever the session is asked for. */
+  /** Takes over what others did to the model, or refuses it; every method calls it first. */
   #followModel(): void {
     if (this.#disposal) throw disposedError();
     const { run } = this;
@@ -304,8 +304,8 @@ export class Session {
     else run.followModel();
   }
 
-  /** Does what changes the run; one at a time. */
-  async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
+  /** Runs work that changes the run, one at a time. */
+  async #runAlone<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (this.#busy) throw busyError(what, this.#busy);
     this.#followModel();
     this.#busy = what;
@@ -323,12 +323,12 @@ export class Session {
     return known;
   }
 
-  /** Says once, when a run is over, that its model is not what its plugins would make of it. */
+  /** Warns at the end of a run whose plugins have transforms that never ran. */
   #warnUntransformed(): void {
     const { untransformed } = this;
     if (untransformed.length === 0) return;
     this.telemetry.emit('warning', {
-      message: `the run is over, and no transform of '${untransformed.join("', '")}' has run: the model is as it was trained. Add { transform: true } to the configuration's stages, or call session.transform().`,
+      message: `the run is over, and no transform of '${untransformed.join("', '")}' has run: the model is not transformed. Add { transform: true } to the configuration's stages, or call session.transform().`,
     });
   }
 

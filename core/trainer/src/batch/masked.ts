@@ -14,7 +14,7 @@ export function withoutMaskedFaults(batch: Batch, idInputs: IdInputs): Batch {
   if (!weights) return batch;
   const counts = tf.greater(weights, 0);
   const clean = (given: NamedTensors) =>
-    Object.fromEntries(Object.entries(given).map(([name, x]) => [name, cleaned(x, counts)]));
+    Object.fromEntries(Object.entries(given).map(([name, x]) => [name, replaceFaults(x, counts)]));
   return {
     ...batch,
     inputs: withKnownIds(clean(inputs), counts, idInputs),
@@ -34,7 +34,7 @@ function withKnownIds(inputs: NamedTensors, counts: Tensor, idInputs: IdInputs):
   return { ...inputs, ...Object.fromEntries(known) };
 }
 
-function cleaned(x: Tensor, counts: Tensor): Tensor {
+function replaceFaults(x: Tensor, counts: Tensor): Tensor {
   if (x.dtype !== 'float32') return x;
   const perUnit = hasSteps(x, counts) ? counts : tf.any(tf.reshape(counts, [x.shape[0]!, -1]), 1);
   const perElement = tf.reshape(perUnit, alignedShape(perUnit.shape, x.shape));

@@ -45,7 +45,7 @@ export function sortByOrder<T extends Ordered>(
 ): readonly Placed<T>[] {
   const known = plugins.map(({ id }) => id);
   for (const item of items) checkIds(item, known, what);
-  const edges = [...implied, ...[...plugins, ...items].flatMap((item) => edgesOf(item))];
+  const edges = [...implied, ...[...plugins, ...items].flatMap((item) => listEdges(item))];
   const waiting = [...items].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   const placed: Placed<T>[] = [];
   while (waiting.length > 0) {
@@ -60,7 +60,7 @@ export function sortByOrder<T extends Ordered>(
   return placed;
 }
 
-function edgesOf({ id, order }: Ordered): Edge[] {
+function listEdges({ id, order }: Ordered): Edge[] {
   const before = (order?.before ?? []).map((other): Edge => [id, other]);
   const after = (order?.after ?? []).map((other): Edge => [other, id]);
   return [...before, ...after].filter(([a, b]) => a !== b);

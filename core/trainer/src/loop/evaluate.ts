@@ -15,9 +15,9 @@ import { noteWatchingStates } from './watching-states.js';
 import { yieldToEventLoop } from './yield-to-event-loop.js';
 
 /**
- * Example-weighted metrics of a source: `loss`, the losses' own, and plugins'; NaN where no example
- * counts. Nothing where the signal ended it between two batches: plugins that watch evaluations then
- * have not seen it.
+ * Example-weighted metrics of a source: `loss`, those of the losses, and those of plugins; NaN where no
+ * example counts. Undefined where the signal ended it between two batches: plugins that tap `evaluate` then
+ * have the state from before it.
  */
 export async function evaluate(
   run: Run,
@@ -25,13 +25,13 @@ export async function evaluate(
   signal?: AbortSignal,
 ): Promise<Record<string, number> | undefined> {
   if (!signal) return evaluateAll(run, source);
-  const seen = noteWatchingStates(run);
+  const noted = noteWatchingStates(run);
   try {
     const metrics = await evaluateAll(run, source, signal);
-    if (!metrics) seen.restore();
+    if (!metrics) noted.restore();
     return metrics;
   } finally {
-    seen.dispose();
+    noted.dispose();
   }
 }
 

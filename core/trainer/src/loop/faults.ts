@@ -7,9 +7,9 @@ import type { TapOutput } from '../hooks/taps.js';
 import type { Run } from '../run.js';
 import type { Fault } from './step-scalars.js';
 
-/** A step that ended before anything was applied. */
+/** A step that ended before parameters changed. */
 interface FailedStep extends Pick<StepContext, 'microBatches'> {
-  /** Gradients before any tap, and as each tap handed them on. */
+  /** Gradients before any tap, and as each tap returned them. */
   readonly raw: NamedTensors;
   readonly trail: readonly TapOutput<'gradients'>[];
   /** What `batch` taps returned. */
@@ -19,8 +19,8 @@ interface FailedStep extends Pick<StepContext, 'microBatches'> {
 }
 
 /**
- * Says whose fault it is that a number of a step is not finite: a tap that handed on wrong targets, one
- * that spoilt gradients, a plugin's loss term, or the data. Slow: read only when training has failed.
+ * Finds the cause of a number that is not finite: a tap that returned wrong targets, a tap that made
+ * gradients not finite, a plugin's loss term, or the data. Slow: it runs only when a step has failed.
  *
  * @returns EspalierError `targets/…`, `step/non-finite`.
  */
@@ -32,7 +32,7 @@ export async function explainFault(
   const wrong = await findWrongTargets(run, step);
   if (wrong) return wrong;
   const { path, term } = fault;
-  const spoiler = path === undefined ? undefined : await findSpoiler(path, step);
+  const spoiler = path === undefined ? undefined : await findFaultyTap(path, step);
   const owner = term === undefined ? undefined : findOwner(term);
   const found = await findInputFault(step.microBatches);
   const plugin = spoiler ?? (found === '' ? owner : undefined);
@@ -58,16 +58,19 @@ function nonFiniteError(
   });
 }
 
-const OF_THE_RUN = ['task', 'regularization'];
+const RUN_OWNERS = ['task', 'regularization'];
 
-/** The plugin that a term is of. */
+/** The plugin that added a term. */
 function findOwner(term: string): string | undefined {
   const owner = term.slice(0, term.indexOf('/'));
-  return OF_THE_RUN.includes(owner) ? undefined : owner;
+  return RUN_OWNERS.includes(owner) ? undefined : owner;
 }
 
 /** The plugin whose tap made a gradient other than finite. */
-async function findSpoiler(path: string, { raw, trail }: FailedStep): Promise<string | undefined> {
+async function findFaultyTap(
+  path: string,
+  { raw, trail }: FailedStep,
+): Promise<string | undefined> {
   if (await isBroken(raw[path])) return undefined;
   for (const { plugin, value } of trail) {
     if (await isBroken(value[path])) return plugin;
@@ -80,7 +83,7 @@ async function isBroken(gradient: tf.Tensor | undefined): Promise<boolean> {
   return values?.some((value) => !Number.isFinite(value)) ?? false;
 }
 
-/** The error of the first `batch` or `targets` tap that handed on what no loss can mean. */
+/** The error of the first `batch` or `targets` tap that returned targets which a loss refuses. */
 async function findWrongTargets(
   run: Run,
   { microBatches, passed }: FailedStep,

@@ -11,29 +11,29 @@ import { yieldToEventLoop } from './yield-to-event-loop.js';
 /** How long to fit: exactly one of `epochs` and `untilEpoch`. */
 export interface FitOptions {
   /**
-   * Trains so many more epochs. An epoch that was begun before, by a fit that ended in its middle,
-   * is the first of them.
+   * Trains this number of epochs. Where an earlier fit ended in the middle of an epoch, the rest of it
+   * counts as the first.
    */
   readonly epochs?: number;
   /**
-   * Trains until so many epochs are done in all, those of earlier fits and of a resumed run
-   * included: what a run wants that may be resumed.
+   * Trains until this number of epochs is done in all, earlier fits and a resumed run included. Use it for
+   * runs that may be resumed.
    */
   readonly untilEpoch?: number;
   /**
-   * Ends the fit after the step under way, or the batch of a validation, with a checkpoint. A
-   * validation that was cut short is done again when the run goes on.
+   * Ends the fit after the current step, or the current batch of a validation, with a checkpoint. A
+   * validation that was ended is done again when the run continues.
    */
   readonly signal?: AbortSignal;
-  /** Trains on though a plugin stopped the run; without it such a run stays stopped, resumed too. */
+  /** Continues a run that a plugin stopped; without it such a run stays stopped, also when resumed. */
   readonly goOn?: boolean;
 }
 
 /** How a fit ended. */
 export interface FitResult {
-  /** All its epochs are done; a plugin stopped the run; its signal was aborted. */
+  /** `completed`: all epochs are done; `stopped`: by a plugin; `aborted`: by the signal. */
   readonly status: 'completed' | 'stopped' | 'aborted';
-  /** What the plugin said that stopped the run. */
+  /** Why the plugin stopped the run. */
   readonly reason?: string;
   /** Every epoch of the run so far, resumed ones included. */
   readonly history: readonly EpochResult[];
@@ -88,7 +88,7 @@ function decideStatus({ stopReason }: Run, aborted: boolean): FitResult['status'
 
 function warnStopped({ telemetry, stopReason }: Run): void {
   telemetry.emit('warning', {
-    message: `a plugin stopped this run (${stopReason}), and it stays stopped; to train on: fit({ …, goOn: true }), or --go-on`,
+    message: `a plugin stopped this run (${stopReason}), and it stays stopped. To continue: fit({ …, goOn: true }), or --go-on`,
   });
 }
 

@@ -24,8 +24,8 @@ export interface StagesHost {
 }
 
 /**
- * Runs what is left of the stages: each is part of the run's state as soon as it is over. A transform
- * is saved when it was evaluated; one that was cut short is done again from the save before it.
+ * Runs the stages that are left. A finished stage is part of the run's state at once. A transform is
+ * saved after its evaluation; one that was ended early is done again from the checkpoint before it.
  */
 export async function runStages(
   host: StagesHost,
@@ -111,8 +111,8 @@ function refuseChanged(done: readonly Stage[], plan: readonly ResolvedStage[]): 
   const index = done.findIndex((stage, i) => canonicalJson(stage) !== canonicalJson(plan[i] ?? {}));
   if (index < 0) return;
   throw new EspalierError('session/stages', {
-    problem: `stage ${index + 1} of this run is over, and it was another than these stages say`,
+    problem: `stage ${index + 1} of this run is over, and these stages have another one in its place`,
     received: { was: done[index], is: plan[index] ?? 'none' },
-    fix: 'Keep the stages that are over; those to come may change. Or start anew.',
+    fix: 'Keep the stages that are over; later ones may change. Or start a new run.',
   });
 }

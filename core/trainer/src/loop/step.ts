@@ -14,7 +14,7 @@ import { disposeReplaced, takeMicroBatches } from './micro-batches.js';
 import type { TapBatches } from './micro-batches.js';
 import { computeStepScalars, findFault, makeLog } from './step-scalars.js';
 import type { StepScalars } from './step-scalars.js';
-import { sumWindow } from './window-sums.js';
+import { sumMicroBatches } from './window-sums.js';
 
 /** Where the batches of a step come from. */
 export interface StepOptions {
@@ -93,7 +93,9 @@ function accumulate(
 ): StepSums {
   let result!: StepSums;
   tf.tidy(() => {
-    const sums = sumWindow(microBatches, (batch) => objective.gradients(batch, {}, statistics));
+    const sums = sumMicroBatches(microBatches, (batch) =>
+      objective.gradients(batch, {}, statistics),
+    );
     const { gradients: raw, replacedBy } = sums;
     const trail = taps.collect('gradients', raw, (value) =>
       refuseUnknown(value, structure.parameters),

@@ -1,7 +1,7 @@
 import type { Run } from '../run.js';
 import { cutShortError, isAborted, refuseAborted } from './aborted.js';
 
-/** Which plugins transform the model, and what ends it between two of their taps or steps. */
+/** Which plugins transform the model, and a signal that ends the transform between two taps. */
 export interface TransformOptions {
   /** Default: all that have a transform. */
   readonly plugins?: readonly string[];
@@ -9,8 +9,8 @@ export interface TransformOptions {
 }
 
 /**
- * Fires `transform` for some plugins; slots and plugins follow what they changed, however it ends.
- * A stop ends where it begins: what it makes is to be trained.
+ * Fires `transform` for some plugins. Optimizer state and plugins follow the changed structure, however
+ * it ends. A run that a plugin stopped may train again afterwards.
  */
 export async function transform(
   run: Run,

@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { SavedState } from '../plugins/plugin.js';
 import type { Run } from '../run.js';
 
-/** What plugins that watch evaluations had seen before one. */
+/** The states that plugins which tap `evaluate` had before an evaluation. */
 export interface WatchingStates {
-  /** Puts it back: the evaluation was cut short, and will be done again from its beginning. */
+  /** Restores them: the evaluation was ended early, and will be done again from its beginning. */
   restore(): void;
   dispose(): void;
 }

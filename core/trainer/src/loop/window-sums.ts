@@ -2,14 +2,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from '../batch/batch.js';
 import type { Gradients } from '../objective/options.js';
+import { sumByName } from '../objective/sum-by-name.js';
 
-/** One micro-batch's part of a window. */
+/** Loss and gradients of one micro-batch. */
 interface Part extends Gradients {
-  /** Its share of the window's weight. */
+  /** Its share of the weight of all micro-batches of the step. */
   readonly share: number;
 }
 
-/** Gradients, unweighted terms and total loss of a whole window. */
+/** Gradients, unweighted terms and total loss of a step, over all its micro-batches. */
 export interface WindowSums {
   readonly gradients: NamedTensors;
   readonly terms: NamedTensors;
@@ -19,56 +20,47 @@ export interface WindowSums {
 }
 
 /**
- * Each micro-batch's share of what a window comes to: its weight over that of all, so that the sum is
- * the mean over the examples; equal shares where nothing weighs anything.
+ * The share of each micro-batch in a step: its weight over the weight of all, so that the sum of
+ * share * loss is the mean over the examples of the step; equal shares where all weights are 0.
  *
  * @example
- * const shares = shareOut(window);
- * const loss = tf.addN(window.map((batch, i) => tf.mul(ctx.objective(batch), shares[i]!)));
+ * const shares = computeShares(microBatches);
+ * const loss = tf.addN(microBatches.map((batch, i) => tf.mul(ctx.objective(batch), shares[i]!)));
  */
-export function computeShares(window: readonly Batch[]): readonly number[] {
-  const weight = window.reduce((sum, batch) => sum + batch.weightSum, 0);
-  return window.map((batch) => (weight > 0 ? batch.weightSum / weight : 1 / window.length));
+export function computeShares(microBatches: readonly Batch[]): readonly number[] {
+  const weight = microBatches.reduce((sum, batch) => sum + batch.weightSum, 0);
+  return microBatches.map((batch) =>
+    weight > 0 ? batch.weightSum / weight : 1 / microBatches.length,
+  );
 }
 
-/** Adds up by name, each micro-batch by its share: they may differ in the terms that they have. */
-export function sumWindow(
-  window: readonly Batch[],
+/** The sums over micro-batches, each by its share; micro-batches may have different terms. */
+export function sumMicroBatches(
+  microBatches: readonly Batch[],
   evaluate: (batch: Batch) => Gradients,
 ): WindowSums {
-  const shares = computeShares(window);
-  const parts = window.map((batch, i): Part => ({ ...evaluate(batch), share: shares[i]! }));
-  const termsOf = ({ terms, values }: Part) =>
+  const shares = computeShares(microBatches);
+  const parts = microBatches.map((batch, i): Part => ({ ...evaluate(batch), share: shares[i]! }));
+  const nameTerms = ({ terms, values }: Part) =>
     Object.fromEntries(terms.map(({ name }, i) => [name, values[i]!]));
   const [first] = parts as [Part];
-  const replacedBy = Object.fromEntries(parts.flatMap(replacersOf));
-  if (parts.length === 1) return { ...first, terms: termsOf(first), replacedBy };
+  const replacedBy = Object.fromEntries(parts.flatMap(listReplacers));
+  if (parts.length === 1) return { ...first, terms: nameTerms(first), replacedBy };
   const sum = (of: (part: Part) => NamedTensors) =>
-    sumByName(parts.map((part) => scaled(of(part), part.share)));
+    sumByName(parts.map((part) => scaleAll(of(part), part.share)));
   return {
     gradients: sum(({ gradients }) => gradients),
-    terms: sum(termsOf),
+    terms: sum(nameTerms),
     total: sum(({ total }) => ({ total }))['total'] as Scalar,
     replacedBy,
   };
 }
 
-function replacersOf({ terms }: Part): [string, string][] {
+function listReplacers({ terms }: Part): [string, string][] {
   return terms.flatMap(({ name, replacedBy }) => (replacedBy ? [[name, replacedBy]] : []));
 }
 
-/** The sum of records that may differ in what they hold. */
-export function sumByName(records: readonly NamedTensors[]): NamedTensors {
-  if (records.length === 1) return records[0]!;
-  const names = new Set(records.flatMap((record) => Object.keys(record)));
-  const sum = (name: string) => {
-    const found = records.flatMap((record) => record[name] ?? []);
-    return found.length === 1 ? found[0]! : tf.addN(found);
-  };
-  return Object.fromEntries([...names].map((name) => [name, sum(name)]));
-}
-
-function scaled(record: NamedTensors, by: number): NamedTensors {
+function scaleAll(record: NamedTensors, by: number): NamedTensors {
   return Object.fromEntries(
     Object.entries(record).map(([name, tensor]) => [name, tf.mul(tensor, by)]),
   );

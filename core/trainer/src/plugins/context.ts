@@ -7,7 +7,7 @@ import { toBatch } from '../batch/to-batch.js';
 import { HOOKS } from '../hooks/hooks.js';
 import type { HookName, HookRow } from '../hooks/hooks.js';
 import { refuseAborted } from '../loop/aborted.js';
-import { sumWindow } from '../loop/window-sums.js';
+import { sumMicroBatches } from '../loop/window-sums.js';
 import type { Run } from '../run.js';
 import { allows, declaresKind } from './effects.js';
 import type { Effects } from './effects.js';
@@ -74,7 +74,7 @@ function windowGradients({ microBatches, objective }: Run, params?: NamedTensors
     });
   }
   const evaluate = (batch: Batch) => objective.gradients(batch, params ? { params } : {});
-  return tidyExcept(Object.values<Tensor>, () => sumWindow(microBatches, evaluate).gradients);
+  return tidyExcept(Object.values<Tensor>, () => sumMicroBatches(microBatches, evaluate).gradients);
 }
 
 function keepState(states: Map<string, StateContract>, id: string, contract: StateContract): void {

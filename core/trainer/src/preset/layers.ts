@@ -17,13 +17,13 @@ interface Ancestor {
 }
 
 /** A preset with all that it extends, from the bottom up. */
-export async function layersOf(
+export async function collectLayers(
   source: PresetSource,
   from: LoadFrom,
   ancestors: readonly Ancestor[] = [],
 ): Promise<readonly Layer[]> {
   const key = isPlain(source) && 'use' in source ? source.use : source;
-  const preset = await presetOf(source, from);
+  const preset = await findPreset(source, from);
   const name = preset.name ?? (typeof key === 'string' ? key : '');
   const path = [...ancestors, { key, name: name || 'an unnamed preset' }];
   if (ancestors.some((ancestor) => ancestor.key === key)) {
@@ -34,12 +34,12 @@ export async function layersOf(
   checkPreset(layer.label, preset);
   const below: Layer[] = [];
   for (const base of [preset.extends ?? []].flat()) {
-    below.push(...(await layersOf(base, from, path)));
+    below.push(...(await collectLayers(base, from, path)));
   }
   return [...below, layer];
 }
 
-async function presetOf(source: PresetSource, from: LoadFrom): Promise<Preset> {
+async function findPreset(source: PresetSource, from: LoadFrom): Promise<Preset> {
   const reference = typeof source === 'string' ? { use: source } : source;
   if (!('use' in reference)) return reference;
   const found = await loadExport(reference.use, from);

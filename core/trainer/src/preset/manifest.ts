@@ -1,7 +1,7 @@
 import { canonicalJson, isPlain, printValue, sha256Hex, toJson } from '@espalier/base';
 import type { Plugin } from '../plugins/plugin.js';
 import type { MergedEntry } from './merge.js';
-import { nameOfUse } from './preset.js';
+import { nameUse } from './preset.js';
 
 /** What one plugin of a run is, as plain JSON. */
 export interface PluginManifest extends Pick<
@@ -43,7 +43,7 @@ export async function makeManifest(
 
 function describe(plugin: Plugin, entry: MergedEntry | undefined) {
   const { version, apiVersion, options, effects, order } = plugin;
-  const use = entry ? nameOfUse(entry.use) : (plugin.exportedAs ?? plugin.apply);
+  const use = entry ? nameUse(entry.use) : (plugin.exportedAs ?? plugin.apply);
   const { bind = {} } = entry ?? {};
   const origins: Record<string, string> = { use: 'code', ...entry?.origins };
   for (const key of isPlain(options) ? Object.keys(options) : []) {
@@ -80,7 +80,7 @@ export function diffManifests(was: Manifest, is: Manifest): readonly ManifestDif
   return ids.flatMap((plugin) => {
     const [a, b] = [was.plugins[plugin], is.plugins[plugin]];
     if (!a || !b) return [{ plugin, text: `plugin '${plugin}' was ${a ? 'removed' : 'added'}` }];
-    const [before, after] = [fieldsOf(a), fieldsOf(b)];
+    const [before, after] = [listFields(a), listFields(b)];
     const changed = Object.keys({ ...before, ...after }).filter((f) => before[f] !== after[f]);
     const said = (json = 'absent', origin = '') => (origin ? `${json} (${origin})` : json);
     return changed.map((f) => ({
@@ -91,7 +91,12 @@ export function diffManifests(was: Manifest, is: Manifest): readonly ManifestDif
 }
 
 /** Field → its value in words; options and bindings one by one. */
-function fieldsOf({ origins: _, options, bind, ...rest }: PluginManifest): Record<string, string> {
+function listFields({
+  origins: _,
+  options,
+  bind,
+  ...rest
+}: PluginManifest): Record<string, string> {
   const spread = (name: string, value: unknown): [string, unknown][] =>
     isPlain(value)
       ? Object.entries(value).map(([key, inner]) => [`${name}.${key}`, inner])

@@ -1,6 +1,6 @@
 import { suggest } from '@espalier/base';
 import type { Layer } from './layers.js';
-import { nameOfUse, presetError } from './preset.js';
+import { nameUse, presetError } from './preset.js';
 import type { PluginEntry } from './preset.js';
 
 /** An entry after all layers; origins: `use`, `options.<key>`, `bind.<token>` → label of a layer. */
@@ -20,7 +20,7 @@ export function mergeLayers(layers: readonly Layer[]): ReadonlyMap<string, Merge
         const fix = `${suggest(id, [...merged.keys()])} A new entry needs use: '@scope/pkg#export'.`;
         throw presetError('unknown-id', problem, fix);
       }
-      const inherits = base && nameOfUse(base.use) === nameOfUse(use);
+      const inherits = base && nameUse(base.use) === nameUse(use);
       if (entry) merged.set(id, mergeEntry(label, entry, use, inherits ? base : undefined));
       else merged.delete(id);
     }
@@ -34,7 +34,7 @@ function mergeEntry(
   use: MergedEntry['use'],
   base: MergedEntry | undefined,
 ): MergedEntry {
-  const labelled = (field: string, values: object | undefined) =>
+  const labelKeys = (field: string, values: object | undefined) =>
     Object.fromEntries(Object.keys(values ?? {}).map((key) => [`${field}.${key}`, label]));
   return {
     use,
@@ -43,8 +43,8 @@ function mergeEntry(
     origins: {
       ...base?.origins,
       ...(entry.use !== undefined && { use: label }),
-      ...labelled('options', entry.options),
-      ...labelled('bind', entry.bind),
+      ...labelKeys('options', entry.options),
+      ...labelKeys('bind', entry.bind),
     },
   };
 }

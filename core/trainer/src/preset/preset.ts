@@ -61,7 +61,7 @@ export interface Preset {
 }
 
 /** By which name a manifest knows a plugin; the factory itself where it has none. */
-export function nameOfUse(use: NonNullable<PluginEntry['use']>): string | AnyPluginFactory {
+export function nameUse(use: NonNullable<PluginEntry['use']>): string | AnyPluginFactory {
   return typeof use === 'string' ? use : (use.definition?.exportedAs ?? use);
 }
 

@@ -1,6 +1,6 @@
 import { checkPlugins } from '../plugins/plugin.js';
 import type { Plugin } from '../plugins/plugin.js';
-import { checkPreset, layersOf } from './layers.js';
+import { checkPreset, collectLayers } from './layers.js';
 import { loadExport } from './load.js';
 import type { LoadFrom } from './load.js';
 import { makeManifest } from './manifest.js';
@@ -44,11 +44,11 @@ export async function resolvePreset(
     const fix = 'Give the options to the factories, or use a preset.';
     throw presetError('overrides', 'overrides cannot change plugins that code has made', fix);
   }
-  const layers = list ? [] : await layersOf(preset as PresetSource, from);
+  const layers = list ? [] : await collectLayers(preset as PresetSource, from);
   const entries = mergeLayers([...layers, { label: 'override', plugins: overrides }]);
   const plugins = list ?? (await makePlugins(entries, from));
   checkPlugins(plugins);
-  const bindings = await bindingsOf(entries, from);
+  const bindings = await makeBindings(entries, from);
   return { plugins, bindings, manifest: await makeManifest(plugins, entries) };
 }
 
@@ -67,7 +67,7 @@ async function makePlugins(entries: Entries, from: LoadFrom): Promise<readonly P
   return plugins;
 }
 
-async function bindingsOf(entries: Entries, from: LoadFrom): Promise<ResolvedPreset['bindings']> {
+async function makeBindings(entries: Entries, from: LoadFrom): Promise<ResolvedPreset['bindings']> {
   const bindings = new Map<string, { token: string; make: () => unknown }>();
   for (const [id, { bind }] of entries) {
     for (const [token, { use, options }] of Object.entries(bind)) {
