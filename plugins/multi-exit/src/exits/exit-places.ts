@@ -96,7 +96,7 @@ function findAtFractions(
 
 function unknownCost(view: ModelView, output: string): EspalierError {
   return new EspalierError('multi-exit/unknown-macs', {
-    problem: `exits cannot be placed by fractions of the cost, because nobody knows the multiply-accumulates of ${listUncountedLayers(view, [output]).join(', ')}`,
+    problem: `exits cannot be placed by fractions of the cost, because the multiply-accumulates of ${listUncountedLayers(view, [output]).join(', ')} are unknown`,
     fix: 'Give the class a method macs(inputShape, outputShape), or name the layers for exits with at: [ … ].',
   });
 }
