@@ -189,8 +189,11 @@ export class Run {
       }
     }
     await this.services.close();
-    this.optimizer.dispose();
-    this.structure.dispose();
+    try {
+      this.optimizer.dispose();
+    } finally {
+      this.structure.dispose();
+    }
     if (failures.length > 0) {
       throw new EspalierError('session/teardown', {
         problem: `all was torn down, but: ${failures.map(({ message }) => message).join('; ')}`,

@@ -139,6 +139,7 @@ export class Session {
       checkpoints: this.checkpoints,
       fit: (given) => this.fit(given),
       transform: (given) => this.transform(given),
+      runAlone: (work) => this.#runAlone('runStages', work),
     };
     const result = await runStages(host, stages, options).finally(() => (this.#trained = false));
     if (result.status !== 'aborted') this.#warnUntransformed();
@@ -255,7 +256,7 @@ export class Session {
    * Takes over the newest good checkpoint; `false` when the store is empty. Nothing is changed
    * unless everything fits.
    *
-   * @throws EspalierError `checkpoint/mismatch`, `checkpoint/damaged`.
+   * @throws EspalierError `checkpoint/mismatch`, `checkpoint/other-release`, `checkpoint/damaged`.
    */
   async load(options: LoadOptions = {}): Promise<boolean> {
     return this.#runAlone('load', () => this.checkpoints.load(options));

@@ -33,6 +33,7 @@ export async function restore(
   const saved = found.manifest as RunManifest;
   const before = await takeSnapshot(run);
   const now = before.manifest as RunManifest;
+  refuseOtherRelease(store, saved, now);
   refuseMismatches(store, findMismatches(saved, now, [...run.states.keys()]), allowMismatch);
   const transformed = saved.edits.length > now.edits.length;
   const census = takeCensus(run.structure);
@@ -58,6 +59,23 @@ function warnOfTraining({ structure, telemetry }: Run, before: Census): void {
   const differences = lists.map(([what, paths]) => `${what} '${paths.join("', '")}'`).join(' and ');
   const message = `the run of the checkpoint ${differences}: so does this run from here on; set trainable after load for anything else`;
   telemetry.emit('warning', { message });
+}
+
+/** Refuses a checkpoint without a field that this release needs: the steps would be others, without an error. */
+function refuseOtherRelease(
+  { location }: CheckpointStore,
+  saved: Partial<RunManifest>,
+  now: RunManifest,
+): void {
+  const listMissing = (given: object, wanted: object) =>
+    Object.keys(wanted).filter((field) => !Object.hasOwn(given, field));
+  const inClock = listMissing(saved.clock ?? {}, now.clock).map((field) => `clock.${field}`);
+  const [missing] = [...listMissing(saved, now), ...inClock];
+  if (missing === undefined) return;
+  throw new EspalierError('checkpoint/other-release', {
+    problem: `the checkpoint in ${location} was written by another release of Espalier: it has no '${missing}'`,
+    fix: 'Continue with the release that wrote it, or start a new run in another place. The checkpoint is untouched.',
+  });
 }
 
 function refuseMismatches(

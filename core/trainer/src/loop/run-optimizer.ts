@@ -17,6 +17,8 @@ export function isTransform(value: unknown): value is GradientTransform {
 export class RunOptimizer {
   readonly transform: GradientTransform;
   #state: OptimizerState = {};
+  /** Until then the optimizer holds nothing of this run: another one may use it. */
+  #begun = false;
 
   constructor(
     private readonly optimizers: Optimizers,
@@ -50,6 +52,7 @@ export class RunOptimizer {
   /** Makes the state for the parameters as they are now; of `old`, what fits is kept. */
   init(old: OptimizerState = {}): void {
     const { parameters } = this.structure;
+    this.#begun = true;
     tf.tidy(() => {
       const fresh = this.transform.init(parameters.values(parameters.trainable));
       this.replaceState(followOptimizerState(old, fresh));
@@ -67,7 +70,7 @@ export class RunOptimizer {
   dispose(): void {
     tf.dispose(listTensors(this.#state));
     this.#state = {};
-    this.transform.dispose?.();
+    if (this.#begun) this.transform.dispose?.();
   }
 }
 

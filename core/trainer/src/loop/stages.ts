@@ -21,6 +21,8 @@ export interface StagesHost {
   fit(options: FitOptions): Promise<FitResult>;
   transform(options: TransformOptions): Promise<void>;
   readonly checkpoints: Pick<LoopCheckpoints, 'saveIfChanged'>;
+  /** Does work during which nothing else may change or dispose the run. */
+  runAlone<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /**
@@ -67,13 +69,17 @@ async function transformStage(
     if (isAborted(error)) return false;
     throw error;
   }
-  const metrics = await validate(run, signal);
-  if (!metrics) {
-    run.cutShort = cutShortError();
-    return false;
-  }
-  completeStage(run, stage, metrics);
-  await host.checkpoints.saveIfChanged();
+  const metrics = await host.runAlone(async () => {
+    const validated = await validate(run, signal);
+    if (!validated) {
+      run.cutShort = cutShortError();
+      return undefined;
+    }
+    completeStage(run, stage, validated);
+    await host.checkpoints.saveIfChanged();
+    return validated;
+  });
+  if (!metrics) return false;
   run.telemetry.emit('transform', { plugins, metrics });
   return true;
 }
@@ -81,11 +87,10 @@ async function transformStage(
 type ResolvedStage = { readonly epochs: number } | { readonly transform: readonly string[] };
 
 /** A stage whose transform names its plugins, in their order. */
-function resolveStage(stage: Stage, { taps }: Run): ResolvedStage {
+function resolveStage(stage: Stage, { transforming }: Run): ResolvedStage {
   if ('epochs' in stage && stage.epochs !== undefined) return { epochs: stage.epochs };
   const { transform } = stage as Extract<Stage, { transform: unknown }>;
-  const known = taps.listTaps('transform').map(({ plugin }) => plugin);
-  return { transform: known.filter((id) => transform === true || transform.includes(id)) };
+  return { transform: transforming.filter((id) => transform === true || transform.includes(id)) };
 }
 
 /** A stage is over, and with it a stop that ended its epochs. */

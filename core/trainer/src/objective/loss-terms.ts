@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '@espalier/base';
+import { EspalierError, isPlain, suggest } from '@espalier/base';
 import { refuseForeignTensor } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
@@ -64,7 +64,7 @@ export class TermTable {
       }
       this.#terms[index] = patch(term);
     };
-    const listAll = () => [...this.#terms];
+    const listAll = () => this.#terms.map((term) => ({ ...term }));
     return {
       get all() {
         return listAll();
@@ -101,8 +101,10 @@ export class TermTable {
   }
 
   /** Adds the term `<owner>/<name>`. */
-  add(owner: string, name: string, value: Scalar, { weight = 1, groups }: TermOptions = {}): void {
+  add(owner: string, name: string, value: Scalar, options: TermOptions = {}): void {
     const full = `${owner}/${name}`;
+    checkOptions(full, options);
+    const { weight = 1, groups } = options;
     if (this.#terms.some((term) => term.name === full)) {
       throw new EspalierError('terms/duplicate', {
         problem: `the loss already has a term '${full}'`,
@@ -131,6 +133,25 @@ export class TermTable {
       ),
     });
   }
+}
+
+const OPTIONS = ['weight', 'groups'];
+
+function checkOptions(name: string, options: TermOptions): void {
+  if (!isPlain(options)) {
+    throw new EspalierError('terms/options', {
+      problem: `the options of the loss term '${name}' must be an object`,
+      received: options,
+      fix: 'Use e.g. { weight: 0.5 }.',
+    });
+  }
+  const unknown = Object.keys(options).find((option) => !OPTIONS.includes(option));
+  if (unknown === undefined) return;
+  throw new EspalierError('terms/options', {
+    problem: `the loss term '${name}' has an unknown option '${unknown}'`,
+    received: options,
+    fix: suggest(unknown, OPTIONS),
+  });
 }
 
 function checkScalar(name: string, value: unknown): void {

@@ -1,4 +1,11 @@
-import { arraySource, createToken, HOOKS, keepOutputs, SOFT_TARGETS } from '@espalier/core';
+import {
+  arraySource,
+  createToken,
+  fromTfOptimizer,
+  HOOKS,
+  keepOutputs,
+  SOFT_TARGETS,
+} from '@espalier/core';
 import type { Batch, HookName, PluginContext, SessionConfig } from '@espalier/core';
 import {
   liveTensors,
@@ -163,6 +170,36 @@ test('a plugin cannot remove loss terms', async () => {
   });
 });
 
+test('a plugin cannot change a term of another in what it reads', async () => {
+  const weights: number[] = [];
+  const writing = plugin('writing', {
+    apply: (ctx) =>
+      ctx.hooks.loss.tap(({ terms }) => {
+        Object.assign(terms.all[0]!, { weight: 0 });
+        weights.push(terms.all[0]!.weight);
+      }),
+  });
+  await withSession(open({ plugins: [writing] }), (session) => session.fit({ epochs: 1 }));
+  expect(new Set(weights)).toEqual(new Set([1]));
+});
+
+test.each([
+  [{ trains: ['head'] }, "unknown option 'trains'"],
+  [{ weigth: 0 }, "Did you mean 'weight'?"],
+  [null, 'must be an object'],
+])('a loss term with the options %j is refused', async (options, text) => {
+  const adding = plugin('adding', {
+    apply: (ctx) =>
+      ctx.hooks.loss.tap(({ terms }) => terms.add('extra', tf.scalar(1), options as never)),
+  });
+  await withSession(open({ plugins: [adding] }), async (session) => {
+    const error = await refusal(() => session.fit({ epochs: 1 }));
+    expect(error.code).toBe('terms/options');
+    expect(error.message).toMatch(/^\[plugin adding\] loss at step 0: .*'adding\/extra'/);
+    expect(error.message).toContain(text);
+  });
+});
+
 test('weights that a batch tap sets are summed by the trainer', async () => {
   const data = tinyData({ examples: 4 });
   const weights = Float32Array.from([1, 0, 0, 0]);
@@ -263,6 +300,23 @@ describe('setup', () => {
       }),
     ];
     expect((await refusal(() => open({ plugins }))).message).toMatch(/^\[plugin b\] apply: first/);
+  });
+
+  test('that fails leaves the optimizer of a session that trains alone', async () => {
+    const failing = plugin('failing', { apply: () => Promise.reject(new Error('no')) });
+    const train = async (between: (optimizer: SessionConfig['optimizer']) => unknown) => {
+      const optimizer = fromTfOptimizer(() => tf.train.adam(0.1));
+      return withSession(open({ optimizer }), async (session) => {
+        await session.fit({ epochs: 1 });
+        await between(optimizer);
+        return (await session.fit({ epochs: 1 })).history;
+      });
+    };
+    const undisturbed = await train(() => undefined);
+    const disturbed = await train((optimizer) =>
+      refusal(() => open({ optimizer, plugins: [failing] })),
+    );
+    expect(disturbed).toEqual(undisturbed);
   });
 
   test('refuses a misspelt mode and a misspelt order', async () => {

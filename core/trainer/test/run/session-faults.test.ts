@@ -1,3 +1,4 @@
+import { loadLatest, saveCheckpoint } from '@espalier/checkpoint';
 import {
   adam,
   arraySource,
@@ -314,6 +315,19 @@ describe('checkpoints', () => {
     const store = await written({ model: model('first') });
     const error = await loading(store, { model: model('other') });
     expect(error.message).toContain("'other/kernel'");
+  });
+
+  test.each([
+    ['clock.microSteps', { clock: { epoch: 1, step: 4, micro: 4, batch: 0 } }],
+    ['stages', { stages: undefined }],
+  ])('of a release that wrote no %s are refused', async (field, change) => {
+    const [store, other] = [await written(), memoryStore()];
+    const { manifest, tensors } = (await loadLatest(store))!;
+    const changed = JSON.parse(JSON.stringify({ ...(manifest as object), ...change })) as object;
+    await saveCheckpoint(other, { manifest: changed, tensors }, { step: 4 });
+    const error = await loading(other, {});
+    expect(error.code).toBe('checkpoint/other-release');
+    expect(error.message).toContain(`it has no '${field}'`);
   });
 
   test('change nothing when a plugin cannot load its state', async () => {

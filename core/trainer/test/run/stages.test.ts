@@ -204,6 +204,28 @@ describe('stages', () => {
       ]);
     }));
 
+  test('nothing else changes or ends the run while a transform is evaluated', async () => {
+    let isTransformed = false;
+    const refused: Promise<unknown>[] = [];
+    const meddling = plugin('meddling', {
+      apply(ctx) {
+        ctx.hooks.transform.tap(() => void (isTransformed = true));
+        ctx.hooks.evaluate.tap(() => {
+          if (!isTransformed) return;
+          for (const meddle of [() => session.dispose(), () => session.fit({ epochs: 1 })])
+            refused.push(refusal(meddle).then(({ code }) => code));
+        });
+      },
+    });
+    const session: Session = await open({
+      plugins: [meddling],
+      validation: tinySource({ seed: 1 }),
+    });
+    expect((await session.runStages([{ transform: true }])).status).toBe('completed');
+    expect(new Set(await Promise.all(refused))).toEqual(new Set(['session/busy']));
+    await session.dispose();
+  });
+
   test('a plugin that stops the run stops the stage: the next begins', () =>
     withSession(small({ plugins: [rounding('coarse', { stops: true })] }), async (session) => {
       const stages = [{ epochs: 3 }, { transform: true }, { epochs: 1 }] as const;
