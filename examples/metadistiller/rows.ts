@@ -14,10 +14,10 @@ const heldOut = {
 };
 
 const rows = {
-  'label smoothing': preset('label-smoothing#labelSmoothing'),
-  'deeply supervised': preset('deeply-supervised#deeplySupervised', { at, branch: 'bottleneck' }),
-  BYOT: preset('byot#byot', { at }),
-  'KD, ResNet-20': preset('kd#kd', {}, teacher),
+  'label smoothing': preset('baselines#labelSmoothing'),
+  'deeply supervised': preset('baselines#deeplySupervised', { at, branch: 'bottleneck' }),
+  BYOT: preset('baselines#byot', { at }),
+  'KD, ResNet-20': preset('baselines#kd', {}, teacher),
   'generator, no meta-learning': preset(metadistiller, { at, meta: false }),
   MetaDistiller: preset(metadistiller, method),
   'MetaDistiller, labels all along': preset(metadistiller, {

@@ -61,11 +61,15 @@ function parametersNow(tap: Watched): Values {
   return valuesOf(live);
 }
 
-/** The tensors that an argument shows: its own records, its batch's, and its window's. */
+/** The tensors that an argument shows: its own records, its batch's, and its micro-batches'. */
 function shown(argument: unknown): [string, Tensor][] {
   type Holder = Partial<Record<'inputs' | 'targets' | 'outputs' | 'features', NamedTensors>>;
-  const { window = [], batch, ...own } = argument as Holder & { window?: Holder[]; batch?: Holder };
-  return [own, batch ?? {}, ...window].flatMap(({ inputs, targets, outputs, features }) =>
+  const {
+    microBatches = [],
+    batch,
+    ...own
+  } = argument as Holder & { microBatches?: Holder[]; batch?: Holder };
+  return [own, batch ?? {}, ...microBatches].flatMap(({ inputs, targets, outputs, features }) =>
     [inputs, targets, outputs, features].flatMap((group) => Object.entries(group ?? {})),
   );
 }

@@ -12,6 +12,7 @@ const alwaysThere = [
     (name) => `@tensorflow/${name}`,
   ),
   'fastest-levenshtein',
+  'seedrandom',
   'zod',
 ];
 
@@ -44,7 +45,7 @@ export function makeProject(more: Packages = {}): string {
   for (const name of alwaysThere) {
     symlinkSync(path.join(installed, name), path.join(modules, name));
   }
-  for (const name of ['backend', 'errors']) addBuilt(modules, name);
+  for (const name of ['backend', 'base']) addBuilt(modules, name);
   for (const [id, files] of Object.entries(more)) addPackage(modules, id, files);
   return folder;
 }
