@@ -25,7 +25,7 @@ interface Running {
 
 interface Choice {
   readonly running: Running;
-  readonly passedOver: readonly SkippedBackend[];
+  readonly skipped: readonly SkippedBackend[];
   readonly warning?: string;
 }
 
@@ -101,23 +101,23 @@ const unavailableHereError = (name: BackendName, reason: string): SkippedBackend
 
 async function choose(platform: Platform, options: UseBackendOptions): Promise<Choice> {
   const here = platform.candidates.map(({ name }) => name as BackendName);
-  const passedOver: SkippedBackend[] = [];
+  const skipped: SkippedBackend[] = [];
   for (const name of options.prefer === undefined ? here : namesToTry(options.prefer)) {
     const candidate = platform.candidates.find((each) => each.name === name);
     if (!candidate) {
-      passedOver.push(unavailableHereError(name, platform.others));
+      skipped.push(unavailableHereError(name, platform.others));
       continue;
     }
     try {
-      return { running: await start(candidate, options, platform), passedOver };
+      return { running: await start(candidate, options, platform), skipped };
     } catch (error) {
       if (!(error instanceof NotAvailable)) throw error;
       const { reason, install = candidate.install } = error;
-      passedOver.push({ name, reason, install });
+      skipped.push({ name, reason, install });
     }
   }
   throw new EspalierError('backend/none-available', {
-    problem: `useBackend: none of the backends is available; ${describeSkipped(passedOver)}`,
+    problem: `useBackend: none of the backends is available; ${describeSkipped(skipped)}`,
     fix: 'Take one of these steps, or leave out prefer: wasm and cpu come with this package.',
   });
 }
@@ -131,11 +131,11 @@ function isCpuByDefault(): boolean {
 
 /** Starts the current backend as the candidate that it is, or else as it stands. */
 async function keep(platform: Platform, current: string): Promise<Choice> {
-  if (running?.candidate.backend === current) return { running, passedOver: [] };
+  if (running?.candidate.backend === current) return { running, skipped: [] };
   const same = platform.candidates.filter(({ backend }) => backend === current);
   for (const candidate of [...same, foreignBackend(current)]) {
     try {
-      return { running: await start(candidate, {}, platform), passedOver: [] };
+      return { running: await start(candidate, {}, platform), skipped: [] };
     } catch (error) {
       if (error instanceof Unfit) throw unfit(current, error);
       if (!(error instanceof NotAvailable)) throw error;
@@ -164,7 +164,7 @@ async function keepOrChoose(platform: Platform): Promise<Choice> {
   return { ...choice, warning };
 }
 
-function inform({ running: used, passedOver, warning }: Choice): BackendInfo {
+function inform({ running: used, skipped, warning }: Choice): BackendInfo {
   const { candidate, started } = used;
   const chosen = describeChosen(candidate, started, used.threadsAsked);
   const known = warning ?? started.warning;
@@ -178,9 +178,9 @@ function inform({ running: used, passedOver, warning }: Choice): BackendInfo {
     simd: started.simd,
     threads: started.threads,
     device: started.device,
-    skipped: passedOver,
+    skipped,
     chosen,
-    line: appendReasons(chosen, passedOver),
+    line: appendReasons(chosen, skipped),
     ...(known !== undefined && { warning: known }),
     dispose() {
       if (!disposed) end(used);

@@ -4,7 +4,7 @@ import { evaluate, makeProject, runModule } from './project.js';
 interface Told {
   name: string;
   backend: string;
-  passedOver: { name: string; reason: string; install: string }[];
+  skipped: { name: string; reason: string; install: string }[];
   line: string;
 }
 const print = (options = '{}') => `console.log(JSON.stringify(await useBackend(${options})));`;
@@ -25,7 +25,7 @@ describe('the choice in a project', () => {
   it('follows the order of prefer', () => {
     const told = evaluate<Told>(makeProject(), print(`{ prefer: ['webgpu', 'cpu', 'wasm'] }`));
     expect(told.name).toBe('cpu');
-    expect(told.passedOver).toEqual([
+    expect(told.skipped).toEqual([
       {
         name: 'webgpu',
         reason: 'not installed',
@@ -48,9 +48,9 @@ describe('the choice in a project', () => {
       '@tensorflow/tfjs-node-gpu': { 'index.js': throwing(message) },
       '@tensorflow/tfjs-node': { 'index.js': throwing('libtensorflow.so.2: no such file\nmore') },
     });
-    const { name, passedOver } = evaluate<Told>(folder, print());
+    const { name, skipped } = evaluate<Told>(folder, print());
     expect(name).toBe('wasm');
-    expect(passedOver.slice(0, 2)).toEqual([
+    expect(skipped.slice(0, 2)).toEqual([
       {
         name: 'tfjs-node-gpu',
         reason: 'installed, but its native addon is not built',
@@ -71,7 +71,7 @@ describe('the choice in a project', () => {
         'node_modules/@tensorflow/tfjs-core/index.js': '',
       },
     });
-    const second = evaluate<Told>(folder, print()).passedOver[1]!;
+    const second = evaluate<Told>(folder, print()).skipped[1]!;
     expect(second.reason).toMatch(
       /^it brings a second copy of @tensorflow\/tfjs-core, .*tfjs-node\/node_modules\/.* beside /,
     );
@@ -86,8 +86,8 @@ describe('the choice in a project', () => {
       },
       '@tensorflow/tfjs-backend-webgpu': { 'index.js': throwing('must not be loaded') },
     });
-    const body = `const { passedOver } = await useBackend();
-      console.log(JSON.stringify({ ...passedOver[2], left: typeof GPUDevice }));`;
+    const body = `const { skipped } = await useBackend();
+      console.log(JSON.stringify({ ...skipped[2], left: typeof GPUDevice }));`;
     expect(evaluate(folder, body)).toEqual({
       name: 'webgpu',
       reason: 'installed, but no graphics adapter was found',

@@ -30,13 +30,13 @@ function evaluate(body: string): unknown {
 
 describe.runIf(present)('the native backend', () => {
   it('is the first choice, names its device, and lets the process end', () => {
-    const body = `const { name, backend, device, passedOver, line } = await useBackend();
-      console.log(JSON.stringify({ name, backend, device, passedOver, line }));`;
+    const body = `const { name, backend, device, skipped, line } = await useBackend();
+      console.log(JSON.stringify({ name, backend, device, skipped, line }));`;
     expect(evaluate(body)).toEqual({
       name: 'tfjs-node-gpu',
       backend: 'tensorflow',
       device: expect.stringMatching(/^(CPU|GPU), TensorFlow 2\./),
-      passedOver: [],
+      skipped: [],
       line: expect.stringMatching(/^backend tfjs-node-gpu \(@tensorflow\/tfjs-node-gpu 4\.22\.0, /),
     });
   });
