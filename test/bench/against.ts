@@ -59,7 +59,7 @@ function runBench(folder: string, bench: string, quick: boolean): readonly Line[
   const options = [bench, '--json', ...(quick ? ['--quick'] : [])];
   const { stdout, stderr } = spawnSync(
     process.execPath,
-    [...process.execArgv, join(folder, MAIN), ...options],
+    ['--expose-gc', join(folder, MAIN), ...options],
     { cwd: folder, encoding: 'utf8' },
   );
   const lines = stdout.split('\n').filter((line) => line.startsWith('{'));
