@@ -1,6 +1,6 @@
 /**
  * The backends {@link useBackend} knows, in the order in which it tries them: fastest first on a machine
- * that has them all, but webgl only where wasm cannot be had, since not every card computes in 32 bits.
+ * that has them all, but webgl only where wasm cannot be computed, since not every card computes in 32 bits.
  */
 export const backendNames = [
   'tfjs-node-gpu',

@@ -23,7 +23,7 @@ export interface Candidate {
   /**
    * Sets the backend.
    *
-   * @throws NotAvailable where it cannot be had here; nothing has been changed then.
+   * @throws NotAvailable where it cannot be computed here; nothing has been changed then.
    */
   start(options: UseBackendOptions): Promise<Started>;
 }

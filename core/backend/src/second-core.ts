@@ -19,7 +19,7 @@ export const secondCore = (detail: string): EspalierError =>
   new EspalierError('backend/second-core', {
     problem:
       `two copies of @tensorflow/tfjs-core are loaded (${detail}). Models, optimizers and ` +
-      'tensors of one are strangers to the other',
+      'tensors of one do not work with the other',
     fix:
       'Give all @tensorflow packages one version and run "npm dedupe"; "npm ls ' +
       '@tensorflow/tfjs-core" shows who brings which. A package that is bundled, a plugin say, leaves ' +

@@ -32,7 +32,7 @@ interface Choice {
 /** What a platform adds: its candidates in order, and a look for a second copy of tfjs. */
 export interface Platform {
   readonly candidates: readonly Candidate[];
-  /** Why the other backends cannot be had, as half a sentence. */
+  /** Why the other backends cannot be computed, as half a sentence. */
   readonly others: string;
   /** Whether wasm needs no set-up, so that plain cpu is never the best there is. */
   readonly alwaysHasWasm: boolean;

@@ -32,7 +32,7 @@ export function fileError(code: string, problem: string, cause: unknown): Espali
   const advice = ADVICE[errno] ?? 'Check the disk, or choose another place.';
   return new EspalierError(code, {
     problem: `${problem}: ${errno} (${message})`,
-    fix: `${advice} What is there already is unharmed.`,
+    fix: `${advice} Existing files were not changed.`,
     cause,
   });
 }

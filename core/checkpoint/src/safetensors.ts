@@ -244,7 +244,7 @@ function viewTensor(bytes: Uint8Array, dtype: SafetensorsDtype, from: number, to
 
 function invalidFileError(problem: string, cause?: unknown): EspalierError {
   return new EspalierError('safetensors/invalid', {
-    problem: `this is not a sound safetensors file: ${problem}`,
+    problem: `this is not a valid safetensors file: ${problem}`,
     fix: 'Take another copy of the file, or write it again.',
     cause,
   });

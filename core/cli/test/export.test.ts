@@ -129,7 +129,7 @@ describe('espalier export', () => {
     expect(none.stderr).toContain('there is no checkpoint');
     expect(existsSync(at('none'))).toBe(false);
     const other = await exported('run');
-    expect(other.stderr).toContain('contains something else');
+    expect(other.stderr).toContain('contains files that are not');
     await writeFile(at('file'), 'text');
     expect((await exported('file')).stderr).toContain('cannot write to');
     expect(await readFile(at('file'), 'utf8')).toBe('text');

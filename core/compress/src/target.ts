@@ -47,7 +47,7 @@ export function withWholeLimits(error: unknown, bits: number, tightness: number)
   }
   const smallestBudget = Math.ceil(found.smallestBudget * factor);
   return new EspalierError('compress/impossible-target', {
-    problem: `the smallest possible budget is ${smallestBudget} bytes: ${least}, and budgets are shared out by size`,
+    problem: `the smallest possible budget is ${smallestBudget} bytes: ${least}, and budgets are divided by size`,
     ...parts,
     details: { layer: found.layer, leastBytes, smallestBudget },
   });

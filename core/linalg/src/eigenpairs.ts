@@ -95,7 +95,7 @@ export function checkSymmetric(symmetric: Float64Array, size: number): void {
     throw new EspalierError('linalg/not-finite', {
       problem: `the symmetric matrix is not finite at row ${Math.floor(at / size)}, column ${at % size}`,
       received: symmetric[at],
-      fix: 'Look where it was summed up.',
+      fix: 'Check the code that computed this matrix.',
     });
   }
 }

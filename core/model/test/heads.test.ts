@@ -245,7 +245,7 @@ describe('heads in graphs', () => {
     expect(headOf(VECTOR, mixed).gives).toBe('values');
   });
 
-  test('logits cannot be had where another layer uses the probabilities', () => {
+  test('logits cannot be computed where another layer uses the probabilities', () => {
     const cascade: Build = (x) => {
       const first = apply(dense('softmax'), x);
       return [first, apply(dense('softmax'), first)];

@@ -51,7 +51,7 @@ export function getService<T>(
   if (!ctx.has(token)) return undefined;
   const value = ctx.get(token);
   if (is(value)) return value;
-  throw bindingError(`what is bound to '${token.name}' will not do`, value, fix);
+  throw bindingError(`what is bound to '${token.name}' cannot be used`, value, fix);
 }
 
 /**

@@ -44,7 +44,7 @@ export function checkBudget(requests: readonly PlanRequest[], options: ParsedOpt
   const needed = found.map(({ request, least }) => (least * total) / countEntries(request.matrix));
   const smallestBudget = Math.ceil(Math.max(...needed));
   throw new EspalierError('block-low-rank/budget', {
-    problem: `the smallest possible budget is ${smallestBudget} bytes: ${least}, and budgets are shared out by size`,
+    problem: `the smallest possible budget is ${smallestBudget} bytes: ${least}, and budgets are divided by size`,
     received: budget,
     fix: 'Allow more bytes, or fewer blocks.',
     details: { layer, leastBytes: wrong.least, smallestBudget },

@@ -81,7 +81,7 @@ function expandName(
   throw new EspalierError('quantizer/no-matrix', {
     problem: `layer '${matching[0]!.name}' is a ${matching[0]!.className}, which has no matrix that can be quantized`,
     received: pattern,
-    fix: `Dense, Conv2D, Embedding and layers with storages have. ${suggest(pattern, able)}`,
+    fix: `Layers that can be quantized: Dense, Conv2D, Embedding, and layers with a storage configuration. ${suggest(pattern, able)}`,
   });
 }
 

@@ -33,7 +33,7 @@ export function parseCounts(input: unknown): ParsedCounts {
     if (!(cause instanceof SyntaxError)) throw cause;
     if (beginsWithWord(text)) return parseLines(text);
     throw new EspalierError('vocab-partition/parse', {
-      problem: `the counts begin as JSON and are none: ${cause.message}`,
+      problem: `the counts look like JSON but cannot be parsed: ${cause.message}`,
       fix: 'Mend the file, or give a word and its count a line.',
       cause,
     });

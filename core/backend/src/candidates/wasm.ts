@@ -6,7 +6,7 @@ import type { Candidate, Started } from '../candidate.js';
 
 /** What differs between Node and a browser when the wasm build starts. */
 export interface WasmHost {
-  /** Why threads cannot be had here. */
+  /** Why threads cannot be computed here. */
   obstacle(): string | undefined;
   /** Calls `start` such that the build finds its workers, if it is to have several threads. */
   around(threads: number, start: () => Promise<boolean>): Promise<boolean>;

@@ -103,8 +103,8 @@ async function refuseForeignFolder(out: string, format: ExportOptions['format'])
   const own = format === 'artifact' ? 'manifest.json' : 'model.json';
   if (names.length === 0 || names.includes(own)) return;
   throw new EspalierError('cli/out', {
-    problem: `${out} contains something else than an exported model`,
+    problem: `${out} contains files that are not an exported model`,
     received: names.slice(0, 5),
-    fix: 'Choose an empty or new folder for --out. What is there is untouched.',
+    fix: 'Choose an empty or new folder for --out. Nothing was changed.',
   });
 }

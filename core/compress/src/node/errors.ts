@@ -43,8 +43,8 @@ export function unwritableOutput(out: string, cause: Error): EspalierError {
 
 export function foreignOutput(out: string, names: readonly string[]): EspalierError {
   return new EspalierError('compress/output', {
-    problem: `${out} holds something else than an artifact`,
+    problem: `${out} holds files that are not an artifact`,
     received: names.slice(0, 5),
-    fix: 'Choose an empty or new folder for the result. What is there is untouched.',
+    fix: 'Choose an empty or new folder for the result. Nothing was changed.',
   });
 }

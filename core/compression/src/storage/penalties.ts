@@ -111,7 +111,7 @@ export function refuseConstraints(
     if (key === undefined) continue;
     if (layers === 'auto' ? !isLarge(entry) : !layers.includes(entry.name)) continue;
     throw new EspalierError(`${plugin}/constraint`, {
-      problem: `layer '${entry.name}' has a ${key}, which no part of what comes into its place could keep`,
+      problem: `layer '${entry.name}' has a ${key}, which the layers that replace it cannot keep`,
       received: entry.config[key],
       fix: `Leave out the constraint, or the layer: name the others with layers: [ … ].`,
     });

@@ -113,9 +113,9 @@ async function weightsInUse(store: CheckpointStore): Promise<string | undefined>
 function occupiedError(store: CheckpointStore, names: readonly string[], cause?: unknown) {
   const reason = cause instanceof Error ? ` (${cause.message})` : '';
   return new EspalierError('artifact/folder', {
-    problem: `${store.location} holds something else than an artifact of this version${reason}`,
+    problem: `${store.location} holds files that are not an artifact of this version${reason}`,
     received: names.slice(0, 5),
-    fix: 'Choose an empty or new folder. What is there is untouched.',
+    fix: 'Choose an empty or new folder. Nothing was changed.',
     cause,
   });
 }

@@ -135,7 +135,7 @@ function loadModel(store: CheckpointStore, text: string): ModelFile {
   } catch (cause) {
     throw new EspalierError('model-folder/occupied', {
       problem: `the ${MODEL_FILE} in ${store.location} is not that of a LayersModel`,
-      fix: 'Choose an empty or new folder. What is there is untouched.',
+      fix: 'Choose an empty or new folder. Nothing was changed.',
       cause,
     });
   }

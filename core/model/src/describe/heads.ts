@@ -44,7 +44,7 @@ interface Found {
   readonly layer: Layer;
   readonly gives: Head['gives'];
   readonly activation?: string;
-  /** Absent: the logits cannot be had. */
+  /** Absent: the logits cannot be computed. */
   readonly ends?: readonly SwappedActivation[];
 }
 

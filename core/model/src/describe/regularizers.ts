@@ -109,7 +109,7 @@ function activity(layer: string): EspalierError {
 function unusableError(layer: string, cause?: unknown): EspalierError {
   return new EspalierError('model/layer-loss', {
     problem: `layer '${layer}' adds a loss that ${cause ? 'fails without a batch' : 'reads none of its weights'}, so it cannot be a term of the objective`,
-    fix: 'Use addLoss for penalties on weights only; other losses belong into the loss tap of a plugin.',
+    fix: 'Use addLoss for penalties on weights only; other losses belong in the loss tap of a plugin.',
     ...(cause !== undefined && { cause }),
   });
 }

@@ -58,7 +58,7 @@ export function intercept<T>(interception: Interception, fn: () => T): T {
 
 /**
  * tfjs-layers has no functional call; its prototypes are the one place that covers cells, wrappers
- * and nested models alike. They are patched once, here, and do as ever while nothing is intercepted:
+ * and nested models alike. They are patched once, here, and behave as before while nothing is intercepted:
  * patching them for each run would make V8 look up every method of every layer anew.
  */
 function patchLayers(): void {

@@ -329,7 +329,7 @@ function refuseStateful(model: LayersModel): void {
 
 function noLogitsError(output: string, { layer, gives }: Head): EspalierError {
   return new EspalierError('model/no-logits', {
-    problem: `the logits of output '${output}' cannot be had: layer '${layer}' ${gives === 'unknown' ? 'is of a class of its own' : 'gives probabilities that other layers use, or that no softmax or sigmoid alone made'}`,
+    problem: `the logits of output '${output}' cannot be computed: layer '${layer}' ${gives === 'unknown' ? 'is of a class of its own' : 'gives probabilities that other layers use, or that no softmax or sigmoid alone made'}`,
     fix: 'End the model in a layer with the activation softmax or sigmoid, or without any.',
   });
 }

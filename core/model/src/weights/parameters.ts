@@ -31,7 +31,7 @@ export function functional(model: LayersModel): LayersModel {
   if (!(model instanceof tfl.LayersModel)) {
     if (isModelLike(model)) throw twoCopiesError('the model');
     throw new EspalierError('model/foreign', {
-      problem: 'this is no LayersModel',
+      problem: 'this is not a LayersModel',
       received: model,
       fix: 'Pass a tf.model or tf.sequential.',
     });

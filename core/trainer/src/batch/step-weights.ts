@@ -80,7 +80,7 @@ export function meanOverPresent(
 export function checkWeighsSteps(name: string, loss: Loss, steps: Tensor | undefined): void {
   if (!steps || loss.weighsSteps) return;
   throw new EspalierError('loss/steps', {
-    problem: `not every step of output '${name}' counts alike (a mask reaches it, or there are weights per step), and its loss ${loss.name} does not say that it heeds that`,
+    problem: `not every step of output '${name}' counts alike (a mask reaches it, or there are weights per step), and its loss ${loss.name} does not declare weighsSteps`,
     fix: "Let perExample and metrics take steps as their third argument, reduce with meanPerExample(values, steps), and say weighsSteps: true; or let padding count: semantics: 'tfjs'.",
   });
 }

@@ -40,11 +40,11 @@ function comparePlugins(
   return [
     ...missing.map((id) => ({
       name: `plugin:${id}`,
-      problem: `it has plugin '${id}', this run has not`,
+      problem: `it was written with plugin '${id}', which this run does not use`,
     })),
     ...extra.map((id) => ({
       name: `plugin:${id}`,
-      problem: `this run has plugin '${id}', it has not`,
+      problem: `it was written without plugin '${id}', which this run uses`,
     })),
     ...unkept.map((id) => ({
       name: `plugin:${id}`,

@@ -39,7 +39,7 @@ function findInvalidBatch(given: Batch, { inputs, targets, weights, size, key }:
 
 function noReturnError(hook: HookName, received: unknown): EspalierError {
   return new EspalierError('hooks/no-return', {
-    problem: `'${hook}' hands a value from tap to tap, but its tap returned none`,
+    problem: `'${hook}' passes a value from tap to tap, but its tap returned nothing`,
     received,
     fix: 'Return the argument, changed or not.',
   });

@@ -105,7 +105,7 @@ function otherHead({ name, activation: wanted }: Loss, { output, head }: Place):
   const other = wanted === 'softmax' ? 'binaryCrossEntropy()' : 'crossEntropy()';
   const mixed = UNDONE.includes(activation ?? '') && activation !== wanted;
   return new EspalierError('loss/head', {
-    problem: `the loss ${name} takes the logits before a ${wanted}, but layer '${layer}', which makes output '${output}', ${mixed ? `ends in ${activation}` : `gives probabilities whose logits cannot be had`}`,
+    problem: `the loss ${name} takes the logits before a ${wanted}, but layer '${layer}', which makes output '${output}', ${mixed ? `ends in ${activation}` : `gives probabilities whose logits cannot be computed`}`,
     fix: `${mixed ? `Use ${other}, or end the model in ${wanted}.` : `End the model in a layer with the activation ${wanted} that no other layer uses.`} To train on the probabilities as they are: from: 'probabilities'.`,
   });
 }

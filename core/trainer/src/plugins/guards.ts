@@ -16,7 +16,7 @@ export function createGuards(run: Run): Guards {
         const makesNetwork = run.phase === 'networks' && name === 'requestFeatures';
         if (run.phase === 'setup' || makesNetwork) return act(...args);
         throw new EspalierError('plugin/too-late', {
-          problem: `ctx.${name} works during apply only: every session that resumes this one must do the same`,
+          problem: `ctx.${name} may be called during apply only, so that a resumed session is set up in the same way`,
           fix: 'Call it in apply.',
         });
       }) as typeof act,

@@ -12,7 +12,7 @@ export interface LoadFrom {
 }
 
 /**
- * Gets what `'@scope/pkg#export'` names; anything else is already it.
+ * Imports the export that a `'@scope/pkg#export'` reference names; other values are returned unchanged.
  *
  * @throws EspalierError `preset/not-installed`, `preset/load`, `preset/unknown-module`,
  * `preset/unknown-export`.
