@@ -110,8 +110,8 @@ export function checkConfig(config: SessionConfig): void {
   parseOptions('createSession', configShape, config);
   if (!config.plugins || !config.preset) return;
   throw new EspalierError('session/option', {
-    problem: 'plugins and preset exclude each other',
-    fix: 'Put the plugins into the preset, or resolve it yourself.',
+    problem: 'a session takes plugins or a preset, not both',
+    fix: 'Put the plugins into a preset that extends yours: { extends: preset, plugins: { id: { use: factory, options } } }.',
   });
 }
 

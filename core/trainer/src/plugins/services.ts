@@ -20,7 +20,7 @@ export class Services {
     if (previous !== undefined) {
       throw new EspalierError('services/two-providers', {
         problem: `'${previous}' and '${owner}' both provide '${token.name}'`,
-        fix: `Keep one (in a preset: { ${owner}: false }), or bind the token in the preset to say which.`,
+        fix: `Keep one (in a preset: { ${owner}: false }), or choose in the preset: bind: { '${token.name}': { use: () => component } }.`,
       });
     }
     this.#owners.set(token.name, owner);
