@@ -258,7 +258,7 @@ describe('a preset that is wrong', () => {
       'a binding to no function',
       { plugins: { a: { use, bind: { t: { use: '@x/distill#notAFactory' } } } } },
       'preset/binding',
-      /no function/,
+      /not bound to a function/,
     ],
     [
       'a number that JSON has not',
