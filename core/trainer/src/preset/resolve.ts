@@ -74,7 +74,8 @@ async function makeBindings(entries: Entries, from: LoadFrom): Promise<ResolvedP
       const component = await loadExport(use, from);
       if (bindings.has(token) || typeof component !== 'function') {
         const problem = bindings.has(token) ? 'is already bound' : 'is not bound to a function';
-        const fix = 'Bind each token once, to a function that makes the component: { use: () => component }.';
+        const fix =
+          'Bind each token once, to a function that makes the component: { use: () => component }.';
         throw presetError('binding', `entry '${id}': token '${token}' ${problem}`, fix);
       }
       bindings.set(token, { token, make: () => component(options) as unknown });
