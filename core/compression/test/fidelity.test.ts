@@ -118,7 +118,7 @@ describe('neighbourOverlap', () => {
   });
 });
 
-describe('rowsOf', () => {
+describe('readRows', () => {
   test('reads plain layers, a dense one by unit', async () => {
     const embedding = tfl.layers.embedding({ inputDim: 60, outputDim: 5 });
     const dense = tfl.layers.dense({ units: 60, inputShape: [5] });

@@ -27,7 +27,7 @@ function given(make: () => LayersModel): LayersModel {
   return model;
 }
 
-describe('viewOf', () => {
+describe('viewModel', () => {
   it('shows layers in order with shapes, inbound layers and parameters', () => {
     const view = viewModel(given(MODELS['residual with two outputs']!));
     expect(view.layers.map(({ name }) => name)).toEqual([

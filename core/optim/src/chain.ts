@@ -3,7 +3,7 @@ import type { NamedTensors } from '@espalier/base';
 import type { GradientTransform, OptimizerState } from './transform.js';
 
 /**
- * Runs transforms one after another: the updates of each are the gradients of the next. Slots keep
+ * Runs transforms one after another: the updates of each are the gradients of the next. Their states keep
  * their names, so that nesting chains or adding a transform renames nothing in a checkpoint.
  *
  * @throws EspalierError `optim/duplicate-slot` if two transforms would share state.
@@ -84,7 +84,7 @@ export function restrict(
 }
 
 /**
- * Parameter groups: each path goes through the transform of its group only. Slots: `group/…`.
+ * Parameter groups: each path goes through the transform of its group only. State: `group/…`.
  *
  * @throws EspalierError `optim/unknown-group` in `init` and `update`.
  * @example

@@ -32,7 +32,7 @@ export function isRowDecoder(layer: object): layer is RowDecoder {
  * @param words How many rows it has.
  * @returns the matrix `[words, columns]` on the host.
  * @example
- * const matrix = await rowsOf(model.getLayer('embedding'), 10_000);
+ * const matrix = await readRows(model.getLayer('embedding'), 10_000);
  */
 export async function readRows(layer: layers.Layer, words: number): Promise<Matrix | undefined> {
   const decode = findDecoder(layer);

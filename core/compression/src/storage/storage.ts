@@ -69,7 +69,7 @@ export function registerStorage(kind: string, factory: StorageFactory): void {
  *
  * @throws EspalierError `storage/unknown` for a kind that no imported package has registered.
  * @example
- * const storage = storageOf('u0', [2000, 23], { kind: 'float32' });
+ * const storage = createStorage('u0', [2000, 23], { kind: 'float32' });
  * storage.weights; // [{ name: 'u0', shape: [2000, 23], dtype: 'float32', trainable: true }]
  */
 export function createStorage(

@@ -33,7 +33,7 @@ export interface ArtifactBytes {
  * Counts every byte of an artifact's files.
  *
  * @example
- * const { total, layers } = artifactBytes(await packArtifact({ model }));
+ * const { total, layers } = countBytes(await packArtifact({ model }));
  */
 export function countBytes(files: ReadonlyMap<string, Uint8Array>): ArtifactBytes {
   const layers = new Map<string, StoredBytes[]>();

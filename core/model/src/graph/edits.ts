@@ -16,7 +16,7 @@ import { pruneGraph } from './prune.js';
  * `edit/name-taken`.
  * @example
  * const exit = tf.layers.dense({ units: 10, name: 'exit_1' });
- * const edited = appendLayers(graphOf(model), { after: 'block_2', layers: [exit], output: true });
+ * const edited = appendLayers(extractGraph(model), { after: 'block_2', layers: [exit], output: true });
  */
 export function appendLayers(
   graph: ModelGraph,

@@ -68,7 +68,7 @@ export type ModelEdit = (graph: ModelGraph) => ModelGraph;
  *
  * @throws EspalierError `model/unregistered-layer`, `model/shared-across`.
  * @example
- * const { topology, weights } = graphOf(model);
+ * const { topology, weights } = extractGraph(model);
  * const twin = buildModel({ topology: JSON.parse(JSON.stringify(topology)), weights });
  */
 export function extractGraph(model: LayersModel): ModelGraph {

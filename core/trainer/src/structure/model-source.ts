@@ -21,7 +21,7 @@ export interface ModelForRun {
 /**
  * Takes a model, or lets a function make it.
  *
- * @throws EspalierError `session/model`, `session/two-tfjs`, and what `ownModel` throws.
+ * @throws EspalierError `session/model`, `session/two-tfjs`, and what `takeOwnModel` throws.
  */
 export async function takeModel(source: ModelSource, stream: StreamByKey): Promise<ModelForRun> {
   if (typeof source !== 'function') {

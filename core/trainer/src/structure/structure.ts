@@ -155,7 +155,7 @@ export class Structure {
    * Makes sure that the model, built again from its graph, computes what it computes now; once for
    * each model, since this does not depend on the values of weights.
    *
-   * @throws EspalierError `model/rebuild`, and what `graphOf` throws.
+   * @throws EspalierError `model/rebuild`, and what `extractGraph` throws.
    */
   checkRebuild(): void {
     if (!this.#checked) checkCopy(this.model, this.stream);

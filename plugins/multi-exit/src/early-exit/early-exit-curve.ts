@@ -24,7 +24,7 @@ export interface CurvePoint {
   readonly accuracy: number;
   /**
    * Mean multiply-accumulates per example as a fraction of the network without exits; `undefined` where
-   * a layer does not tell its own (`uncountedTo` names it).
+   * a layer does not tell its own (`listUncountedLayers` names it).
    */
   readonly macs: Macs;
   /** How many examples leave at each exit, shallowest first. */
