@@ -21,9 +21,7 @@ const SHARING = [
   'base',
   'checkpoint',
   'cli',
-  'compress',
   'compression',
-  'config',
   'data',
   'formats',
   'linalg',
@@ -38,16 +36,6 @@ const SHARING = [
 const core = (before: string, after: string) =>
   `core/${before}${SHARING.join(before === '{' ? ',' : '|')}${after}/test/**/*.test.ts`;
 
-// Tests over several packages that change their whole process, or need one that nobody changed.
-const ALONE = [
-  'early-tensors',
-  'equality',
-  'metadistiller',
-  'open-session',
-  'testkit',
-  'two-copies',
-].join('|');
-
 export default defineConfig({
   test: {
     // The default leaves a core idle, which is half of a machine with two.
@@ -55,16 +43,8 @@ export default defineConfig({
     projects: [
       // A process of its own for each file costs seconds; only tests that change what a process
       // has one of (backends, kernels, prototypes, signals) need one.
-      suite(
-        'unit',
-        [
-          '{plugins,presets}/*/test/**/*.test.ts',
-          core('{', '}'),
-          `test/cross/**/!(${ALONE}).test.ts`,
-        ],
-        false,
-      ),
-      suite('unit-isolated', [core('!(', ')'), `test/cross/**/@(${ALONE}).test.ts`]),
+      suite('unit', ['{plugins,presets}/*/test/**/*.test.ts', core('{', '}')], false),
+      suite('unit-isolated', [core('!(', ')'), 'test/cross/**/*.test.ts']),
       suite('faults', ['test/faults/**/*.test.ts', 'core/*/test/**/*.faults.ts']),
       suite('browser', ['test/browser/**/*.test.ts']),
       suite('python', ['test/python/**/*.test.ts']),
