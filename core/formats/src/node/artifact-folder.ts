@@ -1,6 +1,6 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
-import { EspalierError, fileError } from '@espalier/base';
+import { EspalierError } from '@espalier/base';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { fileStore } from '@espalier/checkpoint/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
@@ -11,6 +11,7 @@ import { packArtifact } from '../artifact/pack.js';
 import type { ArtifactContent } from '../artifact/pack.js';
 import { unpackArtifact } from '../artifact/unpack.js';
 import type { LoadedArtifact } from '../artifact/unpack.js';
+import { withStoreErrors } from './store-errors.js';
 
 /**
  * Saves a model as a folder. The new weights are written beside the old ones, then the manifest
@@ -29,9 +30,13 @@ export async function saveArtifact(
   options: { readonly files?: Partial<FileOperations> } = {},
 ): Promise<ArtifactBytes> {
   const store = fileStore(dir, options);
-  const obsolete = await withStoreErrors(`save the artifact in ${dir}`, () => findObsolete(store));
+  const obsolete = await withStoreErrors('artifact/store', `save the artifact in ${dir}`, () =>
+    findObsolete(store),
+  );
   const files = await packArtifact(content);
-  await withStoreErrors(`save the artifact in ${dir}`, () => replace(store, files, obsolete));
+  await withStoreErrors('artifact/store', `save the artifact in ${dir}`, () =>
+    replace(store, files, obsolete),
+  );
   return countBytes(files);
 }
 
@@ -46,19 +51,8 @@ export async function saveArtifact(
 export function loadArtifact(dir: string): Promise<LoadedArtifact> {
   const store = fileStore(dir);
   return unpackArtifact((name) =>
-    withStoreErrors(`load the artifact in ${dir}`, () => store.read(name)),
+    withStoreErrors('artifact/store', `load the artifact in ${dir}`, () => store.read(name)),
   );
-}
-
-/** What the system said, about an artifact rather than a checkpoint. */
-async function withStoreErrors<T>(doing: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const ours = error instanceof EspalierError ? error : undefined;
-    if (ours && ours.code !== 'checkpoint/store') throw ours;
-    throw fileError('artifact/store', `cannot ${doing}`, ours ? ours.parts.cause : error);
-  }
 }
 
 async function replace(

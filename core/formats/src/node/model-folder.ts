@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EspalierError, fileError, sha256Hex } from '@espalier/base';
+import { EspalierError, sha256Hex } from '@espalier/base';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { fileStore } from '@espalier/checkpoint/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
@@ -15,6 +15,7 @@ import {
   countWeightBytes,
 } from './model-file.js';
 import type { ModelFile } from './model-file.js';
+import { withStoreErrors } from './store-errors.js';
 
 const WEIGHTS = /^weights-[0-9a-f]{16}\.bin$/;
 
@@ -31,9 +32,9 @@ const WEIGHTS = /^weights-[0-9a-f]{16}\.bin$/;
  * const model = await readModelFolder('models/small');
  */
 export async function readModelFolder(dir: string): Promise<LayersModel> {
-  const file = parseModelFile((await readFolder(dir, MODEL_FILE)).toString('utf8'));
+  const file = parseModelFile((await readPart(dir, MODEL_FILE)).toString('utf8'));
   const paths = file.weightsManifest.flatMap((group) => group.paths);
-  const shards = await Promise.all(paths.map((path) => readFolder(dir, path)));
+  const shards = await Promise.all(paths.map((path) => readPart(dir, path)));
   const weights = Uint8Array.from(Buffer.concat(shards));
   const expected = countWeightBytes(file);
   if (weights.length !== expected) {
@@ -84,10 +85,10 @@ export async function writeModelFolder(
 ): Promise<void> {
   const store = fileStore(dir, options);
   const writing = `write the model to ${dir}`;
-  const before = await withFolderErrors(writing, () => findWeights(store));
+  const before = await withStoreErrors('model-folder/file', writing, () => findWeights(store));
   const { bytes, text } = await encode(model);
   const name = `weights-${(await sha256Hex(bytes)).slice(0, 16)}.bin`;
-  await withFolderErrors(writing, async () => {
+  await withStoreErrors('model-folder/file', writing, async () => {
     await store.write(name, bytes);
     await store.write(MODEL_FILE, new TextEncoder().encode(text(name)));
     for (const old of before) if (old !== name) await store.remove(old);
@@ -125,11 +126,11 @@ async function findWeights(store: CheckpointStore): Promise<readonly string[]> {
   const left = names.filter((name) => WEIGHTS.test(name));
   if (!names.includes(MODEL_FILE)) return left;
   const text = new TextDecoder().decode(await store.read(MODEL_FILE));
-  const named = loadModel(store, text).weightsManifest.flatMap(({ paths }) => paths);
+  const named = parseOwnModelFile(store, text).weightsManifest.flatMap(({ paths }) => paths);
   return [...new Set([...left, ...named.filter((name) => names.includes(name))])];
 }
 
-function loadModel(store: CheckpointStore, text: string): ModelFile {
+function parseOwnModelFile(store: CheckpointStore, text: string): ModelFile {
   try {
     return parseModelFile(text);
   } catch (cause) {
@@ -141,17 +142,7 @@ function loadModel(store: CheckpointStore, text: string): ModelFile {
   }
 }
 
-function readFolder(dir: string, name: string): Promise<Buffer> {
+function readPart(dir: string, name: string): Promise<Buffer> {
   const path = join(dir, name);
-  return readFile(path).catch((cause: unknown) => {
-    throw fileError('model-folder/file', `cannot read ${path}`, cause);
-  });
-}
-
-/** What the system said, about a model folder rather than a checkpoint. */
-function withFolderErrors<T>(doing: string, work: () => Promise<T>): Promise<T> {
-  return work().catch((error: unknown) => {
-    if (!(error instanceof EspalierError && error.code === 'checkpoint/store')) throw error;
-    throw fileError('model-folder/file', `cannot ${doing}`, error.parts.cause);
-  });
+  return withStoreErrors('model-folder/file', `read ${path}`, () => readFile(path));
 }
