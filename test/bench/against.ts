@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { timingOf } from './measure.js';
 
 /** One figure of two checkouts, measured in pairs of runs. */
 export interface Comparison {
@@ -48,8 +49,8 @@ export function compareCheckouts(
     return {
       name,
       unit,
-      here: median(both.map(([value]) => value)),
-      there: median(both.map(([, value]) => value)),
+      here: timingOf(both.map(([value]) => value)).median,
+      there: timingOf(both.map(([, value]) => value)).median,
       differences: both.map(([a, b]) => a - b).sort((a, b) => a - b),
     };
   });
@@ -69,8 +70,3 @@ function runBench(folder: string, bench: string, quick: boolean): readonly Line[
 
 const findValue = (lines: readonly Line[], name: string): number =>
   lines.find((line) => line.name === name)?.value ?? NaN;
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1]!;
-}

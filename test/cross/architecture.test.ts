@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { describe, expect, test } from 'vitest';
-import { root } from '../packages/workspaces.js';
+import { root } from '../packages/workspaces.mjs';
 import { findCircles } from './sources/circles.js';
 import {
   countFloors,

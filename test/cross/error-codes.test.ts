@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { root } from '../packages/workspaces.js';
+import { root } from '../packages/workspaces.mjs';
 import { listErrorCauses } from './sources/error-codes.js';
 import type { ErrorCause } from './sources/error-codes.js';
 

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 import type { Plugin } from 'esbuild';
-import { root } from './workspaces.js';
+import { root } from './workspaces.mjs';
 
 const ours = /^(\.|@espalier\/)/;
 const othersStayOutside: Plugin = {

@@ -5,7 +5,7 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installPacked } from './pack.js';
 import type { Consumer } from './pack.js';
-import { hasSources, publicWorkspaces, root } from './workspaces.js';
+import { hasSources, publicWorkspaces, root } from './workspaces.mjs';
 
 const workspaces = publicWorkspaces().filter(hasSources);
 const entriesOf = ({ name, exports = {} }: (typeof workspaces)[number]['manifest']) =>

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { packagesNamedIn } from './imports.js';
-import { hasSources, publicWorkspaces, readJson, root } from './workspaces.js';
-import type { Manifest, Ranges } from './workspaces.js';
+import { hasSources, publicWorkspaces, readJson, root } from './workspaces.mjs';
+import type { Manifest, Ranges } from './workspaces.mjs';
 
 const workspaces = publicWorkspaces().filter(hasSources);
 const own = new Map(workspaces.map(({ manifest }) => [manifest.name, manifest]));

@@ -1,13 +1,12 @@
 // npm run pack -- <folder> [package …]: packs the named packages (default: core, the testkit and the command line)
 // and every package of this repository that they need, and installs the tarballs into the project in <folder>.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { publicWorkspaces, root } from './workspaces.mjs';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const [target, ...names] = process.argv.slice(2);
-const packages = readPackages();
+const packages = new Map(publicWorkspaces().map(({ manifest }) => [manifest.name, manifest]));
 const wanted = names.length > 0 ? names : ['@espalier/core', '@espalier/testkit', 'espalier'];
 const unknown = wanted.find((name) => !packages.has(name));
 if (target === undefined || unknown !== undefined) {
@@ -28,24 +27,6 @@ if (!existsSync(join(folder, 'package.json'))) {
 const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
 run('npm', ['install', ...options, ...tarballs, ...findCompanions(needed)], folder);
 console.log(`Installed in ${folder}: ${needed.join(', ')}`);
-
-/** Public packages by name. */
-function readPackages() {
-  const { workspaces } = readJson(join(root, 'package.json'));
-  const manifests = workspaces
-    .flatMap(listFolders)
-    .map((folder) => join(root, folder, 'package.json'))
-    .filter((path) => existsSync(path))
-    .map(readJson);
-  return new Map(manifests.filter((each) => !each.private).map((each) => [each.name, each]));
-}
-
-function listFolders(pattern) {
-  const parent = pattern.replace(/\/\*$/, '');
-  return parent === pattern
-    ? [pattern]
-    : readdirSync(join(root, parent)).map((name) => join(parent, name));
-}
 
 /** The packages and every other one of this repository that they need, peers too. */
 function findNeeded(wantedNames, found = new Set()) {
@@ -77,10 +58,6 @@ function pack(ourNames) {
   const list = run('npm', ['pack', '--json', `--pack-destination=${packed}`, ...workspaces], root);
   writeFileSync(join(packed, 'packed.json'), list);
   return JSON.parse(list).map(({ filename }) => join(packed, filename));
-}
-
-function readJson(path) {
-  return JSON.parse(readFileSync(path, 'utf8'));
 }
 
 function run(program, args, cwd) {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readJson } from './workspaces.js';
+import { readJson } from './workspaces.mjs';
 
 /** One tarball, as `npm pack` made it. */
 export interface Packed {

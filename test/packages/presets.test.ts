@@ -2,7 +2,7 @@ import { resolvePreset } from '@espalier/core';
 import type { Manifest, Preset, PresetSource } from '@espalier/core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { bundle, runBundle } from './bundle.js';
-import { hasSources, publicWorkspaces } from './workspaces.js';
+import { hasSources, publicWorkspaces } from './workspaces.mjs';
 
 const packages = publicWorkspaces()
   .filter(hasSources)

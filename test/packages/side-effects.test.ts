@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import { bundle, runBundle } from './bundle.js';
 import type { BundleOptions } from './bundle.js';
-import { hasSources, publicWorkspaces } from './workspaces.js';
+import { hasSources, publicWorkspaces } from './workspaces.mjs';
 
 /** A command line and what only Node can load: no page imports them. */
 const nodeOnly = /^espalier$|^@espalier\/(config|study|testkit)$|\/node$|\.json$/;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { publicWorkspaces } from '../../packages/workspaces.js';
+import { publicWorkspaces } from '../../packages/workspaces.mjs';
 import { bindCall, findDeclaration, findField, readTexts } from './error-texts.js';
 import type { Bindings } from './error-texts.js';
 import { listModuleUses, listSources, parseSource, resolveRelative } from './source-file.js';

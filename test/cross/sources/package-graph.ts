@@ -1,6 +1,6 @@
 import { join, relative } from 'node:path';
 import ts from 'typescript';
-import { publicWorkspaces, readJson, root } from '../../packages/workspaces.js';
+import { publicWorkspaces, readJson, root } from '../../packages/workspaces.mjs';
 import { listModuleUses, listSources, parseSource, resolveRelative } from './source-file.js';
 
 /** A package of the repository and what its sources use. */
