@@ -1,29 +1,16 @@
-import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core';
-import type { LossContext, SessionConfig, SoftTargets } from '@espalier/core';
+import { resolvePreset } from '@espalier/core';
+import type { LossContext, SoftTargets } from '@espalier/core';
 import { deepestExit, exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import { byot } from '@espalier/preset-baselines';
 import type { ByotOptions } from '@espalier/preset-baselines';
-import {
-  firstDifference,
-  onBackend,
-  tinyCnn,
-  tinySource,
-  trainedValues,
-  withSession,
-} from '@espalier/testkit';
+import { firstDifference, onBackend, tinyCnn, tinySource, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, expect, test } from 'vitest';
+import { open, train } from './support.js';
 
 beforeAll(() => onBackend('cpu'));
 
-const open = (more: Partial<SessionConfig>) =>
-  createSession({
-    model: tinyCnn,
-    loss: crossEntropy(),
-    optimizer: sgd({ learningRate: 0.1, momentum: 0.9 }),
-    train: tinySource({ shape: [8, 8, 1], examples: 12 }),
-    ...more,
-  });
+const images = { model: tinyCnn, train: tinySource({ shape: [8, 8, 1], examples: 12 }) };
 
 test('resolves to exits, teacher and distillation with the paper’s constants', async () => {
   const preset = JSON.parse(JSON.stringify(byot({ at: ['stage1_relu'] })));
@@ -55,16 +42,13 @@ test.each([
 });
 
 test('trains exactly as its plugins given in code, in any order', async () => {
-  const run = (more: Partial<SessionConfig>) =>
-    withSession(open(more), (session) => trainedValues(session, 1));
-  const preset = await run({ preset: byot({ alpha: 0.3 }) });
-  const code = await run({
-    plugins: [
-      exitDistillation({ alpha: 0.3, hint: 1e-6 }),
-      deepestExit(),
-      multiExit({ branch: 'bottleneck' }),
-    ],
-  });
+  const preset = await train({ ...images, preset: byot({ alpha: 0.3 }) }, 1);
+  const plugins = [
+    exitDistillation({ alpha: 0.3, hint: 1e-6 }),
+    deepestExit(),
+    multiExit({ branch: 'bottleneck' }),
+  ];
+  const code = await train({ ...images, plugins }, 1);
   expect(firstDifference(preset, code)).toBeUndefined();
 });
 
@@ -83,7 +67,7 @@ test('takes another teacher by one line', async () => {
     extends: byot(),
     plugins: { 'exit-distillation': { bind: { 'soft-targets': { use: uniformTeacher } } } },
   };
-  await withSession(open({ preset }), async (session) => {
+  await withSession(open({ ...images, preset }), async (session) => {
     const { history } = await session.fit({ epochs: 1 });
     const soft = Object.keys(history[0]!.metrics).filter((name) =>
       /^loss\/exit-distillation\/\w+$/.test(name),

@@ -1,28 +1,12 @@
-import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core';
-import type { SessionConfig } from '@espalier/core';
+import { resolvePreset } from '@espalier/core';
 import { multiExit } from '@espalier/plugin-multi-exit';
 import { deeplySupervised } from '@espalier/preset-baselines';
 import type { DeeplySupervisedOptions } from '@espalier/preset-baselines';
-import {
-  firstDifference,
-  onBackend,
-  tinyNoisyMlp,
-  tinySource,
-  trainedValues,
-  withSession,
-} from '@espalier/testkit';
+import { firstDifference, onBackend, tinyNoisyMlp } from '@espalier/testkit';
 import { beforeAll, expect, test } from 'vitest';
+import { train } from './support.js';
 
 beforeAll(() => onBackend('cpu'));
-
-const open = (more: Partial<SessionConfig>) =>
-  createSession({
-    model: tinyNoisyMlp,
-    loss: crossEntropy(),
-    optimizer: sgd({ learningRate: 0.1 }),
-    train: tinySource(),
-    ...more,
-  });
 
 test('resolves to the one plugin, by data alone', async () => {
   const preset = JSON.parse(JSON.stringify(deeplySupervised({ weights: 0.3 })));
@@ -40,12 +24,9 @@ test('refuses an unknown option under its own name', () => {
 });
 
 test('trains exactly as the plugin given in code', async () => {
-  const run = (more: Partial<SessionConfig>) =>
-    withSession(open(more), (session) => trainedValues(session, 2));
-  const [preset, code] = [
-    await run({ preset: deeplySupervised({ weights: 0.5 }) }),
-    await run({ plugins: [multiExit({ weights: 0.5 })] }),
-  ];
+  const model = tinyNoisyMlp;
+  const preset = await train({ model, preset: deeplySupervised({ weights: 0.5 }) }, 2);
+  const code = await train({ model, plugins: [multiExit({ weights: 0.5 })] }, 2);
   expect([...preset.keys()]).toContain('exit_1/kernel');
   expect(firstDifference(preset, code)).toBeUndefined();
 });

@@ -1,30 +1,14 @@
-import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core';
-import type { SessionConfig } from '@espalier/core';
+import { resolvePreset } from '@espalier/core';
 import { exitDistillation } from '@espalier/plugin-multi-exit';
 import { teacher } from '@espalier/plugin-soft-targets';
 import type { Teacher } from '@espalier/plugin-soft-targets';
 import { kd } from '@espalier/preset-baselines';
 import type { KdOptions } from '@espalier/preset-baselines';
-import {
-  firstDifference,
-  onBackend,
-  tinyMlp,
-  tinySource,
-  trainedValues,
-  withSession,
-} from '@espalier/testkit';
+import { firstDifference, onBackend, tinyMlp, withSession } from '@espalier/testkit';
 import { beforeAll, expect, test } from 'vitest';
+import { open, train } from './support.js';
 
 beforeAll(() => onBackend('cpu'));
-
-const open = (more: Partial<SessionConfig>) =>
-  createSession({
-    model: tinyMlp,
-    loss: crossEntropy(),
-    optimizer: sgd({ learningRate: 0.1, momentum: 0.9 }),
-    train: tinySource(),
-    ...more,
-  });
 
 /** What a module of one's own would export. */
 const load = (): Teacher => ({ model: () => Promise.resolve(tinyMlp()) });
@@ -63,24 +47,25 @@ test.each([
 });
 
 test('says so where nothing teaches', () =>
-  expect(open({ preset: kd() })).rejects.toThrow(/nothing in this run provides 'teacher'/));
+  expect(open({ model: tinyMlp, preset: kd() })).rejects.toThrow(
+    /nothing in this run provides 'teacher'/,
+  ));
 
 test('says so where the teacher is still to come', () => {
   const teacher = () => Promise.resolve({ model: tinyMlp });
-  return withSession(open({ preset: kd({ teacher: teacher as never }) }), (session) =>
-    expect(session.fit({ epochs: 1 })).rejects.toThrow(
-      /'teacher' returned a promise.*services\/asynchronous/s,
-    ),
+  return withSession(
+    open({ model: tinyMlp, preset: kd({ teacher: teacher as never }) }),
+    (session) =>
+      expect(session.fit({ epochs: 1 })).rejects.toThrow(
+        /'teacher' returned a promise.*services\/asynchronous/s,
+      ),
   );
 });
 
 test('trains exactly as its plugins given in code, in any order', async () => {
-  const run = (more: Partial<SessionConfig>) =>
-    withSession(open(more), (session) => trainedValues(session, 2));
-  const preset = await run({ preset: kd({ teacher: load }) });
-  const code = await run({
-    plugins: [exitDistillation({ alpha: 0.9, temperature: 4 }), teacher({ model: tinyMlp })],
-  });
+  const preset = await train({ model: tinyMlp, preset: kd({ teacher: load }) }, 2);
+  const plugins = [exitDistillation({ alpha: 0.9, temperature: 4 }), teacher({ model: tinyMlp })];
+  const code = await train({ model: tinyMlp, plugins }, 2);
   expect([...preset.keys()].sort()).toEqual([
     'hidden/bias',
     'hidden/kernel',

@@ -1,17 +1,10 @@
-import { createSession, crossEntropy, resolvePreset, sgd } from '@espalier/core';
-import type { SessionConfig } from '@espalier/core';
+import { resolvePreset } from '@espalier/core';
 import { labelSmoothing as plugin } from '@espalier/plugin-label-smoothing';
 import { byot, labelSmoothing } from '@espalier/preset-baselines';
 import type { LabelSmoothingOptions } from '@espalier/preset-baselines';
-import {
-  firstDifference,
-  onBackend,
-  tinyNoisyMlp,
-  tinySource,
-  trainedValues,
-  withSession,
-} from '@espalier/testkit';
+import { firstDifference, onBackend, tinyNoisyMlp } from '@espalier/testkit';
 import { beforeAll, expect, test } from 'vitest';
+import { train } from './support.js';
 
 beforeAll(() => onBackend('cpu'));
 
@@ -38,22 +31,11 @@ test('refuses an unknown option under its own name', () => {
 });
 
 test('trains exactly as the plugin given in code', async () => {
-  const run = (more: Partial<SessionConfig>) =>
-    withSession(
-      createSession({
-        model: tinyNoisyMlp,
-        loss: crossEntropy(),
-        optimizer: sgd({ learningRate: 0.1 }),
-        train: tinySource(),
-        ...more,
-      }),
-      (session) => trainedValues(session, 2),
-    );
-  const preset = await run({ preset: labelSmoothing({ epsilon: 0.3 }) });
-  expect(
-    firstDifference(preset, await run({ plugins: [plugin({ epsilon: 0.3 })] })),
-  ).toBeUndefined();
-  expect(firstDifference(preset, await run({}))).toBeDefined();
+  const model = tinyNoisyMlp;
+  const preset = await train({ model, preset: labelSmoothing({ epsilon: 0.3 }) }, 2);
+  const code = await train({ model, plugins: [plugin({ epsilon: 0.3 })] }, 2);
+  expect(firstDifference(preset, code)).toBeUndefined();
+  expect(firstDifference(preset, await train({ model }, 2))).toBeDefined();
 });
 
 test('extends another method', async () => {
