@@ -40,6 +40,11 @@ interface Registered {
   readonly cost: TapCost;
 }
 
+/** A tap with what is called in place of its function: timed, checked, its errors attributed. */
+interface WrappedTap extends Registered {
+  readonly call: SyncTap | AsyncTap;
+}
+
 type AnyCheck = ((value: never, plugin: string) => void) | undefined;
 type SyncTap = (argument: unknown, check?: AnyCheck) => unknown;
 type AsyncTap = (argument: unknown, check?: AnyCheck) => Promise<unknown>;
@@ -65,9 +70,9 @@ const MAKE: Readonly<Record<HookKind, () => unknown>> = {
  * timed, its tensors are counted, and what it throws names the plugin, the hook and the step.
  */
 export class Taps {
-  readonly #registered: Registered[] = [];
+  readonly #registered: WrappedTap[] = [];
   readonly #hooks = new Map<HookName, AnyHook>();
-  readonly #order = new Map<HookName, readonly Placed<Registered>[]>();
+  readonly #order = new Map<HookName, readonly Placed<WrappedTap>[]>();
 
   constructor(
     private readonly clock: Clock,
@@ -82,7 +87,9 @@ export class Taps {
       tap: (fn: Tap<H>, order: Order = {}) => {
         const cost = { plugin: id, hook, calls: 0, milliseconds: 0, tensors: 0, bytes: 0 };
         const merged = mergeOrders(plugin.order ?? {}, order);
-        this.#registered.push({ id, plugin, hook, fn, order: merged, cost });
+        const tap: Registered = { id, plugin, hook, fn, order: merged, cost };
+        const call = isAsync(hook) ? this.#wrapAsync(tap) : this.#wrapSync(tap);
+        this.#registered.push({ ...tap, call });
       },
     };
   }
@@ -109,7 +116,7 @@ export class Taps {
 
   /** Calls a synchronous hook of which each plugin gets an argument of its own. */
   callViews<H extends HookName>(hook: H, viewFor: (plugin: Declared) => HookArguments[H]): void {
-    for (const { item } of this.#order.get(hook) ?? []) this.#wrapSync(item)(viewFor(item.plugin));
+    for (const { item } of this.#order.get(hook) ?? []) item.call(viewFor(item.plugin));
   }
 
   /** Calls an asynchronous hook; returns the waterfall's value. */
@@ -131,7 +138,7 @@ export class Taps {
     for (const { item } of this.#order.get(hook) ?? []) {
       if (!plugins.includes(item.id)) continue;
       before();
-      await this.#wrapAsync(item)(argument);
+      await item.call(argument);
     }
   }
 
@@ -140,7 +147,7 @@ export class Taps {
     const errors: unknown[] = [];
     for (const { item } of this.#order.get(hook) ?? []) {
       try {
-        this.#wrapSync(item)(argument);
+        item.call(argument);
       } catch (error) {
         errors.push(error);
       }
@@ -156,7 +163,7 @@ export class Taps {
   ): readonly TapOutput<H>[] {
     let value: unknown = argument;
     return (this.#order.get(hook) ?? []).map(({ item }) => {
-      value = this.#wrapSync(item)(value, check);
+      value = item.call(value, check);
       return { plugin: item.id, value: value as HookArguments[H] };
     });
   }
@@ -174,11 +181,11 @@ export class Taps {
     return this.#registered.map((tap) => tap.cost);
   }
 
-  #register(hook: HookName, sorted: readonly Placed<Registered>[]): AnyHook {
+  #register(hook: HookName, sorted: readonly Placed<WrappedTap>[]): AnyHook {
     const made = MAKE[HOOKS[hook].kind]() as AnyHook;
     for (const { item } of sorted) {
-      if (HOOKS[hook].kind.startsWith('async')) made.tapPromise(item.id, this.#wrapAsync(item));
-      else made.tap(item.id, this.#wrapSync(item));
+      if (isAsync(hook)) made.tapPromise(item.id, item.call as AsyncTap);
+      else made.tap(item.id, item.call);
     }
     return made;
   }
@@ -235,6 +242,10 @@ export class Taps {
   #locate({ id, hook }: Registered) {
     return { plugin: id, hook, step: this.clock.step };
   }
+}
+
+function isAsync(hook: HookName): boolean {
+  return HOOKS[hook].kind.startsWith('async');
 }
 
 function impliedOrder(hook: HookName, plugins: readonly Declared[]): readonly Edge[] {
