@@ -21,6 +21,7 @@ const programs = [
   'learned-rates',
   'meta-weight-net',
   'early-exit',
+  'programs/main',
 ].map((name) => ({ name, args: [`dist/${name}.js`] }));
 
 /** The command on a configuration, with checkpoints in a folder that nobody used before. */
