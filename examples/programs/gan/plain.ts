@@ -24,16 +24,18 @@ function createCritic(): tfl.LayersModel {
   const point = tfl.input({ shape: [2] });
   const hidden = layers.dense({ units: 16 }).apply(point);
   const active = layers.leakyReLU({ alpha: 0.2 }).apply(hidden);
-  const real = layers.dense({ units: 1, activation: 'sigmoid' }).apply(active);
-  const which = layers.dense({ units: CENTRES.length, activation: 'softmax' }).apply(active);
+  const real = layers.dense({ units: 1 }).apply(active);
+  const which = layers.dense({ units: CENTRES.length }).apply(active);
   return tfl.model({ inputs: point, outputs: [real, which] as tfl.SymbolicTensor[] });
 }
 
 /** A model around the critic: `trainable` of the one leaves the weights of the other alone. */
 function createDiscriminator(): tfl.LayersModel {
   const point = tfl.input({ shape: [2] });
-  const outputs = createCritic().apply(point) as tfl.SymbolicTensor[];
-  return tfl.model({ inputs: point, outputs });
+  const [realLogit, logits] = createCritic().apply(point) as tfl.SymbolicTensor[];
+  const real = layers.activation({ activation: 'sigmoid', name: 'real' }).apply(realLogit!);
+  const which = layers.activation({ activation: 'softmax', name: 'which' }).apply(logits!);
+  return tfl.model({ inputs: point, outputs: [real, which] as tfl.SymbolicTensor[] });
 }
 
 function createCombined(generator: tfl.LayersModel, discriminator: tfl.LayersModel) {
