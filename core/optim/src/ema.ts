@@ -1,9 +1,15 @@
 import { EspalierError, parseOptions } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
+import { scaleUpdate } from './apply-updates.js';
 import { valueAt } from './schedules.js';
 import { schedule } from './schemas.js';
-import type { GradientTransform, OptimizerState, Schedule } from './transform.js';
+import type {
+  GradientTransform,
+  GradientTransformInfo,
+  OptimizerState,
+  Schedule,
+} from './transform.js';
 import { perParameter } from './transform.js';
 
 /**
@@ -17,10 +23,10 @@ import { perParameter } from './transform.js';
  */
 export function ema(decay: Schedule, name = 'ema'): GradientTransform {
   const decayAt = parseOptions('ema', schedule, decay);
-  const prepare = ({ step }: { readonly step: number }) => {
+  const prepare = ({ step, updateScale = 1 }: GradientTransformInfo) => {
     const rate = tf.scalar(1 - valueAt(decayAt, step));
     return (update: tf.Tensor, [average]: readonly [tf.Tensor], param: tf.Tensor) => {
-      const gap = tf.sub(tf.add(param, update), average);
+      const gap = tf.sub(tf.add(param, scaleUpdate(update, updateScale)), average);
       return [update, tf.add(average, tf.mul(gap, rate))] as const;
     };
   };

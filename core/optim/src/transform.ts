@@ -13,6 +13,8 @@ export type OptimizerState = Readonly<Record<string, NamedTensors>>;
 export interface GradientTransformInfo {
   /** Optimizer steps done before this one, from 0: counted by the framework, so resume is exact. */
   readonly step: number;
+  /** What the caller multiplies the updates by before it adds them; default 1. */
+  readonly updateScale?: number;
 }
 
 /** A constant, or a pure function of the optimizer step (from 0). */

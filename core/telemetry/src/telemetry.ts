@@ -41,6 +41,8 @@ export interface TelemetryEvents {
     readonly done: number;
     readonly total: number;
   };
+  /** A plugin says something to know, such as a confusion matrix; `data` is plain JSON. */
+  report: { readonly plugin: string; readonly what: string; readonly data: unknown };
   /** Something the user should know; `plugin` when it comes from one. */
   warning: { readonly message: string; readonly plugin?: string };
   /**

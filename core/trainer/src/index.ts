@@ -104,6 +104,8 @@ export type { Clock } from './clock.js';
 export type { ExportOptions } from './export-model.js';
 export { HOOKS } from './hooks/hooks.js';
 export type {
+  ComputeMetrics,
+  EpochEnd,
   EpochResult,
   EvaluateContext,
   FitEnd,
@@ -145,6 +147,7 @@ export type { Effects, Mode } from './plugins/effects.js';
 export { definePlugin } from './plugins/plugin.js';
 export type {
   BaseContext,
+  ParameterChoice,
   Plugin,
   PluginContext,
   PluginDefinition,

@@ -33,6 +33,8 @@ export interface Inspection {
     trainable: boolean;
     group: string;
   }[];
+  /** By plugin: what it multiplies the updates of the optimizer by at this moment. */
+  readonly updateScales: Readonly<Record<string, number>>;
   /** Token → who provides it. */
   readonly services: Readonly<Record<string, string>>;
   readonly edits: readonly EditRecord[];
@@ -84,6 +86,7 @@ export function inspect(run: Run): Inspection {
       trainable: parameters.isTrainable(path),
       group: parameters.findGroup(path),
     })),
+    updateScales: Object.fromEntries(run.updateScales),
     services: services.providers,
     edits: structure.edits,
     tapCosts: taps.costs,
@@ -107,7 +110,13 @@ export function explain(inspection: Inspection, hook?: string): string {
     (row) => row.hook === hook || (hook === undefined && row.taps.length > 0),
   );
   if (chosen.length === 0) return 'No plugin taps any hook.';
-  return chosen.map(describeHook).join('\n\n');
+  const scales = hook === undefined ? describeScales(inspection) : [];
+  return [...chosen.map(describeHook), ...scales].join('\n\n');
+}
+
+function describeScales({ updateScales }: Inspection): string[] {
+  const scales = Object.entries(updateScales).map(([plugin, scale]) => `${plugin} × ${scale}`);
+  return scales.length === 0 ? [] : [`updates of the optimizer: ${scales.join(', ')}`];
 }
 
 function describeHook({ hook, kind, doc, taps }: Inspection['hooks'][number]): string {

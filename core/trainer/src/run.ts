@@ -13,7 +13,7 @@ import { EpochSums } from './loop/epoch-sums.js';
 import { RunOptimizer } from './loop/run-optimizer.js';
 import type { StageProgress } from './loop/stage.js';
 import { Objective } from './objective/objective.js';
-import type { Plugin, StateContract } from './plugins/plugin.js';
+import type { ParameterChoice, Plugin, StateContract } from './plugins/plugin.js';
 import { Services } from './plugins/services.js';
 import type { ResolvedPreset } from './preset/index.js';
 import type { RunSettings } from './settings.js';
@@ -59,6 +59,12 @@ export class Run {
   readonly teardowns: { readonly plugin: string; undo(): void | Promise<void> }[] = [];
   /** Whether a plugin wants to see the first batch of the next step. */
   lookAhead = false;
+  /** By plugin: what it multiplies the optimizer's updates by. */
+  readonly updateScales = new Map<string, number>();
+  /** The values that an evaluation uses in place of parameters, where a plugin gives some. */
+  evaluationValues: (() => NamedTensors) | undefined;
+  /** How often plugins set parameters. */
+  assignments = 0;
 
   phase: Phase = 'setup';
   /** Ends the transform under way. */
@@ -154,6 +160,20 @@ export class Run {
   constrain(updated: NamedTensors): NamedTensors {
     const { settings, structure } = this;
     return settings.semantics === 'tfjs' ? updated : structure.parameters.constrain(updated);
+  }
+
+  /** What the optimizer's updates are multiplied by: 1 where no plugin scales them. */
+  get updateScale(): number {
+    return [...this.updateScales.values()].reduce((product, scale) => product * scale, 1);
+  }
+
+  /** The live values by path, or those that an evaluation uses. */
+  values({ trainable, evaluated }: ParameterChoice): NamedTensors {
+    const { parameters } = this.structure;
+    const live = parameters.values(trainable ? parameters.trainable : undefined);
+    if (!evaluated || !this.evaluationValues) return live;
+    const used = Object.entries(this.evaluationValues()).filter(([path]) => live[path]);
+    return { ...live, ...Object.fromEntries(used) };
   }
 
   /** Plugins that have a transform, in their order. */

@@ -85,8 +85,8 @@ export class Checkpoints {
 }
 
 /** Distinguishes moments of a run by what a checkpoint of them would hold. */
-function describeMoment({ clock, stopReason, progress }: Run): string {
-  return JSON.stringify([clock, stopReason, progress.done]);
+function describeMoment({ clock, stopReason, progress, assignments }: Run): string {
+  return JSON.stringify([clock, stopReason, progress.done, assignments]);
 }
 
 /** The file by which a store is tested. */

@@ -66,12 +66,29 @@ export interface EvaluateContext {
   /** As in {@link LossContext}. */
   readonly steps: NamedTensors;
   metric(name: string, perExample: Tensor1D): void;
+  /**
+   * For metrics that are no means of examples, such as F1: reads tensors of this batch, `[rows, …]` by name.
+   * When the evaluation is over, `compute` of the last batch gets those of all batches, one after the
+   * other, and gives metrics by name. A plugin that gathers several things names each.
+   */
+  gather(name: string, tensors: NamedTensors, compute: ComputeMetrics): void;
 }
+
+/** Gives metrics by name for what `gather` read: the numbers of all batches, row by row, by name. */
+export type ComputeMetrics = (
+  gathered: Readonly<Record<string, Float32Array>>,
+) => Readonly<Record<string, number>>;
 
 /** Numbers of an epoch: `loss`, `loss/<term>`, `<metric>`, `val/<metric>`. */
 export interface EpochResult {
   readonly clock: Clock;
   readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** What an `epochEnd` tap gets: the numbers of the epoch, to which it may add. */
+export interface EpochEnd extends EpochResult {
+  /** Adds a number of the epoch; later taps, the history and telemetry have it. */
+  metric(name: string, value: number): void;
 }
 
 /** How a fit ended; see `FitResult`. */
@@ -94,7 +111,7 @@ export interface HookArguments {
   afterApply: StepContext;
   afterStep: StepResult;
   evaluate: EvaluateContext;
-  epochEnd: EpochResult;
+  epochEnd: EpochEnd;
   transform: { readonly clock: Clock };
   structureChange: StructureChange;
   finish: FitEnd;
@@ -209,13 +226,13 @@ export const HOOKS = {
     kind: 'sync',
     phase: 'evaluate',
     nested: false,
-    doc: 'Adds per-example metrics for one batch of an evaluation.',
+    doc: 'Adds metrics for one batch of an evaluation: per example, or gathered over all batches.',
   },
   epochEnd: {
     kind: 'async',
     phase: 'epoch',
     nested: false,
-    doc: "An epoch is over, with its numbers and the validation's.",
+    doc: "An epoch is over, with its numbers and the validation's; a tap may add to them.",
   },
   transform: {
     kind: 'async',

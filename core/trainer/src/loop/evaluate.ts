@@ -11,6 +11,7 @@ import { checkWeighsSteps, computeCounts } from '../batch/step-weights.js';
 import { toBatch } from '../batch/to-batch.js';
 import { checkOutputShape } from '../objective/heads.js';
 import type { Run } from '../run.js';
+import { Gathered } from './gathered.js';
 import { noteWatchingStates } from './watching-states.js';
 import { yieldToEventLoop } from './yield-to-event-loop.js';
 
@@ -37,12 +38,13 @@ export async function evaluate(
 
 async function evaluateAll(run: Run, source: Source, signal?: AbortSignal) {
   const sums = new Map<string, Sum>();
+  const gathered = new Gathered();
   let weight = 0;
   const stream = keyedRng(run.settings.seed, 'evaluate');
   for await (const raw of source.iterate({ epoch: 0, skip: 0, stream })) {
     try {
       if (signal?.aborted) return undefined;
-      weight += await addBatch(run, raw, sums);
+      weight += await addBatch(run, raw, sums, gathered);
     } finally {
       disposeRaw(raw);
     }
@@ -50,7 +52,8 @@ async function evaluateAll(run: Run, source: Source, signal?: AbortSignal) {
   }
   const counts = [...sums.values()].some((each) => each.weight > 0);
   if (weight === 0 || !counts) throw emptySourceError();
-  return Object.fromEntries([...sums].map(([name, { sum, weight }]) => [name, sum / weight]));
+  const means = [...sums].map(([name, { sum, weight }]) => [name, sum / weight] as const);
+  return nameOnce([...means, ...gathered.compute()]);
 }
 
 /** Of one metric; a plugin may give it for some batches only. */
@@ -66,15 +69,33 @@ interface WeightedMetric {
   readonly weights: Tensor1D | undefined;
 }
 
-async function addBatch(run: Run, raw: RawBatch, sums: Map<string, Sum>): Promise<number> {
+/** @throws EspalierError `evaluate/metric` for two metrics of one name. */
+function nameOnce(metrics: readonly (readonly [string, number])[]): Record<string, number> {
+  const named: Record<string, number> = {};
+  for (const [name, value] of metrics) {
+    if (Object.hasOwn(named, name)) throw twoMetricsError(name, value);
+    named[name] = value;
+  }
+  return named;
+}
+
+async function addBatch(
+  run: Run,
+  raw: RawBatch,
+  sums: Map<string, Sum>,
+  gathered: Gathered,
+): Promise<number> {
   const batch = await toBatch(raw, 'evaluate', { ...run.batches.spec, countsExamples: false });
   const metrics = new Map<string, WeightedMetric>();
   const packed = tf.tidy(() => {
-    collectMetrics(run, withoutMaskedFaults(batch, run.structure.network.idInputs), metrics);
-    return tf.stack([...metrics.values()].flatMap(sumMetric));
+    const clean = withoutMaskedFaults(batch, run.structure.network.idInputs);
+    collectMetrics(run, clean, metrics, gathered);
+    const sums = tf.stack([...metrics.values()].flatMap(sumMetric)) as Tensor1D;
+    return tf.concat1d([sums, ...gathered.pack()]);
   });
   const numbers = await packed.data();
   packed.dispose();
+  gathered.read(numbers, 2 * metrics.size);
   [...metrics].forEach(([name, { weights }], i) => {
     const { sum, weight } = sums.get(name) ?? { sum: 0, weight: 0 };
     const [more, counted] = [numbers[2 * i]!, numbers[2 * i + 1]!];
@@ -89,12 +110,18 @@ function sumMetric({ values, weights }: WeightedMetric): Scalar[] {
   return [tf.sum(weigh(values, weights)), tf.sum(weights)];
 }
 
-function collectMetrics(run: Run, given: Batch, metrics: Map<string, WeightedMetric>): void {
-  const { taps } = run;
+function collectMetrics(
+  run: Run,
+  given: Batch,
+  metrics: Map<string, WeightedMetric>,
+  gathered: Gathered,
+): void {
+  const { taps, evaluationValues } = run;
   const { losses, logits, semantics } = run.settings;
   const { network, features } = run.structure;
   const masks = semantics === 'espalier';
-  const how = { training: false, features, logits, writes: 'discard', masks } as const;
+  const substitute = evaluationValues && new Map(Object.entries(evaluationValues()));
+  const how = { training: false, features, logits, writes: 'discard', masks, substitute } as const;
   const forward = network.execute(given.inputs, how);
   const { targets } = given;
   const { batch, steps, present } = computeCounts(given, targets, forward.masks);
@@ -114,7 +141,11 @@ function collectMetrics(run: Run, given: Batch, metrics: Map<string, WeightedMet
   }
   const { outputs, features: found } = forward;
   const metric = (name: string, value: Tensor1D) => addMetric(metrics, batch, name, value, weights);
-  taps.call('evaluate', { outputs, features: found, batch, targets, steps, metric });
+  const shared = { outputs, features: found, batch, targets, steps, metric };
+  taps.callViews('evaluate', ({ id: plugin }) => ({
+    ...shared,
+    gather: (name, tensors, compute) => gathered.ask({ plugin, name, tensors, compute }),
+  }));
 }
 
 function addMetric(
@@ -129,11 +160,17 @@ function addMetric(
     metrics.set(name, { values: tf.cast(value, 'float32'), weights });
     return;
   }
+  if (metrics.has(name)) throw twoMetricsError(name, value);
   throw new EspalierError('evaluate/metric', {
-    problem: metrics.has(name)
-      ? `there is already a metric '${name}'`
-      : `the metric '${name}' must have one value per example: [${batch.size}]`,
+    problem: `the metric '${name}' must have one value per example: [${batch.size}]`,
     received: value,
+  });
+}
+
+function twoMetricsError(name: string, received: unknown): EspalierError {
+  return new EspalierError('evaluate/metric', {
+    problem: `there is already a metric '${name}'`,
+    received,
   });
 }
 

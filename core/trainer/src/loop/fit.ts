@@ -78,6 +78,7 @@ export async function fit(
   const ended = { status, reason: run.stopReason };
   telemetry.emit('finish', ended);
   await taps.fire('finish', { clock, ...ended });
+  if (status !== 'aborted') await checkpoints.saveIfChanged();
   return { ...ended, history: run.history };
 }
 
@@ -127,14 +128,29 @@ async function endEpoch(run: Run, signal?: AbortSignal): Promise<boolean> {
   if (clock.batchesInEpoch === 0) throw emptySourceError();
   const validated = await validate(run, signal);
   if (!validated) return false;
-  const metrics = { ...epoch.means(), ...validated };
+  const metrics: Record<string, number> = { ...epoch.means(), ...validated };
   const result = { clock: { ...clock }, metrics };
   run.history.push(result);
-  await taps.fire('epochEnd', result);
+  const metric = (name: string, value: number) => addNumber(metrics, name, value);
+  await taps.fire('epochEnd', { ...result, metric });
   telemetry.emit('epoch', { epoch: clock.epoch, metrics });
   clock.nextEpoch();
   epoch.reset();
   return true;
+}
+
+/** @throws EspalierError `epoch/metric`. */
+function addNumber(metrics: Record<string, number>, name: string, value: number): void {
+  if (typeof value === 'number' && !Object.hasOwn(metrics, name)) {
+    metrics[name] = value;
+    return;
+  }
+  throw new EspalierError('epoch/metric', {
+    problem: Object.hasOwn(metrics, name)
+      ? `the epoch already has a metric '${name}'`
+      : `the metric '${name}' of an epoch must be a number`,
+    received: value,
+  });
 }
 
 /** The validation's numbers, named as an epoch's are; none without a validation source. */

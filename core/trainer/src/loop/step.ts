@@ -132,10 +132,12 @@ function applyGradients(
   const { parameters } = structure;
   tf.tidy(() => {
     const params = parameters.values(parameters.trainable);
+    const { updateScale } = run;
     const { updates, state } = optimizer.transform.update(gradients, optimizer.state, params, {
       step: clock.step,
+      updateScale,
     });
-    const next = run.constrain(applyUpdates(params, updates));
+    const next = run.constrain(applyUpdates(params, updates, updateScale));
     parameters.assign({ ...next, ...Object.fromEntries(statistics) });
     optimizer.replaceState(state);
   });

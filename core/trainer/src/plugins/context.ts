@@ -45,16 +45,25 @@ export function createContext(plugin: Plugin, run: Run): PluginContext {
     objective: afterSetup('objective', (batch, options) => objective.evaluate(batch, options)),
     gradients: afterSetup('gradients', (batch, options) => objective.gradients(batch, options)),
     windowGradients: afterSetup('windowGradients', (params) => windowGradients(run, params)),
-    parameters: ({ trainable = false } = {}) =>
-      structure.parameters.values(trainable ? structure.parameters.trainable : undefined),
+    parameters: (which = {}) => run.values(which),
     assign: (values, { update = false } = {}) => {
       Object.keys(values).forEach((path) => mustDeclare(effects, `weights:${path}`, 'assign'));
       tf.tidy(() => structure.parameters.assign(update ? run.constrain(values) : values));
+      run.assignments += 1;
     },
+    scaleUpdates: (factor) => {
+      mustDeclare(effects, 'updates', 'scale');
+      run.updateScales.set(id, checkScale(factor));
+    },
+    evaluateAt: atSetup('evaluateAt', (values) => {
+      mustDeclare(effects, 'evaluation', 'replace');
+      run.evaluationValues = values;
+    }),
     keepState: atSetup('keepState', (contract) => keepState(run.states, id, contract)),
     onTeardown: (undo) => void run.teardowns.push({ plugin: id, undo }),
     stop: afterSetup('stop', (reason: string) => void (run.stopReason = reason)),
     warn: (message: string) => telemetry.emit('warning', { message, plugin: id }),
+    report: (what, data) => telemetry.emit('report', { plugin: id, what, data }),
     progress: (what, done, total) => {
       telemetry.emit('progress', { plugin: id, what, done, total });
       refuseAborted(what, run.signal);
@@ -64,6 +73,15 @@ export function createContext(plugin: Plugin, run: Run): PluginContext {
     ? createStructureAccess(id, run, guards)
     : {};
   return Object.assign(base, structural) as unknown as PluginContext;
+}
+
+function checkScale(factor: number): number {
+  if (Number.isFinite(factor) && factor > 0) return factor;
+  throw new EspalierError('plugin/update-scale', {
+    problem: 'ctx.scaleUpdates takes a finite number above 0',
+    received: factor,
+    fix: 'To stop training, call ctx.stop(reason).',
+  });
 }
 
 function windowGradients({ microBatches, objective }: Run, params?: NamedTensors): NamedTensors {

@@ -24,6 +24,14 @@ export interface SavedState {
   readonly tensors?: NamedTensors;
 }
 
+/** Which parameters, and at which values. */
+export interface ParameterChoice {
+  /** Only those that train; default all. */
+  readonly trainable?: boolean;
+  /** As evaluations see them (`ctx.evaluateAt`); default as they are in training. */
+  readonly evaluated?: boolean;
+}
+
 /** How a plugin's state goes into a checkpoint and comes back. */
 export interface StateContract {
   /** Version of the format that `save` writes. */
@@ -130,13 +138,27 @@ export interface BaseContext<E extends Effects> {
    * Current values by path, of all parameters or of those that train. The tensors are the live
    * parameters: never dispose them.
    */
-  parameters(which?: { readonly trainable?: boolean }): NamedTensors;
+  parameters(which?: ParameterChoice): NamedTensors;
   /**
    * Sets parameters by path (`weights:…` effect). Values are copied, bit for bit; the caller keeps its
    * tensors. With `update: true` an optimizer of the plugin's own made them, and the layers'
    * constraints act on them as on the run's own updates.
    */
   assign(values: Readonly<Record<string, Tensor>>, how?: { readonly update?: boolean }): void;
+  /**
+   * Multiplies the updates of the optimizer by `factor` in every later step, whatever the optimizer is
+   * (`updates` effect). Each plugin has one factor, 1 until it sets another; those of all plugins are
+   * multiplied. Keep yours with `keepState` and set it again in `load`.
+   *
+   * @throws EspalierError `plugin/update-scale` for what is not finite or not above 0.
+   */
+  scaleUpdates(factor: number): void;
+  /**
+   * Lets evaluations use other values in place of parameters, by path (`evaluation` effect); paths that are
+   * not among them keep their own. The plugin keeps the tensors. Training and `predict` use the live
+   * parameters. In `apply`; `values` is called for each batch.
+   */
+  evaluateAt(values: () => NamedTensors): void;
   /** Declares the plugin's state; exactly one of this and `stateless: true` is required. */
   keepState(contract: StateContract): void;
   /** Undoes what `apply` did; runs always, in reverse plugin order. */
@@ -148,6 +170,8 @@ export interface BaseContext<E extends Effects> {
   stop(reason: string): void;
   /** A message to the user, as a telemetry event. */
   warn(message: string): void;
+  /** Something to know, as a telemetry event `report`: `data` is plain JSON. */
+  report(what: string, data: unknown): void;
   /**
    * Says how far something long has come, as a telemetry event. It throws where a signal ends the
    * transform: do not catch that, and edit the model at the end.
