@@ -1,4 +1,5 @@
 import { definePlugin } from '@espalier/core';
+import type { KeyedRng } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -16,7 +17,8 @@ import {
   mixTargets,
   readWeights,
 } from './mixing.js';
-import { rearrange } from './pixels.js';
+import type { DrawMixOptions, Mix } from './mixing.js';
+import { checkOnePerExample, rearrange } from './pixels.js';
 
 /**
  * CutMix (Yun et al. 2019, arXiv 1905.04899): in each training image a box of the share 1 − λ of its pixels,
@@ -42,19 +44,43 @@ export const cutmix = definePlugin({
     checkTargets(ctx.losses, 'cutmix', linear);
     ctx.hooks.batch.tap(async (batch) => {
       const [name, images] = imagesOf(batch);
-      const [, height, width] = images.shape;
       const weights = await readWeights(batch);
       const random = ctx.random(`mix ${batch.key}`);
-      const boxes = drawMix(per, batch.size, () => drawBox(alpha, [height, width], random));
-      const partners = drawPartners(batch, weights, random);
-      const shares = boxes.map((box) => 1 - area(box) / (height * width));
+      const mix = drawCutmix(images.shape, random, { alpha, per, weights });
       return tf.tidy(() => ({
-        ...withInput(batch, name, pasteBoxes(images, partners, boxes)),
-        ...mixTargets(batch, { partners, shares }, ctx, weights),
+        ...withInput(batch, name, pasteBoxes(images, mix.partners, mix.boxes)),
+        ...mixTargets(batch, mix, ctx, weights),
       }));
     });
   },
 });
+
+/** What cutmix draws: the box of each image that comes from its partner; `shares` are what is left of its own. */
+export interface CutmixDraw extends Mix {
+  readonly boxes: readonly Box[];
+}
+
+/**
+ * Who is mixed with whom by CutMix, in which box, and the share of pixels that stays. Change images with
+ * {@link pasteBoxes} and targets (distributions or numbers) with {@link mixExamples}.
+ *
+ * @param shape That of the images, `[batch, height, width, channels]`.
+ * @param random Draws: equal streams give equal mixes.
+ * @param options `alpha` is 1 by default.
+ * @see CutMix, Yun et al. 2019, arXiv 1905.04899.
+ * @example
+ * const { partners, shares, boxes } = drawCutmix(x.shape, keyedRng(seed, 'cutmix', step));
+ * const [mixedX, mixedY] = [pasteBoxes(x, partners, boxes), mixExamples(y, partners, shares)];
+ */
+export function drawCutmix(
+  [size, height, width]: Tensor4D['shape'],
+  random: KeyedRng,
+  { alpha = 1, per = 'batch', weights }: DrawMixOptions = {},
+): CutmixDraw {
+  const boxes = drawMix(per, size, () => drawBox(alpha, [height, width], random));
+  const partners = drawPartners(size, weights, random);
+  return { boxes, partners, shares: boxes.map((box) => 1 - area(box) / (height * width)) };
+}
 
 /**
  * Overwrites a box of each image by the same box of another.
@@ -62,6 +88,7 @@ export const cutmix = definePlugin({
  * @param images `[batch, height, width, channels]`.
  * @param partners the image that each box is taken from.
  * @param boxes one for each image.
+ * @throws EspalierError `augmentation/length`: not one partner and one box for each image.
  * @example
  * const box = { top: 0, bottom: 4, left: 0, right: 4 };
  * const mixed = pasteBoxes(images, [1, 0], [box, box]);
@@ -71,6 +98,7 @@ export function pasteBoxes(
   partners: ArrayLike<number>,
   boxes: readonly Box[],
 ): Tensor4D {
+  checkOnePerExample('pasteBoxes', images, { partners, boxes });
   return rearrange(images, (at, image, row, column) => {
     const source = isInside(boxes[image]!, row, column) ? partners[image]! : image;
     return at(source, row, column);

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { boxAround, drawPixel, isInside } from './boxes.js';
 import type { Box } from './boxes.js';
 import { imageInput, withInput } from './inputs.js';
-import { FILL, rearrange } from './pixels.js';
+import { checkOnePerExample, FILL, rearrange } from './pixels.js';
 
 /**
  * Cutout (DeVries & Taylor 2017, arXiv 1708.04552): in each training image a square is overwritten. Its
@@ -34,14 +34,32 @@ export const cutout = definePlugin({
     ctx.hooks.batch.tap((batch) => {
       const [name, images] = imagesOf(batch);
       const draw = ctx.random(`centres ${batch.key}`);
-      const sides = [images.shape[1], images.shape[2]] as const;
-      const boxes = Array.from({ length: batch.size }, () =>
-        boxAround(drawPixel(sides, draw), [size, size], sides),
-      );
-      return withInput(batch, name, cutBoxes(images, boxes, fill));
+      return withInput(batch, name, cutBoxes(images, drawCutout(images.shape, draw, size), fill));
     });
   },
 });
+
+/**
+ * A square for each image, around any of its pixels and clipped at the borders. Overwrite them with
+ * {@link cutBoxes}.
+ *
+ * @param shape That of the images, `[batch, height, width, channels]`.
+ * @param draw Uniform draws in [0, 1): equal streams give equal squares.
+ * @param size Side of the square, whole pixels.
+ * @see Cutout, DeVries & Taylor 2017, arXiv 1708.04552.
+ * @example
+ * const cut = cutBoxes(images, drawCutout(images.shape, keyedRng(seed, 'cutout', step), 8));
+ */
+export function drawCutout(
+  [count, height, width]: Tensor4D['shape'],
+  draw: () => number,
+  size = 16,
+): Box[] {
+  const sides = [height, width] as const;
+  return Array.from({ length: count }, () =>
+    boxAround(drawPixel(sides, draw), [size, size], sides),
+  );
+}
 
 /**
  * Overwrites a box of each image.
@@ -49,10 +67,12 @@ export const cutout = definePlugin({
  * @param images `[batch, height, width, channels]`.
  * @param boxes one for each image.
  * @param fill what all channels are inside.
+ * @throws EspalierError `augmentation/length`: not one box for each image.
  * @example
  * const cut = cutBoxes(image, [{ top: 2, bottom: 6, left: 0, right: 4 }], 0.5);
  */
 export function cutBoxes(images: Tensor4D, boxes: readonly Box[], fill = 0): Tensor4D {
+  checkOnePerExample('cutBoxes', images, { boxes });
   return rearrange(
     images,
     (at, image, row, column) =>

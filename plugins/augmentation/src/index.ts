@@ -1,10 +1,12 @@
 export { drawBeta } from './beta.js';
 export { boxAround } from './boxes.js';
 export type { Box } from './boxes.js';
-export { cutmix, pasteBoxes } from './cutmix.js';
-export { cutBoxes, cutout } from './cutout.js';
+export { cutmix, drawCutmix, pasteBoxes } from './cutmix.js';
+export type { CutmixDraw } from './cutmix.js';
+export { cutBoxes, cutout, drawCutout } from './cutout.js';
 export { mixExamples } from './mix-examples.js';
-export { mixup } from './mixup.js';
+export type { DrawMixOptions, Mix } from './mixing.js';
+export { drawMixup, mixup } from './mixup.js';
 export { cropImages, randomCrop } from './random-crop.js';
 export type { CropOptions, Offset } from './random-crop.js';
 export { flipImages, randomFlip } from './random-flip.js';

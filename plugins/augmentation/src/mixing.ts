@@ -76,13 +76,23 @@ export async function readWeights({ weights }: Batch): Promise<Float32Array | un
   });
 }
 
+/** Options of {@link drawMixup} and {@link drawCutmix}. */
+export interface DrawMixOptions {
+  /** α of Beta(α, α), above 0. */
+  readonly alpha?: number;
+  /** One λ for the batch, or one for each example. Default `batch`. */
+  readonly per?: 'batch' | 'example';
+  /** Weights of the examples, `[batch]`: those of weight 0 are not mixed. Default: all count. */
+  readonly weights?: ArrayLike<number> | undefined;
+}
+
 /**
  * A partner for each example: a permutation of those that count. An example of weight 0 is its own
  * partner.
  */
 export function drawPartners(
-  { size }: Batch,
-  weights: Float32Array | undefined,
+  size: number,
+  weights: ArrayLike<number> | undefined,
   random: KeyedRng,
 ): Int32Array {
   const partners = Int32Array.from({ length: size }, (_, i) => i);

@@ -1,4 +1,5 @@
 import { definePlugin, EspalierError } from '@espalier/core';
+import type { KeyedRng } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { drawBeta } from './beta.js';
@@ -14,7 +15,7 @@ import {
   mixTargets,
   readWeights,
 } from './mixing.js';
-import type { MixerContext } from './mixing.js';
+import type { DrawMixOptions, Mix, MixerContext } from './mixing.js';
 
 /**
  * mixup (Zhang et al. 2018, arXiv 1710.09412): each training example becomes λ·x + (1 − λ)·x′ of itself and
@@ -42,15 +43,35 @@ export const mixup = definePlugin({
       if (x.dtype !== 'float32') throw ids(name, x);
       const weights = await readWeights(batch);
       const random = ctx.random(`mix ${batch.key}`);
-      const shares = drawMix(per, batch.size, () => drawBeta(alpha, random));
-      const mix = { shares, partners: drawPartners(batch, weights, random) };
+      const mix = drawMixup(batch.size, random, { alpha, per, weights });
       return tf.tidy(() => ({
-        ...withInput(batch, name, mixExamples(x, mix.partners, shares)),
+        ...withInput(batch, name, mixExamples(x, mix.partners, mix.shares)),
         ...mixTargets(batch, mix, ctx, weights),
       }));
     });
   },
 });
+
+/**
+ * Who is mixed with whom by mixup, and how much of an example stays: λ from Beta(α, α). Mix inputs and
+ * targets (distributions or numbers) with {@link mixExamples}.
+ *
+ * @param size Examples in the batch.
+ * @param random Draws: equal streams give equal mixes.
+ * @param options `alpha` is 0.2 by default.
+ * @see mixup, Zhang et al. 2018, arXiv 1710.09412.
+ * @example
+ * const { partners, shares } = drawMixup(x.shape[0], keyedRng(seed, 'mixup', step), { alpha: 1 });
+ * const [mixedX, mixedY] = [mixExamples(x, partners, shares), mixExamples(y, partners, shares)];
+ */
+export function drawMixup(
+  size: number,
+  random: KeyedRng,
+  { alpha = 0.2, per = 'batch', weights }: DrawMixOptions = {},
+): Mix {
+  const shares = drawMix(per, size, () => drawBeta(alpha, random));
+  return { shares, partners: drawPartners(size, weights, random) };
+}
 
 function isLookedUp({ model }: MixerContext, input: string): boolean {
   return model.layers.some(

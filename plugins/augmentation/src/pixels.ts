@@ -1,11 +1,31 @@
+import { EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 
 /** Numbers the pixels of a batch. */
 export type PixelAt = (image: number, row: number, column: number) => number;
 
 /** In place of a pixel's number: the fill. */
 export const FILL = -1;
+
+/**
+ * Refuses lists that do not have one entry for each example.
+ *
+ * @throws EspalierError `augmentation/length`.
+ */
+export function checkOnePerExample(
+  name: string,
+  { shape }: Tensor,
+  lists: Readonly<Record<string, ArrayLike<unknown>>>,
+): void {
+  const wrong = Object.entries(lists).find(([, { length }]) => length !== shape[0]);
+  if (!wrong) return;
+  throw new EspalierError('augmentation/length', {
+    problem: `${name}() needs one entry of '${wrong[0]}' for each of the ${shape[0]} examples`,
+    received: wrong[1].length,
+    fix: 'Draw for the batch that you change: its first axis is the examples.',
+  });
+}
 
 /**
  * Images made of pixels of `images`, as they are: no number is computed, so a pixel that moves keeps
