@@ -222,3 +222,11 @@ describe('in a run', () => {
     expect(() => labelSmoothing(options as Options)).toThrow(message);
   });
 });
+
+test('the function alone refuses class ids, and an epsilon that leaves nothing', () => {
+  const ids = tf.tensor1d([0, 2], 'int32');
+  const labels = tf.tensor2d([[0, 1]]);
+  expect(() => smoothLabels(ids, 0.1)).toThrow(/label-smoothing\/ids/);
+  expect(() => smoothLabels(labels, 1)).toThrow(/label-smoothing\/epsilon/);
+  tf.dispose([ids, labels]);
+});

@@ -1,7 +1,8 @@
-export { maxProbability } from './early-exit/confidence.js';
-export type { ExitPolicy } from './early-exit/confidence.js';
+export { chooseExits, judgeExit, maxProbability } from './early-exit/confidence.js';
+export type { ExitChoice, ExitPolicy, Verdicts } from './early-exit/confidence.js';
 export { deepestExit } from './distillation/deepest-exit.js';
-export { softDivergence, squaredDistance } from './distillation/divergence.js';
+export { distillationLoss, softDivergence, squaredDistance } from './distillation/divergence.js';
+export type { DistillationOptions } from './distillation/divergence.js';
 export { earlyExitCurve, exitLogits } from './early-exit/early-exit-curve.js';
 export type {
   CurvePoint,

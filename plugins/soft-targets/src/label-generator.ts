@@ -12,7 +12,7 @@ import { findLevels } from './levels.js';
 import type { Level } from './levels.js';
 import { labelGeneratorOptions } from './options.js';
 import type { LabelWeight } from './options.js';
-import { featuresName, headName, pyramid } from './pyramid.js';
+import { buildLabelPyramid, featuresName, headName } from './pyramid.js';
 
 /**
  * A network of its own makes the soft targets of the shallow exits from the features of the deeper
@@ -43,8 +43,12 @@ export const labelGenerator = definePlugin({
       checkClassifier(ctx, findOwnExit());
       levels = findLevels(ctx.model, ctx.get(EXITS));
       ctx.requestFeatures(levels.map(({ layer }) => layer));
-      const { channels = levels[0]!.shape.at(-1)! } = design;
-      return pyramid(levels, ctx.model.outputShapes[findOwnExit()]![1]!, { ...design, channels });
+      const classes = ctx.model.outputShapes[findOwnExit()]![1]!;
+      return buildLabelPyramid(
+        levels.map(({ shape }) => shape),
+        classes,
+        design,
+      );
     });
     const logits = ({ features }: ForwardResult, options?: AuxiliaryOptions) => {
       const inputs = levels.map(({ layer }, i) => {

@@ -2,8 +2,8 @@ import { z } from 'zod';
 
 const weight = z.number().nonnegative();
 
-/** The options of `labelGenerator`, as data. */
-export const labelGeneratorOptions = z.strictObject({
+/** The options of `buildLabelPyramid`, as data: the network of `labelGenerator`. */
+export const labelPyramidOptions = z.strictObject({
   /** Width of laterals, blocks and the hidden layer; default: that of the shallowest map. */
   channels: z.int().positive().optional(),
   /** How a deeper map gets the size of the next one. */
@@ -16,6 +16,10 @@ export const labelGeneratorOptions = z.strictObject({
   lateral: z.enum(['linear', 'normalized']).default('linear'),
   /** How logits are made of the mean features: a dense layer, or two. */
   head: z.enum(['linear', 'hidden']).default('linear'),
+});
+
+/** The options of `labelGenerator`, as data. */
+export const labelGeneratorOptions = labelPyramidOptions.extend({
   /** `false`: the labels that train the generator train the backbone too. */
   detach: z.boolean().default(true),
   /** Weight of the cross-entropy of its logits with the labels; with `steps` only for the first optimizer steps. */
@@ -27,9 +31,10 @@ export const labelGeneratorOptions = z.strictObject({
     .default(1),
 });
 
+/** Options of `buildLabelPyramid`. */
+export type LabelPyramidOptions = z.input<typeof labelPyramidOptions>;
+
 /** Options of `labelGenerator`. */
 export type LabelGeneratorOptions = z.input<typeof labelGeneratorOptions>;
 export type LabelWeight = z.output<typeof labelGeneratorOptions>['labelWeight'];
-export type Design = Required<
-  Omit<z.output<typeof labelGeneratorOptions>, 'detach' | 'labelWeight'>
->;
+export type Design = Required<z.output<typeof labelPyramidOptions>>;

@@ -1,10 +1,15 @@
+import { EspalierError, parseOptions } from '@espalier/core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 import type { Level } from './levels.js';
-import type { Design } from './options.js';
+import { labelPyramidOptions } from './options.js';
+import type { Design, LabelPyramidOptions } from './options.js';
 import { ResizeTo } from './resize-to.js';
 
 type Layer = tfl.layers.Layer;
+
+/** A feature map, by its shape without the batch. */
+type Map = Pick<Level, 'shape'>;
 
 /** Name of the input that takes the features of level `i`, counted from 0 at the shallowest. */
 export const featuresName = (i: number) => `features_${i + 1}`;
@@ -13,11 +18,51 @@ export const featuresName = (i: number) => `features_${i + 1}`;
 export const headName = (i: number) => `head_${i + 1}`;
 
 /**
- * A top-down network over feature maps F_1 … F_K (feature pyramid, Lin et al. 2017):
+ * The network of `labelGenerator` alone: it makes soft labels for shallow exits from feature maps
+ * F_1 … F_K, from the top down (MetaDistiller, Liu et al. 2020; feature pyramid, Lin et al. 2017):
  * P_K = lateral_K(F_K), P_i = block_i(merge(resize(P_{i+1}), lateral_i(F_i))), and for each i < K the
  * logits head_i(mean of P_i over its positions).
+ *
+ * @param shapes Of the maps, shallowest first and without the batch, all of one kind: `[channels]`,
+ * `[steps, channels]` or `[height, width, channels]`. Two or more.
+ * @param options Those of the plugin that describe the network.
+ * @returns A model with inputs `features_1` … `features_K` and outputs `head_1` … `head_K−1`, logits
+ * `[batch, classes]`. It is new; train it as any model, and dispose it.
+ * @throws EspalierError `options/invalid`, `label-generator/shapes`.
+ * @example
+ * const generator = buildLabelPyramid([[8, 8, 16], [4, 4, 32]], 10);
+ * const target = stopGradient(generator.apply([shallow, deep], { training: true }));
+ * const loss = tf.mean(softDivergence(target, exitLogits, 3));
  */
-export function pyramid(levels: readonly Level[], classes: number, design: Design): LayersModel {
+export function buildLabelPyramid(
+  shapes: readonly (readonly number[])[],
+  classes: number,
+  options: LabelPyramidOptions = {},
+): LayersModel {
+  checkShapes(shapes);
+  const { channels = shapes[0]!.at(-1)!, ...rest } = parseOptions(
+    'buildLabelPyramid',
+    labelPyramidOptions,
+    options,
+  );
+  const levels = shapes.map((shape) => ({ shape }));
+  return connect(levels, classes, { ...rest, channels });
+}
+
+function checkShapes(shapes: readonly (readonly number[])[]): void {
+  const rank = shapes[0]?.length ?? 0;
+  const alike = shapes.every(
+    (shape) => shape.length === rank && shape.every((size) => Number.isInteger(size) && size > 0),
+  );
+  if (shapes.length >= 2 && alike && rank >= 1 && rank <= 3) return;
+  throw new EspalierError('label-generator/shapes', {
+    problem: 'the generator needs two or more feature maps of one kind and of known size',
+    received: shapes,
+    fix: 'Give shapes without the batch, shallowest first: [[16, 16, 8], [8, 8, 16]].',
+  });
+}
+
+function connect(levels: readonly Map[], classes: number, design: Design): LayersModel {
   const inputs = levels.map(({ shape }, i) =>
     tfl.input({ name: featuresName(i), shape: [...shape] }),
   );
@@ -37,7 +82,7 @@ function through(layers: readonly Layer[], input: SymbolicTensor): SymbolicTenso
   return layers.reduce((x, layer) => layer.apply(x) as SymbolicTensor, input);
 }
 
-function lateral(i: number, level: Level, design: Design): Layer[] {
+function lateral(i: number, level: Map, design: Design): Layer[] {
   const name = `lateral_${i + 1}`;
   if (design.lateral === 'linear') return [convolution(name, level, design)];
   return [convolution(name, level, design, { useBias: false }), normalization(name)];
@@ -46,7 +91,7 @@ function lateral(i: number, level: Level, design: Design): Layer[] {
 function resizeTo(
   i: number,
   above: SymbolicTensor,
-  { shape }: Level,
+  { shape }: Map,
   { upsample }: Design,
 ): SymbolicTensor {
   const size = shape.slice(0, -1);
@@ -61,7 +106,7 @@ function merge(i: number, both: SymbolicTensor[], design: Design): SymbolicTenso
   return layer.apply(both) as SymbolicTensor;
 }
 
-function block(i: number, level: Level, design: Design): Layer[] {
+function block(i: number, level: Map, design: Design): Layer[] {
   if (design.block === 'none') return [];
   const name = `block_${i + 1}`;
   return [
@@ -71,7 +116,7 @@ function block(i: number, level: Level, design: Design): Layer[] {
   ];
 }
 
-function head(i: number, level: Level, classes: number, design: Design): Layer[] {
+function head(i: number, level: Map, classes: number, design: Design): Layer[] {
   const hidden = { name: `hidden_${i + 1}`, units: design.channels, activation: 'relu' } as const;
   return [
     ...pooling(`pool_${i + 1}`, level),
@@ -80,7 +125,7 @@ function head(i: number, level: Level, classes: number, design: Design): Layer[]
   ];
 }
 
-function pooling(name: string, { shape }: Level): Layer[] {
+function pooling(name: string, { shape }: Map): Layer[] {
   if (shape.length === 1) return [];
   const layers = tfl.layers;
   return [
@@ -93,7 +138,7 @@ function pooling(name: string, { shape }: Level): Layer[] {
 /** Over the positions that there are; of a vector, a dense layer. */
 function convolution(
   name: string,
-  { shape }: Level,
+  { shape }: Map,
   { channels: filters }: Design,
   { kernelSize = 1, useBias = true } = {},
 ): Layer {

@@ -1,13 +1,16 @@
+import { crossEntropy, EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 
 /**
  * τ²·KL(softmax(teacher/τ) ‖ softmax(student/τ)) of each example (Hinton et al. 2015). The factor τ²
- * keeps the size of the gradient, which shrinks by 1/τ², comparable to that of a hard loss.
+ * keeps the size of the gradient, which shrinks by 1/τ², comparable to that of a hard loss. Both sides
+ * have gradients: detach a teacher that must not move with `stopGradient`.
  *
  * @param teacher Logits `[batch, classes]`.
  * @param student Logits `[batch, classes]`.
  * @returns `[batch]`.
+ * @throws EspalierError `distillation/shapes`, `distillation/temperature`.
  * @example
  * const term = mean(softDivergence(teacherLogits, studentLogits, 3));
  */
@@ -16,6 +19,8 @@ export function softDivergence(
   student: Tensor2D,
   temperature: number,
 ): Tensor1D {
+  checkShapes('softDivergence', student, teacher);
+  checkTemperature(temperature);
   const logQ = tf.logSoftmax(tf.div(teacher, temperature));
   const logP = tf.logSoftmax(tf.div(student, temperature));
   const divergence = tf.sum(tf.mul(tf.exp(logQ), tf.sub(logQ, logP)), -1);
@@ -23,11 +28,78 @@ export function softDivergence(
 }
 
 /**
- * ‖student − teacher‖² of each example, summed over all features (the hint of BYOT, eq. 3).
+ * ‖student − teacher‖² of each example, summed over all features (the hint of BYOT, Zhang et al. 2019,
+ * eq. 3).
  *
+ * @param student Features `[batch, …]`.
+ * @param teacher Features of the same shape.
  * @returns `[batch]`.
+ * @throws EspalierError `distillation/shapes`.
+ * @example
+ * const hint = tf.mean(squaredDistance(shallowFeatures, stopGradient(deepFeatures)));
  */
 export function squaredDistance(student: Tensor, teacher: Tensor): Tensor1D {
+  checkShapes('squaredDistance', student, teacher);
   const square = tf.square(tf.sub(student, teacher));
   return tf.sum(tf.reshape(square, [square.shape[0]!, -1]), 1);
+}
+
+/** Options of {@link distillationLoss}. */
+export interface DistillationOptions {
+  /** Who teaches: logits `[batch, classes]`. */
+  readonly teacher: Tensor2D;
+  /** Class ids `[batch]` (int32), or distributions `[batch, classes]`. */
+  readonly labels: Tensor;
+  /** Share α of the soft loss, from 0 to 1; the labels have the rest. Default 0.1. */
+  readonly alpha?: number;
+  /** Temperature τ; default 3. */
+  readonly temperature?: number;
+}
+
+/**
+ * (1 − α)·CE(student, labels) + α·τ²·KL(teacher ‖ student) of each example: what `exitDistillation` adds up
+ * of two terms, for a loop of your own. Knowledge distillation (Hinton et al. 2015) takes it once; for
+ * self-distillation (BYOT, Zhang et al. 2019) take it for each exit, with the detached logits of the last.
+ *
+ * @param student Logits `[batch, classes]`.
+ * @returns `[batch]`.
+ * @throws EspalierError `distillation/shapes`, `distillation/temperature`, `distillation/alpha`.
+ * @example
+ * const teacher = stopGradient(logits.at(-1));
+ * const losses = logits.slice(0, -1).map((exit) => distillationLoss(exit, { teacher, labels }));
+ */
+export function distillationLoss(
+  student: Tensor2D,
+  { teacher, labels, alpha = 0.1, temperature = 3 }: DistillationOptions,
+): Tensor1D {
+  checkAlpha(alpha);
+  const hard = crossEntropy().perExample(student, labels);
+  const soft = softDivergence(teacher, student, temperature);
+  return tf.add(tf.mul(hard, 1 - alpha), tf.mul(soft, alpha));
+}
+
+function checkShapes(name: string, student: Tensor, teacher: Tensor): void {
+  if (String(student.shape) === String(teacher.shape)) return;
+  throw new EspalierError('distillation/shapes', {
+    problem: `${name}() compares a student [${student.shape.join(', ')}] with a teacher [${teacher.shape.join(', ')}]`,
+    fix: 'Give both the same shape, one row for each example.',
+  });
+}
+
+function checkTemperature(temperature: number): void {
+  if (temperature > 0) return;
+  throw new EspalierError('distillation/temperature', {
+    problem: 'the temperature must be above 0',
+    received: temperature,
+    fix: 'Usual temperatures are from 1 to 5; a higher one makes targets softer.',
+  });
+}
+
+function checkAlpha(alpha: number): void {
+  if (alpha >= 0 && alpha <= 1) return;
+  throw new EspalierError('distillation/alpha', {
+    problem: 'alpha, the share of the soft loss, must be from 0 to 1',
+    received: alpha,
+    fix: 'Give 0 for labels alone, 1 for the teacher alone.',
+  });
 }

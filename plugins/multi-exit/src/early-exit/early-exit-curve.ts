@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { makeBatches } from './batches.js';
 import type { Examples } from './batches.js';
-import { judge, maxProbability } from './confidence.js';
+import { chooseExits, judgeExit, maxProbability } from './confidence.js';
 import type { ExitPolicy, Verdicts } from './confidence.js';
 import { runStage, cutStages } from './stages.js';
 import type { Values } from './stages.js';
@@ -62,7 +62,7 @@ export async function earlyExitCurve(
 ): Promise<readonly CurvePoint[]> {
   const cached = await exitLogits(model, x, { exits, batchSize });
   checkLabels(labels, cached);
-  const verdicts = cached.logits.map((logits) => judge(logits, cached.classes, policy));
+  const verdicts = cached.logits.map((logits) => judgeExit(logits, cached.classes, policy));
   return thresholds.map((threshold) => computePoint(threshold, verdicts, labels, cached));
 }
 
@@ -110,14 +110,10 @@ function computePoint(
   labels: ArrayLike<number>,
   { macs, ownMacs }: ExitLogits,
 ): CurvePoint {
+  const chosen = chooseExits(verdicts, threshold);
   const histogram = verdicts.map(() => 0);
-  let right = 0;
-  for (let example = 0; example < labels.length; example++) {
-    const sure = verdicts.findIndex(({ confidence }) => confidence[example]! >= threshold);
-    const exit = sure < 0 ? verdicts.length - 1 : sure;
-    histogram[exit]! += 1;
-    if (verdicts[exit]!.labels[example] === labels[example]) right += 1;
-  }
+  for (const exit of chosen.exitOf) histogram[exit]! += 1;
+  const right = chosen.labels.filter((label, example) => label === labels[example]).length;
   const cost = meanCost(histogram, macs);
   return {
     threshold,

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { makeBatches } from './batches.js';
 import type { Examples } from './batches.js';
-import { judge, maxProbability } from './confidence.js';
+import { isSure, judgeExit, maxProbability } from './confidence.js';
 import type { ExitPolicy, Verdicts } from './confidence.js';
 import { meanCost } from './early-exit-curve.js';
 import { runStage, cutStages } from './stages.js';
@@ -64,7 +64,7 @@ export async function predictEarly(
   const exitOf = new Int32Array(examples);
   const started = performance.now();
   for (const { start, values } of batches()) {
-    await descend(stages, values, threshold, (logits) => judge(logits, classes, policy), {
+    await descend(stages, values, threshold, (logits) => judgeExit(logits, classes, policy), {
       leave(row, exit, verdicts, position) {
         labels[start + row] = verdicts.labels[position]!;
         exitOf[start + row] = exit;
@@ -111,7 +111,7 @@ async function descend(
       const verdicts = verdictsOn(await readAndDispose(logits));
       const staying: number[] = [];
       rows.forEach((row, position) => {
-        if (last || verdicts.confidence[position]! >= threshold) {
+        if (last || isSure(verdicts.confidence[position]!, threshold)) {
           leave(row, exit, verdicts, position);
         } else staying.push(position);
       });

@@ -5,7 +5,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { findAncestors } from '../exits/dependencies.js';
 import { makeBatches } from './batches.js';
 import type { Examples } from './batches.js';
-import { judge, maxProbability } from './confidence.js';
+import { judgeExit, maxProbability } from './confidence.js';
 import { exitLogits } from './early-exit-curve.js';
 import { compute, cutStages } from './stages.js';
 import type { Stage, Values } from './stages.js';
@@ -101,7 +101,7 @@ async function computeAccuracies(
 ): Promise<readonly number[]> {
   const { logits, classes } = await exitLogits(model, x, options);
   return logits.map((each) => {
-    const verdicts = judge(each, classes, maxProbability);
+    const verdicts = judgeExit(each, classes, maxProbability);
     return verdicts.labels.filter((label, i) => label === labels[i]).length / labels.length;
   });
 }
