@@ -4,6 +4,7 @@ export * from './fail.js';
 export * from './fixtures.js';
 export * from './leaks.js';
 export * from './numeric.js';
+export { trainInOwnLoop } from './own-loop.js';
 export { openSession } from './subject.js';
 export type {
   AnyFactory,

@@ -6,7 +6,7 @@ export interface Clock {
   readonly step: number;
   /** Micro-steps done since the first epoch. */
   readonly microSteps: number;
-  /** Micro-batches taken from the source in this epoch. */
+  /** Micro-batches of this epoch that are done. */
   readonly batchesInEpoch: number;
 }
 
@@ -17,11 +17,11 @@ export class RunClock implements Clock {
   microSteps = 0;
   batchesInEpoch = 0;
 
-  /** One optimizer step over so many micro-batches is done; `fromSource`: they count in the epoch. */
-  advance(microBatches: number, { fromSource }: { readonly fromSource: boolean }): void {
+  /** One optimizer step over so many micro-batches is done; `inEpoch`: they count in the epoch. */
+  advance(microBatches: number, { inEpoch }: { readonly inEpoch: boolean }): void {
     this.microSteps += microBatches;
     this.step += 1;
-    if (fromSource) this.batchesInEpoch += microBatches;
+    if (inEpoch) this.batchesInEpoch += microBatches;
   }
 
   nextEpoch(): void {

@@ -176,7 +176,12 @@ export type {
 } from './preset/index.js';
 export { createSession, Session } from './session.js';
 export type { SessionConfig } from './session-config.js';
-export type { EvaluateOptions, PredictOptions } from './session-options.js';
+export type {
+  EvaluateOptions,
+  LoopEndOptions,
+  PredictOptions,
+  SessionStepOptions,
+} from './session-options.js';
 export type { Semantics } from './settings.js';
 export type { ModelSource } from './structure/model-source.js';
 export { followPaths } from './structure/structure-change.js';

@@ -15,10 +15,11 @@ import type { LoadOptions } from './checkpoint/restore.js';
 import type { Clock } from './clock.js';
 import { exportModel } from './export-model.js';
 import type { ExportOptions } from './export-model.js';
-import type { StepLog } from './hooks/hooks.js';
+import type { EpochResult, StepLog } from './hooks/hooks.js';
 import { explain, inspect } from './inspect.js';
 import type { Inspection } from './inspect.js';
 import { abortedError, refuseAborted } from './loop/aborted.js';
+import { beginEpoch, endEpoch, endLoop, stepInEpoch } from './loop/epoch.js';
 import { evaluate } from './loop/evaluate.js';
 import { fit } from './loop/fit.js';
 import type { FitOptions, FitResult } from './loop/fit.js';
@@ -36,7 +37,12 @@ import type { Run } from './run.js';
 import { checkConfig, checkSource } from './session-config.js';
 import type { SessionConfig } from './session-config.js';
 import * as shapes from './session-options.js';
-import type { EvaluateOptions, PredictOptions } from './session-options.js';
+import type {
+  EvaluateOptions,
+  LoopEndOptions,
+  PredictOptions,
+  SessionStepOptions,
+} from './session-options.js';
 import { setUp } from './setup.js';
 
 /**
@@ -109,10 +115,9 @@ export class Session {
     refuseData('fit', options);
     const train = this.#source('train');
     parseOptions('session.fit', shapes.fitShape, options);
-    return this.#runAlone('fit', async () => {
-      await this.checkpoints.claim();
+    return this.#runLoop('fit', { claims: true }, async () => {
       this.#trained = false;
-      const result = await fit(this.#live, train, this.checkpoints, options);
+      const result = await fit(this.run, train, this.checkpoints, options);
       this.#trained = result.status !== 'aborted';
       return result;
     });
@@ -156,16 +161,83 @@ export class Session {
     return this.run.untransformed;
   }
 
-  /** One optimizer step on given batches, for a loop of your own. The caller keeps the tensors. */
-  async step(batches: RawBatch | readonly RawBatch[]): Promise<StepLog> {
+  /**
+   * One optimizer step on given batches, for a loop of your own. The caller keeps the tensors. With
+   * `inEpoch: true` it is a step of the epoch that {@link beginEpoch} began.
+   *
+   * @throws EspalierError `session/epoch`, `step/non-finite`; with `inEpoch` `checkpoint/occupied`.
+   * @example
+   * await session.beginEpoch();
+   * for (const [i, batch] of batches.entries()) {
+   *   await session.step(batch, { next: batches[i + 1], inEpoch: true });
+   *   if (session.stopReason) break;
+   * }
+   * await session.endEpoch();
+   */
+  async step(
+    batches: RawBatch | readonly RawBatch[],
+    options?: SessionStepOptions,
+  ): Promise<StepLog> {
     refuseData('step', batches);
+    const { next, inEpoch } = options
+      ? parseOptions('session.step', shapes.stepShape, options)
+      : NO_OPTIONS;
     const raw = [batches as RawBatch | RawBatch[]].flat().filter(Boolean);
-    return this.#runAlone('step', async () => {
+    const take = () =>
+      inEpoch
+        ? stepInEpoch(this.run, raw, { checkpoints: this.checkpoints, next })
+        : trainStep(this.run, raw, { next });
+    return this.#runLoop('step', { claims: inEpoch === true }, async () => {
       this.#trained = false;
-      const log = await trainStep(this.#live, raw);
+      const log = await take();
       this.#trained = true;
       return log;
     });
+  }
+
+  /**
+   * Begins an epoch of a loop of your own: `epochStart` fires. Once in an epoch: a second call, or one in
+   * a run that was resumed within its epoch, does nothing.
+   *
+   * @throws EspalierError `checkpoint/occupied` where the store holds another run's checkpoints.
+   */
+  async beginEpoch(): Promise<void> {
+    return this.#runLoop('beginEpoch', { claims: true }, () => beginEpoch(this.run));
+  }
+
+  /**
+   * Ends an epoch of a loop of your own: the means of its steps and `metrics` (such as those of
+   * {@link evaluate}, named `val/…`) go into the history, `epochEnd` fires, and a checkpoint is written
+   * where one is due.
+   *
+   * @throws EspalierError `session/epoch` where no step counts in the epoch; `epoch/metric` for a name
+   * that a mean has already.
+   * @example
+   * const { loss } = await session.evaluate();
+   * await session.endEpoch({ 'val/loss': loss });
+   */
+  async endEpoch(metrics: Readonly<Record<string, number>> = {}): Promise<EpochResult> {
+    parseOptions('session.endEpoch', shapes.metricsShape, metrics);
+    return this.#runLoop('endEpoch', { claims: true }, () =>
+      endEpoch(this.run, this.checkpoints, metrics),
+    );
+  }
+
+  /**
+   * Ends a loop of your own as a fit ends: a last checkpoint, unless `status` is `failed`, and `finish`
+   * fires. Training may go on afterwards.
+   *
+   * @example
+   * await session.endFit();
+   */
+  async endFit(options: LoopEndOptions = {}): Promise<void> {
+    const given = parseOptions('session.endFit', shapes.loopEndShape, options);
+    const { stopReason: reason } = this.run;
+    const status = reason === undefined ? 'completed' : 'stopped';
+    const end = { status, ...(reason !== undefined && { reason }), ...given } as const;
+    return this.#runLoop('endFit', { claims: end.status !== 'failed' }, () =>
+      endLoop(this.run, this.checkpoints, end),
+    );
   }
 
   /**
@@ -317,6 +389,18 @@ export class Session {
     }
   }
 
+  /** The same for a part of a loop; one that `claims` may write checkpoints. */
+  #runLoop<T>(
+    what: string,
+    { claims }: { readonly claims: boolean },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    return this.#runAlone(what, async () => {
+      if (claims) await this.checkpoints.claim();
+      return work();
+    });
+  }
+
   /** Refuses plugins that have no transform; gives back those that have. */
   #checkTransforms(ids: readonly string[]): readonly string[] {
     const known = this.#live.transforming;
@@ -342,6 +426,8 @@ export class Session {
     });
   }
 }
+
+const NO_OPTIONS: SessionStepOptions = {};
 
 function checkTransforms(id: string, known: readonly string[]): void {
   if (known.includes(id)) return;

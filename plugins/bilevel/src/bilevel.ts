@@ -37,7 +37,7 @@ interface Saved extends OuterCounts {
  *
  * Services: `BILEVEL`; takes `HYPERGRADIENT`, `OUTER_DATA`, `INNER_OPTIMIZER` and `OUTER_OPTIMIZER` where
  * they are bound. Without `OUTER_DATA` the last step of an epoch has no next batch: an outer step due then
- * comes one step later. No `session.step` has one, and φ stays.
+ * comes one step later. A `session.step` without `next` has none, and φ stays.
  *
  * @throws EspalierError in the first outer step: `bilevel/variables`, `bilevel/loss`,
  * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; `bilevel/not-finite` after
@@ -122,7 +122,7 @@ export const bilevel = definePlugin({
 });
 
 const NO_NEXT_BATCH =
-  "an outer step is due, but there is no next batch (the last step of an epoch, or session.step) and none was done yet: where this is always so, bind 'outer-data' or change interval";
+  "an outer step is due, but there is no next batch (the last step of an epoch, or a session.step without 'next') and none was done yet: where this is always so, bind 'outer-data' or change interval";
 
 /** What is bound to the tokens, or what the options name. */
 function chooseMethod(

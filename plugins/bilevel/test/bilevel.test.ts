@@ -25,6 +25,7 @@ import {
   tinyData,
   tinyNoisyMlp,
   tinySource,
+  trainInOwnLoop,
   valuesOf,
   withSession,
 } from '@espalier/testkit';
@@ -105,6 +106,18 @@ describe('outer steps', () => {
       const steps = (await progressOf(session, 3)).map((each) => each.steps);
       expect(steps).toEqual([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
     }));
+
+  test('come in a loop of one’s own as in a fit, where its steps get the next batch', async () => {
+    const train = tinySource({ examples: 12 });
+    const valuesAfter = (fitting: (session: Session) => Promise<unknown>) =>
+      withSession(open({ options: { interval: 2 } }, { train, seed: 0 }), async (session) => {
+        await fitting(session);
+        return valuesOf(session.parameters());
+      });
+    const fitted = await valuesAfter((session) => session.fit({ epochs: 2 }));
+    const own = await valuesAfter((session) => trainInOwnLoop(session, train, 2));
+    expect(firstDifference(fitted, own)).toBeUndefined();
+  });
 
   test('move the outer variables alone, which the loss itself does not', async () => {
     const run = (options: Record<string, unknown>) =>

@@ -8,7 +8,8 @@ import type { BatchSpec } from './to-batch.js';
 
 /** Checks and names raw batches for the model of a run. */
 export class BatchReader {
-  #ahead: { readonly raw: RawBatch; readonly batch: Promise<Batch> } | undefined;
+  #ahead:
+    { readonly raw: RawBatch; readonly key: number; readonly batch: Promise<Batch> } | undefined;
 
   constructor(
     private readonly settings: RunSettings,
@@ -25,14 +26,15 @@ export class BatchReader {
 
   /** One batch of a step; `position`: how many batches come before it from this step on. */
   read(raw: RawBatch, position: number): Promise<Batch> {
-    if (this.#ahead?.raw === raw) return this.#ahead.batch;
-    return toBatch(raw, this.clock.microSteps + position, this.spec);
+    const key = this.clock.microSteps + position;
+    if (this.#ahead?.raw === raw && this.#ahead.key === key) return this.#ahead.batch;
+    return toBatch(raw, key, this.spec);
   }
 
   /** The same for the first batch of the next step, which {@link read} then does not check again. */
   readAhead(raw: RawBatch, position: number): Promise<Batch> {
     const batch = this.read(raw, position);
-    this.#ahead = { raw, batch };
+    this.#ahead = { raw, key: this.clock.microSteps + position, batch };
     return batch;
   }
 }

@@ -85,8 +85,8 @@ export class Checkpoints {
 }
 
 /** Distinguishes moments of a run by what a checkpoint of them would hold. */
-function describeMoment({ clock, stopReason, progress, assignments }: Run): string {
-  return JSON.stringify([clock, stopReason, progress.done, assignments]);
+function describeMoment({ clock, epoch, stopReason, progress, assignments }: Run): string {
+  return JSON.stringify([clock, epoch.begun, stopReason, progress.done, assignments]);
 }
 
 /** The file by which a store is tested. */

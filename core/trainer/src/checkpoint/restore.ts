@@ -69,8 +69,10 @@ function refuseOtherRelease(
 ): void {
   const listMissing = (given: object, wanted: object) =>
     Object.keys(wanted).filter((field) => !Object.hasOwn(given, field));
-  const inClock = listMissing(saved.clock ?? {}, now.clock).map((field) => `clock.${field}`);
-  const [missing] = [...listMissing(saved, now), ...inClock];
+  const within = (['clock', 'epoch'] as const).flatMap((part) =>
+    listMissing(saved[part] ?? {}, now[part]).map((field) => `${part}.${field}`),
+  );
+  const [missing] = [...listMissing(saved, now), ...within];
   if (missing === undefined) return;
   throw new EspalierError('checkpoint/other-release', {
     problem: `the checkpoint in ${location} was written by another release of Espalier: it has no '${missing}'`,

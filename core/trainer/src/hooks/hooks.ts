@@ -41,7 +41,7 @@ export interface StepContext {
   readonly clock: Clock;
   /**
    * The first micro-batch of the next step, before any `batch` tap; only where a plugin called
-   * `ctx.lookAhead()`, and not in the last step of an epoch or in `session.step`.
+   * `ctx.lookAhead()`, and not in the last step of an epoch of a fit or in a `session.step` without `next`.
    */
   readonly next?: Batch;
 }

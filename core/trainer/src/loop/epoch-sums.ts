@@ -5,12 +5,16 @@ import type { StepLog } from '../hooks/hooks.js';
 export interface EpochSumsData {
   readonly weight: number;
   readonly sums: Readonly<Record<string, number>>;
+  /** Whether `epochStart` has fired. */
+  readonly begun: boolean;
 }
 
 /** Sums up the numbers of the steps of an epoch, weighted by examples. */
 export class EpochSums {
   #weight = 0;
   #sums: Record<string, number> = {};
+  /** Whether `epochStart` has fired. */
+  begun = false;
 
   add({ total, terms }: StepLog, microBatches: readonly Batch[]): void {
     const weight = microBatches.reduce((sum, batch) => sum + batch.weightSum, 0);
@@ -29,15 +33,16 @@ export class EpochSums {
   }
 
   reset(): void {
-    this.restore({ weight: 0, sums: {} });
+    this.restore({ weight: 0, sums: {}, begun: false });
   }
 
   get data(): EpochSumsData {
-    return { weight: this.#weight, sums: { ...this.#sums } };
+    return { weight: this.#weight, sums: { ...this.#sums }, begun: this.begun };
   }
 
-  restore({ weight, sums }: EpochSumsData): void {
+  restore({ weight, sums, begun }: EpochSumsData): void {
     this.#weight = weight;
     this.#sums = { ...sums };
+    this.begun = begun;
   }
 }

@@ -3,10 +3,10 @@ import { disposeRaw } from '@espalier/data';
 import type { Source } from '@espalier/data';
 import type { EpochResult } from '../hooks/hooks.js';
 import type { Run } from '../run.js';
+import { beginEpoch, endEpoch, endLoop, failLoop, stepInEpoch } from './epoch.js';
+import type { LoopCheckpoints } from './epoch.js';
 import { evaluate } from './evaluate.js';
 import { iterateSteps } from './step-batches.js';
-import { trainStep } from './step.js';
-import { yieldToEventLoop } from './yield-to-event-loop.js';
 
 /** How long to fit: exactly one of `epochs` and `untilEpoch`. */
 export interface FitOptions {
@@ -39,14 +39,6 @@ export interface FitResult {
   readonly history: readonly EpochResult[];
 }
 
-/** What saves checkpoints as the loop goes on. */
-export interface LoopCheckpoints {
-  afterStep(): Promise<void>;
-  afterEpoch(): Promise<void>;
-  /** Saves, unless the newest checkpoint holds this very moment. */
-  saveIfChanged(): Promise<void>;
-}
-
 /** The loop: epochs, in them steps. `finish` fires however it ends. */
 export async function fit(
   run: Run,
@@ -54,31 +46,21 @@ export async function fit(
   checkpoints: LoopCheckpoints,
   { epochs = 0, untilEpoch = run.clock.epoch + epochs, signal, goOn = false }: FitOptions,
 ): Promise<FitResult> {
-  const { clock, taps, telemetry } = run;
+  const { clock, telemetry } = run;
   const { epoch } = clock;
   if (goOn) run.stopReason = undefined;
   else if (run.stopReason !== undefined && epoch < untilEpoch) warnStopped(run);
   telemetry.emit('start', { epochs: untilEpoch, epoch, stepsPerEpoch: countSteps(run, train) });
-  let status: FitResult['status'];
   try {
     while (clock.epoch < untilEpoch && !isStopping(run, signal)) {
       await runEpoch(run, train, checkpoints, signal);
     }
-    status = decideStatus(run, clock.epoch < untilEpoch && signal?.aborted === true);
-    await checkpoints.saveIfChanged();
   } catch (error) {
-    const failed = { status: 'failed', reason: readMessage(error) } as const;
-    telemetry.emit('finish', failed);
-    // The error that ended the fit is the one to see.
-    await taps
-      .fire('finish', { clock, ...failed })
-      .catch((second) => telemetry.emit('warning', { message: String(second) }));
-    throw error;
+    throw await failLoop(run, error);
   }
+  const status = decideStatus(run, clock.epoch < untilEpoch && signal?.aborted === true);
   const ended = { status, reason: run.stopReason };
-  telemetry.emit('finish', ended);
-  await taps.fire('finish', { clock, ...ended });
-  if (status !== 'aborted') await checkpoints.saveIfChanged();
+  await endLoop(run, checkpoints, ended);
   return { ...ended, history: run.history };
 }
 
@@ -93,64 +75,30 @@ function warnStopped({ telemetry, stopReason }: Run): void {
   });
 }
 
-function readMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 async function runEpoch(
   run: Run,
   train: Source,
   checkpoints: LoopCheckpoints,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { clock, taps, telemetry } = run;
-  if (clock.batchesInEpoch === 0) {
-    await taps.fire('epochStart', { clock });
-    if (isStopping(run, signal)) return;
-    telemetry.emit('epochStart', { epoch: clock.epoch });
+  const { clock, epoch } = run;
+  await beginEpoch(run);
+  if (isStopping(run, signal)) {
+    epoch.begun = clock.batchesInEpoch > 0;
+    return;
   }
   for await (const { raw, next } of iterateSteps(run, train)) {
     try {
-      await trainStep(run, raw, { fromSource: true, next });
+      await stepInEpoch(run, raw, { checkpoints, next });
     } finally {
       raw.forEach(disposeRaw);
     }
-    await checkpoints.afterStep();
-    await yieldToEventLoop();
     if (isStopping(run, signal)) return;
   }
-  if (await endEpoch(run, signal)) await checkpoints.afterEpoch();
-}
-
-/** Whether the epoch came to its end; one whose validation the signal ended begins it again later. */
-async function endEpoch(run: Run, signal?: AbortSignal): Promise<boolean> {
-  const { clock, epoch, taps, telemetry } = run;
   if (clock.batchesInEpoch === 0) throw emptySourceError();
   const validated = await validate(run, signal);
-  if (!validated) return false;
-  const metrics: Record<string, number> = { ...epoch.means(), ...validated };
-  const result = { clock: { ...clock }, metrics };
-  run.history.push(result);
-  const metric = (name: string, value: number) => addNumber(metrics, name, value);
-  await taps.fire('epochEnd', { ...result, metric });
-  telemetry.emit('epoch', { epoch: clock.epoch, metrics });
-  clock.nextEpoch();
-  epoch.reset();
-  return true;
-}
-
-/** @throws EspalierError `epoch/metric`. */
-function addNumber(metrics: Record<string, number>, name: string, value: number): void {
-  if (typeof value === 'number' && !Object.hasOwn(metrics, name)) {
-    metrics[name] = value;
-    return;
-  }
-  throw new EspalierError('epoch/metric', {
-    problem: Object.hasOwn(metrics, name)
-      ? `the epoch already has a metric '${name}'`
-      : `the metric '${name}' of an epoch must be a number`,
-    received: value,
-  });
+  // One whose validation the signal ended comes to its end when the run goes on.
+  if (validated) await endEpoch(run, checkpoints, validated);
 }
 
 /** The validation's numbers, named as an epoch's are; none without a validation source. */

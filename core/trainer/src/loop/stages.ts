@@ -1,8 +1,9 @@
 import { canonicalJson, EspalierError } from '@espalier/base';
 import type { Run } from '../run.js';
 import { cutShortError, isAborted } from './aborted.js';
+import type { LoopCheckpoints } from './epoch.js';
 import { validate } from './fit.js';
-import type { FitOptions, FitResult, LoopCheckpoints } from './fit.js';
+import type { FitOptions, FitResult } from './fit.js';
 import type { Stage } from './stage.js';
 import type { TransformOptions } from './transform.js';
 

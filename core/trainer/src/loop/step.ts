@@ -16,10 +16,10 @@ import { computeStepScalars, findFault, makeLog } from './step-scalars.js';
 import type { StepScalars } from './step-scalars.js';
 import { sumMicroBatches } from './window-sums.js';
 
-/** Where the batches of a step come from. */
+/** What the batches of a step belong to. */
 export interface StepOptions {
-  /** Whether they count in the epoch of the training source. */
-  readonly fromSource?: boolean;
+  /** Whether they count in the epoch; default no. */
+  readonly inEpoch?: boolean;
   /** The first batch of the next step, where a plugin looks ahead. */
   readonly next?: RawBatch | undefined;
 }
@@ -33,18 +33,18 @@ export interface StepOptions {
 export async function trainStep(
   run: Run,
   raw: readonly RawBatch[],
-  { fromSource = false, next }: StepOptions = {},
+  { inEpoch = false, next }: StepOptions = {},
 ): Promise<StepLog> {
   if (raw.length === 0) throw emptyStepError();
   const { batches, clock, epoch, taps } = run;
-  const ahead = next && (await batches.readAhead(next, raw.length));
+  const ahead = run.lookAhead && next && (await batches.readAhead(next, raw.length));
   const passed: TapBatches = [];
   const statistics = new Map<string, Tensor>();
   const held: Tensor[] = [];
   run.followModel();
   try {
     const microBatches = await takeMicroBatches(run, raw, passed);
-    const step = { microBatches, clock, next: ahead };
+    const step = { microBatches, clock, ...(ahead && { next: ahead }) };
     run.microBatches = microBatches;
     await taps.fire('beforeStep', step);
 
@@ -58,8 +58,8 @@ export async function trainStep(
 
     taps.call('beforeApply', step);
     applyGradients(run, gradients, statistics);
-    clock.advance(microBatches.length, { fromSource });
-    if (fromSource) epoch.add(log, microBatches);
+    clock.advance(microBatches.length, { inEpoch });
+    if (inEpoch) epoch.add(log, microBatches);
     taps.call('afterApply', step);
 
     run.report(log);
