@@ -1,23 +1,25 @@
 import {
+  describeRules,
   IMPORTANCE,
   RANK_ALLOCATOR,
   refuseConstraints,
   VOCAB_PARTITIONER,
   WORD_COUNTS,
 } from '@espalier/compression';
-import type { ImportanceWeights, Matrix } from '@espalier/compression';
+import type { CompressionEntry, ImportanceWeights, Matrix } from '@espalier/compression';
 import { definePlugin } from '@espalier/core';
 import type { BaseContext, Effects, PluginFactory } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBudget, computeTarget, sumSizes } from './budget.js';
+import type { LayerRequest } from './budget.js';
 import { checkSides, readMatrix, findTargets } from './layer-targets.js';
 import type { LayerTarget } from './layer-targets.js';
 import { replaceLayers } from './layers/replace-layers.js';
+import type { Approximation } from './layers/replace-layers.js';
 import { mapPairs, tiedMatrices, noteMovedRules } from './layers/tied.js';
 import { approximate } from './maths/approximate.js';
-import type { Approximation } from './maths/approximate.js';
-import { listPartitions, planBlocks } from './maths/plan.js';
-import type { PlanRequest, ErrorOrSize } from './maths/plan.js';
+import { listPartitions } from './maths/plan.js';
+import type { ErrorOrSize } from './maths/plan.js';
 import { greedyRanks } from './maths/rank-rules.js';
 import { blockLowRankOptions } from './options.js';
 
@@ -62,7 +64,7 @@ export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effe
         const alone = found.map((place, i) => ({ place, matrix: matrices[i]! }));
         const work = alone.filter(({ place }) => !tied.some(({ softmax }) => softmax === place));
         const total = sumSizes(work);
-        const requests: PlanRequest[] = [];
+        const requests: LayerRequest[] = [];
         for (const { place, matrix } of work) {
           requests.push(
             await requestFor(ctx, place, matrix, computeTarget(options, matrix, total)),
@@ -71,11 +73,12 @@ export const blockLowRank: PluginFactory<typeof blockLowRankOptions, typeof effe
         checkBudget(requests, options);
         const made: Approximation[] = [];
         for (const [i, request] of requests.entries()) {
-          made.push(await approximate(request, await planBlocks(request)));
-          ctx.progress(`${request.place.entry.name} factorised`, i + 1, requests.length);
+          const { place } = request;
+          made.push({ place, lowRank: await approximate(request) });
+          ctx.progress(`${place.entry.name} factorised`, i + 1, requests.length);
         }
         if (made.length === 0) return;
-        const detail = { compression: made.map(({ entry }) => noteMovedRules(entry, tied)) };
+        const detail = { compression: made.map((each) => noteMovedRules(report(each), tied)) };
         tf.tidy(() => ctx.edit((before) => replaceLayers(before, made, mapPairs(tied)), detail));
       });
     },
@@ -87,7 +90,7 @@ async function requestFor(
   place: LayerTarget,
   matrix: Matrix,
   target: ErrorOrSize,
-): Promise<PlanRequest> {
+): Promise<LayerRequest> {
   const counts = countsFor(services, place, matrix);
   const importance = await importanceFor(services, place, matrix, counts);
   checkSides(place, matrix, importance);
@@ -101,6 +104,18 @@ async function requestFor(
     partitioner,
     allocator: services.has(RANK_ALLOCATOR) ? services.get(RANK_ALLOCATOR) : greedyRanks,
     target,
+  };
+}
+
+function report({ place: { entry }, lowRank }: Approximation): CompressionEntry {
+  const { rows, columns, bytes, error, weightedError, summary } = lowRank;
+  return {
+    layer: entry.name,
+    summary: [summary, ...describeRules(entry, true)].join('; '),
+    bytesBefore: 4 * rows * columns,
+    bytesAfter: bytes,
+    relativeError: error,
+    weightedError,
   };
 }
 

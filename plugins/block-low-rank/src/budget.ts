@@ -1,12 +1,18 @@
 import { parseBytes } from '@espalier/compression';
 import type { Matrix } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
+import type { LayerTarget } from './layer-targets.js';
 import { leastBytes } from './maths/plan.js';
 import type { PlanRequest, ErrorOrSize } from './maths/plan.js';
-import type { ParsedOptions } from './options.js';
+import type { ParsedTarget } from './options.js';
+
+/** The approximation of a layer's matrix. */
+export interface LayerRequest extends PlanRequest {
+  readonly place: LayerTarget;
+}
 
 /** What is asked of one matrix; of a budget its share is by its size among `total` numbers. */
-export function computeTarget(options: ParsedOptions, matrix: Matrix, total: number): ErrorOrSize {
+export function computeTarget(options: ParsedTarget, matrix: Matrix, total: number): ErrorOrSize {
   const { ratio = 4, maxError, rank } = options;
   if (rank !== undefined) return { ranks: rank };
   if (maxError !== undefined) return { error: maxError };
@@ -16,12 +22,30 @@ export function computeTarget(options: ParsedOptions, matrix: Matrix, total: num
 }
 
 /**
+ * Refuses a target that a matrix alone cannot keep.
+ *
+ * @throws EspalierError `block-low-rank/budget`.
+ */
+export function checkBytes(request: PlanRequest): void {
+  const { target, matrix } = request;
+  const least = leastBytes(request);
+  if (!('bytes' in target) || target.bytes >= least) return;
+  const most = Math.floor((400 * countEntries(matrix)) / least) / 100;
+  throw new EspalierError('block-low-rank/budget', {
+    problem: `the matrix takes ${least} bytes at least (rank 1 everywhere), so the largest possible ratio is ${most}`,
+    received: `${Math.floor(target.bytes)} bytes`,
+    fix: 'Allow more bytes or a lower ratio, or fewer blocks.',
+    details: { leastBytes: least, largestRatio: most },
+  });
+}
+
+/**
  * Refuses a budget or a ratio that some matrix cannot keep, before anything is computed.
  *
  * @throws EspalierError `block-low-rank/budget`, with `details`: `{ layer, leastBytes }` and `smallestBudget` or
  * `largestRatio`.
  */
-export function checkBudget(requests: readonly PlanRequest[], options: ParsedOptions): void {
+export function checkBudget(requests: readonly LayerRequest[], options: ParsedTarget): void {
   const found = requests.map((request) => ({ request, least: leastBytes(request) }));
   const wrong = found.find(({ request: { target }, least }) => {
     return 'bytes' in target && target.bytes < least;
@@ -56,7 +80,7 @@ export function sumSizes(all: readonly { readonly matrix: Matrix }[]): number {
   return all.reduce((sum, { matrix }) => sum + countEntries(matrix), 0);
 }
 
-function parseBudget({ budget }: ParsedOptions): number | undefined {
+function parseBudget({ budget }: ParsedTarget): number | undefined {
   return typeof budget === 'string' ? parseBytes(budget) : budget;
 }
 

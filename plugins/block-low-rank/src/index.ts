@@ -1,3 +1,6 @@
+export { expandFactors, factorMatrix } from './factor-matrix.js';
+export type { FactorOptions } from './factor-matrix.js';
+export type { LowRankMatrix } from './maths/approximate.js';
 export type { Block } from './maths/blocks.js';
 export type { BlockMatrix, BlockMatrixConfig } from './layers/block-matrix.js';
 export { blockLowRank } from './block-low-rank.js';
@@ -8,7 +11,7 @@ export {
 } from './layers/layers.js';
 export type { BlockLowRankDenseConfig, BlockLowRankEmbeddingConfig } from './layers/layers.js';
 export { blockLowRankOptions } from './options.js';
-export type { BlockLowRankOptions } from './options.js';
+export type { BlockLowRankOptions, TargetOptions } from './options.js';
 export { rankRule } from './rank-rule.js';
 export { greedyRanks, proportionalRanks, uniformRanks } from './maths/rank-rules.js';
 export { topK, topKSearch } from './top-k/top-k.js';

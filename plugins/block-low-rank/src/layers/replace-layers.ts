@@ -3,10 +3,17 @@ import { replaceLayer } from '@espalier/core';
 import type { LayerEntry, ModelGraph, NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { layers } from '@tensorflow/tfjs-layers';
-import type { Approximation } from '../maths/approximate.js';
+import type { LayerTarget } from '../layer-targets.js';
+import type { LowRankMatrix } from '../maths/approximate.js';
 import type { BlockMatrixConfig } from './block-matrix.js';
 import { BlockLowRankDense, BlockLowRankEmbedding } from './layers.js';
 import { shareFactors } from './tied.js';
+
+/** What comes into one layer's place. */
+export interface Approximation {
+  readonly place: LayerTarget;
+  readonly lowRank: LowRankMatrix;
+}
 
 /** The graph with factorised layers in the place of those that they approximate. */
 export function replaceLayers(
@@ -22,12 +29,13 @@ export function replaceLayers(
   );
 }
 
-function replace(graph: ModelGraph, { place, factorised, index }: Approximation): ModelGraph {
+function replace(graph: ModelGraph, { place, lowRank }: Approximation): ModelGraph {
+  const { blocks, index } = lowRank;
   const { entry, role: side } = place;
-  const config = { blocks: factorised.blocks, permuted: index !== undefined };
+  const config = { blocks, permuted: index !== undefined };
   const layer = side === 'embedding' ? embedding(entry, config) : dense(entry, config);
   const weights: Record<string, tf.Tensor> = Object.fromEntries(
-    Object.entries(factorised.weights).map(([name, { data, rows, columns }]) => [
+    Object.entries(lowRank.weights).map(([name, { data, rows, columns }]) => [
       name,
       tf.tensor2d(data, [rows, columns]),
     ]),

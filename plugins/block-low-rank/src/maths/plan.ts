@@ -7,7 +7,6 @@ import type {
 } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import { project } from '@espalier/linalg';
-import type { LayerTarget } from '../layer-targets.js';
 import { countNumbers } from './blocks.js';
 import { countBytes, computeError, feasibleRank } from './rank-rules.js';
 import { analyse, computeWhitening } from './spectrum.js';
@@ -23,7 +22,6 @@ export type ErrorOrSize =
 
 /** What the approximation of one matrix starts from. */
 export interface PlanRequest {
-  readonly place: LayerTarget;
   readonly matrix: Matrix;
   readonly importance: ImportanceWeights;
   readonly counts?: Float64Array | undefined;
