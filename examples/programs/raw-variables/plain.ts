@@ -19,18 +19,17 @@ function apply({ w1, b1, w2, b2 }: Record<keyof Params, tf.Tensor>, x: tf.Tensor
   return tf.add(tf.matMul(hidden, w2), b2);
 }
 
-const crossEntropy = (labels: tf.Tensor, logits: tf.Tensor): tf.Tensor =>
-  tf.losses.softmaxCrossEntropy(labels, logits);
+const loss = tf.losses.softmaxCrossEntropy;
 
 async function train(
   params: Params,
-  loss = ({ x, y }: tf.NamedTensorMap) => crossEntropy(y!, apply(params, x!)),
+  lossOf = ({ x, y }: tf.NamedTensorMap): tf.Tensor => loss(y!, apply(params, x!)),
 ) {
   const optimizer = tf.train.adam(0.02);
   const losses: number[] = [];
   for (let step = 0; step < 120; step++) {
     const batch = insideCircle(`step ${step}`, 32);
-    const value = optimizer.minimize(() => loss(batch) as tf.Scalar, true)!;
+    const value = optimizer.minimize(() => lossOf(batch) as tf.Scalar, true)!;
     losses.push((await value.data())[0]!);
     tf.dispose([value, batch]);
   }
