@@ -49,7 +49,7 @@ export const lowRankAdapters = definePlugin({
   },
 });
 
-/** After an edit the model is the run's own copy, so the user's model stays as it is. */
+/** After an edit the model is the run's own, so the flags of the user's model stay as they are. */
 function freezeOthers(model: LayersModel): void {
   for (const layer of model.layers) {
     if (!(layer instanceof AdaptedDense)) layer.trainable = false;

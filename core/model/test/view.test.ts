@@ -55,7 +55,7 @@ describe('viewModel', () => {
   it('tells added outputs from the model’s own', () => {
     const model = given(MODELS['sequential']!);
     const edited = given(() => buildModel(addOutput(extractGraph(model), 'dense_1')));
-    const view = viewModel(edited, viewModel(model).ownOutputs);
+    const view = viewModel(edited, { ownOutputs: viewModel(model).ownOutputs });
     expect(view.outputNames).toEqual(['head', 'dense_1']);
     expect(view.ownOutputs).toEqual(['head']);
     expect(view.graph.topology).toEqual(extractGraph(edited).topology);

@@ -119,7 +119,8 @@ export class Run {
   followModel(): void {
     this.followValues();
     const { structure, telemetry } = this;
-    if (structure.replacedChanged()) telemetry.emit('warning', { message: OTHER_MODEL });
+    const replaced = structure.followGiven();
+    if (replaced.length > 0) telemetry.emit('warning', { message: describeReplaced(replaced) });
     if (structure.followTraining()) this.followStructure();
   }
 
@@ -223,8 +224,9 @@ export class Run {
   }
 }
 
-const OTHER_MODEL =
-  'trainable was set on the model that was given to createSession, but plugins edited it: the session trains session.model, a copy. Nothing changed; set it on the layers of session.model.';
+function describeReplaced(layers: readonly string[]): string {
+  return `trainable was set on '${layers.join("', '")}' of the model that was given to createSession, but plugins have replaced what is of that name: nothing changed there. Set it on the layers of session.model.`;
+}
 
 function describeForeignValues(paths: readonly string[], byOtherSessions: boolean): string {
   const [shown, more] = [paths.slice(0, 5), paths.length - 5];

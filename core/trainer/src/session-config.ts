@@ -19,10 +19,22 @@ export interface SessionConfig extends ResolveOptions {
    * - Weights that existed before the function was called (`() => trained`, or a new head on layers of
    *   a trained model) are copied, with the whole model: training, `transform` and `dispose` leave them
    *   as they are; the trained model is `session.model`, or a copy by `session.export()`.
-   * - A model that is given itself stays the caller's and is never disposed. It is trained in place as
-   *   long as no plugin changes the structure; one that does (`byot`, `transform`) works on a copy.
+   * - A model that is given itself stays the caller's and is never disposed. It is trained in place. Where
+   *   plugins change the structure (`byot`, `transform`), `session.model` is another model, which holds the
+   *   same variables: layers that stay train in both. A layer that a plugin replaces is, in the caller's
+   *   model, as it was last.
    */
   readonly model: ModelSource;
+  /**
+   * Fixes which of the model's parameters train, by path; default: the flags `trainable` of its layers and
+   * weights, followed at each step. It is asked once, when the session is created; flags that are set on the
+   * model later do nothing then. Parameters that plugins add follow their flags, and what plugins freeze does
+   * not train. (TensorFlow.js fixes it in `compile`: `model.collectedTrainableWeights`.)
+   *
+   * @example
+   * trainable: (path) => path.startsWith('head/')
+   */
+  readonly trainable?: (path: string) => boolean;
   /** The task's loss, or one per output by name. */
   readonly loss: Loss | Readonly<Record<string, Loss>>;
   /** One transform, or one per parameter group. */
@@ -69,9 +81,11 @@ function having(method: string, message: string) {
 
 const count = z.int().positive().optional();
 const anything = z.unknown().optional();
+const isFunction = z.custom((value) => typeof value === 'function', 'must be a function');
 const sourceShape = having('iterate', 'must be a source, e.g. arraySource({ … })');
 const configShape = z.strictObject({
   model: anything,
+  trainable: isFunction.optional(),
   loss: oneOrMore(isLoss, 'must be a loss, e.g. crossEntropy(), or one per output by name'),
   optimizer: oneOrMore(
     isTransform,
@@ -97,7 +111,7 @@ const configShape = z.strictObject({
     })
     .optional(),
   folder: z.string().min(1).optional(),
-  resolvePath: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
+  resolvePath: isFunction.optional(),
   backend: z.looseObject({}).optional(),
 });
 

@@ -40,9 +40,8 @@ async function createRun(config: SessionConfig, backend: BackendInfo): Promise<R
   checkPlugins(plugins);
   checkEffects(plugins);
   const order = sortByOrder<Plugin>(plugins, plugins, 'plugins');
-  const structure = await Structure.create(config.model, (...key) =>
-    keyedRng(seed, 'init', ...key),
-  );
+  const stream = (...key: readonly (number | string)[]) => keyedRng(seed, 'init', ...key);
+  const structure = await Structure.create(config.model, stream, config.trainable);
   try {
     const settings = makeSettings(config, structure, backend);
     return new Run({ settings, optimizer, structure, preset, order });

@@ -43,14 +43,24 @@ export interface ModelView {
   readonly layersModel: LayersModel;
 }
 
+/** What a view tells that the model itself does not. */
+export interface ViewOptions {
+  /** The outputs that the user's model had before any edit; default all. */
+  readonly ownOutputs?: readonly string[];
+  /** Gives the graph; default {@link extractGraph}. */
+  readonly extract?: () => ModelGraph;
+}
+
 /**
  * A read-only view of a model.
  *
- * @param ownOutputs The outputs that the user's model had before any edit; default all.
  * @example
  * viewModel(model).layers.map(({ name, outputShape }) => [name, outputShape]);
  */
-export function viewModel(model: LayersModel, ownOutputs?: readonly string[]): ModelView {
+export function viewModel(
+  model: LayersModel,
+  { ownOutputs, extract = () => extractGraph(model) }: ViewOptions = {},
+): ModelView {
   const names = canonicalNames(model);
   const calls = listCalls(model);
   const layers = [...names].map(([layer, name]): LayerInfo => {
@@ -73,7 +83,7 @@ export function viewModel(model: LayersModel, ownOutputs?: readonly string[]): M
     outputShapes: Object.fromEntries(outputs.map((name, i) => [name, model.outputs[i]!.shape])),
     ownOutputs: ownOutputs ?? outputs,
     get graph() {
-      return extractGraph(model);
+      return extract();
     },
     layersModel: model,
   };

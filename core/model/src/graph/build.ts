@@ -1,26 +1,38 @@
 import { EspalierError, suggest } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
 import { orUndo } from '../weights/existing-weights.js';
 import { refuseForeignTensor } from '../weights/foreign.js';
 import { writeExactly } from '../weights/layer-variables.js';
-import { layerPaths, listParameters } from '../weights/parameters.js';
-import { checkRegistered } from './graph.js';
-import type { ModelGraph } from './graph.js';
+import { innerVariable, layerPaths, listParameters } from '../weights/parameters.js';
+import type { Parameter } from '../weights/parameters.js';
+import { fitsVariable, shareVariable } from '../weights/shared.js';
+import { checkRegistered, findOwner } from './graph.js';
+import type { GraphConfig, ModelGraph } from './graph.js';
 import { nameUniquely } from './nested-names.js';
 import { pruneGraph } from './prune.js';
 
+/** How to build a model. */
+export interface BuildOptions {
+  /**
+   * Weights of other models by path. A layer whose weights are all among them, in the same shapes, holds
+   * the same variables instead of copies: what trains in one model trains in the other, and
+   * {@link disposeModel} of one leaves them to the other.
+   */
+  readonly share?: ReadonlyMap<string, LayerVariable>;
+}
+
 /**
- * Builds the model of a graph. Weights are copied; those that the graph lacks get initial values
- * (from keyed streams inside {@link withKeyedInit}). Nothing is left behind when it throws.
+ * Builds the model of a graph. Weights are copied, unless they are shared; those that the graph lacks get
+ * initial values (from keyed streams inside {@link withKeyedInit}). Nothing is left behind when it throws.
  *
  * @throws EspalierError `model/no-graph`, `model/unregistered-layer`, `model/unknown-weight`, `model/weight-shape`,
  * `model/broken-graph`, `model/build`.
  * @example
  * const copy = buildModel(extractGraph(model));
  */
-export function buildModel(graph: ModelGraph): LayersModel {
+export function buildModel(graph: ModelGraph, { share }: BuildOptions = {}): LayersModel {
   if (!graph?.topology) {
     throw new EspalierError('model/no-graph', {
       problem: 'a model is built from a graph { topology, weights }',
@@ -31,14 +43,17 @@ export function buildModel(graph: ModelGraph): LayersModel {
   checkRegistered(graph.topology.config);
   const { topology, weights } = pruneGraph(graph);
   try {
-    return orUndo(() => {
+    const built = orUndo(() => {
       const config = structuredClone(
         nameUniquely(topology.config),
       ) as unknown as tf.serialization.ConfigDict;
       const model = tfl.LayersModel.fromConfig<LayersModel>(tfl.LayersModel, config);
-      restore(model, { topology, weights });
+      restoreWeights(model, weights);
       return model;
     });
+    if (share) shareWeights(built, topology.config, share);
+    freeze(built, topology.frozen);
+    return built;
   } catch (cause) {
     if (cause instanceof EspalierError) throw cause;
     throw new EspalierError('model/build', {
@@ -49,8 +64,8 @@ export function buildModel(graph: ModelGraph): LayersModel {
   }
 }
 
-function restore(model: LayersModel, { topology, weights }: ModelGraph): void {
-  const parameters = new Map(listParameters(model).map((parameter) => [parameter.path, parameter]));
+function restoreWeights(model: LayersModel, weights: ModelGraph['weights']): void {
+  const parameters = mapParameters(model);
   for (const [path, value] of Object.entries(weights)) {
     const parameter = parameters.get(path);
     if (!parameter) {
@@ -68,10 +83,39 @@ function restore(model: LayersModel, { topology, weights }: ModelGraph): void {
     }
     writeExactly(parameter.variable, value);
   }
+}
+
+/** Layer by layer, whole layers only: half of one would be no layer that computes anything sensible. */
+function shareWeights(
+  model: LayersModel,
+  config: GraphConfig,
+  share: ReadonlyMap<string, LayerVariable>,
+): void {
+  const parameters = listParameters(model);
+  const fits = ({ path, variable }: Parameter) => {
+    const other = share.get(path);
+    return other !== undefined && fitsVariable(variable, innerVariable(other));
+  };
+  const changed = new Set(
+    parameters.filter((each) => !fits(each)).map(({ path }) => findOwner(config, path)),
+  );
+  for (const { path, variable } of parameters) {
+    if (changed.has(findOwner(config, path))) continue;
+    const other = share.get(path)!;
+    shareVariable(variable, innerVariable(other), other);
+  }
+}
+
+function freeze(model: LayersModel, paths: readonly string[]): void {
+  const parameters = mapParameters(model);
   const layers = new Map(layerPaths(model).map(([layer, path]) => [path, layer]));
-  for (const path of topology.frozen) {
+  for (const path of paths) {
     const frozen: { trainable: boolean } | undefined =
       parameters.get(path)?.variable ?? layers.get(path);
     if (frozen) frozen.trainable = false;
   }
+}
+
+function mapParameters(model: LayersModel): ReadonlyMap<string, Parameter> {
+  return new Map(listParameters(model).map((parameter) => [parameter.path, parameter]));
 }

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
 import { listHeldLayers } from '../weights/held-layers.js';
 import type { Layer } from '../weights/parameters.js';
@@ -29,9 +30,12 @@ export function patchBatchNormalization(isFrozen: (layer: Layer) => boolean): vo
 
 /**
  * Tells whether a batch normalization of the model is frozen at the moment: by its own `trainable`, or by
- * that of a wrapper or a model around it.
+ * that of a wrapper or a model around it; where `training` has all weights that train, by that of its own.
  */
-export function createFrozenTest(model: LayersModel): (layer: Layer) => boolean {
+export function createFrozenTest(
+  model: LayersModel,
+  training?: ReadonlySet<unknown>,
+): (layer: Layer) => boolean {
   const around = new Map<Layer, readonly Layer[]>();
   const visit = (layer: Layer, outer: readonly Layer[]) => {
     if (around.has(layer)) return;
@@ -42,12 +46,20 @@ export function createFrozenTest(model: LayersModel): (layer: Layer) => boolean 
   visit(model, []);
   return (layer) => {
     const chain = around.get(layer);
-    return chain !== undefined && (chain.some(({ trainable }) => !trainable) || isStill(layer));
+    if (!chain) return false;
+    const weights = listScales(layer);
+    if (training && weights.length > 0) return !weights.some((weight) => training.has(weight));
+    return chain.some(({ trainable }) => !trainable) || isStill(layer);
   };
 }
 
 /** In a model that was built again, the weights of frozen layers are frozen, not the layers. */
-function isStill({ gamma, beta }: Layer & Partial<BatchNormalization>): boolean {
-  const flags = [gamma, beta].map((weight) => (weight as Partial<LayerVariable>).trainable);
-  return flags.includes(false) && !flags.includes(true);
+function isStill(layer: Layer): boolean {
+  const weights = listScales(layer);
+  return weights.length > 0 && weights.every(({ trainable }) => !trainable);
+}
+
+/** The weights of a batch normalization that can train, those that it has. */
+function listScales({ gamma, beta }: Layer & Partial<BatchNormalization>): LayerVariable[] {
+  return [gamma, beta].filter((weight) => weight instanceof tfl.LayerVariable);
 }

@@ -23,7 +23,7 @@ export function valueAndGradients(f: () => Forward, xs: readonly Tensor[]) {
   if (xs.length === 0) {
     throw new EspalierError('model/frozen', {
       problem: 'there is nothing to train: the model has no trainable weight',
-      fix: 'Set layer.trainable = true on some of its layers; the next step follows.',
+      fix: 'Set layer.trainable = true on some of its layers, and the next step follows; where createSession has the option trainable, let that name some.',
     });
   }
   const kept: Scalar[] = [];

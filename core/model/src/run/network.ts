@@ -109,8 +109,11 @@ export class Network {
   readonly #model: LayersModel;
   #heads: Readonly<Record<string, TracedHead>> | undefined;
 
-  /** `prefix` goes before every path and layer name that leaves this class, features excepted. */
-  constructor(model: LayersModel, prefix = '') {
+  /**
+   * `prefix` goes before every path and layer name that leaves this class, features excepted. `trains`
+   * tells of some parameters, in place of the flags `trainable`, whether they train.
+   */
+  constructor(model: LayersModel, prefix = '', trains?: ReadonlyMap<string, boolean>) {
     this.#model = model;
     this.#view = functional(model);
     refuseStateful(this.#view);
@@ -119,7 +122,9 @@ export class Network {
     this.parameters = listParameters(model, prefix);
     this.#paths = new Map(this.parameters.map(({ path, variable }) => [variable, path]));
     this.regularizers = listRegularizers(this.#view, this.#paths);
-    this.#isFrozen = createFrozenTest(model);
+    const trainsNow = ({ path, trainable }: Parameter) => trains?.get(path) ?? trainable;
+    const training = this.parameters.filter(trainsNow).map(({ variable }) => variable);
+    this.#isFrozen = createFrozenTest(model, trains && new Set(training));
     this.makesMasks = [...this.#layers.keys()].some(makesMasks);
     this.inputNames = model.inputs.map((input) => this.#names.get(input.sourceLayer)!);
     const ids = findIdInputs(this.#view);

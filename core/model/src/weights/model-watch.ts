@@ -49,9 +49,17 @@ export class ModelWatch {
 
   /** Whether somebody set `trainable` since this was asked last. */
   flagsChanged(): boolean {
+    return this.takeChangedFlags() !== undefined;
+  }
+
+  /** Where somebody set `trainable` since this was asked last, outer layers first; nothing where nobody did. */
+  takeChangedFlags(): TrainingFlags | undefined {
     const before = this.#flags;
-    this.#flags = this.#readFlags();
-    return this.#flags.some((flag, i) => flag !== before[i]);
+    const now = this.#readFlags();
+    this.#flags = now;
+    if (now.every((flag, i) => flag === before[i])) return undefined;
+    const changed = this.#switches().filter((_, i) => now[i] !== before[i]);
+    return Object.fromEntries(changed.map(([key, { trainable }]) => [key, trainable]));
   }
 
   get flags(): TrainingFlags {

@@ -130,19 +130,6 @@ export function innerVariable(weight: LayerVariable): Variable {
   return (weight as unknown as { readonly val: Variable }).val;
 }
 
-/**
- * Disposes every weight of a model that is not disposed yet; `LayersModel.dispose` forgets those of
- * shared layers.
- *
- * @example
- * disposeModel(model);
- */
-export function disposeModel(model: LayersModel): void {
-  for (const weight of model.weights) {
-    if (!innerVariable(weight).isDisposed) weight.dispose();
-  }
-}
-
 function refuseDisposed(model: LayersModel): void {
   const dead = model.weights.find((weight) => innerVariable(weight).isDisposed);
   if (!dead) return;

@@ -44,6 +44,7 @@ export async function restore(
     throw error;
   }
   warnOfTraining(run, census);
+  warnOfFixed(run, saved);
   return true;
 }
 
@@ -58,6 +59,14 @@ function warnOfTraining({ structure, telemetry }: Run, before: Census): void {
   if (lists.length === 0) return;
   const differences = lists.map(([what, paths]) => `${what} '${paths.join("', '")}'`).join(' and ');
   const message = `the run of the checkpoint ${differences}: so does this run from here on; set trainable after load for anything else`;
+  telemetry.emit('warning', { message });
+}
+
+/** What the configuration fixes holds, whatever the run of the checkpoint did. */
+function warnOfFixed({ structure, telemetry }: Run, { trainable }: RunManifest): void {
+  const paths = structure.listOtherwiseTrained(trainable);
+  if (paths.length === 0) return;
+  const message = `whether '${paths.join("', '")}' trains was otherwise in the run of the checkpoint: this run does as its option trainable says`;
   telemetry.emit('warning', { message });
 }
 

@@ -5,8 +5,8 @@ import { LayersModel } from '@tensorflow/tfjs-layers';
 
 /**
  * A model, or a function that makes one, called without arguments. A model stays the caller's: the run
- * trains its weights in place while no plugin changes the structure, works on a copy from then on,
- * and never disposes it. What a function makes is the run's, and disposed with it; initial weights then
+ * trains its weights in place and never disposes it. Where plugins change the structure, the run's model holds
+ * the variables of the layers that stay. What a function makes is the run's, and disposed with it; initial weights then
  * come from keyed streams. Where a function gives weights that existed before it was called (a trained
  * model, layers of one), the run works on a copy of the whole, and leaves them as they are.
  */

@@ -39,7 +39,12 @@ export class ParameterSet {
   readonly #entries = new Map<string, Entry>();
   readonly #training: ReadonlySet<string>;
 
-  constructor(networks: readonly Owned[], groupings: readonly Grouping[]) {
+  /** `trains` says which parameters do; by default their flags. */
+  constructor(
+    networks: readonly Owned[],
+    groupings: readonly Grouping[],
+    trains: (parameter: Parameter) => boolean = ({ trainable }) => trainable,
+  ) {
     for (const { parameters, group } of networks) {
       for (const parameter of parameters) {
         const { path } = parameter;
@@ -52,7 +57,7 @@ export class ParameterSet {
       }
     }
     this.paths = [...this.#entries.keys()];
-    this.trainable = this.paths.filter((path) => this.#entry(path).parameter.trainable);
+    this.trainable = this.paths.filter((path) => trains(this.#entry(path).parameter));
     this.#training = new Set(this.trainable);
     this.groups = [...new Set([...this.#entries.values()].map((entry) => entry.group))];
   }

@@ -6,7 +6,6 @@ import {
   copyModel,
   disposeModel,
   extractGraph,
-  findOwner,
   keepOutputs,
   listParameters,
   ModelWatch,
@@ -15,17 +14,22 @@ import {
 } from '@espalier/model';
 import type {
   EditRecord,
-  GraphConfig,
   ModelEdit,
   ModelGraph,
   ModelView,
+  Parameter,
   StreamByKey,
   TrainingFlags,
 } from '@espalier/model';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { fixFlags, fixGraph, fixTraining, listOtherwiseTrained } from './fixed-training.js';
+import type { FixedTraining } from './fixed-training.js';
+import { GivenModel } from './given-model.js';
 import { keyedInit, orDispose, takeModel, takeNetwork } from './model-source.js';
 import type { ModelSource } from './model-source.js';
 import { DEFAULT_GROUP, ParameterSet } from './parameter-set.js';
+import { listTakenOver, listUnchanged, staysIn } from './sharing.js';
+import type { Shared } from './sharing.js';
 
 interface Auxiliary {
   readonly network: Network;
@@ -48,8 +52,9 @@ export class Structure {
   readonly #features = new Set<string>();
   readonly #groupings: [string, (path: string) => boolean][] = [];
   #watch: ModelWatch;
-  /** Of the model that the run began with, once an edited copy has taken its place. */
-  #replaced: ModelWatch | undefined;
+  /** The caller's own model, once an edited one has taken its place. */
+  #given: GivenModel | undefined;
+  #edited = false;
   #checked = false;
   #network: Network | undefined;
   #parameters: ParameterSet | undefined;
@@ -59,6 +64,7 @@ export class Structure {
     private model: LayersModel,
     private mine: boolean,
     private readonly stream: StreamByKey,
+    private readonly fixed: FixedTraining | undefined,
   ) {
     this.ownOutputs = new Network(model).outputNames;
     this.#watch = new ModelWatch(model);
@@ -67,16 +73,22 @@ export class Structure {
   /**
    * Takes the caller's model, which stays the caller's, or lets a function make the run's own.
    *
-   * @throws EspalierError `session/model`, `session/two-tfjs`, `model/disposed`, `model/empty`, `model/stateful`.
+   * @param trains Which of the model's parameters train; default: the flags `trainable`.
+   * @throws EspalierError `session/model`, `session/two-tfjs`, `session/trainable`, `model/disposed`, `model/empty`,
+   * `model/stateful`.
    */
-  static async create(source: ModelSource, stream: StreamByKey): Promise<Structure> {
+  static async create(
+    source: ModelSource,
+    stream: StreamByKey,
+    trains?: (path: string) => boolean,
+  ): Promise<Structure> {
     const { model, mine } = await takeModel(source, stream);
-    const make = () => new Structure(model, mine, stream);
+    const make = () => new Structure(model, mine, stream, trains && fixTraining(model, trains));
     return mine ? orDispose(model, make) : make();
   }
 
   get network(): Network {
-    return (this.#network ??= new Network(this.model));
+    return (this.#network ??= new Network(this.model, '', this.#fixedNow));
   }
 
   /** The model's network and plugins' own. */
@@ -94,6 +106,7 @@ export class Structure {
         })),
       ],
       this.#groupings,
+      (parameter) => this.#trains(parameter),
     ));
   }
 
@@ -102,7 +115,10 @@ export class Structure {
   }
 
   get view(): ModelView {
-    return (this.#view ??= viewModel(this.model, this.ownOutputs));
+    return (this.#view ??= viewModel(this.model, {
+      ownOutputs: this.ownOutputs,
+      extract: () => this.#extractGraph(),
+    }));
   }
 
   get layersModel(): LayersModel {
@@ -137,12 +153,15 @@ export class Structure {
     { plugin, phase, detail }: Pick<EditRecord, 'plugin' | 'phase' | 'detail'>,
   ): void {
     this.checkRebuild();
-    const before = extractGraph(this.model);
+    const before = this.#extractGraph();
     const graph = change(before);
-    const edited = keyedInit(this.stream, () => buildModel(graph));
+    const share = listTakenOver(this.model, before, graph);
+    const edited = keyedInit(this.stream, () => buildModel(graph, { share }));
     orDispose(edited, () => {
       this.#checkEdited(new Network(edited).outputNames, viewModel(edited));
-      carryTraining(this.model, edited, stayingIn(before, graph));
+      if (!this.#followsGraph) {
+        carryTraining(this.model, edited, staysIn(before.topology, graph.topology));
+      }
       checkCopy(edited, this.stream);
     });
     this.#replace(edited);
@@ -170,9 +189,17 @@ export class Structure {
     return copy;
   }
 
-  /** Takes over a checkpoint's topology: of a model that was transformed after setup. */
+  /**
+   * Takes over a checkpoint's topology: of a model that was transformed after setup. Layers that it has as they
+   * are keep their variables, and their values.
+   */
   rebuild({ topology, edits }: Rebuilt, weights: NamedTensors): void {
-    this.#replace(buildModel({ topology: topology as ModelGraph['topology'], weights }));
+    const graph = { topology: topology as ModelGraph['topology'], weights };
+    const models = [...(this.#given ? [this.#given.model] : []), this.model];
+    const share: Shared = new Map(
+      models.flatMap((model) => [...listUnchanged(model, graph.topology)]),
+    );
+    this.#replace(buildModel(graph, { share }));
     this.edits.splice(0, this.edits.length, ...edits);
   }
 
@@ -208,18 +235,51 @@ export class Structure {
     return true;
   }
 
-  /** Whether somebody set `trainable` on the model that an edited copy has replaced. */
-  replacedChanged(): boolean {
-    return this.#replaced?.flagsChanged() ?? false;
+  /**
+   * Hands on what somebody set as `trainable` on the caller's own model, where an edited one trains in its place.
+   * Gives back the names of layers that plugins have replaced, which cannot follow.
+   */
+  followGiven(): readonly string[] {
+    if (this.fixed) return [];
+    return this.#given?.handOnFlags(this.model) ?? [];
   }
 
   /** `trainable` of every layer and weight; those that are set become the model's. */
   get trainingFlags(): TrainingFlags {
-    return Object.assign({}, ...this.#watches.map(({ flags }) => flags)) as TrainingFlags;
+    const flags = Object.assign({}, ...this.#watches.map((watch) => watch.flags)) as TrainingFlags;
+    return this.#fixedNow ? fixFlags(flags, this.#fixedNow) : flags;
   }
 
   set trainingFlags(flags: TrainingFlags) {
-    this.#watches.forEach((watch) => (watch.flags = flags));
+    const watches = this.#fixedNow ? this.#watches.slice(1) : this.#watches;
+    watches.forEach((watch) => (watch.flags = flags));
+  }
+
+  /** Parameters that the configuration fixes, and that the run with these flags trained, or did not, unlike this. */
+  listOtherwiseTrained(flags: TrainingFlags): readonly string[] {
+    if (!this.fixed) return [];
+    return listOtherwiseTrained(flags, this.fixed, (path) => this.parameters.isTrainable(path));
+  }
+
+  /** What is fixed, as long as no edit has put it into a model of the run's own. */
+  get #fixedNow(): FixedTraining | undefined {
+    return this.#edited ? undefined : this.fixed;
+  }
+
+  #trains({ path, trainable }: Parameter): boolean {
+    const fixed = this.fixed?.get(path);
+    return this.#edited ? trainable && fixed !== false : (fixed ?? trainable);
+  }
+
+  /** Whether a graph says which parameters train, so that flags of the model need not be carried over. */
+  get #followsGraph(): boolean {
+    if (this.#fixedNow) return true;
+    return !this.mine && !this.model.trainable;
+  }
+
+  #extractGraph(): ModelGraph {
+    const graph = extractGraph(this.model);
+    return this.#fixedNow ? fixGraph(graph, this.#fixedNow) : graph;
   }
 
   get #watches(): readonly ModelWatch[] {
@@ -246,7 +306,8 @@ export class Structure {
 
   #replace(model: LayersModel): void {
     if (this.mine) disposeModel(this.model);
-    this.#replaced ??= this.#watch;
+    else this.#given = new GivenModel(this.model);
+    this.#edited = true;
     this.#watch = new ModelWatch(model);
     this.model = model;
     this.mine = true;
@@ -255,19 +316,6 @@ export class Structure {
     this.#parameters = undefined;
     this.#view = undefined;
   }
-}
-
-/** Whether a path is of a layer that an edit left as it was, or the model itself. */
-function stayingIn({ topology: { config } }: ModelGraph, { topology: edited }: ModelGraph) {
-  const describeLayers = ({ layers }: GraphConfig) =>
-    new Map(
-      layers.map(({ name, ...rest }) => [name, JSON.stringify([rest.className, rest.config])]),
-    );
-  const [was, is] = [describeLayers(config), describeLayers(edited.config)];
-  return (path: string): boolean => {
-    const layer = findOwner(config, `${path}/`);
-    return layer === undefined || was.get(layer) === is.get(layer);
-  };
 }
 
 function checkCopy(model: LayersModel, stream: StreamByKey): void {

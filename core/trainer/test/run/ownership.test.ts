@@ -78,21 +78,23 @@ describe('a trained model of which a function makes the run’s model', () => {
     trained.dispose();
   });
 
-  test('given itself, it is trained in place, copied for a structural change, never disposed', async () => {
-    const trained = tinyNoisyMlp();
-    const before = stateOf(trained);
-    await withSession(open({ model: trained, plugins: [rebuilding()] }), async (session) => {
-      await session.fit({ epochs: 1 });
-      await session.transform();
-    });
-    expect(stateOf(trained)).toEqual(before);
-    await withSession(open({ model: trained }), async (session) => {
-      await session.fit({ epochs: 1 });
-      expect(session.model).toBe(trained);
-    });
-    expect(stateOf(trained)).not.toEqual(before);
-    trained.dispose();
-  });
+  test.each(Object.keys(PLUGINS))(
+    'given itself, with %s: it is trained in place and never disposed',
+    async (which) => {
+      const trained = tinyNoisyMlp();
+      const before = stateOf(trained);
+      const live = liveTensors();
+      const plugins = PLUGINS[which]!();
+      await withSession(open({ model: trained, plugins }), async (session) => {
+        await session.fit({ epochs: 1 });
+        expect(session.model === trained).toBe(plugins.length === 0);
+        expect(stateOf(session.model)).toEqual(stateOf(trained));
+        expect(stateOf(trained)).not.toEqual(before);
+      });
+      expect(liveTensors()).toBe(live);
+      trained.dispose();
+    },
+  );
 
   test('what a function makes is the run’s, and disposed with it', async () => {
     let made!: LayersModel;
