@@ -21,6 +21,7 @@ const programs = [
   'learned-rates',
   'meta-weight-net',
   'early-exit',
+  'pure-functions',
   'programs/main',
 ].map((name) => ({ name, args: [`dist/${name}.js`] }));
 
