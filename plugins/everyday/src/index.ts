@@ -1,0 +1,12 @@
+export { bestWeights } from './best-weights.js';
+export { classWeights } from './class-weights.js';
+export { balanceClasses, countClasses } from './count-classes.js';
+export type { CountOptions } from './count-classes.js';
+export { earlyStopping } from './early-stopping.js';
+export { ema } from './ema.js';
+export { computeAuroc } from './metrics/auroc.js';
+export { countOutcomes, printConfusion, scoreOutcomes } from './metrics/confusion.js';
+export type { Average, Outcomes, Score } from './metrics/confusion.js';
+export { metrics } from './metrics/metrics.js';
+export { trainingMetrics } from './metrics/training-metrics.js';
+export { reduceOnPlateau } from './reduce-on-plateau.js';

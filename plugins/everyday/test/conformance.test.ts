@@ -1,0 +1,51 @@
+import { binaryCrossEntropy } from '@espalier/core';
+import {
+  bestWeights,
+  classWeights,
+  earlyStopping,
+  ema,
+  metrics,
+  reduceOnPlateau,
+  trainingMetrics,
+} from '@espalier/plugin-everyday';
+import { testPlugin } from '@espalier/testkit';
+import { binarySource, oneUnit } from './support.js';
+
+testPlugin(earlyStopping, [{ name: 'defaults' }]);
+testPlugin(bestWeights, [
+  { name: 'of the average', companions: () => [ema({ decay: 0.9, every: 2 })] },
+]);
+testPlugin(ema, [
+  { name: 'defaults' },
+  {
+    name: 'warm-up, statistics too',
+    options: { decay: 0.9, start: 'warm-up', statistics: 'average', putInPlace: false },
+  },
+]);
+testPlugin(reduceOnPlateau, [
+  { name: 'always', options: { patience: 1, minDelta: 100, factor: 0.5, minFactor: 0.1 } },
+]);
+testPlugin(classWeights, [{ name: 'of three', options: { weights: { 0: 0.5, 2: 3 } } }]);
+testPlugin(metrics, [
+  {
+    name: 'all',
+    options: {
+      compute: ['f1', 'precision', 'recall', 'auroc', 'confusion'],
+      topK: [1, 2],
+      averages: ['macro', 'micro', 'classes'],
+    },
+  },
+]);
+testPlugin(trainingMetrics, [
+  {
+    name: 'all, for early stopping',
+    options: { compute: ['accuracy', 'f1', 'auroc', 'confusion'], topK: [2] },
+    companions: () => [earlyStopping({ monitor: 'auroc' })],
+  },
+  {
+    name: 'of one unit',
+    model: oneUnit,
+    options: { compute: ['accuracy', 'f1', 'auroc'] },
+    session: { loss: binaryCrossEntropy(), train: binarySource(0), validation: binarySource(1) },
+  },
+]);
