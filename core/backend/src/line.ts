@@ -7,6 +7,16 @@ function describeThreads({ threads, threadsObstacle }: Started, asked = threads)
   return `${taken} where ${asked} were asked for: ${threadsObstacle ?? 'it takes no more'}`;
 }
 
+/** That there are fewer threads than were asked for, if so. */
+export function warnOfThreads(
+  { name }: Candidate,
+  started: Started,
+  threadsAsked?: number,
+): string | undefined {
+  if (threadsAsked === undefined || threadsAsked === started.threads) return undefined;
+  return `${name} takes ${describeThreads(started, threadsAsked)}`;
+}
+
 function describeTraits(candidate: Candidate, started: Started, threadsAsked?: number): string {
   const wasm = candidate.backend === 'wasm';
   return [

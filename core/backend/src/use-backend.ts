@@ -11,7 +11,7 @@ import type { Candidate, Started } from './candidate.js';
 import { foreignBackend } from './candidates/foreign-backend.js';
 import { installGradients } from './gradients/index.js';
 import { installKernels } from './kernels/index.js';
-import { describeChosen, describeSkipped, appendReasons } from './line.js';
+import { appendReasons, describeChosen, describeSkipped, warnOfThreads } from './line.js';
 import { checkThreads, namesToTry } from './options.js';
 import { installTensorMethods } from './tensor-methods.js';
 
@@ -167,7 +167,7 @@ async function keepOrChoose(platform: Platform): Promise<Choice> {
 function inform({ running: used, skipped, warning }: Choice): BackendInfo {
   const { candidate, started } = used;
   const chosen = describeChosen(candidate, started, used.threadsAsked);
-  const known = warning ?? started.warning;
+  const known = warning ?? started.warning ?? warnOfThreads(candidate, started, used.threadsAsked);
   used.users += 1;
   let disposed = false;
   return {

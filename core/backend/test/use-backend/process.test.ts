@@ -31,22 +31,26 @@ describe('threads', () => {
     const info = await useBackend({ prefer: 'wasm', threads: Number(process.env.ASKED) });
     ${multiply}
     const untouched = os.cpus().length === cpus && URL.createObjectURL === createObjectURL;
-    console.log(JSON.stringify({ threads: info.threads, line: info.line, value, untouched }));`;
+    const { threads, line, warning } = info;
+    console.log(JSON.stringify({ threads, line, warning, value, untouched }));`;
   const ask = (threads: number) =>
-    evaluate<{ threads: number; line: string }>(
+    evaluate<{ threads: number; line: string; warning?: string }>(
       makeProject(),
       countAndCompute.replace('process.env.ASKED', String(threads)),
     );
 
   it('are as many as were asked for, whatever the number of cores', () => {
-    expect(ask(2)).toMatchObject({ threads: 2, value: 64, untouched: true });
+    const two = ask(2);
+    expect(two).toMatchObject({ threads: 2, value: 64, untouched: true });
+    expect(two).not.toHaveProperty('warning');
     expect(ask(3)).toMatchObject({ threads: 3, value: 64, untouched: true });
   });
 
-  it('are at most 8, and the line says so', () => {
+  it('are at most 8, and line and warning say so', () => {
     const told = ask(12);
     expect(told.threads).toBe(8);
     expect(told.line).toContain('8 threads where 12 were asked for: it takes no more');
+    expect(told.warning).toBe('wasm takes 8 threads where 12 were asked for: it takes no more');
   });
 
   it('can be had again after dispose, in another number', () => {
