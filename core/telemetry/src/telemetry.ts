@@ -12,12 +12,13 @@ export interface TelemetryEvents {
   };
   /** An epoch begins; epochs count from 0. */
   epochStart: { readonly epoch: number };
-  /** At log intervals: the loss of this step and its terms, unweighted. */
+  /** At log intervals: the loss of this step, its terms, unweighted, and the metrics of plugins. */
   step: {
     readonly epoch: number;
     readonly step: number;
     readonly total: number;
     readonly terms: Readonly<Record<string, number>>;
+    readonly metrics?: Readonly<Record<string, number>>;
   };
   epoch: { readonly epoch: number; readonly metrics: Readonly<Record<string, number>> };
   /** A stage of the run begins, or goes on in a resumed run; `index` counts from 0. */

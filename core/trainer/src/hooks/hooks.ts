@@ -30,6 +30,12 @@ export interface LossContext {
   readonly clock: Clock;
   /** The example-weighted mean of per-example values `[batch]`: how every term should be reduced. */
   mean(perExample: Tensor1D): Scalar;
+  /**
+   * Reports a number of this step: a scalar, or values per example `[batch]` whose weighted mean it is. It
+   * is in `StepLog.metrics` and, averaged, among the numbers of the epoch. It is no part of the loss and may
+   * be NaN. Nested evaluations ignore it.
+   */
+  metric(name: string, value: Scalar | Tensor1D): void;
 }
 
 /** A batch and what the network made of it: what `loss` and `evaluate` have in common. */
@@ -46,10 +52,12 @@ export interface StepContext {
   readonly next?: Batch;
 }
 
-/** Loss terms (unweighted) and their weighted total as numbers, read from the device in every step. */
+/** The numbers of a step, read from the device at once: loss terms (unweighted), their weighted total, metrics. */
 export interface StepLog {
   readonly total: number;
   readonly terms: Readonly<Record<string, number>>;
+  /** What `loss` taps gave to `metric`, by name. */
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
 /** What is known when a step is over. */
@@ -79,7 +87,7 @@ export type ComputeMetrics = (
   gathered: Readonly<Record<string, Float32Array>>,
 ) => Readonly<Record<string, number>>;
 
-/** Numbers of an epoch: `loss`, `loss/<term>`, `<metric>`, `val/<metric>`. */
+/** Numbers of an epoch: `loss`, `loss/<term>`, `<metric>` of its steps, `val/<metric>`. */
 export interface EpochResult {
   readonly clock: Clock;
   readonly metrics: Readonly<Record<string, number>>;

@@ -1,47 +1,59 @@
 import type { Batch } from '../batch/batch.js';
 import type { StepLog } from '../hooks/hooks.js';
 
+interface WeightedSum {
+  readonly sum: number;
+  readonly weight: number;
+}
+
 /** The sums of an epoch under way as plain data. */
 export interface EpochSumsData {
-  readonly weight: number;
-  readonly sums: Readonly<Record<string, number>>;
+  /** By number: its sum over the steps that have it, and their weight. */
+  readonly sums: Readonly<Record<string, WeightedSum>>;
   /** Whether `epochStart` has fired. */
   readonly begun: boolean;
 }
 
 /** Sums up the numbers of the steps of an epoch, weighted by examples. */
 export class EpochSums {
-  #weight = 0;
-  #sums: Record<string, number> = {};
+  #sums: Record<string, WeightedSum> = {};
   /** Whether `epochStart` has fired. */
   begun = false;
 
-  add({ total, terms }: StepLog, microBatches: readonly Batch[]): void {
+  add({ total, terms, metrics }: StepLog, microBatches: readonly Batch[]): void {
     const weight = microBatches.reduce((sum, batch) => sum + batch.weightSum, 0);
-    this.#weight += weight;
-    const named = Object.entries(terms).map(([name, value]) => [`loss/${name}`, value] as const);
-    for (const [name, value] of [['loss', total] as const, ...named]) {
-      this.#sums[name] = (this.#sums[name] ?? 0) + weight * value;
-    }
+    this.#add('loss', total, weight);
+    for (const [name, value] of Object.entries(terms)) this.#add(`loss/${name}`, value, weight);
+    for (const [name, value] of Object.entries(metrics)) this.#add(name, value, weight);
   }
 
-  /** The weighted means so far, `loss` and `loss/<term>`. */
+  #add(name: string, value: number, weight: number): void {
+    const before = this.#sums[name] ?? { sum: 0, weight: 0 };
+    this.#sums[name] = { sum: before.sum + weight * value, weight: before.weight + weight };
+  }
+
+  /**
+   * The weighted means so far: `loss`, `loss/<term>`, `<metric>`. A term is 0 in steps without it, so that
+   * terms add up to the loss; a metric counts in steps that have it.
+   */
   means(): Record<string, number> {
+    const steps = this.#sums['loss']?.weight;
+    const mean = (name: string, { sum, weight }: WeightedSum) =>
+      sum / ((name.startsWith('loss/') ? steps : weight) || 1);
     return Object.fromEntries(
-      Object.entries(this.#sums).map(([name, sum]) => [name, sum / (this.#weight || 1)]),
+      Object.entries(this.#sums).map(([name, each]) => [name, mean(name, each)]),
     );
   }
 
   reset(): void {
-    this.restore({ weight: 0, sums: {}, begun: false });
+    this.restore({ sums: {}, begun: false });
   }
 
   get data(): EpochSumsData {
-    return { weight: this.#weight, sums: { ...this.#sums }, begun: this.begun };
+    return { sums: { ...this.#sums }, begun: this.begun };
   }
 
-  restore({ weight, sums, begun }: EpochSumsData): void {
-    this.#weight = weight;
+  restore({ sums, begun }: EpochSumsData): void {
     this.#sums = { ...sums };
     this.begun = begun;
   }

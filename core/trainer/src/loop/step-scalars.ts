@@ -7,26 +7,34 @@ type Numbers = Float32Array | Int32Array | Uint8Array;
 
 /** The few numbers of a step that the host reads, in one go. */
 export interface StepScalars {
-  /** Unweighted terms, the total, then what stands for each gradient. */
+  /** Unweighted terms, the total, what stands for each gradient, then metrics. */
   readonly numbers: Tensor1D;
   readonly terms: readonly string[];
   /** Paths of the gradients, and how many numbers stand for each. */
   readonly gradients: readonly (readonly [path: string, size: number])[];
+  /** Names of the metrics, which need not be finite. */
+  readonly metrics: readonly string[];
 }
 
 /** Gradients as small as this are read whole. */
 const SMALL = 4096;
 
-/** Makes them; the `numbers` are finite exactly when everything is (short of sums beyond float32). */
-export function computeStepScalars({ gradients, terms, total }: WindowSums): StepScalars {
+/** Makes them; those before the metrics are finite exactly when everything is (short of sums beyond float32). */
+export function computeStepScalars({ gradients, terms, total, metrics }: WindowSums): StepScalars {
   const reduced = Object.entries(gradients).map(
     ([path, tensor]) => [path, reduceGradient(tensor)] as const,
   );
-  const parts = [...Object.values(terms), total, ...reduced.map(([, numbers]) => numbers)];
+  const parts = [
+    ...Object.values(terms),
+    total,
+    ...reduced.map(([, numbers]) => numbers),
+    ...Object.values(metrics),
+  ];
   return {
     numbers: tf.concat1d(parts.map((part) => tf.reshape<tf.Rank.R1>(part, [part.size]))),
     terms: Object.keys(terms),
     gradients: reduced.map(([path, { size }]) => [path, size]),
+    metrics: Object.keys(metrics),
   };
 }
 
@@ -53,10 +61,14 @@ export interface Fault {
 }
 
 /** The first fault, if there is one. */
-export function findFault(numbers: Numbers, { terms, gradients }: StepScalars): Fault | undefined {
+export function findFault(
+  numbers: Numbers,
+  { terms, gradients, metrics }: StepScalars,
+): Fault | undefined {
+  const end = numbers.length - metrics.length;
   let bad = 0;
-  while (bad < numbers.length && Number.isFinite(numbers[bad])) bad += 1;
-  if (bad === numbers.length) return undefined;
+  while (bad < end && Number.isFinite(numbers[bad])) bad += 1;
+  if (bad === end) return undefined;
   const received = numbers[bad]!;
   const term = terms[bad];
   if (term !== undefined) return { received, term };
@@ -70,8 +82,13 @@ function pathAt(position: number, gradients: StepScalars['gradients']): string |
   return position < 0 ? undefined : gradients.find(([, size]) => (left -= size) < 0)![0];
 }
 
-/** The unweighted terms and the weighted total as numbers. */
-export function makeLog(numbers: Numbers, { terms }: StepScalars): StepLog {
-  const values = terms.map((name, i) => [name, numbers[i]!]);
-  return { total: numbers[terms.length]!, terms: Object.fromEntries(values) };
+/** The unweighted terms, the weighted total and the metrics as numbers. */
+export function makeLog(numbers: Numbers, { terms, metrics }: StepScalars): StepLog {
+  const take = (names: readonly string[], from: number) =>
+    Object.fromEntries(names.map((name, i) => [name, numbers[from + i]!]));
+  return {
+    total: numbers[terms.length]!,
+    terms: take(terms, 0),
+    metrics: take(metrics, numbers.length - metrics.length),
+  };
 }

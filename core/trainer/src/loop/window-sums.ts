@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from '../batch/batch.js';
-import type { Gradients } from '../objective/options.js';
+import type { StepGradients } from '../objective/objective.js';
 import { sumByName } from '../objective/sum-by-name.js';
 
 /** Loss and gradients of one micro-batch. */
-interface Part extends Gradients {
+interface Part extends StepGradients {
   /** Its share of the weight of all micro-batches of the step. */
   readonly share: number;
 }
@@ -15,6 +15,8 @@ export interface WindowSums {
   readonly gradients: NamedTensors;
   readonly terms: NamedTensors;
   readonly total: Scalar;
+  /** Metrics of the step by name. */
+  readonly metrics: NamedTensors;
   /** By term: the plugin that replaced its value. */
   readonly replacedBy: Readonly<Record<string, string>>;
 }
@@ -37,7 +39,7 @@ export function computeShares(microBatches: readonly Batch[]): readonly number[]
 /** The sums over micro-batches, each by its share; micro-batches may have different terms. */
 export function sumMicroBatches(
   microBatches: readonly Batch[],
-  evaluate: (batch: Batch) => Gradients,
+  evaluate: (batch: Batch) => StepGradients,
 ): WindowSums {
   const shares = computeShares(microBatches);
   const parts = microBatches.map((batch, i): Part => ({ ...evaluate(batch), share: shares[i]! }));
@@ -52,8 +54,23 @@ export function sumMicroBatches(
     gradients: sum(({ gradients }) => gradients),
     terms: sum(nameTerms),
     total: sum(({ total }) => ({ total }))['total'] as Scalar,
+    metrics: averageMetrics(parts),
     replacedBy,
   };
+}
+
+/** The mean of each metric over the micro-batches that have it, by their shares. */
+function averageMetrics(parts: readonly Part[]): NamedTensors {
+  const names = new Set(parts.flatMap(({ metrics }) => Object.keys(metrics)));
+  return Object.fromEntries([...names].map((name) => [name, averageMetric(name, parts)]));
+}
+
+function averageMetric(name: string, parts: readonly Part[]): Tensor {
+  const found = parts.filter(({ metrics }) => metrics[name]);
+  const counted = found.filter(({ share }) => share > 0);
+  const by = counted.reduce((sum, { share }) => sum + share, 0);
+  if (counted.length < 2) return (counted[0] ?? found[0]!).metrics[name]!;
+  return tf.addN(counted.map(({ metrics, share }) => tf.mul(metrics[name]!, share / by)));
 }
 
 function listReplacers({ terms }: Part): [string, string][] {

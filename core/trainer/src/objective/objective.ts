@@ -10,6 +10,7 @@ import { checkTargetShapes } from '../batch/check-target-shapes.js';
 import { withoutMaskedFaults } from '../batch/masked.js';
 import { computeCounts } from '../batch/step-weights.js';
 import type { Clock } from '../clock.js';
+import type { LossContext } from '../hooks/hooks.js';
 import type { TapOutput, Taps } from '../hooks/taps.js';
 import type { RunSettings } from '../settings.js';
 import type { Structure } from '../structure/structure.js';
@@ -18,6 +19,7 @@ import { checkOutputShape } from './heads.js';
 import { TermTable } from './loss-terms.js';
 import type { Term } from './loss-terms.js';
 import type { AuxiliaryOptions, Gradients, ObjectiveOptions } from './options.js';
+import { StepMetrics } from './step-metrics.js';
 import { sumByName } from './sum-by-name.js';
 
 /** Where moving statistics go: dropped, or collected (kept; the caller disposes). */
@@ -32,8 +34,16 @@ interface Evaluation {
   /** What keys every draw of this evaluation. */
   readonly draws: readonly [batch: Batch['key'], salt: string];
   readonly networks?: ObjectiveOptions['networks'];
+  /** Takes the metrics of `loss` taps; absent: they are ignored. */
+  readonly metrics?: StepMetrics;
   /** How many evaluations it runs inside of. */
   readonly depth: number;
+}
+
+/** Loss and gradients of a step's own evaluation, and the metrics that `loss` taps gave. */
+export interface StepGradients extends Gradients {
+  /** Scalars by name; none in other evaluations. */
+  readonly metrics: NamedTensors;
 }
 
 /** Parameter groups that terms train; absent: all groups. */
@@ -75,17 +85,26 @@ export class Objective {
    *
    * @param into Collects moving statistics; without it `options.state` decides what becomes of them.
    */
-  gradients(batch: Batch, options: ObjectiveOptions = {}, into?: Map<string, Tensor>): Gradients {
+  gradients(
+    batch: Batch,
+    options: ObjectiveOptions = {},
+    into?: Map<string, Tensor>,
+  ): StepGradients {
     this.#check(options);
-    if (into) return this.#differentiate(batch, options, into);
+    if (into) return this.#differentiate(batch, options, into, new StepMetrics());
     return this.#writing(options, (writes) => this.#differentiate(batch, options, writes));
   }
 
-  #differentiate(batch: Batch, options: ObjectiveOptions, writes: Writes): Gradients {
+  #differentiate(
+    batch: Batch,
+    options: ObjectiveOptions,
+    writes: Writes,
+    metrics?: StepMetrics,
+  ): StepGradients {
     const evaluation = this.#makeEvaluation(batch, options, writes);
     const wanted = options.terms ?? all;
     return tidyExcept(listTensors, () => {
-      const first = this.#pass(batch, evaluation, wanted);
+      const first = this.#pass(batch, { ...evaluation, ...(metrics && { metrics }) }, wanted);
       const rest = first.otherGroups.map((groups) =>
         this.#pass(batch, { ...evaluation, writes: 'discard' }, wanted, { groups }),
       );
@@ -94,6 +113,7 @@ export class Objective {
         total: rest.length === 0 ? first.value : tf.addN(passes.map((pass) => pass.value)),
         values: first.values,
         terms: first.terms,
+        metrics: first.metrics,
         gradients: sumByName(passes.map((pass) => pass.gradients)),
       };
     });
@@ -187,7 +207,8 @@ export class Objective {
       groups = only ? only.groups : table.terms.find(wanted)?.groups;
       const total = table.total((term) => wanted(term) && haveSameGroups(term.groups, groups));
       alone = table.terms.length === 1 && total === table.terms[0]!.value;
-      return { value: total, aux: alone ? [] : table.terms.map((term) => term.value) };
+      const terms = alone ? [] : table.terms.map((term) => term.value);
+      return { value: total, aux: [...terms, ...Object.values(evaluation.metrics?.values ?? {})] };
     }, xs);
     const trained = groups ?? parameters.groups;
     this.#checkGroups(trained, table.terms);
@@ -196,7 +217,8 @@ export class Objective {
       .filter(([path, gradient]) => gradient && trained.includes(parameters.findGroup(path)));
     return {
       value,
-      values: alone ? [value] : aux,
+      values: alone ? [value] : aux.slice(0, table.terms.length),
+      metrics: nameMetrics(evaluation.metrics, aux),
       terms: table.terms.map(({ name, weight, replacedBy }) => ({
         name,
         weight,
@@ -244,7 +266,9 @@ export class Objective {
     if (taps.isTapped('loss')) {
       const nested = !(evaluation.writes instanceof Map);
       const mean = (values: Tensor1D) => reduce(values);
-      const context = { batch, targets, steps, training: true, nested, clock, mean, ...forward };
+      const metric = makeMetric(evaluation.metrics, { size: batch.size, mean });
+      const own = { batch, targets, steps, training: true, nested, clock, mean, metric };
+      const context = { ...own, ...forward };
       taps.callViews('loss', (plugin) => ({ ...context, terms: table.viewFor(plugin) }));
     }
     return table;
@@ -301,8 +325,21 @@ function listOtherGroups(terms: readonly Term[], groups: Groups): readonly Group
   return passes.slice(1);
 }
 
-function listTensors({ total, values, gradients }: Gradients): Tensor[] {
-  return [total, ...values, ...Object.values(gradients)];
+function listTensors({ total, values, metrics, gradients }: StepGradients): Tensor[] {
+  return [total, ...values, ...Object.values(metrics), ...Object.values(gradients)];
+}
+
+/** The last of the auxiliary values, which are those of the metrics. */
+function nameMetrics(metrics: StepMetrics | undefined, aux: readonly Scalar[]): NamedTensors {
+  const names = Object.keys(metrics?.values ?? {});
+  return Object.fromEntries(names.map((name, i) => [name, aux[aux.length - names.length + i]!]));
+}
+
+function makeMetric(
+  metrics: StepMetrics | undefined,
+  how: { readonly size: number; mean(values: Tensor1D): Scalar },
+): LossContext['metric'] {
+  return metrics ? (name, value) => metrics.add(name, value, how) : () => undefined;
 }
 
 function detachAll(outputs: NamedTensors): NamedTensors {
