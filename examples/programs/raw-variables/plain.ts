@@ -13,6 +13,7 @@ const createParams = () => ({
   b2: tf.variable(tf.zeros([2])),
 });
 type Params = ReturnType<typeof createParams>;
+type Batch = Readonly<Record<'x' | 'y', tf.Tensor>>;
 
 function apply({ w1, b1, w2, b2 }: Record<keyof Params, tf.Tensor>, x: tf.Tensor): tf.Tensor {
   const hidden = tf.relu(tf.add(tf.matMul(x, w1), b1));
@@ -23,7 +24,7 @@ const loss = tf.losses.softmaxCrossEntropy;
 
 async function train(
   params: Params,
-  lossOf = ({ x, y }: tf.NamedTensorMap): tf.Tensor => loss(y!, apply(params, x!)),
+  lossOf = ({ x, y }: Batch): tf.Tensor => loss(y, apply(params, x)),
 ) {
   const optimizer = tf.train.adam(0.02);
   const losses: number[] = [];
