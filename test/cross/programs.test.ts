@@ -13,13 +13,13 @@ import { run as rawVariables } from '../../examples/programs/raw-variables/plain
 import { run as textGeneration } from '../../examples/programs/text-generation/plain.js';
 
 /** The commit that added the programs, before there was anything to attach, and the SHA-256 of each. */
-const FIRST = '41fd170';
+const FIRST = 'e65afe2';
 const PROGRAMS: Readonly<Record<string, string>> = {
   dataset: 'a0c4ce70431059b03a3421cbd86121b453c8a6b1da89de741162918fe0bb2733',
   'fine-tuning': 'f2b1d5716f0e36a652c78f4fd2e96d4a43666976b9b8e2d05b23395dead2191c',
   gan: '2bfadc534d761e87b91da113f250519000266dd891fa941f312befc47021bb66',
   'image-classifier': '88457c7eff1e8d4ec67afe8f48225693e095b809d9420dd7f4f19f6945f1aa7e',
-  'raw-variables': '5eafeeb423b4fc04da51903e6d794532f81c6071f3ad647d7b2427b2aae7d3f5',
+  'raw-variables': '6be20b403a8d1b3d356558b3847d9ab8830d4268dcbe628bad230ec1f78f3403',
   'text-generation': '1c7ec69dafbc02313d0526cfb34ab6b937879e5703baaa6634293d1a3a8d2738',
 };
 
