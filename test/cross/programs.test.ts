@@ -13,7 +13,7 @@ import { run as rawVariables } from '../../examples/programs/raw-variables/plain
 import { run as textGeneration } from '../../examples/programs/text-generation/plain.js';
 
 /** The commit that added the programs, before there was anything to attach, and the SHA-256 of each. */
-const FIRST = 'e65afe2';
+const FIRST = 'b3f5389';
 const PROGRAMS: Readonly<Record<string, string>> = {
   dataset: 'a0c4ce70431059b03a3421cbd86121b453c8a6b1da89de741162918fe0bb2733',
   'fine-tuning': 'f2b1d5716f0e36a652c78f4fd2e96d4a43666976b9b8e2d05b23395dead2191c',
