@@ -1,6 +1,7 @@
 export { attribute, EspalierError, suggest } from './error.js';
 export type { ErrorParts, ErrorPlace } from './error.js';
 export { fileError } from './file-error.js';
+export { refuseForeignTensor } from './foreign-tensor.js';
 export { sha256Hex } from './hash.js';
 export {
   canonicalJson,

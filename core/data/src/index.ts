@@ -1,5 +1,6 @@
 export { arraySource } from './array-source.js';
-export type { ArraySourceOptions, HostArray } from './array-source.js';
+export type { ArraySourceOptions } from './array-source.js';
+export type { HostArray } from './columns.js';
 export { datasetSource, iterableSource } from './iterable-source.js';
 export type { DatasetLike, IterableSourceOptions } from './iterable-source.js';
 export { disposeRaw } from './source.js';

@@ -123,7 +123,7 @@ describe('arraySource', () => {
   test.each<[string, object, RegExp]>([
     ['option', { batchsize: 2 }, /Did you mean 'batchSize'/],
     ['batch-size', { batchSize: 0 }, /positive integer/],
-    ['array', { x: { data: [1, 2], shape: [2] } }, /x must be \{ data, shape \}/],
+    ['array', { x: { data: [1, 2], shape: [2] } }, /x must be a tensor, or \{ data, shape \}/],
     ['array', { x: undefined }, /x must be/],
     ['shape', { x: { ...x, shape: [5, 3] } }, /10 values do not fill the shape/],
     ['length', { y: { data: Int32Array.of(1), shape: [1] } }, /y has 1 examples, x has 5/],
@@ -132,6 +132,85 @@ describe('arraySource', () => {
     const make = () => arraySource({ x, y, batchSize: 2, ...change });
     expect(make).toThrow(code(`source/${what}`));
     expect(make).toThrow(says);
+  });
+});
+
+describe('arraySource of tensors', () => {
+  const given = () => ({
+    x: { image: tf.tensor2d(x.data, [5, 2]), mask: tf.tensor1d([1, 0, 1, 0, 1], 'bool') },
+    y: tf.tensor1d(y.data, 'int32'),
+    weights: tf.tensor1d([1, 2, 3, 4, 5]),
+  });
+  const onHost = {
+    x: { image: x, mask: { data: Uint8Array.of(1, 0, 1, 0, 1), shape: [5] } },
+    y,
+    weights: Float32Array.of(1, 2, 3, 4, 5),
+  };
+  const read = ({ x: inputs, y: ids, weights }: RawBatch) => ({
+    inputs: Object.entries(inputs as NamedTensors).map(([name, t]) => [
+      name,
+      t.shape,
+      t.dtype,
+      numbers(t),
+    ]),
+    ids: [(ids as tf.Tensor).dtype, numbers(ids)],
+    weights: numbers(weights),
+  });
+
+  it('gives the batches and the fingerprint of the same values on the host, and keeps the tensors', async () => {
+    const tensors = given();
+    const source = arraySource({ ...tensors, batchSize: 2 });
+    const before = tf.memory().numTensors;
+    const batches = await epochOf(source, read);
+    expect(tf.memory().numTensors).toBe(before);
+    expect(batches).toEqual(await epochOf(arraySource({ ...onHost, batchSize: 2 }), read));
+    expect(await source.fingerprint()).toBe(
+      await arraySource({ ...onHost, batchSize: 2 }).fingerprint(),
+    );
+    tf.dispose([...Object.values(tensors.x), tensors.y, tensors.weights]);
+  });
+
+  it('reads the values once', async () => {
+    const tensor = tf.tensor1d([1, 2]);
+    let reads = 0;
+    const data = tensor.data.bind(tensor);
+    Object.assign(tensor, { data: () => (reads++, data()) });
+    const source = arraySource({ x: tensor, batchSize: 1 });
+    expect(await source.fingerprint()).toBe(await source.fingerprint());
+    expect(reads).toBe(1);
+    tensor.dispose();
+  });
+
+  it('refuses a tensor that is disposed, at once or when it is read, naming it', async () => {
+    const { x: inputs, y: ids } = given();
+    const source = arraySource({ x: inputs, y: ids, batchSize: 2 });
+    tf.dispose([inputs.image, inputs.mask, ids]);
+    const refused = { code: 'source/disposed', message: /tensor x\.image of the source/ };
+    const matching = expect.objectContaining({
+      code: refused.code,
+      message: expect.stringMatching(refused.message),
+    });
+    await expect(epochOf(source, targets)).rejects.toEqual(matching);
+    await expect(source.fingerprint()).rejects.toEqual(matching);
+    expect(() => arraySource({ x: inputs, batchSize: 2 })).toThrow(matching);
+  });
+
+  /** What a tensor of another copy has; the engine in use does not know its value. */
+  const foreign = {
+    ...{ dataId: {}, shape: [5], dtype: 'float32', isDisposed: false },
+    ...{ data: () => undefined, dataSync: () => undefined, throwIfDisposed: () => undefined },
+  };
+
+  test.each<[string, () => object, RegExp]>([
+    ['source/array', () => tf.tensor1d(['a', 'b']), /y must be a tensor of dtype.*string/],
+    ['source/length', () => tf.zeros([4]), /y has 4 examples, x has 5/],
+    ['session/two-tfjs', () => foreign, /^y comes from another copy/],
+  ])('refuses with %s', (expected, make, says) => {
+    const tensor = make();
+    const open = () => arraySource({ x, y: tensor as tf.Tensor, batchSize: 2 });
+    expect(open).toThrow(code(expected));
+    expect(open).toThrow(says);
+    if (tensor !== foreign) tf.dispose(tensor as tf.Tensor);
   });
 });
 

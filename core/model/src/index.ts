@@ -16,7 +16,6 @@ export type {
   Topology,
 } from './graph/graph.js';
 export type { EndsInActivation, Head } from './describe/heads.js';
-export { refuseForeignTensor } from './weights/foreign.js';
 export { refuseLateCopy } from './weights/late-copy.js';
 export { currentLayer } from './run/intercept.js';
 export { withKeyedInit } from './weights/keyed-init.js';

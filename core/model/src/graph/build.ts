@@ -1,9 +1,8 @@
-import { EspalierError, suggest } from '@espalier/base';
+import { EspalierError, refuseForeignTensor, suggest } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
 import { orUndo } from '../weights/existing-weights.js';
-import { refuseForeignTensor } from '../weights/foreign.js';
 import { writeExactly } from '../weights/layer-variables.js';
 import { innerVariable, layerPaths, listParameters } from '../weights/parameters.js';
 import type { Parameter } from '../weights/parameters.js';

@@ -1,5 +1,5 @@
 import type { NamedTensors } from '@espalier/base';
-import { EspalierError } from '@espalier/base';
+import { EspalierError, refuseForeignTensor } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -11,7 +11,6 @@ import type { IdInput } from '../describe/id-inputs.js';
 import { listRegularizers } from '../describe/regularizers.js';
 import type { Regularizer } from '../describe/regularizers.js';
 import { numberDuplicates, unknownLayerError } from '../graph/names.js';
-import { refuseForeignTensor } from '../weights/foreign.js';
 import { writeExactly } from '../weights/layer-variables.js';
 import {
   listCalls,

@@ -1,6 +1,5 @@
-import { EspalierError } from '@espalier/base';
+import { EspalierError, refuseForeignTensor } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
-import { refuseForeignTensor } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 

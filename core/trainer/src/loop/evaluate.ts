@@ -1,8 +1,7 @@
-import { EspalierError, keyedRng } from '@espalier/base';
+import { EspalierError, keyedRng, refuseForeignTensor } from '@espalier/base';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 import { weigh } from '@espalier/losses';
-import { refuseForeignTensor } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch } from '../batch/batch.js';

@@ -1,6 +1,5 @@
-import { attribute, EspalierError } from '@espalier/base';
+import { attribute, EspalierError, refuseForeignTensor } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
-import { refuseForeignTensor } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import type { ComputeMetrics } from '../hooks/hooks.js';

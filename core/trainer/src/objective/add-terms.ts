@@ -1,5 +1,5 @@
+import { refuseForeignTensor } from '@espalier/base';
 import type { Loss } from '@espalier/losses';
-import { refuseForeignTensor } from '@espalier/model';
 import type { Network } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';

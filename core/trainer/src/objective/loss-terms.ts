@@ -1,5 +1,4 @@
-import { EspalierError, isPlain, suggest } from '@espalier/base';
-import { refuseForeignTensor } from '@espalier/model';
+import { EspalierError, isPlain, refuseForeignTensor, suggest } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { allows } from '../plugins/effects.js';

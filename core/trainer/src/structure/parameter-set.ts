@@ -1,6 +1,6 @@
-import { EspalierError, suggest } from '@espalier/base';
+import { EspalierError, refuseForeignTensor, suggest } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
-import { constrain, isWrittenExactly, refuseForeignTensor, writeExactly } from '@espalier/model';
+import { constrain, isWrittenExactly, writeExactly } from '@espalier/model';
 import type { Parameter } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
