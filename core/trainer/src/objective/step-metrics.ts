@@ -1,5 +1,4 @@
-import { EspalierError } from '@espalier/base';
-import { refuseForeignTensor } from '@espalier/model';
+import { EspalierError, refuseForeignTensor } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 
