@@ -18,6 +18,7 @@ const suite = (name: string, include: string[], isolate = true) => ({
 });
 
 const SHARING = [
+  'attach',
   'base',
   'checkpoint',
   'cli',

@@ -1,7 +1,7 @@
 import { EspalierError } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { refuseForeignOptimizer } from '../foreign-optimizer.js';
-import type { GradientTransform } from '../transform.js';
+import type { GradientTransform, Schedule } from '../transform.js';
 import * as optimizers from './optimizers.js';
 
 type Make = (config: never) => GradientTransform;
@@ -18,12 +18,16 @@ const MAKE = new Map<unknown, Make>([
 
 /**
  * The resumable variant of an optimizer of `tf.train`, e.g. that of a compiled model, with the same
- * settings: `tfjs.convert(tf.train.adam(0.01))`. The optimizer stays the caller's, unchanged.
+ * settings: `tfjs.convert(tf.train.adam(0.01))`. `changes` replaces some of them, e.g. the learning rate
+ * by a schedule. The optimizer stays the caller's, unchanged.
  *
  * @throws EspalierError `optim/convert` for other classes, and for one that has taken steps: its
  * state is kept by position and cannot be taken over.
  */
-export function convert(optimizer: tf.Optimizer): GradientTransform {
+export function convert(
+  optimizer: tf.Optimizer,
+  changes: { readonly learningRate?: Schedule } = {},
+): GradientTransform {
   refuseForeignOptimizer(optimizer);
   const make = MAKE.get(optimizer.constructor);
   if (!make) {
@@ -40,5 +44,5 @@ export function convert(optimizer: tf.Optimizer): GradientTransform {
       fix: 'Make a new one, or use fromTfOptimizer.',
     });
   }
-  return make(optimizer.getConfig() as never);
+  return make({ ...optimizer.getConfig(), ...changes } as never);
 }

@@ -1,0 +1,179 @@
+import { EspalierError } from '@espalier/core';
+import type {
+  ExportOptions,
+  LoadOptions,
+  RawBatch,
+  Session,
+  StepLog,
+  TransformOptions,
+} from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { CompiledModel, TensorsOfTfjs } from './compiled-model.js';
+import { describeRun } from './describe-run.js';
+import { fitDataset, fitRows, trainOnBatch } from './fitting.js';
+import { LiveModel } from './live-model.js';
+import type { AttachOptions, Methods } from './options.js';
+import { Shadow } from './shadow.js';
+import { disposeNew, Training } from './training.js';
+
+/** A batch as `trainOnBatch` takes it. */
+export interface AttachedBatch {
+  /** Inputs `[batch, …]`: one tensor, a list, or by name. */
+  readonly x: TensorsOfTfjs;
+  /** Targets `[batch, …]`, as the compiled losses take them. */
+  readonly y: TensorsOfTfjs;
+  /** Weight of each example `[batch]`. */
+  readonly weights?: Tensor;
+}
+
+/** Models that are attached. */
+const attachedModels = new WeakSet<LayersModel>();
+
+/** Whether a model is attached. */
+export function isAttached(model: LayersModel): boolean {
+  return attachedModels.has(model);
+}
+
+/** What a run is attached to. */
+export interface Subject {
+  readonly model: LayersModel;
+  /** Whether `fit` and its like of the model train by the session. */
+  readonly byMethods: boolean;
+  /** Whether the session has an optimizer of its own, for {@link AttachedRun.step}. */
+  readonly steps: boolean;
+}
+
+/** Training code that a session has joined: a compiled model, or a loop of one's own; see {@link attach}. */
+export class AttachedRun {
+  readonly #shadow = new Shadow();
+  readonly #live: LiveModel;
+
+  private constructor(
+    private readonly training: Training,
+    private readonly subject: Subject,
+  ) {
+    const { model, trained } = training;
+    this.#live = new LiveModel(model, trained, this.#shadow);
+    attachedModels.add(model);
+    if (subject.byMethods) this.#install(trained);
+  }
+
+  /** Opens the session; of a compiled model it replaces the methods that train. */
+  static async open(
+    subject: Subject,
+    methods: Methods | undefined,
+    options: AttachOptions,
+  ): Promise<AttachedRun> {
+    const training = await Training.open(subject.model, methods, options);
+    return new AttachedRun(training, subject);
+  }
+
+  /** The session that trains: clock, telemetry, parameters, inspection. */
+  get session(): Session {
+    return this.training.session;
+  }
+
+  /** What was read from `compile`, what was changed, by which plugin and why. */
+  explain(): string {
+    const { trained, session, losses } = this.training;
+    return describeRun({ model: trained, session, losses });
+  }
+
+  /**
+   * One step with every hook, for a loop of your own; `next` is the first batch of the next step, for
+   * plugins that look ahead. The caller keeps the tensors.
+   */
+  async step(
+    batch: AttachedBatch,
+    { next }: { readonly next?: AttachedBatch } = {},
+  ): Promise<StepLog> {
+    if (!this.subject.steps) throw noOptimizerError();
+    await this.training.refresh();
+    const raw = this.#translate(batch);
+    const ahead = next && this.#translate(next);
+    try {
+      return await this.session.step(raw, { ...(ahead && { next: ahead }) });
+    } finally {
+      const given = [batch, next].flatMap((each) => (each ? listTensors(each) : []));
+      [raw, ahead].forEach((made) => made && disposeNew(made, given));
+    }
+  }
+
+  /** Lets plugins (default: all) change the structure of the trained model; see `Session.transform`. */
+  async transform(plugins?: string | TransformOptions): Promise<void> {
+    await this.training.refresh();
+    await this.session.transform(typeof plugins === 'string' ? { plugins: [plugins] } : plugins);
+    this.#live.follow(this.training);
+  }
+
+  /** A copy of the trained model; see `Session.export`. The caller owns it. */
+  export(options: ExportOptions = {}): LayersModel {
+    return this.session.export(options);
+  }
+
+  /** Writes a checkpoint; returns its name. */
+  async save(store?: LoadOptions['store']): Promise<string> {
+    await this.training.refresh();
+    return this.session.save(store);
+  }
+
+  /**
+   * Takes over the newest checkpoint; `false` where there is none. Calls of `fit` and `fitDataset` that it
+   * has behind it then return at once, and the next one goes on where it was.
+   */
+  async load(options: LoadOptions = {}): Promise<boolean> {
+    await this.training.refresh();
+    const loaded = await this.session.load(options);
+    this.#live.follow(this.training);
+    return loaded;
+  }
+
+  /** Gives tfjs's methods back to the model, which stays trained, and ends the session. */
+  async detach(): Promise<void> {
+    this.#live.writeBack(this.training);
+    this.#shadow.restore();
+    attachedModels.delete(this.training.model);
+    await this.session.dispose();
+  }
+
+  #translate({ x, y, weights }: AttachedBatch): RawBatch {
+    const { translator } = this.training;
+    return tf.tidy(() => translator.fromNames(x, y, weights) as never);
+  }
+
+  #install(trained: CompiledModel): void {
+    const { training } = this;
+    const { compile, fitLoop, fitDataset: dataset } = trained;
+    this.#shadow.replace<CompiledModel>(trained, {
+      compile: (args) => {
+        this.#live.refuseReplaced('model.compile');
+        compile.call(trained, args);
+        training.markCompiled();
+      },
+      fitLoop: async (...args) => {
+        await training.refresh();
+        return fitRows(training, fitLoop.bind(trained), args);
+      },
+      fitDataset: async (given, args) => {
+        await training.refresh();
+        return fitDataset(training, dataset.bind(trained), { dataset: given, args });
+      },
+      trainOnBatch: (x, y) => trainOnBatch(training, x, y),
+    });
+  }
+}
+
+function noOptimizerError(): EspalierError {
+  return new EspalierError('attach/no-optimizer', {
+    problem: 'run.step: this run has no optimizer',
+    fix: 'Attach with { …, optimizer: tf.train.sgd(0.1) }, or take steps by your own: optimizer.minimize(() => run.loss(batch)).',
+  });
+}
+
+function listTensors({ x, y, weights }: AttachedBatch): readonly Tensor[] {
+  return [x, y, weights ?? []].flatMap((given) =>
+    given instanceof tf.Tensor ? [given] : (Object.values(given) as Tensor[]),
+  );
+}

@@ -1,0 +1,186 @@
+import { EspalierError } from '@espalier/core';
+import type { RawBatch } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { History } from '@tensorflow/tfjs-layers';
+import type {
+  CompiledModel,
+  DatasetOfBatches,
+  FitDatasetArguments,
+  FitLoopArguments,
+  TensorsOfTfjs,
+} from './compiled-model.js';
+import { readDataset, readRows } from './fit-batches.js';
+import { writeHistory } from './fit-position.js';
+import { toCallbacks } from './list-callbacks.js';
+import { RowBatches } from './rows.js';
+import { StepCallback } from './step-callback.js';
+import type { FitBatches } from './step-callback.js';
+import { disposeNew } from './training.js';
+import type { Training } from './training.js';
+
+const DEFAULT_BATCH = 32;
+
+/** `fitLoop` of tfjs with the steps of the session: tfjs calls the callbacks, validates and logs. */
+export async function fitRows(
+  training: Training,
+  loop: CompiledModel['fitLoop'],
+  args: FitLoopArguments,
+): Promise<History> {
+  const [, ins, labels, batchSize = DEFAULT_BATCH, epochs, verbose, callbacks, ...rest] = args;
+  const [validate, validationIns, shuffle = true, metrics, initialEpoch = 0] = rest;
+  const { translator, seed } = training;
+  const rows = new RowBatches(listData(training, ins), batchSize);
+  const order = shuffle === true ? (epoch: number) => rows.shuffle(seed, epoch) : undefined;
+  const batches = readRows(rows, (data) => translator.fromList(data), order);
+  const placeholder = tf.zeros([rows.rows]);
+  try {
+    return await runFit(training, batches, (step, done) =>
+      loop(
+        step.train,
+        [placeholder],
+        labels,
+        batchSize,
+        epochs,
+        verbose,
+        [...callbacks, step],
+        validate,
+        validationIns,
+        shuffle === 'batch' ? shuffle : false,
+        metrics,
+        initialEpoch + done,
+        null,
+        null,
+      ),
+    );
+  } finally {
+    placeholder.dispose();
+  }
+}
+
+/** `fitDataset` of tfjs with the steps of the session. */
+export async function fitDataset(
+  training: Training,
+  loop: CompiledModel['fitDataset'],
+  { dataset, args }: { readonly dataset: DatasetOfBatches; readonly args: FitDatasetArguments },
+): Promise<History> {
+  const { trained } = training;
+  const { callbacks, yieldEvery, classWeight, initialEpoch = 0, ...others } = args;
+  const makeRaw = (value: unknown) => readBatch(training, value, classWeight);
+  const read = readDataset(dataset, makeRaw, true);
+  return runFit(training, read.batches, async (step, done) => {
+    const { makeTrainFunction } = trained;
+    trained.makeTrainFunction = () => step.train;
+    try {
+      return await loop(read.dataset, {
+        ...others,
+        callbacks: [...toCallbacks(callbacks, yieldEvery), step],
+        initialEpoch: initialEpoch + done,
+      });
+    } finally {
+      trained.makeTrainFunction = makeTrainFunction;
+    }
+  });
+}
+
+/** `trainOnBatch` of tfjs by a step of the session: the loss, or the loss and the metrics. */
+export async function trainOnBatch(
+  training: Training,
+  x: TensorsOfTfjs,
+  y: TensorsOfTfjs,
+): Promise<number | number[]> {
+  await training.refresh();
+  const [inputs, targets] = await training.trained.standardizeUserData(x, y);
+  const data = [...inputs, ...targets];
+  const raw = tf.tidy(() => training.translator.fromList(data) as never) as RawBatch;
+  try {
+    const numbers = training.listNumbers(await training.session.step(raw));
+    return numbers.length === 1 ? numbers[0]! : [...numbers];
+  } finally {
+    const given = [x, y].flatMap(listGiven);
+    disposeNew(raw, given);
+    tf.dispose(data.filter((tensor) => !given.includes(tensor)));
+  }
+}
+
+/** One call of a fit: its hooks, its place among the calls of the program, and what stops it. */
+async function runFit(
+  training: Training,
+  batches: FitBatches,
+  loop: (step: StepCallback, epochsDone: number) => Promise<History>,
+): Promise<History> {
+  const { position, session, trained } = training;
+  const passed = position.beginFit();
+  if (passed) return makeHistory(trained, passed);
+  const step = new StepCallback(
+    { session, position, model: trained, listNumbers: (log) => training.listNumbers(log) },
+    batches,
+  );
+  try {
+    const history = await loop(step, position.epochsDone);
+    position.completeHistory(history);
+    position.endFit();
+    await session.endFit();
+    return history;
+  } catch (error) {
+    await endFailed(training, error);
+    throw error;
+  } finally {
+    batches.dispose();
+  }
+}
+
+/** The error that ended the fit is the one to see. */
+async function endFailed({ session }: Training, error: unknown): Promise<void> {
+  const reason = error instanceof Error ? error.message : String(error);
+  await session
+    .endFit({ status: 'failed', reason })
+    .catch((second: unknown) => session.telemetry.emit('warning', { message: String(second) }));
+}
+
+function makeHistory(
+  trained: CompiledModel,
+  passed: NonNullable<ReturnType<Training['position']['beginFit']>>,
+): History {
+  const history = new History();
+  writeHistory(history, passed);
+  trained.history = history;
+  return history;
+}
+
+/**
+ * Inputs and targets, and the weights of examples where classes have some; tfjs leaves gaps elsewhere.
+ *
+ * @throws EspalierError `attach/class-weight`.
+ */
+function listData({ losses, trained }: Training, given: readonly (Tensor | null)[]): Tensor[] {
+  const count = trained.inputNames.length + losses.length;
+  const weights = given.slice(count).filter((tensor) => tensor !== null);
+  if (weights.length === 0 || losses.length === 1)
+    return [...given.slice(0, count), ...weights] as Tensor[];
+  throw new EspalierError('attach/class-weight', {
+    problem: `classWeight: the model has ${losses.length} outputs, and a run weighs examples, for all outputs alike`,
+    received: losses.map(({ output }) => output),
+    fix: 'Leave classWeight out, or weigh inside of a loss function of your own.',
+  });
+}
+
+/** A batch of a dataset: `{ xs, ys }`, with weights where classes have them. */
+async function readBatch(
+  training: Training,
+  value: unknown,
+  classWeight: unknown,
+): Promise<RawBatch> {
+  const { xs, ys } = value as { readonly xs: TensorsOfTfjs; readonly ys: TensorsOfTfjs };
+  const { translator, trained } = training;
+  const lists = [[...translator.listInputs(xs)], [...translator.listTargets(ys)]] as const;
+  const weights = classWeight
+    ? (await trained.standardizeUserData(...lists, undefined, classWeight, false))[2]
+    : null;
+  const data = listData(training, [...lists.flat(), ...(weights ?? [])]);
+  return tf.tidy(() => translator.fromList(data) as never);
+}
+
+function listGiven(given: TensorsOfTfjs): readonly Tensor[] {
+  return given instanceof tf.Tensor ? [given] : (Object.values(given) as Tensor[]);
+}

@@ -1,0 +1,295 @@
+import { EspalierError, memoryStore } from '@espalier/core';
+import { labelSmoothing as smoothing } from '@espalier/plugin-label-smoothing';
+import { byot } from '@espalier/preset-baselines';
+import { onBackend } from '@espalier/testkit';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { LayersModel, ModelFitArgs } from '@tensorflow/tfjs-layers';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { attach } from '../src/index.js';
+import { classifier, datasetOf, labels, read, twoOutputs, waves } from './models.js';
+
+beforeAll(() => onBackend('cpu'));
+
+const EXAMPLES = 10;
+const [x, y] = [() => waves([EXAMPLES, 4]), () => labels(EXAMPLES)];
+
+function compiled(model: LayersModel = classifier()): LayersModel {
+  model.compile({
+    optimizer: tf.train.adam(0.02),
+    loss: 'categoricalCrossentropy',
+    metrics: ['accuracy'],
+  });
+  return model;
+}
+
+const how = { epochs: 3, batchSize: 4, shuffle: false, verbose: 0 } as const;
+
+/** The same training by tfjs and by an attached model. */
+async function compare(
+  make: () => LayersModel,
+  train: (model: LayersModel) => Promise<unknown>,
+): Promise<void> {
+  const [theirs, ours] = [make(), make()];
+  const expected = await train(theirs);
+  const run = await attach(ours);
+  expect(await train(ours)).toEqual(expected);
+  expect(read(ours)).toEqual(read(theirs));
+  await run.detach();
+}
+
+const historyOf = async (model: LayersModel, args: Partial<ModelFitArgs> = {}) => {
+  const { history, epoch } = await model.fit(x(), y(), { ...how, ...args });
+  return { history, epoch };
+};
+
+describe('without a preset, an attached model trains as tfjs does, to the bit', () => {
+  test('fit, with metrics and a validation split', () =>
+    compare(compiled, (model) => historyOf(model, { validationSplit: 0.2 })));
+
+  test('fit, with validation data and class weights', () =>
+    compare(compiled, (model) =>
+      historyOf(model, {
+        validationData: [waves([3, 4], 5), labels(3)],
+        classWeight: { 0: 1, 1: 3, 2: 0.5 },
+      }),
+    ));
+
+  test('fitDataset, with a dataset to validate on', () =>
+    compare(compiled, async (model) => {
+      const batches = () => [
+        { xs: waves([4, 4]), ys: labels(4) },
+        { xs: waves([2, 4], 9), ys: labels(2) },
+      ];
+      const { history } = await model.fitDataset(datasetOf(batches), {
+        epochs: 2,
+        verbose: 0,
+        validationData: datasetOf(batches),
+        classWeight: { 0: 1, 1: 3, 2: 0.5 },
+      });
+      return history;
+    }));
+
+  test('trainOnBatch', () =>
+    compare(compiled, async (model) => [
+      await model.trainOnBatch(x(), y()),
+      await model.trainOnBatch(x(), y()),
+    ]));
+
+  test('two outputs with a loss and metrics each', () =>
+    compare(
+      () => {
+        const model = twoOutputs();
+        model.compile({
+          optimizer: 'sgd',
+          loss: { kind: 'categoricalCrossentropy', size: 'meanSquaredError' },
+          metrics: { kind: 'accuracy', size: 'mae' } as never,
+        });
+        return model;
+      },
+      async (model) => {
+        const { history } = await model.fit(x(), [y(), waves([EXAMPLES, 1], 3)], how);
+        // tfjs adds up the losses of each example, a session their means.
+        return { ...history, loss: history['loss']!.map((value) => (value as number).toFixed(5)) };
+      },
+    ));
+
+  test('a second fit goes on, and epochs are relative', () =>
+    compare(compiled, async (model) => [
+      await historyOf(model, { epochs: 1 }),
+      await historyOf(model, { epochs: 4, initialEpoch: 2 }),
+    ]));
+
+  test('sparse labels', () =>
+    compare(
+      () => {
+        const model = classifier();
+        model.compile({
+          optimizer: 'rmsprop',
+          loss: 'sparseCategoricalCrossentropy',
+          metrics: ['acc'],
+        });
+        return model;
+      },
+      async (model) => {
+        const ids = tf.cast(tf.argMax(y(), -1), 'float32');
+        return (await model.fit(x(), ids, how)).history;
+      },
+    ));
+});
+
+describe('callbacks', () => {
+  test('are called in tfjs’s order, async ones awaited, with a live model', () =>
+    compare(compiled, async (model) => {
+      const log: unknown[] = [];
+      await historyOf(model, {
+        epochs: 2,
+        callbacks: {
+          onTrainBegin: async () => void log.push('train'),
+          onEpochBegin: async (epoch) => void log.push(['epoch', epoch]),
+          onBatchBegin: async (batch) => void log.push(['batch', batch]),
+          onBatchEnd: async (batch, logs) => {
+            await Promise.resolve();
+            log.push([batch, logs?.loss, logs?.acc, logs?.size]);
+          },
+          onEpochEnd: async (epoch, logs) => {
+            const guess = model.predict(waves([1, 4])) as tf.Tensor;
+            log.push([epoch, logs, [...(await guess.data())]]);
+          },
+          onTrainEnd: async () => void log.push('end'),
+        },
+      });
+      return log;
+    }));
+
+  test('a learning rate and stopTraining that a callback sets take effect', () =>
+    compare(compiled, (model) =>
+      historyOf(model, {
+        epochs: 5,
+        callbacks: {
+          onEpochEnd: async (epoch) => {
+            (model.optimizer as unknown as { learningRate: number }).learningRate = 0.5;
+            if (epoch === 2) model.stopTraining = true;
+          },
+        },
+      }),
+    ));
+
+  test('EarlyStopping of tfjs', () =>
+    compare(compiled, (model) =>
+      historyOf(model, {
+        epochs: 8,
+        validationSplit: 0.3,
+        callbacks: tfl.callbacks.earlyStopping({ monitor: 'val_loss', patience: 1 }),
+      }),
+    ));
+
+  test('one that throws ends the fit, and the next fit works', async () => {
+    const model = compiled();
+    const run = await attach(model);
+    const failing = { onBatchEnd: () => Promise.reject(new Error('mine')) };
+    await expect(historyOf(model, { callbacks: failing })).rejects.toThrow('mine');
+    expect((await historyOf(model)).epoch).toHaveLength(3);
+    await run.detach();
+  });
+});
+
+describe('a preset', () => {
+  test('that smooths labels changes training, and metrics read the labels as they are', async () => {
+    const [plain, smooth] = [compiled(), compiled()];
+    await historyOf(plain);
+    const run = await attach(smooth, smoothing({ epsilon: 0.3 }));
+    const { history } = await historyOf(smooth);
+    expect(read(smooth)).not.toEqual(read(plain));
+    expect(Object.keys(history)).toEqual(['loss', 'acc']);
+    await run.detach();
+  });
+
+  test('that adds exits trains the caller’s own model', async () => {
+    const model = compiled();
+    const before = read(model);
+    const run = await attach(model, byot({ at: ['hidden'], branch: 'linear', hint: 0 }));
+    await historyOf(model, { epochs: 1 });
+    const [guess] = [model.predict(x()) as tf.Tensor];
+    expect(guess.shape).toEqual([EXAMPLES, 3]);
+    expect(read(model)).not.toEqual(before);
+    expect(run.explain()).toContain('multi-exit');
+    await run.detach();
+    expect(Object.hasOwn(model, 'fit')).toBe(false);
+    await historyOf(model, { epochs: 1 });
+  });
+});
+
+test('compiling again takes a new optimizer, loss and the weights that train', () =>
+  compare(
+    () => {
+      const model = classifier();
+      model.layers[0]!.trainable = false;
+      return compiled(model);
+    },
+    async (model) => {
+      const first = await historyOf(model, { epochs: 1 });
+      model.layers[0]!.trainable = true;
+      model.compile({ optimizer: tf.train.sgd(0.1), loss: 'meanSquaredError', metrics: ['mae'] });
+      return [first, await historyOf(model, { epochs: 2 })];
+    },
+  ));
+
+test('a run that loads a checkpoint goes on to the same bits', async () => {
+  const program = async (model: LayersModel) => [
+    await historyOf(model, { epochs: 1, shuffle: true }),
+    await historyOf(model, { epochs: 3, shuffle: true, validationSplit: 0.2 }),
+  ];
+  const whole = compiled();
+  const one = await attach(whole, smoothing());
+  const expected = await program(whole);
+
+  const store = memoryStore();
+  const cut = compiled();
+  const two = await attach(cut, smoothing());
+  let steps = 0;
+  const stop = async () => {
+    steps += 1;
+    if (steps !== 5) return;
+    await two.save(store);
+    throw new Error('killed');
+  };
+  const broken = async () => {
+    await historyOf(cut, { epochs: 1, shuffle: true });
+    await historyOf(cut, {
+      ...{ epochs: 3, shuffle: true, validationSplit: 0.2 },
+      callbacks: { onBatchEnd: stop },
+    });
+  };
+  await expect(broken()).rejects.toThrow('killed');
+
+  const resumed = compiled();
+  const three = await attach(resumed, smoothing());
+  expect(await three.load({ store })).toBe(true);
+  expect(await program(resumed)).toEqual(expected);
+  expect(read(resumed)).toEqual(read(whole));
+  await Promise.all([one, two, three].map((run) => run.detach()));
+});
+
+test('no tensor is left behind', async () => {
+  const model = compiled();
+  await (await attach(model)).detach();
+  const before = tf.memory().numTensors;
+  const [xs, ys] = [x(), y()];
+  const run = await attach(model, smoothing());
+  await model.fit(xs, ys, { ...how, validationSplit: 0.2 });
+  await model.trainOnBatch(xs, ys);
+  await run.detach();
+  tf.dispose([xs, ys]);
+  expect(tf.memory().numTensors).toBe(before);
+});
+
+describe('bad input', () => {
+  const codeOf = (work: () => Promise<unknown>) =>
+    work().then(
+      () => undefined,
+      (error: unknown) => (error instanceof EspalierError ? error.code : String(error)),
+    );
+
+  test('a model that is not compiled', async () => {
+    expect(await codeOf(() => attach(classifier()))).toBe('attach/not-compiled');
+  });
+
+  test('a model that is attached already, until it is detached', async () => {
+    const model = compiled();
+    const run = await attach(model);
+    expect(await codeOf(() => attach(model))).toBe('attach/attached');
+    await run.detach();
+    await (await attach(model)).detach();
+  });
+
+  test('an optimizer that has taken steps', async () => {
+    const model = compiled();
+    await historyOf(model, { epochs: 1 });
+    expect(await codeOf(() => attach(model))).toBe('attach/optimizer-used');
+  });
+
+  test('a preset that is not called', async () => {
+    expect(await codeOf(() => attach(compiled(), byot as never))).toBe('attach/preset');
+  });
+});
