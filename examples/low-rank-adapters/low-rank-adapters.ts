@@ -1,4 +1,4 @@
-import { definePlugin, EspalierError, replaceLayer } from '@espalier/core';
+import { definePlugin, EspalierError, replaceLayer, toCanonicalName } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import * as z from 'zod';
@@ -35,10 +35,13 @@ export const lowRankAdapters = definePlugin({
   apply(ctx, { rank, alpha, layers }) {
     ctx.edit(
       (graph) => {
-        const found = graph.topology.config.layers
+        const { config } = graph.topology;
+        const known = config.layers.map(({ name }) => name);
+        const wanted = layers?.map((name) => toCanonicalName(name, known, graph.ownNames ?? {}));
+        const found = config.layers
           .filter(({ className }) => className === 'Dense')
-          .filter(({ name }) => layers?.includes(name) ?? true);
-        checkFound(found, layers);
+          .filter(({ name }) => wanted?.includes(name) ?? true);
+        checkFound(found, wanted);
         const adapt = (edited: ModelGraph, entry: LayerEntry) =>
           addAdapter(edited, entry, { rank, scale: alpha / rank });
         return found.reduce(adapt, graph);

@@ -15,6 +15,9 @@ export type {
   OutputRef,
   Topology,
 } from './graph/graph.js';
+export { canonicalOr, filterNames, toCanonicalName } from './graph/names.js';
+export type { OwnNames } from './graph/names.js';
+export { listOwnNames } from './graph/own-names.js';
 export type { EndsInActivation, Head } from './describe/heads.js';
 export { refuseLateCopy } from './weights/late-copy.js';
 export { currentLayer } from './run/intercept.js';
@@ -27,7 +30,7 @@ export { listTrainablePaths } from './weights/can-train.js';
 export { carryTraining, ModelWatch } from './weights/model-watch.js';
 export type { TrainingFlags } from './weights/model-watch.js';
 export { Network } from './run/network.js';
-export type { ExecuteOptions, Executed } from './run/network.js';
+export type { ExecuteOptions, Executed, NetworkOptions } from './run/network.js';
 export { disposeNewWeights, noteExistingWeights } from './weights/existing-weights.js';
 export type { ExistingWeights } from './weights/existing-weights.js';
 export { takeOwnModel } from './weights/ownership.js';

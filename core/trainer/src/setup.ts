@@ -2,7 +2,7 @@ import { refuseSecondCore } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
 import { attribute, EspalierError, keyedRng, suggest } from '@espalier/base';
 import type { Loss } from '@espalier/losses';
-import { refuseLateCopy } from '@espalier/model';
+import { refuseLateCopy, toCanonicalName } from '@espalier/model';
 import { sortByOrder } from './hooks/order.js';
 import { fitLosses } from './objective/heads.js';
 import { createContext } from './plugins/context.js';
@@ -58,7 +58,7 @@ function makeSettings(
 ): RunSettings {
   const { seed = 0, semantics = 'espalier', accumulate = 1, logInterval = 50 } = config;
   const { train, validation, folder, resolvePath = (path) => path } = config;
-  const given = nameLosses(config.loss, structure.ownOutputs);
+  const given = nameLosses(config.loss, structure);
   checkLosses(given, structure.ownOutputs);
   const { losses, logits } = fitLosses(given, structure.network, semantics);
   return {
@@ -103,14 +103,29 @@ async function callApply(plugin: string, act: () => void | Promise<void>): Promi
 
 function nameLosses(
   loss: SessionConfig['loss'],
-  outputs: readonly string[],
+  { ownOutputs: outputs, ownNames }: Structure,
 ): Readonly<Record<string, Loss>> {
-  if (typeof loss.perExample !== 'function') return loss as Readonly<Record<string, Loss>>;
+  if (typeof loss.perExample !== 'function') {
+    const named = Object.entries(loss).map(
+      ([name, each]) => [toCanonicalName(name, outputs, ownNames), each as Loss] as const,
+    );
+    refuseTwice(named.map(([name]) => name));
+    return Object.fromEntries(named);
+  }
   if (outputs.length === 1) return { [outputs[0]!]: loss as Loss };
   throw new EspalierError('session/loss', {
     problem: `the model has the outputs '${outputs.join("', '")}', and one loss without the name of its output`,
     received: loss,
     fix: `Give a loss per output that has targets: { ${outputs[0]}: crossEntropy() }.`,
+  });
+}
+
+function refuseTwice(names: readonly string[]): void {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return;
+  throw new EspalierError('session/loss', {
+    problem: `there are two losses for the output '${twice}', under this name and under the one that it has in your model`,
+    fix: 'Give one.',
   });
 }
 

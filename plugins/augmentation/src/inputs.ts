@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '@espalier/core';
+import { EspalierError, suggest, toCanonicalName } from '@espalier/core';
 import type { Batch, PluginContext } from '@espalier/core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 
@@ -18,8 +18,12 @@ export interface InputRequest {
  *
  * @throws EspalierError `<plugin>/input`.
  */
-export function findInput({ model }: InputContext, { plugin, input }: InputRequest): string {
+export function findInput(
+  { model }: InputContext,
+  { plugin, input: wanted }: InputRequest,
+): string {
   const names = model.inputNames;
+  const input = wanted && toCanonicalName(wanted, names, model.ownNames);
   if (input === undefined && names.length === 1) return names[0]!;
   if (input !== undefined && names.includes(input)) return input;
   throw new EspalierError(`${plugin}/input`, {

@@ -1,6 +1,6 @@
 import { isWordMatrix, listMatrices } from '@espalier/compression';
 import type { ImportanceWeights, Matrix, StorableMatrix } from '@espalier/compression';
-import { EspalierError, suggest } from '@espalier/core';
+import { EspalierError, suggest, toCanonicalName } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
@@ -27,7 +27,7 @@ export const FACTORISED = ['BlockLowRankEmbedding', 'BlockLowRankDense', 'BlockL
  */
 export function findTargets(graph: ModelGraph, { layers, minSize }: ParsedOptions): LayerTarget[] {
   const entries = graph.topology.config.layers;
-  if (layers !== 'auto') return layers.map((name) => findTarget(name, entries));
+  if (layers !== 'auto') return layers.map((name) => findTarget(name, graph));
   const found = entries.flatMap((entry): LayerTarget[] => {
     const side = SIDES[entry.className];
     if (!side) return [];
@@ -44,7 +44,10 @@ export function findTargets(graph: ModelGraph, { layers, minSize }: ParsedOption
   });
 }
 
-function findTarget(name: string, entries: readonly LayerEntry[]): LayerTarget {
+function findTarget(layer: string, { topology, ownNames = {} }: ModelGraph): LayerTarget {
+  const entries = topology.config.layers;
+  const known = entries.map((each) => each.name);
+  const name = toCanonicalName(layer, known, ownNames);
   const entry = entries.find((each) => each.name === name);
   const able = entries.filter(({ className }) => className in SIDES).map((each) => each.name);
   if (!entry) {

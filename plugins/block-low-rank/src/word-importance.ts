@@ -1,6 +1,6 @@
 import { floorCounts, IMPORTANCE } from '@espalier/compression';
 import type { Importance, ImportanceRequest } from '@espalier/compression';
-import { definePlugin, EspalierError } from '@espalier/core';
+import { definePlugin, EspalierError, toCanonicalName } from '@espalier/core';
 import type { BaseContext, Effects, EvaluateContext, PluginFactory } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
@@ -59,13 +59,15 @@ export const wordImportance: PluginFactory<typeof options> = definePlugin({
 
 function hiddenLayer({ model }: BaseContext<Effects>, { metric, softmax }: Options) {
   if (metric === 'euclidean') return undefined;
-  const layer = model.layers.find(({ name }) => name === softmax);
+  const known = model.layers.map(({ name }) => name);
+  const wanted = toCanonicalName(softmax ?? '', known, model.ownNames);
+  const layer = model.layers.find(({ name }) => name === wanted);
   if (layer?.inbound.length === 1) return layer.inbound[0]!;
   throw new EspalierError('word-importance/softmax', {
     problem:
       "metric 'hidden-covariance' needs to know the dense layer that makes the logits: option 'softmax'",
     received: softmax,
-    fix: `Name one of ${model.layers.map(({ name }) => name).join(', ')}.`,
+    fix: `Name one of ${known.join(', ')}.`,
   });
 }
 

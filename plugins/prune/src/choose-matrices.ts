@@ -1,6 +1,6 @@
 import { FLOAT32, isWordMatrix, listMatrices, readStorages } from '@espalier/compression';
 import type { StorableMatrix } from '@espalier/compression';
-import { EspalierError, suggest } from '@espalier/core';
+import { EspalierError, suggest, toCanonicalName } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import type { ParsedOptions } from './options.js';
 import { SPARSE_KIND } from './sparse-storage.js';
@@ -36,8 +36,10 @@ function isPruned(entry: LayerEntry): boolean {
   return Object.values(readStorages(entry) ?? {}).some(({ kind }) => kind === SPARSE_KIND);
 }
 
-function findByName(name: string, graph: ModelGraph): StorableMatrix[] {
+function findByName(layer: string, graph: ModelGraph): StorableMatrix[] {
   const entries = graph.topology.config.layers;
+  const known = entries.map((each) => each.name);
+  const name = toCanonicalName(layer, known, graph.ownNames ?? {});
   const entry = entries.find((each) => each.name === name);
   const able = entries.filter((each) => floats(graph, each).length > 0).map((each) => each.name);
   if (!entry) {

@@ -1,6 +1,6 @@
 import { FLOAT32, listMatrices, readStorages } from '@espalier/compression';
 import type { StorableMatrix } from '@espalier/compression';
-import { EspalierError, matches, suggest } from '@espalier/core';
+import { EspalierError, filterNames, matches, suggest, toCanonicalName } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import type { ParsedOptions } from './options.js';
 import { CODE_KINDS, FAKE_KIND } from './storage/storage-config.js';
@@ -9,6 +9,8 @@ import { CODE_KINDS, FAKE_KIND } from './storage/storage-config.js';
 export interface QuantizedMatrix extends StorableMatrix {
   /** Which granularity comes first. */
   readonly prefer: 'row' | 'column';
+  /** Names of its layer: the canonical one, and that in the user's own model where it is another. */
+  readonly names: readonly string[];
 }
 
 /**
@@ -50,9 +52,11 @@ function countNumbers(places: readonly QuantizedMatrix[]): number {
 
 /** The float matrices of a layer; of a kernel the columns, the outputs, come first. */
 function findMatrices(graph: ModelGraph, entry: LayerEntry): QuantizedMatrix[] {
+  const own = Object.entries(graph.ownNames ?? {}).filter(([, name]) => name === entry.name);
+  const names = [entry.name, ...own.map(([name]) => name)];
   return listMatrices(graph, entry)
     .filter(({ storage }) => [FLOAT32.kind, FAKE_KIND].includes(storage.kind))
-    .map((place) => ({ ...place, prefer: place.matrix === 'kernel' ? 'column' : 'row' }));
+    .map((place) => ({ ...place, names, prefer: place.matrix === 'kernel' ? 'column' : 'row' }));
 }
 
 function isCoded(entry: LayerEntry): boolean {
@@ -66,7 +70,11 @@ function expandName(
   graph: ModelGraph,
 ): readonly string[] {
   const { layers } = graph.topology.config;
-  const matching = layers.filter(({ name }) => matches(pattern, name));
+  const known = layers.map(({ name }) => name);
+  const { ownNames = {} } = graph;
+  const exact = toCanonicalName(pattern, known, ownNames);
+  const names = filterNames((name) => matches(exact, name), known, ownNames);
+  const matching = layers.filter(({ name }) => names.includes(name));
   const able = [...byLayer.keys()].filter((name) => byLayer.get(name)!.length > 0);
   if (matching.length === 0) throw unknownLayer(pattern, layers, able);
   const found = matching.map(({ name }) => name).filter((name) => able.includes(name));

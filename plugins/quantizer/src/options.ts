@@ -68,16 +68,17 @@ export type MatrixOptions = z.output<typeof perMatrix>;
 
 /**
  * The options of one matrix: those of the plugin, overridden by entries of `matrices` whose pattern
- * (`*` stands for anything) fits its name or `<layer>/<name>`, the longest pattern last; `undefined`
+ * (`*` stands for anything) fits its name or `<layer>/<name>`, by any name of the layer, the longest pattern last; `undefined`
  * where the last word is `false`.
  */
 export function resolveOptions(
   { matrices, bits, scheme, granularity, range, codebook }: ParsedOptions,
-  layer: string,
+  layerNames: readonly string[],
   matrix: string,
 ): MatrixOptions | undefined {
+  const names = [matrix, ...layerNames.map((layer) => `${layer}/${matrix}`)];
   const fitting = Object.entries(matrices)
-    .filter(([pattern]) => [matrix, `${layer}/${matrix}`].some((name) => matches(pattern, name)))
+    .filter(([pattern]) => names.some((name) => matches(pattern, name)))
     .sort(([a], [b]) => a.length - b.length || (a < b ? -1 : 1));
   if (fitting.at(-1)?.[1] === false) return undefined;
   const own = { bits, scheme, granularity, range, codebook };

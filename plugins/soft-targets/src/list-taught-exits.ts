@@ -1,4 +1,4 @@
-import { EspalierError, EXITS, suggest } from '@espalier/core';
+import { EspalierError, EXITS, suggest, toCanonicalName } from '@espalier/core';
 import type { PluginContext } from '@espalier/core';
 import { z } from 'zod';
 
@@ -18,12 +18,14 @@ export function listTaughtExits(
 ): readonly string[] {
   if (wanted === 'auxiliary') return get(EXITS).names.slice(0, -1);
   if (wanted === 'all') return has(EXITS) ? get(EXITS).names : listClassifiers(losses);
-  const unknown = wanted.find((name) => !model.outputNames.includes(name));
-  if (unknown === undefined) return wanted;
+  const { outputNames, ownNames } = model;
+  const exits = wanted.map((name) => toCanonicalName(name, outputNames, ownNames));
+  const unknown = exits.find((name) => !outputNames.includes(name));
+  if (unknown === undefined) return exits;
   throw new EspalierError(`${id}/exits`, {
     problem: `the model has no output '${unknown}' to teach`,
     received: wanted,
-    fix: suggest(unknown, model.outputNames),
+    fix: suggest(unknown, outputNames),
   });
 }
 

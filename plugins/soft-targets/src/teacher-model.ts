@@ -3,8 +3,10 @@ import {
   EspalierError,
   noteExistingWeights,
   keyedRng,
+  listOwnNames,
   Network,
   suggest,
+  toCanonicalName,
   withKeyedInit,
 } from '@espalier/core';
 import type { Head, NamedTensors } from '@espalier/core';
@@ -72,7 +74,10 @@ export class TeacherModel {
 
 function makePrediction(model: LayersModel, { studentInputs, output }: Fit): Predict {
   const network = new Network(model);
-  const name = findOutput(network, output);
+  const name = findOutput(
+    network,
+    output && toCanonicalName(output, network.outputNames, listOwnNames(model)),
+  );
   checkLogits(network.heads[name]!, name);
   const squashed = network.heads[name]!.gives === 'probabilities';
   return (inputs) => {

@@ -1,4 +1,4 @@
-import { canonicalNames, EspalierError } from '@espalier/core';
+import { canonicalNames, EspalierError, toCanonicalName } from '@espalier/core';
 import type { LayerInfo, ModelView } from '@espalier/core';
 
 /** Where a model takes word ids. */
@@ -24,7 +24,8 @@ const MOVING = new Set(['Reshape', 'Flatten', 'Permute']);
  * @throws EspalierError `vocab-partition/input`: there is none of the name; no input feeds an
  * embedding, or different ones do.
  */
-export function findWordInput(model: ModelView, named?: string): WordInput {
+export function findWordInput(model: ModelView, wanted?: string): WordInput {
+  const named = wanted && toCanonicalName(wanted, model.inputNames, model.ownNames);
   const fed = fedEmbeddings(model.layers);
   const sets = [...new Set(fed.map(({ inputs }) => inputs.join("', '")))];
   if (named === undefined ? sets.length !== 1 : !model.inputNames.includes(named)) {

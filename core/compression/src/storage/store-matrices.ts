@@ -67,6 +67,7 @@ function replaceMatrices(graph: ModelGraph, stored: readonly StoredEdit[]): Mode
   });
   const kept = Object.entries(weights).filter(([path]) => !gone.has(path));
   return {
+    ...graph,
     topology: {
       ...topology,
       config: { ...topology.config, layers },

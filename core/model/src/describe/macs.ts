@@ -1,5 +1,5 @@
 import * as tfl from '@tensorflow/tfjs-layers';
-import { unknownLayerError } from '../graph/names.js';
+import { canonicalOr, unknownLayerError } from '../graph/names.js';
 import { listCalls } from '../weights/parameters.js';
 import type { Layer } from '../weights/parameters.js';
 import type { LayerInfo, ModelView } from './view.js';
@@ -168,7 +168,8 @@ export function listLayersTo(view: ModelView, layerNames: readonly string[]): re
     if (!layer) throw unknownLayerError(name, [...layers.keys()]);
     layer.inbound.forEach(visit);
   };
-  layerNames.forEach(visit);
+  const known = [...layers.keys()];
+  layerNames.forEach((name) => visit(canonicalOr(name, known, view.ownNames)));
   return view.layers.filter(({ name }) => needed.has(name));
 }
 

@@ -1,6 +1,8 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { extractGraph } from '../graph/graph.js';
 import type { ModelGraph } from '../graph/graph.js';
+import type { OwnNames } from '../graph/names.js';
+import { listOwnNames } from '../graph/own-names.js';
 import { outputNames } from '../run/network.js';
 import { listCalls, canonicalNames } from '../weights/parameters.js';
 import { countMacsPerCall } from './macs.js';
@@ -37,6 +39,11 @@ export interface ModelView {
   readonly outputShapes: Readonly<Record<string, readonly (number | null)[]>>;
   /** The outputs of the user's own model. */
   readonly ownOutputs: readonly string[];
+  /**
+   * Canonical names by those that layers and outputs have in the user's own model, where the two differ; see
+   * `toCanonicalName`.
+   */
+  readonly ownNames: OwnNames;
   /** Made when asked for, since it refuses unregistered layers. */
   readonly graph: ModelGraph;
   /** The model itself; do not change it. */
@@ -47,6 +54,8 @@ export interface ModelView {
 export interface ViewOptions {
   /** The outputs that the user's model had before any edit; default all. */
   readonly ownOutputs?: readonly string[];
+  /** The names that layers had in the user's model before any edit; default those of this model. */
+  readonly ownNames?: OwnNames;
   /** Gives the graph; default {@link extractGraph}. */
   readonly extract?: () => ModelGraph;
 }
@@ -59,7 +68,11 @@ export interface ViewOptions {
  */
 export function viewModel(
   model: LayersModel,
-  { ownOutputs, extract = () => extractGraph(model) }: ViewOptions = {},
+  {
+    ownOutputs,
+    ownNames = listOwnNames(model),
+    extract = () => ({ ...extractGraph(model), ownNames }),
+  }: ViewOptions = {},
 ): ModelView {
   const names = canonicalNames(model);
   const calls = listCalls(model);
@@ -82,6 +95,7 @@ export function viewModel(
     outputNames: outputs,
     outputShapes: Object.fromEntries(outputs.map((name, i) => [name, model.outputs[i]!.shape])),
     ownOutputs: ownOutputs ?? outputs,
+    ownNames,
     get graph() {
       return extract();
     },

@@ -4,7 +4,7 @@ import { listLayerParameters } from '../weights/parameters.js';
 import type { Layer } from '../weights/parameters.js';
 import { describeLayer, firstCall, findOwner } from './graph.js';
 import type { GraphConfig, LayerEntry, ModelGraph, OutputRef } from './graph.js';
-import { canonicalise, numberDuplicates, unknownLayerError } from './names.js';
+import { canonicalise, canonicalOr, numberDuplicates, unknownLayerError } from './names.js';
 import { pruneGraph } from './prune.js';
 
 /**
@@ -24,7 +24,7 @@ export function appendLayers(
 ): ModelGraph {
   const { config } = graph.topology;
   const names = newNames(config, append.layers);
-  let from = onlyOutput(config, append.after);
+  let from = onlyOutput(graph, append.after);
   const entries = append.layers.map((layer, i): LayerEntry => {
     const entry = { ...describeLayer(layer, names[i]!), inboundNodes: [[from]] };
     from = [entry.name, firstCall(entry), 0];
@@ -53,14 +53,24 @@ export function replaceLayer(
   layer: Layer,
   weights: NamedTensors = {},
 ): ModelGraph {
+  return replaceEntry(graph, find(graph, name), layer, weights);
+}
+
+function replaceEntry(
+  graph: ModelGraph,
+  old: LayerEntry,
+  layer: Layer,
+  weights: NamedTensors,
+): ModelGraph {
   const { config, frozen } = graph.topology;
-  const old = find(config, name);
+  const { name } = old;
   const entry = { ...describeLayer(layer, name), inboundNodes: old.inboundNodes };
   const layers = config.layers.map((each) => (each === old ? entry : each));
   const remains = (path: string) => path !== name && findOwner(config, path) !== name;
   const kept = Object.entries(graph.weights).filter(([path]) => remains(path));
   const given = Object.entries(weights).map(([weight, value]) => [`${name}/${weight}`, value]);
   const bare: ModelGraph = {
+    ...graph,
     topology: { ...withConfig(graph, { layers }).topology, frozen: frozen.filter(remains) },
     weights: Object.fromEntries(kept),
   };
@@ -77,8 +87,8 @@ export function replaceLayer(
  */
 export function addOutput(graph: ModelGraph, layer: string): ModelGraph {
   const { outputLayers } = graph.topology.config;
-  const added = onlyOutput(graph.topology.config, layer);
-  if (outputLayers.some(([name]) => name === layer)) return graph;
+  const added = onlyOutput(graph, layer);
+  if (outputLayers.some(([name]) => name === added[0])) return graph;
   return withConfig(graph, { outputLayers: [...outputLayers, added] });
 }
 
@@ -89,14 +99,16 @@ export function addOutput(graph: ModelGraph, layer: string): ModelGraph {
  * @example
  * const graph = keepOutputs(extractGraph(model), ['logits']);
  */
-export function keepOutputs(graph: ModelGraph, names: readonly string[]): ModelGraph {
+export function keepOutputs(graph: ModelGraph, outputs: readonly string[]): ModelGraph {
   const { outputLayers } = graph.topology.config;
   const known = numberDuplicates(outputLayers.map(([layer]) => layer));
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined || names.length === 0) {
+  const names = outputs.map((name) => canonicalOr(name, known, graph.ownNames));
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0 || names.length === 0) {
     throw new EspalierError('edit/unknown-output', {
-      problem: unknown === undefined ? 'no output to keep' : `the model has no output '${unknown}'`,
-      fix: suggest(unknown ?? '', known),
+      problem:
+        unknown.length === 0 ? 'no output to keep' : `the model has no output '${unknown[0]}'`,
+      fix: suggest(String(unknown[0] ?? ''), known),
     });
   }
   const kept = outputLayers.filter((_, i) => names.includes(known[i]!));
@@ -114,6 +126,7 @@ function bring(graph: ModelGraph, layer: Layer, path: string): ModelGraph {
   const frozen = parameters.filter(({ trainable }) => !trainable).map((p) => p.path);
   const values = parameters.map((p) => [p.path, p.variable.read()]);
   return {
+    ...graph,
     topology: { ...graph.topology, frozen: [...graph.topology.frozen, ...frozen] },
     weights: { ...graph.weights, ...Object.fromEntries(values) },
   };
@@ -130,10 +143,10 @@ function newNames(config: GraphConfig, layers: readonly Layer[]): string[] {
   });
 }
 
-function find(config: GraphConfig, name: string): LayerEntry {
-  const found = config.layers.find((entry) => entry.name === name);
-  if (found) return found;
+function find({ topology: { config }, ownNames }: ModelGraph, name: string): LayerEntry {
   const names = config.layers.map((entry) => entry.name);
+  const found = config.layers[names.indexOf(canonicalOr(name, names, ownNames))];
+  if (found) return found;
   const outer = names.find((each) => name.startsWith(`${each}/`));
   if (outer === undefined) throw unknownLayerError(name, names);
   throw new EspalierError('edit/nested', {
@@ -142,8 +155,9 @@ function find(config: GraphConfig, name: string): LayerEntry {
   });
 }
 
-function onlyOutput(config: GraphConfig, name: string): OutputRef {
-  const entry = find(config, name);
+function onlyOutput(graph: ModelGraph, layer: string): OutputRef {
+  const entry = find(graph, layer);
+  const { name } = entry;
   if (entry.inboundNodes.length > 1) {
     throw new EspalierError('edit/shared', {
       problem: `layer '${name}' is shared: it is called ${entry.inboundNodes.length} times, so 'its output' is ambiguous`,

@@ -8,7 +8,9 @@ import { refuseForeignLayer } from '../weights/foreign.js';
 import { canonicalNames, functional, layerPaths, listParameters } from '../weights/parameters.js';
 import type { Layer } from '../weights/parameters.js';
 import { automaticStem } from './names.js';
+import type { OwnNames } from './names.js';
 import { canonicaliseInside } from './nested-names.js';
+import { listOwnNames } from './own-names.js';
 
 /** A layer's output: its name, which of its calls, which of that call's outputs. */
 export type OutputRef = readonly [layer: string, call: number, output: number, kwargs?: object];
@@ -57,6 +59,8 @@ export interface ModelGraph {
   readonly topology: Topology;
   /** By path `<layer>/<weight>`; a weight that is absent gets its initial value. */
   readonly weights: NamedTensors;
+  /** Other names that edits take for layers: those of the user's own model. */
+  readonly ownNames?: OwnNames;
 }
 
 /** A pure function from model to model. */
@@ -82,7 +86,11 @@ export function extractGraph(model: LayersModel): ModelGraph {
   );
   frozen.push(...models.map(([, path]) => path));
   const weights = parameters.map(({ path, variable }) => [path, variable.read()]);
-  return { topology: { className: 'Model', config, frozen }, weights: Object.fromEntries(weights) };
+  return {
+    topology: { className: 'Model', config, frozen },
+    weights: Object.fromEntries(weights),
+    ownNames: listOwnNames(model),
+  };
 }
 
 /**

@@ -7,7 +7,8 @@ import type { GraphConfig, ModelGraph, OutputRef } from './graph.js';
  *
  * @throws EspalierError `model/broken-graph`.
  */
-export function pruneGraph({ topology, weights }: ModelGraph): ModelGraph {
+export function pruneGraph(graph: ModelGraph): ModelGraph {
+  const { topology, weights } = graph;
   const { config } = topology;
   const calls = neededCalls(config);
   const first = new Map(config.layers.map((entry) => [entry.name, firstCall(entry)]));
@@ -26,6 +27,7 @@ export function pruneGraph({ topology, weights }: ModelGraph): ModelGraph {
     }));
   const remains = (path: string) => calls.has(findOwner(config, path) ?? path);
   return {
+    ...graph,
     topology: {
       ...topology,
       config: {

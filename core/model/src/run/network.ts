@@ -10,7 +10,9 @@ import { findIdInputs } from '../describe/id-inputs.js';
 import type { IdInput } from '../describe/id-inputs.js';
 import { listRegularizers } from '../describe/regularizers.js';
 import type { Regularizer } from '../describe/regularizers.js';
-import { numberDuplicates, unknownLayerError } from '../graph/names.js';
+import { canonicalOr, numberDuplicates, unknownLayerError } from '../graph/names.js';
+import type { OwnNames } from '../graph/names.js';
+import { listOwnNames } from '../graph/own-names.js';
 import { writeExactly } from '../weights/layer-variables.js';
 import {
   listCalls,
@@ -55,6 +57,14 @@ export interface ExecuteOptions {
   readonly random?: (layer: string) => Rng;
   /** Sees what each layer gives, those inside of nested models included; the tensors stay the run's. */
   readonly observe?: (layer: string, outputs: readonly Tensor[]) => void;
+}
+
+/** What a network is told that its model does not tell. */
+export interface NetworkOptions {
+  /** Whether parameters train, by path; of those that it does not have, the flags `trainable` say it. */
+  readonly trains?: ReadonlyMap<string, boolean> | undefined;
+  /** Other names that features are asked for by; default those that the model's layers have in tfjs. */
+  readonly ownNames?: OwnNames;
 }
 
 /** What a run gives: outputs and asked-for features by name. The caller owns them. */
@@ -106,13 +116,12 @@ export class Network {
   readonly #isFrozen: (layer: Layer) => boolean;
   readonly #plans = new Map<string, Plan>();
   readonly #model: LayersModel;
+  readonly #ownNames: OwnNames;
   #heads: Readonly<Record<string, TracedHead>> | undefined;
 
-  /**
-   * `prefix` goes before every path and layer name that leaves this class, features excepted. `trains`
-   * tells of some parameters, in place of the flags `trainable`, whether they train.
-   */
-  constructor(model: LayersModel, prefix = '', trains?: ReadonlyMap<string, boolean>) {
+  /** `prefix` goes before every path and layer name that leaves this class, features excepted. */
+  constructor(model: LayersModel, prefix = '', { trains, ownNames }: NetworkOptions = {}) {
+    this.#ownNames = ownNames ?? listOwnNames(model);
     this.#model = model;
     this.#view = functional(model);
     refuseStateful(this.#view);
@@ -272,8 +281,10 @@ export class Network {
 
   /** What a layer gives in its one call; of several outputs, the first, as in the view of a model. */
   #findFeature(name: string): SymbolicTensor {
-    const layer = [...this.#names].find(([, known]) => known === name)?.[0];
-    if (!layer) throw unknownLayerError(name, [...this.#names.values()]);
+    const names = [...this.#names.values()];
+    const canonical = canonicalOr(name, names, this.#ownNames);
+    const layer = [...this.#names].find(([, known]) => known === canonical)?.[0];
+    if (!layer) throw unknownLayerError(name, names);
     const outputs = [...listCalls(this.#view).get(layer)!];
     const calls = new Set(outputs.map(({ nodeIndex }) => nodeIndex)).size;
     const first = outputs.find(({ tensorIndex }) => tensorIndex === 0);

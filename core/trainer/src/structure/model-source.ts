@@ -1,6 +1,12 @@
 import { EspalierError, twoCopiesError } from '@espalier/base';
-import { disposeModel, noteExistingWeights, takeOwnModel, withKeyedInit } from '@espalier/model';
-import type { StreamByKey } from '@espalier/model';
+import {
+  disposeModel,
+  listOwnNames,
+  noteExistingWeights,
+  takeOwnModel,
+  withKeyedInit,
+} from '@espalier/model';
+import type { OwnNames, StreamByKey } from '@espalier/model';
 import { LayersModel } from '@tensorflow/tfjs-layers';
 
 /**
@@ -16,6 +22,8 @@ export type ModelSource = LayersModel | (() => LayersModel | Promise<LayersModel
 export interface ModelForRun {
   readonly model: LayersModel;
   readonly mine: boolean;
+  /** The names that its layers have for who gave it. */
+  readonly ownNames: OwnNames;
 }
 
 /**
@@ -26,12 +34,13 @@ export interface ModelForRun {
 export async function takeModel(source: ModelSource, stream: StreamByKey): Promise<ModelForRun> {
   if (typeof source !== 'function') {
     checkModel(source);
-    return { model: source, mine: false };
+    return { model: source, mine: false, ownNames: listOwnNames(source) };
   }
   const existing = noteExistingWeights();
   const made = await calling(() => keyedInit(stream, source));
   checkModel(made);
-  return { model: takeOwnModel(made, existing, stream), mine: true };
+  const ownNames = listOwnNames(made);
+  return { model: takeOwnModel(made, existing, stream), mine: true, ownNames };
 }
 
 /** The same for a plugin's own network, which must be there at once. */

@@ -2,6 +2,7 @@ import { EspalierError, suggest } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
 import {
   buildModel,
+  canonicalOr,
   carryTraining,
   copyModel,
   disposeModel,
@@ -17,6 +18,7 @@ import type {
   ModelEdit,
   ModelGraph,
   ModelView,
+  OwnNames,
   Parameter,
   StreamByKey,
   TrainingFlags,
@@ -63,6 +65,7 @@ export class Structure {
   private constructor(
     private model: LayersModel,
     private mine: boolean,
+    readonly ownNames: OwnNames,
     private readonly stream: StreamByKey,
     private readonly fixed: FixedTraining | undefined,
   ) {
@@ -82,13 +85,17 @@ export class Structure {
     stream: StreamByKey,
     trains?: (path: string) => boolean,
   ): Promise<Structure> {
-    const { model, mine } = await takeModel(source, stream);
-    const make = () => new Structure(model, mine, stream, trains && fixTraining(model, trains));
+    const { model, mine, ownNames } = await takeModel(source, stream);
+    const make = () =>
+      new Structure(model, mine, ownNames, stream, trains && fixTraining(model, trains));
     return mine ? orDispose(model, make) : make();
   }
 
   get network(): Network {
-    return (this.#network ??= new Network(this.model, '', this.#fixedNow));
+    return (this.#network ??= new Network(this.model, '', {
+      trains: this.#fixedNow,
+      ownNames: this.ownNames,
+    }));
   }
 
   /** The model's network and plugins' own. */
@@ -117,6 +124,7 @@ export class Structure {
   get view(): ModelView {
     return (this.#view ??= viewModel(this.model, {
       ownOutputs: this.ownOutputs,
+      ownNames: this.ownNames,
       extract: () => this.#extractGraph(),
     }));
   }
@@ -128,7 +136,7 @@ export class Structure {
   requestFeatures(layers: readonly string[]): void {
     const known = this.view.layers.map((layer) => layer.name);
     for (const layer of layers) {
-      if (!known.includes(layer)) {
+      if (!known.includes(canonicalOr(layer, known, this.ownNames))) {
         throw new EspalierError('model/unknown-layer', {
           problem: `the model has no layer '${layer}'`,
           fix: suggest(layer, known),
@@ -184,7 +192,8 @@ export class Structure {
   /** A copy of the model with these outputs; the caller owns it. */
   copy(outputs: readonly string[]): LayersModel {
     this.checkRebuild();
-    const copy = buildModel(keepOutputs(extractGraph(this.model), outputs));
+    const graph = { ...extractGraph(this.model), ownNames: this.ownNames };
+    const copy = buildModel(keepOutputs(graph, outputs));
     carryTraining(this.model, copy);
     return copy;
   }
@@ -278,7 +287,7 @@ export class Structure {
   }
 
   #extractGraph(): ModelGraph {
-    const graph = extractGraph(this.model);
+    const graph = { ...extractGraph(this.model), ownNames: this.ownNames };
     return this.#fixedNow ? fixGraph(graph, this.#fixedNow) : graph;
   }
 
@@ -296,7 +305,7 @@ export class Structure {
     const names = layers.map(({ name }) => name);
     const lost =
       this.ownOutputs.find((name) => !outputs.includes(name)) ??
-      this.features.find((name) => !names.includes(name));
+      this.features.find((name) => !names.includes(canonicalOr(name, names, this.ownNames)));
     if (lost === undefined) return;
     throw new EspalierError('model/lost-layer', {
       problem: `the edited model has no '${lost}', which is an output of the user's model or a feature that a plugin asked for`,

@@ -4,6 +4,7 @@ import {
   countMacsTo,
   Network,
   suggest,
+  toCanonicalName,
   viewModel,
 } from '@espalier/core';
 import type { Head, Macs, ModelView } from '@espalier/core';
@@ -38,7 +39,9 @@ export type Values = ReadonlyMap<SymbolicTensor, Tensor>;
 export function cutStages(model: LayersModel, exits?: readonly string[]): readonly Stage[] {
   const view = viewModel(model);
   refuseMasks(model);
-  const sorted = [...(exits ?? view.outputNames)]
+  const { outputNames, ownNames } = view;
+  const sorted = (exits ?? outputNames)
+    .map((name) => toCanonicalName(name, outputNames, ownNames))
     .map((exit) => ({ exit, logits: findOutput(view, exit) }))
     .map((each) => ({ ...each, cost: orderingCost(view, each.exit) }))
     .sort(byDepth);

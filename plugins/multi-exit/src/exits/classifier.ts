@@ -1,4 +1,4 @@
-import { EspalierError, suggest } from '@espalier/core';
+import { EspalierError, suggest, toCanonicalName } from '@espalier/core';
 import type { LayerInfo, ModelView } from '@espalier/core';
 import { findAncestors } from './dependencies.js';
 
@@ -22,11 +22,12 @@ export interface Classifier {
  * @throws EspalierError `multi-exit/output`, `multi-exit/not-logits`.
  */
 export function findClassifier(view: ModelView, wanted?: string): Classifier {
-  const output = wanted ?? view.ownOutputs[0]!;
-  if (!view.ownOutputs.includes(output)) {
+  const { ownOutputs, ownNames } = view;
+  const output = toCanonicalName(wanted ?? ownOutputs[0]!, ownOutputs, ownNames);
+  if (!ownOutputs.includes(output)) {
     throw new EspalierError('multi-exit/output', {
       problem: `the model has no output '${output}' of its own`,
-      fix: suggest(output, view.ownOutputs),
+      fix: suggest(output, ownOutputs),
     });
   }
   const behind = traceHead(view, output);

@@ -2,8 +2,10 @@ import {
   addOutput,
   EspalierError,
   countMacsTo,
+  filterNames,
   listUncountedLayers,
   matches,
+  toCanonicalName,
 } from '@espalier/core';
 import type { LayerInfo, ModelView } from '@espalier/core';
 import type { At } from '../options.js';
@@ -45,12 +47,14 @@ function findNames(
   classifier: Classifier,
   maps: boolean,
 ): readonly string[] {
-  if (Array.isArray(at)) return at;
+  const known = view.layers.map(({ name }) => name);
+  const find = (name: string) => toCanonicalName(name, known, view.ownNames);
+  if (Array.isArray(at)) return at.map(find);
   if (typeof at === 'object' && 'fractions' in at) {
     return findAtFractions(view, at.fractions, classifier, maps);
   }
-  if (typeof at === 'string' && !at.includes('*')) return [at];
-  const names = [...classifier.body].filter(makeFilter(at));
+  if (typeof at === 'string' && !at.includes('*')) return [find(at)];
+  const names = filterNames(makeFilter(at), [...classifier.body], view.ownNames);
   if (names.length > 0) return names;
   throw new EspalierError('multi-exit/no-exits', {
     problem: 'no layer before the head has a name that matches',

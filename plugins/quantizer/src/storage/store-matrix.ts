@@ -23,8 +23,8 @@ export async function storeMatrix(
   read: ReadNumbers,
   options: ParsedOptions,
 ): Promise<StoredEdit | undefined> {
-  const { layer, matrix: name, shape, prefer, storage } = place;
-  const chosen = resolveOptions(options, layer, name);
+  const { names, matrix: name, shape, prefer, storage } = place;
+  const chosen = resolveOptions(options, names, name);
   if (!chosen) return undefined;
   const matrix: Matrix = { data: await read(name), rows: shape[0], columns: shape[1] };
   const steps = storage.kind === FAKE_KIND && (await read(`${name}_step`));
