@@ -17,4 +17,6 @@ export type { NamedTensors } from './named-tensors.js';
 export { parseOptions } from './options.js';
 export { keyedRng } from './random.js';
 export type { KeyedRng } from './random.js';
+export { readLater, readNow } from './reading.js';
+export type { Reading } from './reading.js';
 export { twoCopiesError } from './two-copies-error.js';

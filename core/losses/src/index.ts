@@ -5,5 +5,5 @@ export { meanSquaredError } from './mean-squared-error.js';
 export type { CrossEntropyOptions } from './options.js';
 export { meanPerExample, weigh, weightedMean } from './reduce.js';
 export type { ExampleWeights } from './reduce.js';
-export { checkTarget, checkTargetShape, testTargets } from './targets.js';
+export { checkTarget, checkTargetShape, readTarget, testTargets } from './targets.js';
 export type { TargetPlace } from './targets.js';

@@ -1,4 +1,5 @@
-import { EspalierError } from '@espalier/base';
+import { EspalierError, readLater } from '@espalier/base';
+import type { Reading } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Loss } from './loss.js';
@@ -25,11 +26,23 @@ export interface TargetPlace {
  * @example
  * await checkTarget(crossEntropy(), targets['logits']!, { output: 'logits', shape: [null, 10] });
  */
-export async function checkTarget(loss: Loss, target: Tensor, place: TargetPlace): Promise<void> {
+export function checkTarget(loss: Loss, target: Tensor, place: TargetPlace): Promise<void> {
+  return readLater(readTarget(loss, target, place));
+}
+
+/**
+ * {@link checkTarget} as work that may be done at once, too.
+ *
+ * @throws EspalierError as {@link checkTarget}.
+ * @example
+ * readNow(readTarget(crossEntropy(), targets['logits']!, { output: 'logits', shape: [null, 10] }));
+ */
+export function* readTarget(loss: Loss, target: Tensor, place: TargetPlace): Reading<void> {
   checkTargetShape(loss, target, place);
   const rule = ruleFor(loss, target, place.shape);
   if (!rule || isChecked(rule, target, place)) return;
-  const [values, weights] = [await target.data(), await place.weights?.data()];
+  const values = yield target;
+  const weights = place.weights && (yield place.weights);
   const { classes, find } = rule;
   const units = values.length / (rule.perRow ? classes : 1);
   const counts = (unit: number) => weights?.[Math.floor((unit * weights.length) / units)] !== 0;

@@ -25,7 +25,12 @@ export { withKeyedInit } from './weights/keyed-init.js';
 export type { IdInput } from './describe/id-inputs.js';
 export { listLayersTo, countMacs, countMacsTo, listUncountedLayers } from './describe/macs.js';
 export type { Macs } from './describe/macs.js';
-export { constrain, isWrittenExactly, writeExactly } from './weights/layer-variables.js';
+export {
+  constrain,
+  hasConstraint,
+  isWrittenExactly,
+  writeExactly,
+} from './weights/layer-variables.js';
 export { listTrainablePaths } from './weights/can-train.js';
 export { carryTraining, ModelWatch } from './weights/model-watch.js';
 export type { TrainingFlags } from './weights/model-watch.js';

@@ -24,6 +24,11 @@ export class RunClock implements Clock {
     if (inEpoch) this.batchesInEpoch += microBatches;
   }
 
+  /** The step that was counted last goes on with another micro-batch. */
+  reopenStep(): void {
+    this.step -= 1;
+  }
+
   nextEpoch(): void {
     this.epoch += 1;
     this.batchesInEpoch = 0;

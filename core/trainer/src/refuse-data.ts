@@ -12,6 +12,7 @@ const TAKES = {
     fix: 'Make a source of it: session.evaluate(arraySource({ x: { data, shape }, y, batchSize: 32 })).',
   },
   step: { takes: 'a batch', fix: 'Give both in one: session.step({ x, y }).' },
+  loss: { takes: 'a batch', fix: 'Give both in one: session.loss({ x, y }).' },
   batch: { takes: 'a batch', fix: 'Give both in one: session.batch({ x, y }, key).' },
 };
 

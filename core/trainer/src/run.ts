@@ -86,6 +86,8 @@ export class Run {
   microBatches: readonly Batch[] | undefined;
   /** Why the model cannot be used any more, where a transform of it was ended in its middle. */
   cutShort: EspalierError | undefined;
+  /** Whether an optimizer of the caller's has had a loss of this run to train by since the last look. */
+  isTrainedOutside = false;
   /** Whether a warning said already that other sessions train the same layers. */
   #warnedOfOthers = false;
   #census: Census;
@@ -131,6 +133,10 @@ export class Run {
     structure.refuseChanges();
     const { paths, byOtherSessions } = structure.parameters.takeOver();
     if (paths.length === 0 || (byOtherSessions && this.#warnedOfOthers)) return;
+    if (this.isTrainedOutside) {
+      this.isTrainedOutside = false;
+      return;
+    }
     this.#warnedOfOthers ||= byOtherSessions;
     telemetry.emit('warning', { message: describeForeignValues(paths, byOtherSessions) });
   }

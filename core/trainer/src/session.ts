@@ -1,6 +1,6 @@
 import { keepBackend, useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
-import { EspalierError, parseOptions, suggest } from '@espalier/base';
+import { EspalierError, parseOptions, readLater, suggest } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import type { RawBatch, Source } from '@espalier/data';
@@ -8,8 +8,8 @@ import type { Telemetry } from '@espalier/telemetry';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { Batch } from './batch/batch.js';
-import { toBatch, toInputs } from './batch/to-batch.js';
-import { checkIds } from './batch/word-ids.js';
+import { readBatch, toInputs } from './batch/to-batch.js';
+import { readIds } from './batch/word-ids.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import type { LoadOptions } from './checkpoint/restore.js';
 import type { Clock } from './clock.js';
@@ -23,6 +23,8 @@ import { beginEpoch, endEpoch, endLoop, stepInEpoch } from './loop/epoch.js';
 import { evaluate } from './loop/evaluate.js';
 import { fit } from './loop/fit.js';
 import type { FitOptions, FitResult } from './loop/fit.js';
+import { listUnfired, OuterLoss } from './loop/outer-loss.js';
+import type { UnfiredTap } from './loop/outer-loss.js';
 import { stagesShape } from './loop/stage.js';
 import type { Stage, StageProgress } from './loop/stage.js';
 import { runStages } from './loop/stages.js';
@@ -73,6 +75,7 @@ async function chooseBackend(given: SessionConfig['backend']): Promise<BackendIn
 
 /** A run under way. Every method may be called any number of times; `dispose` ends it. */
 export class Session {
+  readonly #outerLoss: OuterLoss;
   /** What changes the run at this moment. */
   #busy: string | undefined;
   #disposal: Promise<void> | undefined;
@@ -82,7 +85,9 @@ export class Session {
   constructor(
     private readonly run: Run,
     private readonly checkpoints: Checkpoints,
-  ) {}
+  ) {
+    this.#outerLoss = new OuterLoss(run);
+  }
 
   get telemetry(): Telemetry {
     return this.run.telemetry;
@@ -267,7 +272,7 @@ export class Session {
     const { batchSize, signal } = parseOptions('session.predict', shapes.predictShape, options);
     const { network } = this.#live.structure;
     const inputs = toInputs(x, network.inputNames);
-    await checkIds(network.idInputs, inputs);
+    await readLater(readIds(network.idInputs, inputs));
     const pause = async () => {
       await yieldToEventLoop();
       refuseAborted('session.predict', signal);
@@ -279,12 +284,37 @@ export class Session {
   /** Checks and names a batch for {@link objective}. `key` names its random draws. */
   async batch(raw: RawBatch, key: Batch['key']): Promise<Batch> {
     refuseData('batch', raw);
-    return toBatch(raw, key, this.#live.batches.spec);
+    return readLater(readBatch(raw, key, this.#live.batches.spec));
   }
 
   /** The whole loss that all plugins define together, at any parameters. Synchronous. */
   objective(batch: Batch, options?: ObjectiveOptions): Scalar {
     return this.#live.objective.evaluate(batch, options);
+  }
+
+  /**
+   * The whole loss on a batch for an optimizer of your own, with all terms of plugins and regularizers:
+   * synchronous, differentiable by the model's variables. Each `minimize` is a step of the clock, each call in
+   * it a micro-batch with new random draws; moving statistics move. Outside of a differentiation it is a value
+   * only, and nothing moves. The batch is checked at once; its tensors stay the caller's. Numbers that are
+   * not finite are not refused, and the optimizer's own state is in no checkpoint.
+   *
+   * @throws EspalierError `session/unfired` for a plugin that needs hooks of `step` ({@link listUnfired});
+   * `session/constraints`; what batches are refused for.
+   * @example
+   * const optimizer = tf.train.adam();
+   * optimizer.minimize(() => session.loss({ x, y }));
+   */
+  loss(raw: RawBatch): Scalar {
+    refuseData('loss', raw);
+    if (this.#busy) throw busyError('loss', this.#busy);
+    this.#followModel();
+    return this.#outerLoss.evaluate(raw);
+  }
+
+  /** Taps that a loop on {@link loss} would never call; with any, it is refused. */
+  listUnfired(_way: 'loss'): readonly UnfiredTap[] {
+    return listUnfired(this.#live);
   }
 
   /** Loss and gradients at any parameters. Synchronous; the caller owns the tensors. */

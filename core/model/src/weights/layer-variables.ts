@@ -30,6 +30,11 @@ export function isWrittenExactly(variable: LayerVariable): boolean {
   return written.get(val) === val.dataId;
 }
 
+/** Whether a weight has a constraint. */
+export function hasConstraint(variable: LayerVariable): boolean {
+  return Boolean(accessInside(variable).constraint);
+}
+
 /**
  * What a weight's constraint makes of its new value; the value itself where it has none.
  *

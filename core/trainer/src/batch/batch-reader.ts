@@ -1,9 +1,10 @@
+import { readLater, readNow } from '@espalier/base';
 import type { RawBatch } from '@espalier/data';
 import type { Clock } from '../clock.js';
 import type { RunSettings } from '../settings.js';
 import type { Structure } from '../structure/structure.js';
 import type { Batch } from './batch.js';
-import { toBatch } from './to-batch.js';
+import { readBatch } from './to-batch.js';
 import type { BatchSpec } from './to-batch.js';
 
 /** Checks and names raw batches for the model of a run. */
@@ -28,7 +29,7 @@ export class BatchReader {
   read(raw: RawBatch, position: number): Promise<Batch> {
     const key = this.clock.microSteps + position;
     if (this.#ahead?.raw === raw && this.#ahead.key === key) return this.#ahead.batch;
-    return toBatch(raw, key, this.spec);
+    return readLater(readBatch(raw, key, this.spec));
   }
 
   /** The same for the first batch of the next step, which {@link read} then does not check again. */
@@ -36,5 +37,10 @@ export class BatchReader {
     const batch = this.read(raw, position);
     this.#ahead = { raw, key: this.clock.microSteps + position, batch };
     return batch;
+  }
+
+  /** The batch of an evaluation that cannot wait: it is read at once. */
+  readNow(raw: RawBatch): Batch {
+    return readNow(readBatch(raw, this.clock.microSteps, this.spec));
   }
 }

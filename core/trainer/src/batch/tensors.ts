@@ -1,5 +1,5 @@
 import { EspalierError, refuseForeignTensor } from '@espalier/base';
-import type { NamedTensors } from '@espalier/base';
+import type { NamedTensors, Reading } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
@@ -54,9 +54,9 @@ export function countExamples(tensors: NamedTensors): number {
  *
  * @throws EspalierError `batch/weights`.
  */
-export async function sumWeights(weights: Tensor | undefined, size: number): Promise<number> {
+export function* readWeights(weights: Tensor | undefined, size: number): Reading<number> {
   if (!weights) return size;
-  const values = await weights.data<'float32'>();
+  const values = (yield weights) as Float32Array;
   const bad = values.findIndex((value) => !(value >= 0 && value < Infinity));
   if (weights.rank >= 1 && bad < 0) return values.reduce((a, b) => a + b, 0);
   throw new EspalierError('batch/weights', {

@@ -1,12 +1,13 @@
 import { EspalierError } from '@espalier/base';
+import type { Reading } from '@espalier/base';
 import type { RawBatch } from '@espalier/data';
-import { checkTarget } from '@espalier/losses';
+import { readTarget } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { hasSteps } from './step-weights.js';
-import { countExamples, nameTensors, sumWeights } from './tensors.js';
-import { checkIds } from './word-ids.js';
+import { countExamples, nameTensors, readWeights } from './tensors.js';
+import { readIds } from './word-ids.js';
 import type { IdInputs } from './word-ids.js';
 
 /** What batches are checked against. */
@@ -21,46 +22,46 @@ export interface BatchSpec {
 }
 
 /**
- * Names a raw batch's tensors, checks its targets and sums its weights. The tensors stay the
- * caller's.
+ * Names a raw batch's tensors, checks its ids and targets and sums its weights, reading tensors where
+ * it must. They stay the caller's.
  *
  * @throws EspalierError `batch/inputs`, `batch/targets`, `batch/tensors`, `batch/size`,
  * `batch/weights`, `inputs/ids`, `targets/…`.
  */
-export async function toBatch(
+export function* readBatch(
   raw: RawBatch,
   key: Batch['key'],
   { inputNames, idInputs, losses, outputShapes, countsExamples }: BatchSpec,
-): Promise<Batch> {
+): Reading<Batch> {
   const inputs = nameTensors(raw.x, inputNames, 'x');
   const targets = nameTensors(raw.y, Object.keys(losses), 'y');
   const { weights } = raw;
   const size = countExamples({ ...inputs, ...targets, ...(weights && { weights }) });
-  const weightSum = await computeWeightSum({ weights, size }, countsExamples);
-  await checkIds(idInputs, inputs, weights);
+  const weightSum = yield* computeWeightSum({ weights, size }, countsExamples);
+  yield* readIds(idInputs, inputs, weights);
   for (const [name, loss] of Object.entries(losses)) {
-    await checkTarget(loss, targets[name]!, { output: name, shape: outputShapes[name]!, weights });
+    yield* readTarget(loss, targets[name]!, { output: name, shape: outputShapes[name]!, weights });
   }
   checkStepWeights(weights, targets);
   return { inputs, targets, ...(weights && { weights }), key, size, weightSum };
 }
 
 /** A batch that taps changed, its weights summed again where they or the size are not those of `batch`. */
-export async function withWeightSum(
+export function* withWeightSum(
   batch: Batch,
   changed: Batch,
   { countsExamples }: Pick<BatchSpec, 'countsExamples'>,
-): Promise<Batch> {
+): Reading<Batch> {
   const { weights, size } = changed;
   if (weights === batch.weights && size === batch.size) return changed;
-  return { ...changed, weightSum: await computeWeightSum({ weights, size }, countsExamples) };
+  return { ...changed, weightSum: yield* computeWeightSum({ weights, size }, countsExamples) };
 }
 
-async function computeWeightSum(
+function* computeWeightSum(
   { weights, size }: { readonly weights: Tensor | undefined; readonly size: number },
   countsExamples: boolean,
-): Promise<number> {
-  const sum = await sumWeights(weights, size);
+): Reading<number> {
+  const sum = yield* readWeights(weights, size);
   return countsExamples ? (weights?.size ?? size) : sum;
 }
 

@@ -1,4 +1,5 @@
 import { EspalierError } from '@espalier/base';
+import type { Reading } from '@espalier/base';
 import type { IdInput } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -17,15 +18,15 @@ const checked = new WeakMap<Tensor, { readonly rows: number; readonly weights?: 
  *
  * @throws EspalierError `inputs/ids`.
  */
-export async function checkIds(
+export function* readIds(
   idInputs: IdInputs,
   inputs: NamedTensors,
   weights?: Tensor,
-): Promise<void> {
+): Reading<void> {
   for (const [name, ids] of Object.entries(idInputs)) {
     const tensor = inputs[name];
     if (!tensor || isChecked(tensor, ids, weights)) continue;
-    await checkInput(name, ids, { tensor, weights });
+    yield* readInput(name, ids, { tensor, weights });
     if (!(tensor instanceof tf.Variable)) checked.set(tensor, { rows: ids.rows, weights });
   }
 }
@@ -35,12 +36,13 @@ function isChecked(tensor: Tensor, { rows }: IdInput, weights: Tensor | undefine
   return found !== undefined && found.rows <= rows && (!found.weights || found.weights === weights);
 }
 
-async function checkInput(
+function* readInput(
   name: string,
   { rows, layer }: IdInput,
   { tensor, weights }: { readonly tensor: Tensor; readonly weights?: Tensor | undefined },
-): Promise<void> {
-  const [values, weightOf] = [await tensor.data(), await weights?.data()];
+): Reading<void> {
+  const values = yield tensor;
+  const weightOf = weights && (yield weights);
   const perExample = values.length / (tensor.shape[0] || 1);
   const perWeight = weightOf && weightOf.length / tensor.shape[0]!;
   const counts = (example: number) =>

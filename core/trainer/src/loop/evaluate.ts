@@ -1,4 +1,4 @@
-import { EspalierError, keyedRng, refuseForeignTensor } from '@espalier/base';
+import { EspalierError, keyedRng, readLater, refuseForeignTensor } from '@espalier/base';
 import { disposeRaw } from '@espalier/data';
 import type { RawBatch, Source } from '@espalier/data';
 import { weigh } from '@espalier/losses';
@@ -7,7 +7,7 @@ import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import type { Batch } from '../batch/batch.js';
 import { withoutMaskedFaults } from '../batch/masked.js';
 import { checkWeighsSteps, computeCounts } from '../batch/step-weights.js';
-import { toBatch } from '../batch/to-batch.js';
+import { readBatch } from '../batch/to-batch.js';
 import { checkOutputShape } from '../objective/heads.js';
 import type { Run } from '../run.js';
 import { Gathered } from './gathered.js';
@@ -84,7 +84,8 @@ async function addBatch(
   sums: Map<string, Sum>,
   gathered: Gathered,
 ): Promise<number> {
-  const batch = await toBatch(raw, 'evaluate', { ...run.batches.spec, countsExamples: false });
+  const spec = { ...run.batches.spec, countsExamples: false };
+  const batch = await readLater(readBatch(raw, 'evaluate', spec));
   const metrics = new Map<string, WeightedMetric>();
   const packed = tf.tidy(() => {
     const clean = withoutMaskedFaults(batch, run.structure.network.idInputs);

@@ -1,12 +1,12 @@
-import { attribute } from '@espalier/base';
-import type { NamedTensors } from '@espalier/base';
+import { attribute, readLater } from '@espalier/base';
+import type { NamedTensors, Reading } from '@espalier/base';
 import type { RawBatch } from '@espalier/data';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch } from '../batch/batch.js';
 import { checkTargetShapes } from '../batch/check-target-shapes.js';
 import { withWeightSum } from '../batch/to-batch.js';
-import { checkIds } from '../batch/word-ids.js';
+import { readIds } from '../batch/word-ids.js';
 import type { TapOutput } from '../hooks/taps.js';
 import type { Run } from '../run.js';
 import { divideByWindow } from './window-divisors.js';
@@ -39,7 +39,7 @@ async function passThroughTaps(run: Run, batch: Batch, passed: TapBatches): Prom
     checkTargetShapes(settings.losses, value.targets, network.outputShapes);
   });
   await blameTap(run, changed, passed, ({ inputs, weights }) =>
-    checkIds(network.idInputs, inputs, weights),
+    readIds(network.idInputs, inputs, weights),
   );
   return blameTap(run, changed, passed, (each) => withWeightSum(batch, each, batches.spec));
 }
@@ -49,13 +49,13 @@ async function blameTap<T>(
   { clock }: Run,
   batch: Batch,
   passed: TapBatches,
-  check: (batch: Batch) => Promise<T>,
+  check: (batch: Batch) => Reading<T>,
 ): Promise<T> {
   try {
-    return await check(batch);
+    return await readLater(check(batch));
   } catch (error) {
     for (const { plugin, value } of passed) {
-      await check(value).catch((fault: unknown) => {
+      await readLater(check(value)).catch((fault: unknown) => {
         throw attribute(fault, { plugin, hook: 'batch', step: clock.step });
       });
     }

@@ -79,6 +79,41 @@ export class Objective {
   }
 
   /**
+   * The total loss on a batch for an optimizer of the caller's, which differentiates it by the model's
+   * variables: each term reaches the groups that it trains, and what does not train gets no gradient.
+   * Terms for other groups cost a forward pass each. Moving statistics become the model's.
+   */
+  evaluateForTraining(batch: Batch): Scalar {
+    return this.#writing({ state: 'update' }, (writes) =>
+      tf.tidy(() => {
+        const evaluation = this.#makeEvaluation(batch, {}, writes);
+        const run = (groups: Groups, how: Writes) =>
+          this.#run(batch, { ...evaluation, substitute: this.#stopOthers(groups), writes: how });
+        const first = run(undefined, writes);
+        const others = listOtherGroups(first.terms, undefined);
+        const rest = others.map((groups) => {
+          this.#checkGroups(groups ?? [], first.terms);
+          return totalOf(run(groups, 'discard'), groups);
+        });
+        return others.length === 0
+          ? tf.clone(first.total(all))
+          : tf.addN([totalOf(first, undefined), ...rest]);
+      }),
+    );
+  }
+
+  /** Constants in place of the variables that do not train, or not for `groups`. */
+  #stopOthers(groups: Groups): ReadonlyMap<string, Tensor> {
+    const { parameters } = this.structure;
+    const trains = (path: string) =>
+      parameters.isTrainable(path) && (groups?.includes(parameters.findGroup(path)) ?? true);
+    const stopped = parameters.paths.filter(
+      (path) => isTrained(parameters.value(path)) && !trains(path),
+    );
+    return new Map(stopped.map((path) => [path, stopGradient(parameters.value(path))]));
+  }
+
+  /**
    * Loss and gradients on a batch. Terms that train different groups are differentiated apart, each
    * in a pass of its own with the same draws, so a term's gradient for a foreign group is exactly
    * zero; where no term names `groups` there is one pass.
@@ -340,6 +375,15 @@ function makeMetric(
   how: { readonly size: number; mean(values: Tensor1D): Scalar },
 ): LossContext['metric'] {
   return metrics ? (name, value) => metrics.add(name, value, how) : () => undefined;
+}
+
+function totalOf(table: TermTable, groups: Groups): Scalar {
+  return table.total((term) => haveSameGroups(term.groups, groups));
+}
+
+/** Whether optimizers of tfjs take it for a variable to train. */
+function isTrained(value: Tensor): boolean {
+  return value instanceof tf.Variable && value.trainable;
 }
 
 function detachAll(outputs: NamedTensors): NamedTensors {

@@ -1,9 +1,9 @@
-import { EspalierError, keyedRng } from '@espalier/base';
+import { EspalierError, keyedRng, readLater } from '@espalier/base';
 import { tidyExcept } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from '../batch/batch.js';
-import { toBatch } from '../batch/to-batch.js';
+import { readBatch } from '../batch/to-batch.js';
 import { HOOKS } from '../hooks/hooks.js';
 import type { HookName, HookRow } from '../hooks/hooks.js';
 import { refuseAborted } from '../loop/aborted.js';
@@ -41,7 +41,7 @@ export function createContext(plugin: Plugin, run: Run): PluginContext {
     needs: atSetup('needs', (token) => services.need(token, id)),
     get: (token) => services.get(token),
     has: (token) => services.has(token),
-    batch: afterSetup('batch', (raw, key) => toBatch(raw, key, batches.spec)),
+    batch: afterSetup('batch', (raw, key) => readLater(readBatch(raw, key, batches.spec))),
     objective: afterSetup('objective', (batch, options) => objective.evaluate(batch, options)),
     gradients: afterSetup('gradients', (batch, options) => objective.gradients(batch, options)),
     windowGradients: afterSetup('windowGradients', (params) => windowGradients(run, params)),

@@ -1,6 +1,6 @@
 import { EspalierError, refuseForeignTensor, suggest } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
-import { constrain, isWrittenExactly, writeExactly } from '@espalier/model';
+import { constrain, hasConstraint, isWrittenExactly, writeExactly } from '@espalier/model';
 import type { Parameter } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -94,6 +94,11 @@ export class ParameterSet {
         entry.held = entry.value.dataId;
       }
     });
+  }
+
+  /** Those that train and have a constraint. */
+  get constrained(): readonly string[] {
+    return this.trainable.filter((path) => hasConstraint(this.#entry(path).parameter.variable));
   }
 
   /** Takes over what others wrote since the last look; no value is read. */
