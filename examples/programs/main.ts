@@ -1,22 +1,30 @@
-// Runs every program as it was before Espalier and prints what it reached.
+// Runs every program as it was, then with a preset by three lines more, and prints what both reached.
 import { useBackend } from '@espalier/backend';
+import { run as datasetAttached } from './dataset/attached.js';
 import { run as dataset } from './dataset/plain.js';
+import { run as fineTuningAttached } from './fine-tuning/attached.js';
 import { run as fineTuning } from './fine-tuning/plain.js';
+import { run as ganAttached } from './gan/attached.js';
 import { run as gan } from './gan/plain.js';
+import { run as imageClassifierAttached } from './image-classifier/attached.js';
 import { run as imageClassifier } from './image-classifier/plain.js';
 import { run as rawVariables } from './raw-variables/plain.js';
+import { run as textGenerationAttached } from './text-generation/attached.js';
 import { run as textGeneration } from './text-generation/plain.js';
 
-const programs: Readonly<Record<string, () => Promise<unknown>>> = {
-  'image classifier': imageClassifier,
-  dataset,
-  'text generation': textGeneration,
-  GAN: gan,
-  'fine-tuning': fineTuning,
-  'raw variables': rawVariables,
+type Run = () => Promise<unknown>;
+
+const programs: Readonly<Record<string, readonly [plain: Run, attached?: Run]>> = {
+  'image classifier': [imageClassifier, imageClassifierAttached],
+  dataset: [dataset, datasetAttached],
+  'text generation': [textGeneration, textGenerationAttached],
+  GAN: [gan, ganAttached],
+  'fine-tuning': [fineTuning, fineTuningAttached],
+  'raw variables': [rawVariables],
 };
 
 console.log((await useBackend({ prefer: ['wasm'] })).line);
-for (const [name, run] of Object.entries(programs)) {
-  console.log(`\n${name}`, await run());
+for (const [name, [plain, attached]] of Object.entries(programs)) {
+  console.log(`\n${name}`, await plain());
+  if (attached) console.log('  with a preset', await attached());
 }
