@@ -1,53 +1,77 @@
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { onBackend } from '@espalier/testkit';
-import { format, resolveConfig } from 'prettier';
 import { beforeAll, expect, test } from 'vitest';
+import { compareAttached, programOf } from './attached.js';
+import type { Program } from './attached.js';
+import { callbacks } from './callbacks.js';
 import { features } from './features.js';
+import { fits } from './fits.js';
 import { EXCLUDED, layerClasses, measured } from './layers.js';
+import { losses, METRICS, metrics, optimizers } from './losses.js';
 import { boundOf, compare } from './measure.js';
 import type { Training } from './measure.js';
 import { codeOf, refusals } from './refusals.js';
+import { expectTables, keysInTfjs, pageOf, table } from './tables.js';
 
 beforeAll(() => onBackend('cpu'));
 
-const pageOf = (name: string) =>
-  fileURLToPath(new URL(`../../../core/trainer/${name}`, import.meta.url));
+const expectMoved = (what: string, moved: number) =>
+  expect(moved, `weights of '${what}' move`).toBeGreaterThan(1e-4);
 
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-
-async function measure(trainings: readonly (readonly [string, Training])[]) {
+async function measureSessions(trainings: readonly (readonly [string, Training])[]) {
   const rows: [string, string][] = [];
   for (const [name, training] of trainings) {
     const { difference, moved } = await compare(training);
-    expect(moved, `weights of '${name}' move`).toBeGreaterThan(1e-4);
+    expectMoved(name, moved);
     rows.push([name, boundOf(difference)]);
   }
-  return rows;
+  return table(['what', 'largest difference'], rows);
 }
+
+async function measureAttached(head: string, programs: readonly (readonly [string, Program])[]) {
+  const rows: [string, string, string][] = [];
+  for (const [name, program] of programs) {
+    const { weights, seen, moved } = await compareAttached(program);
+    expectMoved(name, moved);
+    rows.push([name, boundOf(weights), boundOf(seen)]);
+  }
+  return table([head, 'weights', 'numbers seen'], rows);
+}
+
+const asPrograms = (trainings: readonly (readonly [string, Training])[]) =>
+  trainings.map(([name, training]) => [name, programOf(training)] as const);
 
 test('every layer class of tfjs is measured, or excluded with a reason', () => {
   const named = [...measured.map(([name]) => name), ...Object.keys(EXCLUDED)];
   expect(named.sort()).toEqual([...layerClasses()].sort());
 });
 
-/** Compares the tables of a page with those that are measured; `vitest -u` writes them. */
-async function expectTables(page: string, tables: Readonly<Record<string, string>>) {
-  const text = await readFile(page, 'utf8');
-  const filled = Object.entries(tables).reduce((whole, [name, rows]) => {
-    const [start, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
-    const [before, rest] = whole.split(start);
-    return `${before}${start}\n\n${rows}\n\n${end}${rest!.split(end)[1]}`;
-  }, text);
-  const config = await resolveConfig(page);
-  await expect(await format(filled, { ...config, parser: 'markdown' })).toMatchFileSnapshot(page);
-}
+test('every loss, metric and optimizer that tfjs knows by name is measured', async () => {
+  const names = (programs: readonly (readonly [string, Program])[]) =>
+    programs.map(([name]) => name);
+  expect(names(losses)).toEqual(await keysInTfjs('losses', 'lossesMap'));
+  expect(names(optimizers)).toEqual(
+    (await keysInTfjs('optimizers', 'optimizerMap')).flatMap((name) => [name, name.toLowerCase()]),
+  );
+  const told = Object.values(METRICS).flatMap(([, , , named]) => named);
+  expect([...new Set(told)]).toEqual(
+    expect.arrayContaining([...(await keysInTfjs('metrics', 'metricsMap'))]),
+  );
+});
 
-test('the tables say how near a session comes to LayersModel.fit', async () => {
-  await expectTables(pageOf('EQUALITY.md'), {
-    features: table(['what', 'largest difference'], await measure(features)),
-    layers: table(['layer class', 'largest difference'], await measure(measured)),
+test('the table says how near a session comes to LayersModel.fit', () =>
+  measureSessions(features).then((rows) =>
+    expectTables(pageOf('trainer/EQUALITY.md'), { features: rows }),
+  ));
+
+test('the tables say how near an attached model comes to what it was', async () => {
+  await expectTables(pageOf('attach/EQUALITY.md'), {
+    losses: await measureAttached('loss', losses),
+    optimizers: await measureAttached('optimizer', optimizers),
+    metrics: await measureAttached('metrics', metrics),
+    training: await measureAttached('what the program does', fits),
+    callbacks: await measureAttached('callback', callbacks),
+    features: await measureAttached('what the model has', asPrograms(features)),
+    layers: await measureAttached('layer class', asPrograms(measured)),
     excluded: table(['not measured', 'why'], Object.entries(EXCLUDED)),
   });
 });
@@ -57,7 +81,7 @@ test('the README says what is refused, by which code, and what to do instead', a
   for (const { what, attempt, instead } of refusals) {
     rows.push([what, `\`${await codeOf(attempt)}\``, instead]);
   }
-  await expectTables(pageOf('README.md'), {
+  await expectTables(pageOf('trainer/README.md'), {
     refused: table(['what', 'code', 'instead'], rows),
   });
 });

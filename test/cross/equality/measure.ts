@@ -1,7 +1,7 @@
 import { arraySource, createSession, disposeModel, meanSquaredError, tfjs } from '@espalier/core';
 import type { GradientTransform, HostArray, Loss, SessionConfig } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { LayersModel, ModelCompileArgs, ModelFitArgs } from '@tensorflow/tfjs-layers';
+import type { History, LayersModel, ModelCompileArgs, ModelFitArgs } from '@tensorflow/tfjs-layers';
 
 type Arrays = HostArray | Readonly<Record<string, HostArray>>;
 
@@ -31,7 +31,7 @@ const momentum = [
 export const wave = (i: number): number => Math.sin(12.9898 * (i + 1));
 
 /** The same first weights in every build; variances stay as they are. */
-function setWaves(model: LayersModel): LayersModel {
+export function setWaves(model: LayersModel): LayersModel {
   const first = model.getWeights().map((old, k) => {
     if (model.weights[k]!.originalName.includes('variance')) return old;
     const values = Float32Array.from({ length: old.size }, (_, i) => 0.3 * wave(i + 17 * k));
@@ -53,7 +53,8 @@ export async function compare(training: Training): Promise<Comparison> {
   const theirs = setWaves(training.model());
   const ours = setWaves(training.model());
   const before = valuesOf(theirs);
-  await fitByTfjs(theirs, training);
+  compileAs(theirs, training);
+  await fitTensors(theirs, training);
   await fitBySession(ours, training);
   const after = valuesOf(theirs);
   const difference = largestDifference(after, valuesOf(ours));
@@ -61,21 +62,27 @@ export async function compare(training: Training): Promise<Comparison> {
   return { difference, moved: largestDifference(before, after) };
 }
 
-const valuesOf = (model: LayersModel) => model.getWeights().map((weight) => weight.dataSync());
+export const valuesOf = (model: LayersModel) =>
+  model.getWeights().map((weight) => weight.dataSync());
 
-function largestDifference(a: readonly tf.TypedArray[], b: readonly tf.TypedArray[]): number {
+export function largestDifference(
+  a: readonly tf.TypedArray[],
+  b: readonly tf.TypedArray[],
+): number {
   const differences = a.flatMap((values, k) =>
     [...values].map((value, i) => Math.abs(value - b[k]![i]!)),
   );
   return Math.max(...differences);
 }
 
-async function fitByTfjs(model: LayersModel, training: Training): Promise<void> {
-  const { optimizer = momentum, loss = ['meanSquaredError'], fit } = training;
-  model.compile({ optimizer: optimizer[0](), loss: loss[0] });
-  const [x, y] = [tensorsOf(training.x), tensorsOf(training.y)];
+function compileAs(model: LayersModel, { optimizer = momentum, loss }: Training): void {
+  model.compile({ optimizer: optimizer[0](), loss: loss?.[0] ?? 'meanSquaredError' });
+}
+
+/** Trains a compiled model. */
+export function fitTensors(model: LayersModel, { x, y, fit }: Training): Promise<History> {
   const how = { epochs: EPOCHS, batchSize: BATCH, shuffle: false, verbose: 0 } as const;
-  await model.fit(x, y, { ...how, ...fit?.() });
+  return model.fit(tensorsOf(x), tensorsOf(y), { ...how, ...fit?.() });
 }
 
 async function fitBySession(model: LayersModel, training: Training): Promise<void> {
