@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { compareCheckouts } from './against.js';
+import { benchAttach } from './attach.js';
 import { benchBackend } from './backend.js';
 import { benchGroupReduce } from './group-reduce.js';
 import { benchLinalg } from './linalg.js';
@@ -12,6 +13,7 @@ import { benchStudy } from './study.js';
 
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Figure[]>>> = {
   backend: benchBackend,
+  attach: benchAttach,
   overhead: benchOverhead,
   linalg: benchLinalg,
   'group-reduce': benchGroupReduce,

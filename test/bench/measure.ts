@@ -86,6 +86,49 @@ export async function pairedDifferences<K extends string>(
   });
 }
 
+/** What one contender takes over what the other takes, the median over rounds. */
+export interface Ratio<K extends string> {
+  readonly median: number;
+  readonly quartiles: readonly [number, number];
+  /** Median of each contender, in milliseconds. */
+  readonly of: Readonly<Record<K, number>>;
+}
+
+/**
+ * The first contender against the second, a ratio for each round: what slows the machine down slows both. They
+ * change places each round. By each of the clocks.
+ */
+export async function pairedRatios<K extends string>(
+  contenders: Readonly<Record<K, Contender>>,
+  rounds: number,
+  clocks: readonly (() => number)[],
+): Promise<readonly Ratio<K>[]> {
+  const names = Object.keys(contenders) as [K, K];
+  const seen = clocks.map(() => [] as Record<K, number>[]);
+  for (let round = -2; round < rounds; round++) {
+    const taken = clocks.map(() => ({}) as Record<K, number>);
+    for (const name of round % 2 === 0 ? names : [...names].reverse()) {
+      const start = clocks.map((clock) => clock());
+      await contenders[name]();
+      clocks.forEach((clock, i) => (taken[i]![name] = clock() - start[i]!));
+    }
+    if (round >= 0) taken.forEach((times, i) => seen[i]!.push(times));
+  }
+  return seen.map((times) => ratioOf(times, names));
+}
+
+function ratioOf<K extends string>(times: readonly Record<K, number>[], names: [K, K]): Ratio<K> {
+  const [first, second] = names;
+  const sorted = times.map((each) => each[first] / each[second]).sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]!;
+  const medianOf = (name: K) => timingOf(times.map((each) => each[name])).median;
+  return {
+    median: at(0.5),
+    quartiles: [at(0.25), at(0.75)],
+    of: Object.fromEntries(names.map((name) => [name, medianOf(name)])) as Record<K, number>,
+  };
+}
+
 /** Rounds before the first that counts: V8 optimizes what has run often. */
 const WARM_UP = 200;
 
