@@ -11,6 +11,7 @@ const espalier = fileURLToPath(new URL('../bin/espalier.js', import.meta.resolve
 const scratch = await mkdtemp(join(tmpdir(), 'espalier-examples-'));
 
 const programs = [
+  'attached',
   'own-loop',
   'own-plugin',
   'swap-a-component',
