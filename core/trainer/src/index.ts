@@ -129,7 +129,6 @@ export type { Order } from './hooks/order.js';
 export type { TapCost } from './hooks/taps.js';
 export type { Inspection, LossInfo } from './inspect.js';
 export type { FitOptions, FitResult } from './loop/fit.js';
-export type { UnfiredTap } from './loop/outer-loss.js';
 export { stagesShape } from './loop/stage.js';
 export type { Stage, StageProgress } from './loop/stage.js';
 export type { StagesOptions, StagesResult } from './loop/stages.js';
@@ -181,6 +180,7 @@ export type {
 export { createSession, Session } from './session.js';
 export type { SessionConfig } from './session-config.js';
 export type {
+  BeginEpochOptions,
   EvaluateOptions,
   LoopEndOptions,
   PredictOptions,

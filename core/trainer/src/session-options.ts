@@ -22,6 +22,12 @@ export interface SessionStepOptions {
   readonly inEpoch?: boolean;
 }
 
+/** How to begin an epoch. */
+export interface BeginEpochOptions {
+  /** Continues a run that a plugin stopped: `stopReason` is empty again. */
+  readonly goOn?: boolean;
+}
+
 /** How a loop of one's own ended. */
 export interface LoopEndOptions {
   /** Default: `stopped` where a plugin stopped the run, else `completed`. */
@@ -54,6 +60,7 @@ export const stepShape = z.strictObject({
   next: z.custom<RawBatch>(isBatch, 'must be a batch: { x, y }').optional(),
   inEpoch: z.boolean().optional(),
 });
+export const beginEpochShape = z.strictObject({ goOn: z.boolean().optional() });
 export const metricsShape = z.record(z.string(), z.custom<number>(isNumber, 'must be a number'));
 export const loopEndShape = z.strictObject({
   status: z.enum(['completed', 'stopped', 'aborted', 'failed']).optional(),

@@ -23,8 +23,7 @@ import { beginEpoch, endEpoch, endLoop, stepInEpoch } from './loop/epoch.js';
 import { evaluate } from './loop/evaluate.js';
 import { fit } from './loop/fit.js';
 import type { FitOptions, FitResult } from './loop/fit.js';
-import { listUnfired, OuterLoss } from './loop/outer-loss.js';
-import type { UnfiredTap } from './loop/outer-loss.js';
+import { OuterLoss } from './loop/outer-loss.js';
 import { stagesShape } from './loop/stage.js';
 import type { Stage, StageProgress } from './loop/stage.js';
 import { runStages } from './loop/stages.js';
@@ -40,6 +39,7 @@ import { checkConfig, checkSource } from './session-config.js';
 import type { SessionConfig } from './session-config.js';
 import * as shapes from './session-options.js';
 import type {
+  BeginEpochOptions,
   EvaluateOptions,
   LoopEndOptions,
   PredictOptions,
@@ -109,6 +109,11 @@ export class Session {
   /** Why a plugin stopped the run, until it continues; a loop of your own reads it too. */
   get stopReason(): string | undefined {
     return this.run.stopReason;
+  }
+
+  /** Whether a plugin looks ahead: give the next batch to {@link step}, so that it can do its part. */
+  get looksAhead(): boolean {
+    return this.run.lookAhead;
   }
 
   /**
@@ -206,8 +211,12 @@ export class Session {
    *
    * @throws EspalierError `checkpoint/occupied` where the store holds another run's checkpoints.
    */
-  async beginEpoch(): Promise<void> {
-    return this.#runLoop('beginEpoch', { claims: true }, () => beginEpoch(this.run));
+  async beginEpoch(options: BeginEpochOptions = {}): Promise<void> {
+    const { goOn = false } = parseOptions('session.beginEpoch', shapes.beginEpochShape, options);
+    return this.#runLoop('beginEpoch', { claims: true }, () => {
+      if (goOn) this.run.stopReason = undefined;
+      return beginEpoch(this.run);
+    });
   }
 
   /**
@@ -270,8 +279,9 @@ export class Session {
    */
   async predict(x: RawBatch['x'], options: PredictOptions = {}): Promise<NamedTensors> {
     const { batchSize, signal } = parseOptions('session.predict', shapes.predictShape, options);
-    const { network } = this.#live.structure;
-    const inputs = toInputs(x, network.inputNames);
+    const { batches, structure } = this.#live;
+    const { network } = structure;
+    const inputs = toInputs(x, batches.spec);
     await readLater(readIds(network.idInputs, inputs));
     const pause = async () => {
       await yieldToEventLoop();
@@ -299,7 +309,7 @@ export class Session {
    * only, and nothing moves. The batch is checked at once; its tensors stay the caller's. Numbers that are
    * not finite are not refused, and the optimizer's own state is in no checkpoint.
    *
-   * @throws EspalierError `session/unfired` for a plugin that needs hooks of `step` ({@link listUnfired});
+   * @throws EspalierError `session/unfired` for a plugin that needs hooks of `step` ({@link checkLoss});
    * `session/constraints`; what batches are refused for.
    * @example
    * const optimizer = tf.train.adam();
@@ -312,9 +322,14 @@ export class Session {
     return this.#outerLoss.evaluate(raw);
   }
 
-  /** Taps that a loop on {@link loss} would never call; with any, it is refused. */
-  listUnfired(_way: 'loss'): readonly UnfiredTap[] {
-    return listUnfired(this.#live);
+  /**
+   * Refuses what a loop on {@link loss} cannot do, before its first step; `loss` itself does so, too.
+   *
+   * @throws EspalierError `session/unfired`, `session/constraints`.
+   */
+  checkLoss(): void {
+    this.#followModel();
+    this.#outerLoss.check();
   }
 
   /** Loss and gradients at any parameters. Synchronous; the caller owns the tensors. */

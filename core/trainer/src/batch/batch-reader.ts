@@ -22,7 +22,15 @@ export class BatchReader {
   get spec(): BatchSpec {
     const { inputNames, idInputs, outputShapes } = this.structure.network;
     const { losses, semantics } = this.settings;
-    return { inputNames, idInputs, losses, outputShapes, countsExamples: semantics === 'tfjs' };
+    const { ownNames } = this.structure;
+    return {
+      inputNames,
+      ownNames,
+      idInputs,
+      losses,
+      outputShapes,
+      countsExamples: semantics === 'tfjs',
+    };
   }
 
   /** One batch of a step; `position`: how many batches come before it from this step on. */

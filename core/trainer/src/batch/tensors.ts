@@ -1,21 +1,34 @@
 import { EspalierError, refuseForeignTensor } from '@espalier/base';
 import type { NamedTensors, Reading } from '@espalier/base';
+import { toCanonicalName } from '@espalier/model';
+import type { OwnNames } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
+/** Names of tensors in a run, and what the user's own model calls them. */
+interface Names {
+  readonly names: readonly string[];
+  readonly ownNames: OwnNames;
+}
+
 /**
- * Tensors by name; a single one gets the only name.
+ * Tensors by name, own names too; a single one gets the only name.
  *
  * @throws EspalierError `batch/inputs` or `batch/targets`.
  */
 export function nameTensors(
   given: Tensor | NamedTensors | undefined,
-  names: readonly string[],
+  { names, ownNames }: Names,
   what: 'x' | 'y',
 ): NamedTensors {
-  const record = given instanceof tf.Tensor ? { [names[0] ?? '']: given } : (given ?? {});
-  const missing = names.filter((name) => !record[name]);
-  if (missing.length === 0 && (given === record || names.length <= 1)) return record;
+  if (given instanceof tf.Tensor && names.length <= 1) return { [names[0] ?? '']: given };
+  const record = given instanceof tf.Tensor ? {} : (given ?? {});
+  const hasAll = (tensors: NamedTensors) => names.every((name) => tensors[name]);
+  if (hasAll(record)) return record;
+  const renamed = Object.fromEntries(
+    Object.entries(record).map(([name, x]) => [toCanonicalName(name, names, ownNames), x]),
+  );
+  if (hasAll(renamed)) return renamed;
   throw new EspalierError(what === 'x' ? 'batch/inputs' : 'batch/targets', {
     problem: `the batch's ${what} must have the tensors '${names.join("', '")}'`,
     received: given instanceof tf.Tensor ? given : Object.keys(record),

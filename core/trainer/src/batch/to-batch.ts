@@ -3,6 +3,7 @@ import type { Reading } from '@espalier/base';
 import type { RawBatch } from '@espalier/data';
 import { readTarget } from '@espalier/losses';
 import type { Loss } from '@espalier/losses';
+import type { OwnNames } from '@espalier/model';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from './batch.js';
 import { hasSteps } from './step-weights.js';
@@ -13,6 +14,8 @@ import type { IdInputs } from './word-ids.js';
 /** What batches are checked against. */
 export interface BatchSpec {
   readonly inputNames: readonly string[];
+  /** What inputs and outputs are called in the user's own model. */
+  readonly ownNames: OwnNames;
   readonly idInputs: IdInputs;
   readonly losses: Readonly<Record<string, Loss>>;
   /** Output shapes by name, batch first. */
@@ -31,10 +34,10 @@ export interface BatchSpec {
 export function* readBatch(
   raw: RawBatch,
   key: Batch['key'],
-  { inputNames, idInputs, losses, outputShapes, countsExamples }: BatchSpec,
+  { inputNames, ownNames, idInputs, losses, outputShapes, countsExamples }: BatchSpec,
 ): Reading<Batch> {
-  const inputs = nameTensors(raw.x, inputNames, 'x');
-  const targets = nameTensors(raw.y, Object.keys(losses), 'y');
+  const inputs = nameTensors(raw.x, { names: inputNames, ownNames }, 'x');
+  const targets = nameTensors(raw.y, { names: Object.keys(losses), ownNames }, 'y');
   const { weights } = raw;
   const size = countExamples({ ...inputs, ...targets, ...(weights && { weights }) });
   const weightSum = yield* computeWeightSum({ weights, size }, countsExamples);
@@ -78,8 +81,11 @@ function checkStepWeights(weights: Tensor | undefined, targets: NamedTensors): v
 }
 
 /** Names a batch without targets, for prediction. */
-export function toInputs(x: RawBatch['x'], inputNames: readonly string[]): NamedTensors {
-  const inputs = nameTensors(x, inputNames, 'x');
+export function toInputs(
+  x: RawBatch['x'],
+  { inputNames: names, ownNames }: Pick<BatchSpec, 'inputNames' | 'ownNames'>,
+): NamedTensors {
+  const inputs = nameTensors(x, { names, ownNames }, 'x');
   countExamples(inputs);
   return inputs;
 }

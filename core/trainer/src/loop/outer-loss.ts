@@ -6,12 +6,6 @@ import { HOOKS } from '../hooks/hooks.js';
 import type { HookName } from '../hooks/hooks.js';
 import type { Run } from '../run.js';
 
-/** A tap that a way of training never calls. */
-export interface UnfiredTap {
-  readonly plugin: string;
-  readonly hook: HookName;
-}
-
 /**
  * The loss of a run as an optimizer of the caller's differentiates it. Each differentiation is one step of
  * the run's clock, each call in it a micro-batch.
@@ -31,7 +25,7 @@ export class OuterLoss {
    */
   evaluate(raw: RawBatch): Scalar {
     const { batches, clock, objective } = this.run;
-    this.#check();
+    this.check();
     const tape = findTape();
     if (!tape || objective.draws) return objective.evaluate(batches.readNow(raw));
     if (this.#tapes.has(tape)) clock.reopenStep();
@@ -42,10 +36,14 @@ export class OuterLoss {
     return loss;
   }
 
-  #check(): void {
+  /**
+   * Refuses what a loop on this loss cannot do.
+   *
+   * @throws EspalierError `session/unfired`, `session/constraints`.
+   */
+  check(): void {
     if (this.#checked) return;
-    const [unfired] = listUnfired(this.run);
-    if (unfired) throw unfiredError(unfired);
+    refuseUnfired(this.run);
     const { settings, structure } = this.run;
     const [constrained] = structure.parameters.constrained;
     if (constrained !== undefined && settings.semantics === 'espalier')
@@ -54,12 +52,19 @@ export class OuterLoss {
   }
 }
 
-/** Taps that `session.loss` never calls: those of epochs, of steps and of the update. */
-export function listUnfired({ taps }: Run): readonly UnfiredTap[] {
+/** Hooks of epochs, of steps and of the update never fire: a plugin that taps them would do nothing, or half. */
+function refuseUnfired({ taps }: Run): void {
   const hooks = (Object.keys(HOOKS) as HookName[]).filter((hook) =>
     UNFIRED.includes(HOOKS[hook].phase),
   );
-  return hooks.flatMap((hook) => taps.listTaps(hook).map(({ plugin }) => ({ plugin, hook })));
+  const found = hooks.flatMap((hook) =>
+    taps.listTaps(hook).map(({ plugin }) => `'${plugin}' (${hook})`),
+  );
+  if (found.length === 0) return;
+  throw new EspalierError('session/unfired', {
+    problem: `session.loss never fires hooks of epochs, steps and updates, and plugins need some: ${found.join(', ')}`,
+    fix: 'Train by session.step(batch), which fires every hook, or leave these plugins out.',
+  });
 }
 
 const UNFIRED: readonly string[] = ['epoch', 'step', 'apply'];
@@ -68,13 +73,6 @@ const UNFIRED: readonly string[] = ['epoch', 'step', 'apply'];
 function findTape(): object | undefined {
   const { gradientDepth, activeTape } = tf.engine().state;
   return gradientDepth > 0 ? activeTape : undefined;
-}
-
-function unfiredError({ plugin, hook }: UnfiredTap): EspalierError {
-  return new EspalierError('session/unfired', {
-    problem: `plugin '${plugin}' taps '${hook}', which session.loss never fires: the plugin would do nothing, or half of it`,
-    fix: 'Train by session.step(batch), which fires every hook, or leave the plugin out.',
-  });
 }
 
 function constraintError(path: string): EspalierError {

@@ -138,6 +138,7 @@ describe('random draws and batches of one’s own', () => {
       const [one, two] = batches();
       tf.dispose(two!.x);
       await session.step(one!, { next: two });
+      expect(session.looksAhead).toBe(false);
       expect(session.clock).toMatchObject({ step: 1, batchesInEpoch: 0 });
     }));
 });
@@ -213,6 +214,10 @@ test('the end of a loop says how it ended', async () => {
     await session.step(makeBatch(0));
     await session.endFit();
     await session.endFit({ status: 'failed', reason: 'no data' });
+    await session.beginEpoch();
+    expect(session.stopReason).toBe('enough');
+    await session.beginEpoch({ goOn: true });
+    expect(session.stopReason).toBeUndefined();
   });
   expect(ends).toEqual([
     ['completed', undefined],

@@ -115,6 +115,25 @@ describe('layers are found by the names that they have in the user’s own model
     disposeModel(model);
   });
 
+  test('batches, for a step and a prediction', async () => {
+    const model = twoOutputs();
+    const [one, two] = model.outputNames as [string, string];
+    const loss = { dense_1: crossEntropy(), dense_2: crossEntropy() };
+    const y = tf.tensor1d([0, 1], 'int32');
+    await withSession(open({ model, loss, train: undefined }), async (session) => {
+      const x = { [model.inputNames[0]!]: tf.ones([2, 6]) };
+      const { terms } = await session.step({ x, y: { [one]: y, [two]: y } });
+      expect(Object.keys(terms)).toEqual([
+        'task/dense_1/cross-entropy',
+        'task/dense_2/cross-entropy',
+      ]);
+      tf.dispose(await session.predict(x));
+      const wrong = { x, y: { [one]: y, dense_9: y } };
+      expect((await refusal(() => session.step(wrong))).code).toBe('batch/targets');
+    });
+    disposeModel(model);
+  });
+
   test('without a session: graphs, features', () => {
     const model = unnamed();
     const after = model.layers[0]!.name;
