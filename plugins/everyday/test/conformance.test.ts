@@ -11,10 +11,15 @@ import {
 import { testPlugin } from '@espalier/testkit';
 import { binarySource, oneUnit } from './support.js';
 
-testPlugin(earlyStopping, [{ name: 'defaults' }]);
-testPlugin(bestWeights, [
-  { name: 'of the average', companions: () => [ema({ decay: 0.9, every: 2 })] },
-]);
+/** These compute nothing on the device. */
+const onHost = { backends: ['cpu'] } as const;
+
+testPlugin(earlyStopping, [{ name: 'defaults' }], onHost);
+testPlugin(
+  bestWeights,
+  [{ name: 'of the average', companions: () => [ema({ decay: 0.9, every: 2 })] }],
+  onHost,
+);
 testPlugin(ema, [
   { name: 'defaults' },
   {
@@ -22,9 +27,11 @@ testPlugin(ema, [
     options: { decay: 0.9, start: 'warm-up', statistics: 'average', putInPlace: false },
   },
 ]);
-testPlugin(reduceOnPlateau, [
-  { name: 'always', options: { patience: 1, minDelta: 100, factor: 0.5, minFactor: 0.1 } },
-]);
+testPlugin(
+  reduceOnPlateau,
+  [{ name: 'always', options: { patience: 1, minDelta: 100, factor: 0.5, minFactor: 0.1 } }],
+  onHost,
+);
 testPlugin(classWeights, [{ name: 'of three', options: { weights: { 0: 0.5, 2: 3 } } }]);
 testPlugin(metrics, [
   {

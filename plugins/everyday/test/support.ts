@@ -1,8 +1,10 @@
-import { arraySource, createSession, crossEntropy, sgd } from '@espalier/core';
-import type { Session, SessionConfig, Source } from '@espalier/core';
-import { tinyData, tinyMlp, tinySource } from '@espalier/testkit';
+import { arraySource, createSession, crossEntropy, definePlugin, sgd } from '@espalier/core';
+import type { PluginContext, Session, SessionConfig, Source } from '@espalier/core';
+import { tinyData, tinyMlp, tinySource, valuesOf } from '@espalier/testkit';
+import type { Values } from '@espalier/testkit';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import * as z from 'zod';
 
 /** One unit that says yes or no. */
 export function oneUnit(): LayersModel {
@@ -18,14 +20,35 @@ export function binarySource(seed: number): Source {
   return arraySource({ x, y: targets, batchSize: 4 });
 }
 
-/** A small session with a validation source; `more` changes its configuration. */
+/** A small session of one step an epoch; `more` changes its configuration. */
 export function open(more: Partial<SessionConfig> = {}): Promise<Session> {
   return createSession({
     model: tinyMlp,
     loss: crossEntropy(),
     optimizer: sgd({ learningRate: 0.1 }),
-    train: tinySource({ examples: 12 }),
-    validation: tinySource({ examples: 6, seed: 1 }),
+    train: tinySource({ examples: 12, batchSize: 12 }),
     ...more,
   });
+}
+
+/** A plugin in a few words, which may set weights. */
+export function plugin(id: string, apply: (ctx: PluginContext) => void) {
+  return definePlugin({
+    id,
+    version: '1.0.0',
+    options: z.strictObject({}),
+    effects: { 'weights:*': 'modify' },
+    stateless: true,
+    apply: apply as () => void,
+  })();
+}
+
+/** Gives each epoch its `score`; `seen` gets the weights at the end of each. */
+export function scoring(scores: readonly number[], seen: Values[] = []) {
+  return plugin('training-metrics', (ctx) =>
+    ctx.hooks.epochEnd.tap(({ clock, metric }) => {
+      metric('score', scores[clock.epoch]!);
+      seen.push(valuesOf(ctx.parameters()));
+    }),
+  );
 }
