@@ -6,6 +6,15 @@ export { valueAndGradients } from './run/gradients.js';
 export type { Forward } from './run/gradients.js';
 export { tidyExcept } from './run/tidy-except.js';
 export type { EditRecord } from './graph/edit-record.js';
+export { refuseFunctions } from './functions/function-layer.js';
+export { makeFunctionModel } from './functions/make-function-model.js';
+export type {
+  ExampleShape,
+  FunctionInputs,
+  FunctionModelOptions,
+  InputShapes,
+  ParameterValues,
+} from './functions/make-function-model.js';
 export { extractGraph, findOwner } from './graph/graph.js';
 export type {
   GraphConfig,

@@ -54,6 +54,7 @@ export {
   listLayersTo,
   listOwnNames,
   listUncountedLayers,
+  makeFunctionModel,
   Network,
   noteExistingWeights,
   replaceLayer,
@@ -67,8 +68,12 @@ export {
 export type {
   EditRecord,
   EndsInActivation,
+  ExampleShape,
+  FunctionInputs,
+  FunctionModelOptions,
   HasPlainLayer,
   Head,
+  InputShapes,
   LayerEntry,
   LayerInfo,
   Macs,
@@ -76,6 +81,8 @@ export type {
   ModelGraph,
   ModelView,
   OutputRef,
+  OwnNames,
+  ParameterValues,
   PlainLayer,
 } from '@espalier/model';
 export {

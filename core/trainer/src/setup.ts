@@ -2,11 +2,11 @@ import { refuseSecondCore } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
 import { attribute, EspalierError, keyedRng, suggest } from '@espalier/base';
 import type { Loss } from '@espalier/losses';
-import { refuseLateCopy, toCanonicalName } from '@espalier/model';
+import { refuseFunctions, refuseLateCopy, toCanonicalName } from '@espalier/model';
 import { sortByOrder } from './hooks/order.js';
 import { fitLosses } from './objective/heads.js';
 import { createContext } from './plugins/context.js';
-import { checkEffects } from './plugins/effects.js';
+import { changesModel, checkEffects } from './plugins/effects.js';
 import { checkPlugins } from './plugins/plugin.js';
 import type { Plugin } from './plugins/plugin.js';
 import { resolvePreset } from './preset/index.js';
@@ -81,7 +81,10 @@ async function applyPlugins(run: Run): Promise<void> {
 }
 
 async function applyPlugin(plugin: Plugin, run: Run): Promise<void> {
-  await callApply(plugin.id, () => plugin.apply(createContext(plugin, run)));
+  await callApply(plugin.id, () => {
+    if (changesModel(plugin.effects)) refuseFunctions(run.structure.layersModel);
+    return plugin.apply(createContext(plugin, run));
+  });
   if (plugin.stateless !== run.states.has(plugin.id)) return;
   throw new EspalierError('plugin/state', {
     problem: plugin.stateless

@@ -119,3 +119,9 @@ function covers(declared: string, resource: string): boolean {
 export function declaresKind(effects: Effects, kind: string): boolean {
   return Object.keys(effects).some((name) => name === kind || name.startsWith(`${kind}:`));
 }
+
+/** Whether `effects` are on the structure of the model itself, not only on networks beside it. */
+export function changesModel(effects: Effects): boolean {
+  const structural = Object.keys(effects).filter((name) => /^structure(:|$)/.test(name));
+  return structural.some((name) => name !== 'structure:networks');
+}
