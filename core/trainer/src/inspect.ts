@@ -35,6 +35,8 @@ export interface Inspection {
   }[];
   /** By plugin: what it multiplies the updates of the optimizer by at this moment. */
   readonly updateScales: Readonly<Record<string, number>>;
+  /** The plugin whose values evaluations use in place of parameters, if there is one. */
+  readonly evaluatedAt: string | undefined;
   /** Token → who provides it. */
   readonly services: Readonly<Record<string, string>>;
   readonly edits: readonly EditRecord[];
@@ -87,6 +89,7 @@ export function inspect(run: Run): Inspection {
       group: parameters.findGroup(path),
     })),
     updateScales: Object.fromEntries(run.updateScales),
+    evaluatedAt: run.evaluatedAt?.plugin,
     services: services.providers,
     edits: structure.edits,
     tapCosts: taps.costs,
@@ -110,13 +113,17 @@ export function explain(inspection: Inspection, hook?: string): string {
     (row) => row.hook === hook || (hook === undefined && row.taps.length > 0),
   );
   if (chosen.length === 0) return 'No plugin taps any hook.';
-  const scales = hook === undefined ? describeScales(inspection) : [];
-  return [...chosen.map(describeHook), ...scales].join('\n\n');
+  const others = hook === undefined ? describeOthers(inspection) : [];
+  return [...chosen.map(describeHook), ...others].join('\n\n');
 }
 
-function describeScales({ updateScales }: Inspection): string[] {
+/** What plugins change outside of hooks. */
+function describeOthers({ updateScales, evaluatedAt }: Inspection): string[] {
   const scales = Object.entries(updateScales).map(([plugin, scale]) => `${plugin} × ${scale}`);
-  return scales.length === 0 ? [] : [`updates of the optimizer: ${scales.join(', ')}`];
+  return [
+    ...(scales.length === 0 ? [] : [`updates of the optimizer: ${scales.join(', ')}`]),
+    ...(evaluatedAt === undefined ? [] : [`evaluations use the values of ${evaluatedAt}`]),
+  ];
 }
 
 function describeHook({ hook, kind, doc, taps }: Inspection['hooks'][number]): string {

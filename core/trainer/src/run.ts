@@ -61,8 +61,8 @@ export class Run {
   lookAhead = false;
   /** By plugin: what it multiplies the optimizer's updates by. */
   readonly updateScales = new Map<string, number>();
-  /** The values that an evaluation uses in place of parameters, where a plugin gives some. */
-  evaluationValues: (() => NamedTensors) | undefined;
+  /** The plugin that gives evaluations values in place of parameters, and those values. */
+  evaluatedAt: { readonly plugin: string; values(): NamedTensors } | undefined;
   /** How often plugins set parameters. */
   assignments = 0;
 
@@ -178,8 +178,8 @@ export class Run {
   values({ trainable, evaluated }: ParameterChoice): NamedTensors {
     const { parameters } = this.structure;
     const live = parameters.values(trainable ? parameters.trainable : undefined);
-    if (!evaluated || !this.evaluationValues) return live;
-    const used = Object.entries(this.evaluationValues()).filter(([path]) => live[path]);
+    if (!evaluated || !this.evaluatedAt) return live;
+    const used = Object.entries(this.evaluatedAt.values()).filter(([path]) => live[path]);
     return { ...live, ...Object.fromEntries(used) };
   }
 

@@ -16,7 +16,7 @@ export const monitorOptions = {
 export const monitorOrder = { after: ['training-metrics'], optional: ['training-metrics'] };
 
 const SMALLER = /(^|\/)loss(\/|$)/;
-const LARGER = /(^|\/)(accuracy|f1|precision|recall|auroc|top-\d+)(\/|$)/;
+const LARGER = /(^|\/)(accuracy|acc|f1|precision|recall|auroc|top-\d+)(\/|$)/;
 
 /**
  * Which way is better: as told, or as the name of a known metric says.

@@ -116,11 +116,11 @@ function collectMetrics(
   metrics: Map<string, WeightedMetric>,
   gathered: Gathered,
 ): void {
-  const { taps, evaluationValues } = run;
+  const { taps, evaluatedAt } = run;
   const { losses, logits, semantics } = run.settings;
   const { network, features } = run.structure;
   const masks = semantics === 'espalier';
-  const substitute = evaluationValues && new Map(Object.entries(evaluationValues()));
+  const substitute = evaluatedAt && new Map(Object.entries(evaluatedAt.values()));
   const how = { training: false, features, logits, writes: 'discard', masks, substitute } as const;
   const forward = network.execute(given.inputs, how);
   const { targets } = given;

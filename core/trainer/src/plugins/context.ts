@@ -57,7 +57,7 @@ export function createContext(plugin: Plugin, run: Run): PluginContext {
     },
     evaluateAt: atSetup('evaluateAt', (values) => {
       mustDeclare(effects, 'evaluation', 'replace');
-      run.evaluationValues = values;
+      run.evaluatedAt = { plugin: id, values };
     }),
     keepState: atSetup('keepState', (contract) => keepState(run.states, id, contract)),
     onTeardown: (undo) => void run.teardowns.push({ plugin: id, undo }),

@@ -109,6 +109,8 @@ describe('ctx.evaluateAt', () => {
       expect(history[0]!.metrics['val/accuracy']).toBeCloseTo(0.3);
       expect(values).toEqual([[0, 0, 1e6], [...session.parameters()[path]!.dataSync()]]);
       expect(Math.max(...values[1]!)).toBeLessThan(1);
+      expect(session.inspect().evaluatedAt).toBe('biased');
+      expect(session.explain()).toMatch(/evaluations use the values of biased$/);
     });
     made.dispose();
   });
