@@ -27,9 +27,11 @@ export interface SessionConfig extends ResolveOptions {
   readonly model: ModelSource;
   /**
    * Fixes which of the model's parameters train, by path; default: the flags `trainable` of its layers and
-   * weights, followed at each step. It is asked once, when the session is created; flags that are set on the
-   * model later do nothing then. Parameters that plugins add follow their flags, and what plugins freeze does
-   * not train. (TensorFlow.js fixes it in `compile`: `model.collectedTrainableWeights`.)
+   * weights, followed at each step. It is asked once, when the session is created. Flags of layers and models
+   * do nothing then; a weight that is frozen itself does not train as long as it is (a layer sets the flags of
+   * its own weights, a model those of its layers, and none further in). `compile` of TensorFlow.js does
+   * the same: `model.collectedTrainableWeights`. Parameters that plugins add follow their flags, and what plugins
+   * freeze does not train.
    *
    * @example
    * trainable: (path) => path.startsWith('head/')

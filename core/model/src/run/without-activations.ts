@@ -7,8 +7,11 @@ export interface SwappedActivation {
 }
 
 const identity = <T>(x: T): T => x;
-/** What tfjs's linear activation is, to whoever calls it. */
-const LINEAR = { apply: identity, getClassName: () => 'linear' };
+/**
+ * Gives what it gets. It is no 'linear', for which tfjs would take another kernel than for the softmax or sigmoid in
+ * its place: one for product and bias together, which rounds otherwise.
+ */
+const NONE = { apply: identity, getClassName: () => 'none' };
 
 /** Runs `fn` with layers as if they ended before their softmax or sigmoid, and no longer than that. */
 export function withoutActivations<T>(swapped: readonly SwappedActivation[], fn: () => T): T {
@@ -19,7 +22,7 @@ export function withoutActivations<T>(swapped: readonly SwappedActivation[], fn:
   }));
   try {
     for (const { layer, field } of holders) {
-      layer[field] = field === 'activation' ? LINEAR : identity;
+      layer[field] = field === 'activation' ? NONE : identity;
     }
     return fn();
   } finally {

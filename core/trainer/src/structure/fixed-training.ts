@@ -3,7 +3,7 @@ import { findOwner, listTrainablePaths } from '@espalier/model';
 import type { LayerEntry, ModelGraph, TrainingFlags } from '@espalier/model';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 
-/** Which of the parameters of the user's model train, by path, whatever the flags `trainable` say. */
+/** Which of the parameters of the user's model train, by path, whatever the flags of layers say. */
 export type FixedTraining = ReadonlyMap<string, boolean>;
 
 /**

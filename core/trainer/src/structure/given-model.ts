@@ -15,13 +15,16 @@ export class GivenModel {
   /**
    * Sets `trainable` on the layers of the live model where somebody set it on those that they share
    * variables with; gives back the names of the other layers where somebody did.
+   *
+   * @param ofWeights Whether the flags of weights alone count.
    */
-  handOnFlags(live: LayersModel): readonly string[] {
+  handOnFlags(live: LayersModel, ofWeights: boolean): readonly string[] {
     const changed = this.#watch.takeChangedFlags();
     if (!changed) return [];
     const shared = this.#listShared(live);
     const isShared = (key: string) => shared.includes(this.#findLayer(key));
-    const flags = Object.entries(this.#spread(changed, shared)).filter(([key]) => isShared(key));
+    const all = ofWeights ? this.#openLayers(changed) : this.#spread(changed, shared);
+    const flags = Object.entries(all).filter(([key]) => isShared(key));
     new ModelWatch(live).flags = Object.fromEntries(flags);
     const others = Object.keys(changed).filter((key) => key !== WHOLE && !isShared(key));
     return [...new Set(others.map((key) => this.#findLayer(key)))];
@@ -32,6 +35,16 @@ export class GivenModel {
     if (changed[WHOLE] === undefined) return changed;
     if (changed[WHOLE]) return this.#watch.flags;
     return { ...changed, ...Object.fromEntries(shared.map((name) => [`layer ${name}`, false])) };
+  }
+
+  /** Of the layers where the flag of a weight changed: all are open, so that those of weights decide. */
+  #openLayers(changed: TrainingFlags): TrainingFlags {
+    const weights = Object.keys(changed).filter((key) => key.startsWith('weight '));
+    const layers = new Set(weights.map((key) => this.#findLayer(key)));
+    const own = Object.entries(this.#watch.flags).filter(([key]) =>
+      layers.has(this.#findLayer(key)),
+    );
+    return Object.fromEntries(own.map(([key, flag]) => [key, key.startsWith('layer ') || flag]));
   }
 
   /** Names of the layers that have all their variables in common with the live model. */

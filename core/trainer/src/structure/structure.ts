@@ -113,7 +113,7 @@ export class Structure {
         })),
       ],
       this.#groupings,
-      (parameter) => this.#trains(parameter),
+      this.#makeTrains(),
     ));
   }
 
@@ -249,14 +249,14 @@ export class Structure {
    * Gives back the names of layers that plugins have replaced, which cannot follow.
    */
   followGiven(): readonly string[] {
-    if (this.fixed) return [];
-    return this.#given?.handOnFlags(this.model) ?? [];
+    return this.#given?.handOnFlags(this.model, this.fixed !== undefined) ?? [];
   }
 
   /** `trainable` of every layer and weight; those that are set become the model's. */
   get trainingFlags(): TrainingFlags {
     const flags = Object.assign({}, ...this.#watches.map((watch) => watch.flags)) as TrainingFlags;
-    return this.#fixedNow ? fixFlags(flags, this.#fixedNow) : flags;
+    const fixed = this.#fixedNow;
+    return fixed ? fixFlags(flags, fixed) : flags;
   }
 
   set trainingFlags(flags: TrainingFlags) {
@@ -270,14 +270,21 @@ export class Structure {
     return listOtherwiseTrained(flags, this.fixed, (path) => this.parameters.isTrainable(path));
   }
 
-  /** What is fixed, as long as no edit has put it into a model of the run's own. */
+  /**
+   * What is fixed, less the weights that are frozen themselves, as long as no edit has put it into a model of
+   * the run's own.
+   */
   get #fixedNow(): FixedTraining | undefined {
-    return this.#edited ? undefined : this.fixed;
+    if (this.#edited || !this.fixed) return undefined;
+    const { flags } = this.#watch;
+    const entries = [...this.fixed];
+    return new Map(entries.map(([path, trains]) => [path, trains && flags[`weight ${path}`]!]));
   }
 
-  #trains({ path, trainable }: Parameter): boolean {
-    const fixed = this.fixed?.get(path);
-    return this.#edited ? trainable && fixed !== false : (fixed ?? trainable);
+  #makeTrains(): (parameter: Parameter) => boolean {
+    const now = this.#fixedNow;
+    return ({ path, trainable }) =>
+      now?.get(path) ?? (trainable && (now !== undefined || this.fixed?.get(path) !== false));
   }
 
   /** Whether a graph says which parameters train, so that flags of the model need not be carried over. */
@@ -288,7 +295,8 @@ export class Structure {
 
   #extractGraph(): ModelGraph {
     const graph = { ...extractGraph(this.model), ownNames: this.ownNames };
-    return this.#fixedNow ? fixGraph(graph, this.#fixedNow) : graph;
+    const fixed = this.#fixedNow;
+    return fixed ? fixGraph(graph, fixed) : graph;
   }
 
   get #watches(): readonly ModelWatch[] {

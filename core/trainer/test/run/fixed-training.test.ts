@@ -14,10 +14,30 @@ const ADDED = ['spare_0/kernel', 'spare_0/bias'];
 const head = (path: string) => path.startsWith('logits/');
 const snapshot = (model: LayersModel) => model.getWeights().map((weight) => [...weight.dataSync()]);
 
+/** Of models in a model: setting `trainable` on the outer one reaches its own layers and none further in. */
+function nested(): LayersModel {
+  const inner = tfl.sequential({
+    name: 'inner',
+    layers: [
+      tfl.layers.dense({ name: 'hidden', units: 4, inputShape: [5] }),
+      tfl.layers.batchNormalization({ name: 'norm' }),
+    ],
+  });
+  return tfl.sequential({
+    layers: [
+      tfl.layers.dense({ name: 'first', units: 5, inputShape: [6] }),
+      inner,
+      tfl.layers.dense({ name: 'logits', units: 3 }),
+    ],
+  });
+}
+const INNER = ['hidden/kernel', 'hidden/bias', 'norm/gamma', 'norm/beta'].map(
+  (path) => `inner/${path}`,
+);
+
 describe('trainable of createSession', () => {
-  test('says which parameters train, whatever the flags are, at setup and later', async () => {
+  test('says which parameters train, whatever the flags of layers are, at setup and later', async () => {
     const model = tinyNoisyMlp();
-    model.trainable = false;
     await withSession(open({ model, trainable: head }), async (session) => {
       expect(trains(session)).toEqual(HEAD);
       const before = snapshot(model);
@@ -25,12 +45,33 @@ describe('trainable of createSession', () => {
       const moved = snapshot(model).flatMap((values, i) =>
         values.some((value, j) => value !== before[i]![j]) ? [i] : [],
       );
-      expect(moved).toEqual([6, 7]);
-      model.trainable = true;
-      expect(trains(session)).toEqual(HEAD);
+      expect(moved).toEqual([4, 5]);
     });
     disposeModel(model);
   });
+
+  test.each([[], [changing('changing', 'first')]])(
+    'as in tfjs: a model that is frozen around another one leaves that one (plugins: %#)',
+    async (...plugins) => {
+      const model = nested();
+      model.trainable = false;
+      const added = plugins.length > 0 ? ADDED : [];
+      const config = { model, trainable: () => true, plugins };
+      await withSession(open(config), async (session) => {
+        expect(trains(session)).toEqual([...INNER, ...added]);
+        const norm = (model.getLayer('inner') as LayersModel).getLayer('norm');
+        const before = [...norm.weights[2]!.read().dataSync()];
+        await session.fit({ epochs: 1 });
+        expect([...norm.weights[2]!.read().dataSync()]).not.toEqual(before);
+        model.getLayer('logits').trainable = true;
+        expect(trains(session)).toEqual([...INNER, ...HEAD, ...added]);
+        model.getLayer('logits').trainable = false;
+        model.getLayer('inner').trainable = false;
+        expect(trains(session)).toEqual(added);
+      });
+      disposeModel(model);
+    },
+  );
 
   test('is asked once for each parameter that can train', async () => {
     const asked: string[] = [];
@@ -42,38 +83,21 @@ describe('trainable of createSession', () => {
     expect(asked).toEqual(['hidden/kernel', 'hidden/bias', 'norm/gamma', 'norm/beta', ...HEAD]);
   });
 
-  test('as a model was compiled before it was frozen, a discriminator say: statistics move too', async () => {
+  test('holds through edits; what plugins add follows its flags', async () => {
     const model = tinyNoisyMlp();
-    model.layers.forEach((layer) => (layer.trainable = false));
-    const mean = () => [...model.getLayer('norm').weights[2]!.read().dataSync()];
-    const before = mean();
-    await withSession(open({ model, trainable: () => true }), (session) =>
-      session.fit({ epochs: 1 }),
-    );
-    expect(mean()).not.toEqual(before);
+    const live = liveTensors();
+    const config = { model, trainable: head, plugins: [changing()] };
+    await withSession(open(config), async (session) => {
+      expect(trains(session)).toEqual([...HEAD, ...ADDED]);
+      await session.transform();
+      expect(trains(session)).toEqual([...HEAD, 'spare_1/kernel', 'spare_1/bias']);
+      session.model.getLayer('hidden').trainable = true;
+      session.model.getLayer('spare_1').trainable = false;
+      expect(trains(session)).toEqual(HEAD);
+    });
+    expect(liveTensors()).toBe(live);
     disposeModel(model);
   });
-
-  test.each([false, true])(
-    'holds through edits; what plugins add follows its flags (frozen flags: %s)',
-    async (frozen) => {
-      const model = tinyNoisyMlp();
-      const live = liveTensors();
-      if (frozen) model.layers.forEach((layer) => (layer.trainable = false));
-      const config = { model, trainable: head, plugins: [changing()] };
-      await withSession(open(config), async (session) => {
-        expect(trains(session)).toEqual([...HEAD, ...ADDED]);
-        await session.transform();
-        expect(trains(session)).toEqual([...HEAD, 'spare_1/kernel', 'spare_1/bias']);
-        model.layers.forEach((layer) => (layer.trainable = frozen));
-        session.model.getLayer('hidden').trainable = true;
-        session.model.getLayer('spare_1').trainable = false;
-        expect(trains(session)).toEqual(HEAD);
-      });
-      expect(liveTensors()).toBe(live);
-      disposeModel(model);
-    },
-  );
 
   test('what a plugin freezes does not train', async () => {
     const freezing = plugin('freezing', {
@@ -89,26 +113,33 @@ describe('trainable of createSession', () => {
     });
   });
 
-  test('a layer that a plugin puts in the place of a frozen one trains where that one does', async () => {
-    const model = tinyMlp();
-    model.layers.forEach((layer) => (layer.trainable = false));
-    const replacing = plugin('replacing', {
-      apply: (ctx) =>
-        ctx.edit((graph) => {
-          const entry = graph.topology.config.layers.find(({ name }) => name === 'logits')!;
-          const layer = tfl.layers.dense({
-            ...(entry.config as { units: number }),
-            useBias: false,
-          });
-          return replaceLayer(graph, 'logits', layer, { kernel: graph.weights['logits/kernel']! });
-        }),
-    });
-    await withSession(open({ model, trainable: head, plugins: [replacing] }), (session) => {
-      expect(trains(session)).toEqual(['logits/kernel']);
-      return Promise.resolve();
-    });
-    disposeModel(model);
-  });
+  test.each([true, false])(
+    'a layer that a plugin puts in the place of another trains where that one does: %s',
+    async (does) => {
+      const model = tinyMlp();
+      const logits = model.getLayer('logits');
+      logits.trainable = false;
+      logits.weights.forEach((weight) => ((weight as { trainable: boolean }).trainable = true));
+      const replacing = plugin('replacing', {
+        apply: (ctx) =>
+          ctx.edit((graph) => {
+            const { config } = graph.topology.config.layers.find(({ name }) => name === 'logits')!;
+            const layer = tfl.layers.dense({ ...(config as { units: number }), useBias: false });
+            return replaceLayer(graph, 'logits', layer, {
+              kernel: graph.weights['logits/kernel']!,
+            });
+          }),
+      });
+      const trainable = (path: string) => head(path) === does;
+      await withSession(open({ model, trainable, plugins: [replacing] }), (session) => {
+        expect(trains(session)).toEqual(
+          does ? ['logits/kernel'] : ['hidden/kernel', 'hidden/bias'],
+        );
+        return Promise.resolve();
+      });
+      disposeModel(model);
+    },
+  );
 
   test.each([
     ['a plain run', []],
