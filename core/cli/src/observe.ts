@@ -14,6 +14,7 @@ const EVENTS: readonly TelemetryEvent[] = [
   'stage',
   'transform',
   'checkpoint',
+  'report',
   'warning',
   'finish',
 ];
@@ -50,6 +51,7 @@ export function startLogging(
     telemetry.on('start', show.start).on('step', show.step).on('epoch', show.epoch);
     telemetry.on('stage', (stage) => stage.count > 1 && show.message(describeStageEnd(stage)));
     telemetry.on('transform', ({ metrics }) => show.message(formatMetrics(metrics)));
+    telemetry.on('report', (report) => show.message(formatReport(report)));
   }
   return {
     say: show.message,
@@ -58,6 +60,14 @@ export function startLogging(
       await sink?.close();
     },
   };
+}
+
+/** What is longer than a line is in the telemetry's file. */
+const LINE = 120;
+
+function formatReport({ plugin, what, data }: TelemetryEvents['report']): string {
+  const line = `${plugin}: ${what} ${JSON.stringify(data)}`;
+  return line.length > LINE ? `${line.slice(0, LINE)} …` : line;
 }
 
 function describeStageEnd({ index, count, ...stage }: TelemetryEvents['stage']): string {

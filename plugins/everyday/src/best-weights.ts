@@ -1,8 +1,7 @@
 import { definePlugin } from '@espalier/core';
-import type { NamedTensors } from '@espalier/core';
-import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { isAnotherModel } from './another-model.js';
+import { KeptWeights } from './kept-weights.js';
 import { Best, findDirection, monitorOptions, monitorOrder, readMonitor } from './monitor.js';
 
 /** The epoch whose weights are kept, from 0, and its number. */
@@ -32,44 +31,38 @@ export const bestWeights = definePlugin({
   },
   apply(ctx, { monitor, mode, minDelta, restore }) {
     const best = new Best(findDirection(monitor, mode), minDelta);
+    const weights = new KeptWeights();
     let kept: Kept | undefined;
-    let weights: NamedTensors = {};
+    /** Whether a step was made since the weights were put back. */
     let trained = false;
-    const keep = (values: NamedTensors) => {
-      const copies = Object.entries(values).map(
-        ([path, value]) => [path, tf.keep(tf.clone(value))] as const,
-      );
-      tf.dispose(weights);
-      weights = Object.fromEntries(copies);
-    };
-    const forget = () => {
-      [best.value, kept] = [undefined, undefined];
-      keep({});
-    };
     ctx.hooks.afterApply.tap(() => void (trained = true));
     ctx.hooks.epochEnd.tap(({ clock: { epoch }, metrics }) => {
       const value = readMonitor(metrics, monitor);
       if (!best.take(value)) return;
       kept = { epoch, value };
-      keep(ctx.parameters({ evaluated: true }));
+      weights.replace(ctx.parameters({ evaluated: true }));
     });
-    ctx.hooks.structureChange.tap((change) => isAnotherModel(change) && forget());
+    ctx.hooks.structureChange.tap((change) => {
+      if (!isAnotherModel(change)) return;
+      [best.value, kept] = [undefined, undefined];
+      weights.clear();
+    });
     ctx.hooks.finish.tap(({ status }) => {
       if (!restore || !kept || !trained) return;
-      ctx.assign(weights);
+      ctx.assign(weights.tensors);
       trained = false;
       ctx.report('restored', { ...kept, monitor, status });
     });
     ctx.keepState({
       version: 1,
-      save: () => ({ json: { kept: kept ?? null, trained }, tensors: weights }),
+      save: () => ({ json: { kept: kept ?? null, trained }, tensors: weights.tensors }),
       load: ({ json, tensors = {} }) => {
         const saved = json as { kept: Kept | null; trained: boolean };
         kept = saved.kept ?? undefined;
         [best.value, trained] = [kept?.value, saved.trained];
-        keep(tensors);
+        weights.replace(tensors);
       },
     });
-    ctx.onTeardown(() => void keep({}));
+    ctx.onTeardown(() => weights.clear());
   },
 });

@@ -1,7 +1,9 @@
-import { definePlugin, followPaths } from '@espalier/core';
+import { definePlugin } from '@espalier/core';
 import type { NamedTensors } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
+import { isAnotherModel } from './another-model.js';
+import { KeptWeights } from './kept-weights.js';
 
 /** How an average comes into its own, while there are few weights to average. */
 type Start = 'bias-correction' | 'warm-up' | 'none';
@@ -9,7 +11,8 @@ type Start = 'bias-correction' | 'warm-up' | 'none';
 /**
  * An exponential moving average of the weights, `a ← decay · a + (1 − decay) · w` after a step. Evaluations
  * use it, and a fit that is over puts it in place of the weights. Moving statistics of batch normalization
- * stay those of the model, as in Keras and in PyTorch's `AveragedModel`, or are averaged too.
+ * stay those of the model, as in Keras and in PyTorch's `AveragedModel`, or are averaged too. Where the
+ * structure of the model changes, it begins anew.
  *
  * @example
  * const plugins = [ema({ decay: 0.999 })];
@@ -28,66 +31,94 @@ export const ema = definePlugin({
   }),
   effects: { 'weights:*': 'modify', evaluation: 'replace' },
   apply(ctx, { decay, every, start, statistics, evaluate, putInPlace }) {
-    let averages: NamedTensors = {};
-    let updates = 0;
+    const average = new Average(decay, start);
+    /** Whether a step was made since the averages were put in place. */
     let trained = false;
-    const averaged = () => {
-      const all = Object.entries(ctx.parameters({ trainable: statistics === 'current' }));
-      return all.filter(([, { dtype }]) => dtype === 'float32');
-    };
-    const replace = (entries: readonly (readonly [string, tf.Tensor])[]) => {
-      entries.forEach(([, average]) => tf.keep(average));
-      tf.dispose(averages);
-      averages = Object.fromEntries(entries);
-    };
-    const update = () => {
-      const rate = computeRate({ decay, start }, updates);
-      updates += 1;
-      replace(
-        averaged().map(([path, value]) => {
-          const average = averages[path] ?? value;
-          return [path, tf.add(average, tf.mul(tf.sub(value, average), rate))];
-        }),
-      );
-    };
-    if (evaluate) ctx.evaluateAt(() => (trained ? averages : {}));
-    const begin = () => replace(averaged().map(([path, value]) => [path, tf.clone(value)]));
-    ctx.hooks.beforeApply.tap(() => {
-      const begun = start === 'bias-correction' || Object.keys(averages).length > 0;
-      if (!begun) begin();
-    });
+    const readWeights = () => selectFloats(ctx.parameters({ trainable: statistics === 'current' }));
+    if (evaluate) ctx.evaluateAt(() => (trained ? average.tensors : {}));
+    ctx.hooks.beforeApply.tap(() => average.begin(readWeights()));
     ctx.hooks.afterApply.tap(() => {
       trained = true;
-      if (ctx.clock.step % every === 0) tf.tidy(update);
+      if (ctx.clock.step % every === 0) average.update(readWeights());
     });
     ctx.hooks.structureChange.tap((change) => {
-      const { frozen } = change;
-      const gone = statistics === 'current' ? [...change.dropped, ...frozen] : change.dropped;
-      averages = followPaths(averages, { ...change, dropped: gone });
+      if (isAnotherModel(change)) average.reset();
+      else if (statistics === 'current') average.drop(change.frozen);
     });
     ctx.hooks.finish.tap(() => {
-      if (!putInPlace || !trained) return;
-      ctx.assign(averages);
-      trained = false;
+      if (putInPlace && trained) {
+        ctx.assign(average.tensors);
+        trained = false;
+      }
     });
     ctx.keepState({
       version: 1,
-      save: () => ({ json: { updates, trained }, tensors: averages }),
+      save: () => ({ json: { updates: average.updates, trained }, tensors: average.tensors }),
       load: ({ json, tensors = {} }) => {
-        ({ updates, trained } = json as { updates: number; trained: boolean });
-        replace(Object.entries(tensors).map(([path, average]) => [path, tf.clone(average)]));
+        const saved = json as { updates: number; trained: boolean };
+        trained = saved.trained;
+        average.restore(tensors, saved.updates);
       },
     });
-    ctx.onTeardown(() => replace([]));
+    ctx.onTeardown(() => average.reset());
   },
 });
 
-/**
- * How far an average goes to the weights. `bias-correction` makes it the mean of the weights so far, by powers
- * of the decay, as Adam does for its moments; `warm-up` begins with a smaller decay, (1 + t) / (10 + t).
- */
-function computeRate({ decay, start }: { decay: number; start: Start }, updates: number): number {
-  if (start === 'none') return 1 - decay;
-  if (start === 'warm-up') return 1 - Math.min(decay, (1 + updates) / (10 + updates));
-  return (1 - decay) / (1 - decay ** (updates + 1));
+function selectFloats(values: NamedTensors): NamedTensors {
+  return Object.fromEntries(Object.entries(values).filter(([, { dtype }]) => dtype === 'float32'));
+}
+
+/** A moving average of weights. */
+class Average {
+  /** How often weights went into it. */
+  updates = 0;
+  readonly #kept = new KeptWeights();
+
+  constructor(
+    private readonly decay: number,
+    private readonly start: Start,
+  ) {}
+
+  get tensors(): NamedTensors {
+    return this.#kept.tensors;
+  }
+
+  /** Unless its bias is corrected, it begins at the weights before the first step. */
+  begin(weights: NamedTensors): void {
+    if (this.start !== 'bias-correction' && this.#kept.isEmpty) this.#kept.replace(weights);
+  }
+
+  update(weights: NamedTensors): void {
+    const [rate, before] = [this.#computeRate(), this.tensors];
+    this.updates += 1;
+    this.#kept.replace(weights, (value, path) => {
+      const average = before[path] ?? value;
+      return tf.add(average, tf.mul(tf.sub(value, average), rate));
+    });
+  }
+
+  drop(paths: readonly string[]): void {
+    this.#kept.filter((path) => !paths.includes(path));
+  }
+
+  reset(): void {
+    this.updates = 0;
+    this.#kept.clear();
+  }
+
+  restore(tensors: NamedTensors, updates: number): void {
+    this.updates = updates;
+    this.#kept.replace(tensors);
+  }
+
+  /**
+   * How far it goes to the weights. `bias-correction` makes it the mean of the weights so far, by powers of
+   * the decay, as Adam does for its moments; `warm-up` begins with a smaller decay, (1 + t) / (10 + t).
+   */
+  #computeRate(): number {
+    const { decay, start, updates } = this;
+    if (start === 'none') return 1 - decay;
+    if (start === 'warm-up') return 1 - Math.min(decay, (1 + updates) / (10 + updates));
+    return (1 - decay) / (1 - decay ** (updates + 1));
+  }
 }

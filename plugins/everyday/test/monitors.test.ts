@@ -1,9 +1,11 @@
-import { memoryStore } from '@espalier/core';
-import type { SessionConfig } from '@espalier/core';
+import { appendLayers, definePlugin, memoryStore } from '@espalier/core';
+import type { Session, SessionConfig } from '@espalier/core';
 import { bestWeights, earlyStopping, ema, reduceOnPlateau } from '@espalier/plugin-everyday';
 import { firstDifference, onBackend, tinySource, valuesOf, withSession } from '@espalier/testkit';
 import type { Values } from '@espalier/testkit';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
+import * as z from 'zod';
 import { open, plugin, scoring } from './support.js';
 
 beforeAll(() => onBackend('cpu'));
@@ -142,6 +144,47 @@ describe('bestWeights', () => {
       const { history } = await session.fit({ epochs: 4 });
       expect(await session.evaluate()).toMatchObject({ loss: history[1]!.metrics['val/loss'] });
     });
+  });
+});
+
+describe('another model', () => {
+  /** Gives the model an output of its own in each transform. */
+  const changing = definePlugin({
+    id: 'changing',
+    version: '1.0.0',
+    options: z.strictObject({}),
+    effects: { 'structure:changing': 'add' },
+    stateless: true,
+    apply(ctx) {
+      ctx.hooks.transform.tap(() => {
+        const layers = [tfl.layers.dense({ name: 'spare', units: 2 })];
+        ctx.edit((graph) => appendLayers(graph, { after: 'hidden', layers, output: true }));
+      });
+    },
+  });
+
+  /** Fits two epochs with falling, then two with higher scores; `change` in between. */
+  async function fitAround(change: (session: Session) => unknown) {
+    const reports: unknown[] = [];
+    const watching = [bestWeights(least), earlyStopping({ ...least, patience: 1 })];
+    const plugins = [scoring([2, 1, 5, 4]), changing(), ...watching];
+    return withSession(open({ plugins }), async (session) => {
+      session.telemetry.on('report', ({ data }) => reports.push((data as { epoch: number }).epoch));
+      await session.fit({ epochs: 2 });
+      await change(session);
+      const { status } = await session.fit({ epochs: 2 });
+      return { status, reports };
+    });
+  }
+
+  test('is measured anew', async () => {
+    const found = await fitAround((session) => session.transform());
+    expect(found).toEqual({ status: 'completed', reports: [1, 3] });
+  });
+
+  test('is not what only trains in part', async () => {
+    const found = await fitAround(({ model }) => (model.layers[0]!.trainable = false));
+    expect(found).toEqual({ status: 'stopped', reports: [1, 1] });
   });
 });
 

@@ -37,6 +37,7 @@ const EVENTS = [
   'epoch',
   'transform',
   'checkpoint',
+  'report',
   'warning',
   'finish',
 ] as const;
