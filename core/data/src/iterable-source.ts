@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/base';
+import { EspalierError, isPlain } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { disposeRaw } from './source.js';
 import type { IterateOptions, RawBatch, Source } from './source.js';
@@ -77,9 +77,13 @@ export function datasetSource(
     const iterator = await (await open(epoch)).iterator();
     for (let item = await iterator.next(); !item.done; item = await iterator.next()) {
       const { xs, ys } = item.value as { xs: RawBatch['x']; ys?: RawBatch['y'] };
-      if (!isTensorLike(xs)) {
+      if (xs === undefined || xs === null) {
         const fix = 'Map them: dataset.map(({ … }) => ({ xs: …, ys: … })).batch(32).';
         throw badBatchError(item.value, 'the elements of the dataset must be { xs, ys }', fix);
+      }
+      if (!isBatched(xs) || (ys !== undefined && !isBatched(ys))) {
+        const problem = 'the dataset is not batched: its elements are single examples';
+        throw badBatchError(item.value, problem, 'End it in .batch(32).');
       }
       yield { x: xs, ...(ys && { y: ys }) };
     }
@@ -100,6 +104,12 @@ function noFingerprintError(received: unknown): EspalierError {
     received,
     fix: "Pass { fingerprint: 'corpus-v1' } and change it when the data change.",
   });
+}
+
+/** A tensor with an axis of examples, or such tensors by name. */
+function isBatched(value: unknown): boolean {
+  if (value instanceof tf.Tensor) return value.rank > 0;
+  return isPlain(value) && Object.values(value).every(isBatched);
 }
 
 /** A tensor, or something that may hold tensors by name. */

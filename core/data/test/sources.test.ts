@@ -275,6 +275,18 @@ describe('datasetSource', () => {
     expect(await epochOf(source, read, { epoch: 3 })).toEqual([[[3], [7]]]);
   });
 
+  it.each([
+    ['arrays', () => ({ xs: [1, 2], ys: [0] })],
+    ['numbers', () => ({ xs: tf.ones([2]), ys: 3 })],
+    ['scalars', () => ({ xs: tf.ones([2]), ys: tf.scalar(3) })],
+    ['arrays by name', () => ({ xs: { a: [1, 2] }, ys: tf.ones([1]) })],
+  ])('says that a dataset of %s is not batched', async (_, element) => {
+    const source = datasetSource(() => dataset([element()]), options);
+    const before = tf.memory().numTensors;
+    await expect(epochOf(source, inputs)).rejects.toThrow(/not batched.*\.batch\(32\)/);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
   it('refuses elements that are no { xs, ys }, and frees them', async () => {
     const source = datasetSource(() => dataset([[tf.tensor1d([1])]]), options);
     const before = tf.memory().numTensors;

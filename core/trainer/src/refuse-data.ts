@@ -5,11 +5,11 @@ import { Tensor } from '@tensorflow/tfjs-core';
 const TAKES = {
   fit: {
     takes: 'options',
-    fix: 'Give the data to createSession, as train: arraySource({ x: { data, shape }, y, batchSize: 32 }), and call session.fit({ epochs: 5 }).',
+    fix: 'Give the data to createSession, as train: arraySource({ x, y, batchSize: 32 }) (a tf.data.Dataset: datasetSource), and call session.fit({ epochs: 5 }); or keep model.fit(x, y, …) as it is: await attach(model, preset), of @espalier/attach.',
   },
   evaluate: {
     takes: 'a source',
-    fix: 'Make a source of it: session.evaluate(arraySource({ x: { data, shape }, y, batchSize: 32 })).',
+    fix: 'Make a source of it: session.evaluate(arraySource({ x, y, batchSize: 32 })); or keep model.evaluate(x, y): await attach(model, preset), of @espalier/attach.',
   },
   step: { takes: 'a batch', fix: 'Give both in one: session.step({ x, y }).' },
   loss: { takes: 'a batch', fix: 'Give both in one: session.loss({ x, y }).' },
@@ -19,14 +19,16 @@ const TAKES = {
 /**
  * Refuses `fit(x, y, …)`, `evaluate(x, y)` and their kin, as a `LayersModel` takes them.
  *
+ * @param second What was given behind it.
  * @throws EspalierError `session/data`.
  */
-export function refuseData(method: keyof typeof TAKES, given: unknown): void {
+export function refuseData(method: keyof typeof TAKES, given: unknown, second?: unknown): void {
   const { takes, fix } = TAKES[method];
-  if (!isData(given, takes)) return;
+  const found = isData(given, takes) ? given : second instanceof Tensor ? second : undefined;
+  if (found === undefined) return;
   throw new EspalierError('session/data', {
     problem: `session.${method} takes ${takes}, not data`,
-    received: given instanceof Tensor ? given : describeClass(given),
+    received: found instanceof Tensor ? found : describeClass(found),
     fix,
   });
 }

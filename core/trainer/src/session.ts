@@ -188,7 +188,7 @@ export class Session {
     batches: RawBatch | readonly RawBatch[],
     options?: SessionStepOptions,
   ): Promise<StepLog> {
-    refuseData('step', batches);
+    refuseData('step', batches, options);
     const { next, inEpoch } = options
       ? parseOptions('session.step', shapes.stepShape, options)
       : NO_OPTIONS;
@@ -263,7 +263,7 @@ export class Session {
     source: Source = this.#source('validation'),
     options: EvaluateOptions = {},
   ): Promise<Record<string, number>> {
-    refuseData('evaluate', source);
+    refuseData('evaluate', source, options);
     checkSource('session.evaluate', source);
     const { signal } = parseOptions('session.evaluate', shapes.evaluateShape, options);
     const metrics = await evaluate(this.#live, source, signal);

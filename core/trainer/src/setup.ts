@@ -132,16 +132,27 @@ function refuseTwice(names: readonly string[]): void {
   });
 }
 
-/** Refuses losses for outputs that the model does not have. */
+/** Refuses losses for outputs that the model does not have, and what is no loss. */
 function checkLosses(losses: Readonly<Record<string, Loss>>, outputs: readonly string[]): void {
   for (const [name, loss] of Object.entries(losses)) {
-    if (outputs.includes(name) && typeof loss?.perExample === 'function') continue;
+    if (!outputs.includes(name)) {
+      throw new EspalierError('session/loss', {
+        problem: `there is a loss for '${name}', but the model has no such output`,
+        received: loss,
+        fix: suggest(name, outputs),
+      });
+    }
+    const missing = PARTS.find((part) => typeof loss?.[part] !== 'function');
+    if (missing === undefined) continue;
     throw new EspalierError('session/loss', {
-      problem: outputs.includes(name)
-        ? `the loss of output '${name}' is not a loss`
-        : `there is a loss for '${name}', but the model has no such output`,
+      problem: `the loss of output '${name}' has no function '${missing}'`,
       received: loss,
-      fix: outputs.includes(name) ? 'Use e.g. crossEntropy().' : suggest(name, outputs),
+      fix:
+        missing === 'metrics'
+          ? 'Add metrics: () => ({}), or give values per example by name.'
+          : 'Use e.g. crossEntropy().',
     });
   }
 }
+
+const PARTS = ['perExample', 'metrics'] as const;

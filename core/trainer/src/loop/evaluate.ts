@@ -9,6 +9,7 @@ import { withoutMaskedFaults } from '../batch/masked.js';
 import { checkWeighsSteps, computeCounts } from '../batch/step-weights.js';
 import { readBatch } from '../batch/to-batch.js';
 import { checkOutputShape } from '../objective/heads.js';
+import { computeLoss, computeMetrics } from '../objective/task-loss.js';
 import type { Run } from '../run.js';
 import { Gathered } from './gathered.js';
 import { noteWatchingStates } from './watching-states.js';
@@ -128,13 +129,17 @@ function collectMetrics(
   const weights = batch.weights as Tensor1D | undefined;
   const names = Object.keys(losses);
   for (const name of names) {
-    const [loss, output, target] = [losses[name]!, forward.outputs[name]!, targets[name]!];
+    const [loss, prediction] = [losses[name]!, forward.outputs[name]!];
     const prefix = names.length === 1 ? '' : `${name}/`;
     const by = present[name] ?? weights;
-    checkOutputShape(name, output, network.outputShapes[name]!);
+    checkOutputShape(name, prediction, network.outputShapes[name]!);
     checkWeighsSteps(name, loss, steps[name]);
-    const values = loss.metrics(output, target, steps[name]);
-    addMetric(metrics, batch, `${prefix}loss`, loss.perExample(output, target, steps[name]), by);
+    const lossArguments = {
+      ...{ output: name, size: batch.size, steps: steps[name] },
+      ...{ prediction, target: targets[name]! },
+    };
+    const values = computeMetrics(loss, lossArguments);
+    addMetric(metrics, batch, `${prefix}loss`, computeLoss(loss, lossArguments), by);
     for (const [each, value] of Object.entries(values)) {
       addMetric(metrics, batch, prefix + each, value, by);
     }

@@ -8,6 +8,7 @@ import { checkWeighsSteps, meanOverPresent } from '../batch/step-weights.js';
 import type { ExampleCounts } from '../batch/step-weights.js';
 import type { Semantics } from '../settings.js';
 import type { TermTable } from './loss-terms.js';
+import { computeLoss } from './task-loss.js';
 
 /** Reduces per-example values `[batch]` to the scalar that a term is. */
 export type Reduce = (values: Tensor1D, weights?: Tensor1D, divisor?: number) => Scalar;
@@ -45,8 +46,10 @@ export function addTaskTerms(
   for (const name of names) {
     const loss = losses[name]!;
     checkWeighsSteps(name, loss, steps[name]);
-    const values = loss.perExample(outputs[name]!, targets[name]!, steps[name]);
-    refuseForeignTensor(`what the loss '${loss.name}' gives`, values);
+    const values = computeLoss(loss, {
+      ...{ output: name, size: batch.size, steps: steps[name] },
+      ...{ prediction: outputs[name]!, target: targets[name]! },
+    });
     const value = reduce(values, present[name], batch.divisors?.[name]);
     table.add('task', names.length === 1 ? loss.name : `${name}/${loss.name}`, value);
   }

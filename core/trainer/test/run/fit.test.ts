@@ -87,7 +87,9 @@ describe('data in place of options or a source', () => {
         called.call(session, given[what]!(), y, { epochs: 1 }),
       );
       expect(code).toBe('session/data');
-      expect(message).toMatch(/not data.*(arraySource\(\{ x: \{ data, shape \}, y|\(\{ x, y \})/);
+      expect(message).toMatch(
+        /not data.*(arraySource\(\{ x, y, .* attach\(model, preset\)|\(\{ x, y \})/,
+      );
       expect(message).not.toContain('unknown option');
     }),
   );
@@ -100,6 +102,21 @@ describe('data in place of options or a source', () => {
         () => session.evaluate(batch as never),
       ])
         expect((await refusal(call)).code).toBe('session/data');
+    }));
+
+  test('step and loss: x, y', () =>
+    withSession(small(), async (session) => {
+      const [inputs, targets] = [tf.zeros([4, 6]), tf.zeros([4], 'int32')];
+      const step = session.step.bind(session) as (...args: unknown[]) => Promise<unknown>;
+      for (const act of [
+        () => step(inputs, targets),
+        () => step({ x: inputs }, targets),
+        () => session.loss(inputs as never),
+      ]) {
+        const { code, message } = await refusal(act);
+        expect(code).toBe('session/data');
+        expect(message).toMatch(/session\.(step|loss)\(\{ x, y \}\)/);
+      }
     }));
 
   test('fit: a source', () =>
