@@ -1,5 +1,6 @@
 import './register.js';
 
+export { checkMatrix } from './check-matrix.js';
 export { compressionReport } from './compression-report.js';
 export type {
   CompressionDetail,

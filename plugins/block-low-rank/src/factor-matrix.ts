@@ -1,3 +1,4 @@
+import { checkMatrix } from '@espalier/compression';
 import type { Matrix, RankAllocator, VocabPartitioner } from '@espalier/compression';
 import { EspalierError, parseOptions } from '@espalier/core';
 import { checkBytes, computeTarget } from './budget.js';
@@ -29,8 +30,8 @@ export type FactorOptions = TargetOptions & {
  * model or a session. Without a partitioner it is the truncated SVD, with weights the weighted one.
  *
  * @param matrix One row for each word or unit.
- * @throws EspalierError `options/invalid`, `block-low-rank/counts`, `block-low-rank/budget`,
- * `block-low-rank/rank`; of a matrix or weights that are not finite, or too few: `linalg/…`.
+ * @throws EspalierError `options/invalid`, `compression/matrix`, `block-low-rank/counts`,
+ * `block-low-rank/budget`, `block-low-rank/rank`; of a matrix or weights that are not finite, or too few: `linalg/…`.
  * @see GroupReduce, Chen et al. 2018, arXiv 1806.06950.
  * @example
  * const lowRank = await factorMatrix({ data, rows: 10000, columns: 200 }, { ratio: 4, weights: counts });
@@ -41,6 +42,7 @@ export async function factorMatrix(
   matrix: Matrix,
   options: FactorOptions = {},
 ): Promise<LowRankMatrix> {
+  checkMatrix('factorMatrix', matrix);
   const request = makeRequest(matrix, options);
   checkBytes(request);
   return approximate(request);

@@ -10,7 +10,7 @@ export {
   BlockLowRankTiedDense,
 } from './layers/layers.js';
 export type { BlockLowRankDenseConfig, BlockLowRankEmbeddingConfig } from './layers/layers.js';
-export { blockLowRankOptions } from './options.js';
+export { blockLowRankOptions, targetOptions } from './options.js';
 export type { BlockLowRankOptions, TargetOptions } from './options.js';
 export { rankRule } from './rank-rule.js';
 export { greedyRanks, proportionalRanks, uniformRanks } from './maths/rank-rules.js';

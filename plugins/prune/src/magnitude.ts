@@ -1,3 +1,4 @@
+import { checkMatrix } from '@espalier/compression';
 import type { Matrix } from '@espalier/compression';
 import { bitmapLength } from './bitmap.js';
 
@@ -23,9 +24,12 @@ export interface PrunedMatrix {
  *
  * @param matrix Finite numbers.
  * @param count From 1 to the number of elements.
+ * @throws EspalierError `compression/matrix`.
  * @see Han, Pool, Tran & Dally 2015, arXiv 1506.02626.
  */
-export function pruneMatrix({ data, rows, columns }: Matrix, count: number): PrunedMatrix {
+export function pruneMatrix(matrix: Matrix, count: number): PrunedMatrix {
+  checkMatrix('pruneMatrix', matrix);
+  const { data, rows, columns } = matrix;
   const values = new Float32Array(Math.max(1, Math.min(count, nonZeros(data))));
   const bitmap = new Int32Array(bitmapLength([rows, columns]));
   const starts = new Int32Array(rows);

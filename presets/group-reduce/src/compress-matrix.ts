@@ -1,6 +1,12 @@
 import { floorCounts, relativeError } from '@espalier/compression';
 import type { Matrix } from '@espalier/compression';
-import { expandFactors, factorMatrix, proportionalRanks } from '@espalier/plugin-block-low-rank';
+import { parseOptions } from '@espalier/core';
+import {
+  expandFactors,
+  factorMatrix,
+  proportionalRanks,
+  targetOptions,
+} from '@espalier/plugin-block-low-rank';
 import type { LowRankMatrix, TargetOptions } from '@espalier/plugin-block-low-rank';
 import { dequantize, quantize } from '@espalier/plugin-quantizer';
 import type { Quantized, QuantizeOptions } from '@espalier/plugin-quantizer';
@@ -52,7 +58,7 @@ export interface CodedMatrix extends Quantized {
  * how many times.
  *
  * @param matrix One row for each word or unit; it stays as it is.
- * @throws EspalierError `options/invalid`, `block-low-rank/…`, `vocab-partition/…`, `linalg/…`.
+ * @throws EspalierError `options/invalid`, `compression/matrix`, `quantizer/bits`, `block-low-rank/…`, `vocab-partition/…`, `linalg/…`.
  * @see Chen, Si, Li, Chelba & Hsieh 2018, arXiv 1806.06950.
  * @example
  * const table = { data: Float32Array.from(await embeddings.data()), rows: 10000, columns: 200 };
@@ -64,6 +70,7 @@ export async function compressMatrix(
   matrix: Matrix,
   { counts, blocks, refine = true, bits, ...target }: CompressMatrixOptions = {},
 ): Promise<CompressedMatrix> {
+  parseOptions('compressMatrix', targetOptions, target);
   const method = { method: 'equal-size', blocks, ...(refine && { refine: {} }) } as const;
   const weights = counts && floorCounts(Float64Array.from(counts));
   const { weights: factors, ...lowRank } = await factorMatrix(matrix, {

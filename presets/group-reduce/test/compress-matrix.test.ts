@@ -80,6 +80,29 @@ test('codes that would take more bytes than the numbers are left out', async () 
   expect(Object.values(made.factors).every((factor) => 'data' in factor)).toBe(true);
 });
 
+test.each<[string, CompressMatrixOptions, RegExp]>([
+  [
+    'a misspelt option',
+    { bit: 8 } as CompressMatrixOptions,
+    /compressMatrix: unknown option 'bit'/,
+  ],
+  [
+    'bits that codes do not have',
+    { rank: 1, bits: 5 as 4 },
+    /8, 4, 3, 2 bits.*Received: 5.*quantizer\/bits/s,
+  ],
+])('%s is refused by name', async (_, options, message) => {
+  const matrix = { data: new Float32Array(8).fill(1), rows: 4, columns: 2 };
+  await expect(compressMatrix(matrix, options)).rejects.toThrow(message);
+});
+
+test('what is no matrix is refused by name', async () => {
+  const tooFew = { data: new Float32Array(3), rows: 2, columns: 2 };
+  await expect(compressMatrix(tooFew)).rejects.toThrow(/Float32Array of 3.*compression\/matrix/s);
+  const list = { data: [1, 2], rows: 1, columns: 2 } as unknown as Matrix;
+  await expect(compressMatrix(list)).rejects.toThrow(/Array of 2/);
+});
+
 test('counts that do not fit are refused by name', async () => {
   const matrix = { data: new Float32Array(8).fill(1), rows: 4, columns: 2 };
   await expect(compressMatrix(matrix, { counts: [1, 2] })).rejects.toThrow(

@@ -1,4 +1,4 @@
-import { relativeError } from '@espalier/compression';
+import { checkMatrix, relativeError } from '@espalier/compression';
 import type { Matrix, MatrixShape, StorageConfig } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import { computeCodeLayout } from '../storage/storage-config.js';
@@ -10,7 +10,7 @@ import { SMALLEST_STEP } from './fake-quantize.js';
 import { computeGrouping, getShape } from './granularity.js';
 import type { Granularity } from './granularity.js';
 import type { Scheme } from './levels.js';
-import { pack } from './packing.js';
+import { BITS, pack } from './packing.js';
 import type { Bits } from './packing.js';
 import type { Range } from './ranges.js';
 
@@ -44,12 +44,15 @@ export interface Quantized {
 /**
  * Quantizes a matrix. See the README for the arithmetic, bit by bit.
  *
- * @throws EspalierError `quantizer/not-finite` naming row and column, `quantizer/empty`.
+ * @throws EspalierError `quantizer/not-finite` naming row and column, `quantizer/empty`, `quantizer/bits`,
+ * `compression/matrix`.
  * @example
  * const { config, weights, error } = quantize({ data, rows: 10000, columns: 200 }, { bits: 4 });
  * const back = dequantize({ config, weights }, [10000, 200]);
  */
 export function quantize(matrix: Matrix, options: QuantizeOptions = {}): Quantized {
+  checkMatrix('quantize', matrix);
+  checkBits(options);
   checkFinite(matrix);
   const { codebook = false } = options;
   if (codebook === 'nf4') return packMatrix(matrix, encodeNormalFloat(matrix, options));
@@ -101,6 +104,15 @@ export function dequantize(
   const all = Int32Array.from({ length: rows }, (_, row) => row);
   decodeRows(data, weights.codes as Int32Array, values, format, all);
   return { data, rows, columns };
+}
+
+function checkBits({ bits = 8 }: QuantizeOptions): void {
+  if (BITS.includes(bits)) return;
+  throw new EspalierError('quantizer/bits', {
+    problem: `codes have ${BITS.join(', ')} bits`,
+    received: bits,
+    fix: 'Give one of these numbers. Without codes, keep the matrix as it is.',
+  });
 }
 
 function checkFinite({ data, columns }: Matrix): void {
