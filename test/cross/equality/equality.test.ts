@@ -1,5 +1,5 @@
 import { onBackend } from '@espalier/testkit';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { compareAttached, programOf } from './attached.js';
 import type { Program } from './attached.js';
 import { callbacks } from './callbacks.js';
@@ -12,7 +12,9 @@ import type { Training } from './measure.js';
 import { codeOf, refusals } from './refusals.js';
 import { expectTables, keysInTfjs, pageOf, table } from './tables.js';
 
-beforeAll(() => onBackend('cpu'));
+// A session is measured on cpu; what users attach runs on wasm, whose kernels round otherwise when they are fused.
+const onCpu = () => onBackend('cpu');
+const onWasm = () => onBackend('wasm');
 
 const expectMoved = (what: string, moved: number) =>
   expect(moved, `weights of '${what}' move`).toBeGreaterThan(1e-4);
@@ -58,12 +60,13 @@ test('every loss, metric and optimizer that tfjs knows by name is measured', asy
   );
 });
 
-test('the table says how near a session comes to LayersModel.fit', () =>
-  measureSessions(features).then((rows) =>
-    expectTables(pageOf('trainer/EQUALITY.md'), { features: rows }),
-  ));
+test('the table says how near a session comes to LayersModel.fit', async () => {
+  await onCpu();
+  await expectTables(pageOf('trainer/EQUALITY.md'), { features: await measureSessions(features) });
+});
 
 test('the tables say how near an attached model comes to what it was', async () => {
+  await onWasm();
   await expectTables(pageOf('attach/EQUALITY.md'), {
     losses: await measureAttached('loss', losses),
     optimizers: await measureAttached('optimizer', optimizers),
@@ -77,6 +80,7 @@ test('the tables say how near an attached model comes to what it was', async () 
 });
 
 test('the README says what is refused, by which code, and what to do instead', async () => {
+  await onCpu();
   const rows: string[][] = [];
   for (const { what, attempt, instead } of refusals) {
     rows.push([what, `\`${await codeOf(attempt)}\``, instead]);

@@ -80,7 +80,7 @@ export const refusals: readonly Refusal[] = [
   {
     what: '`classWeight`, `sampleWeight` of a fit',
     attempt: fitTold({ epochs: 1, classWeight: { 0: 2 } }),
-    instead: '`weights` of the source',
+    instead: '`weights` of the source, or `classWeights` of [everyday](../../plugins/everyday)',
   },
   {
     what: '`callbacks`',
