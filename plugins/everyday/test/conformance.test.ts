@@ -1,4 +1,3 @@
-import { binaryCrossEntropy } from '@espalier/core';
 import {
   bestWeights,
   classWeights,
@@ -9,7 +8,6 @@ import {
   trainingMetrics,
 } from '@espalier/plugin-everyday';
 import { testPlugin } from '@espalier/testkit';
-import { binarySource, oneUnit } from './support.js';
 
 /** These compute nothing on the device. */
 const onHost = { backends: ['cpu'] } as const;
@@ -60,12 +58,6 @@ testPlugin(
       name: 'all, for early stopping',
       options: { compute: ['accuracy', 'f1', 'auroc', 'confusion'], topK: [2] },
       companions: () => [earlyStopping({ monitor: 'auroc' })],
-    },
-    {
-      name: 'of one unit',
-      model: oneUnit,
-      options: { compute: ['accuracy', 'f1', 'auroc'] },
-      session: { loss: binaryCrossEntropy(), train: binarySource(0), validation: binarySource(1) },
     },
   ],
   onWasm,
