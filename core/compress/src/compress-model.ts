@@ -2,13 +2,16 @@ import { compressionReport } from '@espalier/compression';
 import type { CompressionReportLine } from '@espalier/compression';
 import {
   buildModel,
+  canonicalNames,
   createSession,
   disposeModel,
   extractGraph,
+  listOwnNames,
   meanSquaredError,
   Network,
   resolvePreset,
   sgd,
+  toCanonicalName,
 } from '@espalier/core';
 import type { Inspection, Session } from '@espalier/core';
 import { countBytes, packArtifact } from '@espalier/formats';
@@ -55,7 +58,19 @@ export async function compressModel(
   model: LayersModel,
   options: CompressOptions,
 ): Promise<CompressedModel> {
-  return runPlan(model, await makePlan(options), options);
+  return runPlan(model, await makePlan(nameLayers(options, model)), options);
+}
+
+/** The layers by their canonical names, where they are called as in the model. */
+function nameLayers(options: CompressOptions, model: LayersModel): CompressOptions {
+  checkOptions(options);
+  if (!options.layers) return options;
+  const known = [...canonicalNames(model).values()];
+  const ownNames = listOwnNames(model);
+  return {
+    ...options,
+    layers: options.layers.map((name) => toCanonicalName(name, known, ownNames)),
+  };
 }
 
 /** Checks the options and applies them to the preset. This imports the preset's plugins. */

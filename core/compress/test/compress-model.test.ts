@@ -5,6 +5,7 @@ import { countBytes, packArtifact } from '@espalier/formats';
 import { groupReduce, quantizeOnly, svd } from '@espalier/preset-group-reduce';
 import { onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 
@@ -30,6 +31,21 @@ async function refuse(options: CompressOptions): Promise<EspalierError> {
   if (error instanceof EspalierError) return error;
   throw new Error('it was not refused');
 }
+
+it('takes the names that the layers have in TensorFlow.js', async () => {
+  const unnamed = tfl.sequential({
+    layers: [tfl.layers.embedding({ inputDim: WORDS, outputDim: SIZE, inputLength: 2 })],
+  });
+  const { name } = unnamed.layers[0]!;
+  expect(name).toMatch(/^embedding_Embedding\d+$/);
+  const { model: made, steps } = await compressModel(unnamed, {
+    preset: svd(),
+    ratio: 2,
+    layers: [name],
+  });
+  expect(steps.map(({ layer }) => layer)).toEqual(['embedding_1']);
+  [unnamed, made].forEach(disposeModel);
+});
 
 it('makes the matrices smaller by the ratio, codes included, and leaves the model as it is', async () => {
   const values = () =>
