@@ -1,16 +1,16 @@
 /**
- * A loop of one's own around a preset: `session.step(batch)` does one optimizer step with everything
- * that the preset's plugins do; which batches, how many and when to stop is decided here.
- *
- * This loop takes two batches at a time and steps on the one that is harder, by the composed loss.
+ * Loops of one's own around a preset. In the first, `session.step` does one optimizer step with everything
+ * that the preset's plugins do, and every hook fires as in a fit. In the second the optimizer is one's own:
+ * `session.loss` is the whole loss, with the terms of all plugins.
  */
 import { adam, createSession, crossEntropy, disposeRaw, keyedRng } from '@espalier/core';
-import type { RawBatch, Session } from '@espalier/core';
+import type { RawBatch } from '@espalier/core';
 import { byot } from '@espalier/preset-baselines';
+import * as tf from '@tensorflow/tfjs-core';
 import { loadDigits, sourceOf } from './digits/data.js';
 import { residualNetwork } from './digits/network.js';
 
-const GOAL = 0.85;
+const GOAL = 0.8;
 const MOST_EPOCHS = 12;
 
 const digits = loadDigits({ train: 60, validation: 30, test: 0 });
@@ -27,35 +27,41 @@ const session = await createSession({
 });
 
 let accuracy = 0;
-for (let epoch = 0; epoch < MOST_EPOCHS && accuracy < GOAL; epoch++) {
-  const stream = keyedRng(1, 'own-loop', epoch);
-  let candidates: RawBatch[] = [];
-  let loss = NaN;
-  for await (const batch of train.iterate({ epoch, skip: 0, stream })) {
-    candidates.push(batch);
-    if (candidates.length < 2) continue;
-    loss = (await session.step(await hardest(session, candidates))).total;
-    candidates.forEach(disposeRaw);
-    candidates = [];
+while (session.clock.epoch < MOST_EPOCHS && accuracy < GOAL) {
+  const batches = await readEpoch(session.clock.epoch);
+  await session.beginEpoch();
+  for (const [i, batch] of batches.entries()) {
+    await session.step(batch, { next: batches[i + 1], inEpoch: true });
+    if (session.stopReason) break; // a plugin stopped the run
   }
-  candidates.forEach(disposeRaw);
+  batches.forEach(disposeRaw);
   accuracy = (await session.evaluate(validation))['accuracy']!;
+  const { clock, metrics } = await session.endEpoch({ 'val/accuracy': accuracy });
   console.log(
-    `epoch ${epoch + 1}, step ${session.clock.step}: loss of the last step ${loss.toFixed(2)}, ` +
+    `epoch ${clock.epoch + 1}, step ${clock.step}: loss ${metrics['loss']!.toFixed(2)}, ` +
       `validation accuracy ${(100 * accuracy).toFixed(1)}%`,
   );
 }
-const reached = accuracy >= GOAL ? 'reached' : 'not reached';
-console.log(`${100 * GOAL}% ${reached} after ${session.clock.step} steps.`);
+await session.endFit();
+
+// The same session goes on with an optimizer of TensorFlow.js.
+const optimizer = tf.train.sgd(0.01);
+for (const batch of await readEpoch(session.clock.epoch)) {
+  const loss = optimizer.minimize(() => session.loss(batch), true)!;
+  const { step } = session.clock;
+  if (step % 10 === 0) console.log(`step ${step}: loss ${(await loss.data())[0]!.toFixed(2)}`);
+  tf.dispose(loss);
+  disposeRaw(batch);
+}
+accuracy = (await session.evaluate(validation))['accuracy']!;
+console.log(`Validation accuracy at the end: ${(100 * accuracy).toFixed(1)}%.`);
+optimizer.dispose();
 await session.dispose();
 
-/** The batch with the highest loss, all terms of the preset together. Nothing is trained by this. */
-async function hardest(session: Session, batches: readonly RawBatch[]): Promise<RawBatch> {
-  const losses: number[] = [];
-  for (const [i, raw] of batches.entries()) {
-    const loss = session.objective(await session.batch(raw, `candidate ${i}`));
-    losses.push((await loss.data())[0]!);
-    loss.dispose();
-  }
-  return batches[losses.indexOf(Math.max(...losses))]!;
+/** The batches of an epoch, in an order of our own. */
+async function readEpoch(epoch: number): Promise<readonly RawBatch[]> {
+  const batches: RawBatch[] = [];
+  const stream = keyedRng(1, 'own-loop', epoch);
+  for await (const batch of train.iterate({ epoch, skip: 0, stream })) batches.push(batch);
+  return batches;
 }

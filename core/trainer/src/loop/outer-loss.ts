@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import { HOOKS } from '../hooks/hooks.js';
 import type { HookName } from '../hooks/hooks.js';
+import { declaresKind } from '../plugins/effects.js';
 import type { Run } from '../run.js';
 
 /**
@@ -52,14 +53,21 @@ export class OuterLoss {
   }
 }
 
-/** Hooks of epochs, of steps and of the update never fire: a plugin that taps them would do nothing, or half. */
-function refuseUnfired({ taps }: Run): void {
+/**
+ * Hooks of epochs, of steps and of the update never fire, and no update is scaled: a plugin that needs them
+ * would do nothing, or half.
+ */
+function refuseUnfired({ order, taps }: Run): void {
   const hooks = (Object.keys(HOOKS) as HookName[]).filter((hook) =>
     UNFIRED.includes(HOOKS[hook].phase),
   );
-  const found = hooks.flatMap((hook) =>
+  const tapped = hooks.flatMap((hook) =>
     taps.listTaps(hook).map(({ plugin }) => `'${plugin}' (${hook})`),
   );
+  const scaling = order
+    .filter(({ item }) => declaresKind(item.effects, 'updates'))
+    .map(({ item }) => `'${item.id}' (scales updates)`);
+  const found = [...tapped, ...scaling];
   if (found.length === 0) return;
   throw new EspalierError('session/unfired', {
     problem: `session.loss never fires hooks of epochs, steps and updates, and plugins need some: ${found.join(', ')}`,

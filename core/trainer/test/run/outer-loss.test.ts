@@ -259,6 +259,15 @@ describe('refused', () => {
     ),
   );
 
+  test('a plugin that scales updates', () =>
+    withSession(
+      noisy({ plugins: [plugin('slowing', { effects: { updates: 'modify' } })] }),
+      async (session) => {
+        const { message } = await refusal(() => session.checkLoss());
+        expect(message).toContain("'slowing' (scales updates)");
+      },
+    ));
+
   test('a constraint, where it would not act', () => {
     const model = () =>
       tfl.sequential({
