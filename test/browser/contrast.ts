@@ -1,6 +1,6 @@
 /** Runs in the page: every visible text whose contrast with its ground is below WCAG AA, 4.5:1. */
 export function lowContrast(): string[] {
-  const context = document.createElement('canvas').getContext('2d');
+  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   if (!context) throw new Error('This browser has no 2D canvas to read colours with.');
 
   /** Any CSS colour as [red, green, blue, alpha], 0 to 255. */

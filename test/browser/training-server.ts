@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { basename } from 'node:path';
+import { basename, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundleWithEsbuild } from './bundles.js';
+import type { Files } from './bundles.js';
 
 /** A page on localhost that has the packages bundled. */
 export interface Site {
@@ -13,13 +14,20 @@ export interface Site {
   close(): void;
 }
 
-const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const wasmFolder = here('../../node_modules/@tensorflow/tfjs-backend-wasm/dist/');
+const wasmFolder = fileURLToPath(
+  new URL('../../node_modules/@tensorflow/tfjs-backend-wasm/dist/', import.meta.url),
+);
 const page =
   '<!doctype html><link rel="icon" href="/icon"><script type="module" src="/page.js"></script>';
 const isolation = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.wasm': 'application/wasm',
 };
 
 /** What a site serves, and how. */
@@ -32,12 +40,18 @@ export interface SiteOptions {
 
 /** Serves a bundled page and the `.wasm` files. */
 export async function servePage({ entry, isolated = false }: SiteOptions): Promise<Site> {
-  const script = await bundle(entry);
+  const [script] = (await bundleWithEsbuild({ page: entry }, ['@espalier/source'])).values();
+  return serveFiles(new Map([['page.js', script!]]), isolated);
+}
+
+/** Serves these files, and the `.wasm` files under `/wasm/`. */
+export async function serveFiles(files: Files, isolated = false): Promise<Site> {
+  const all: Files = new Map([['index.html', page], ...files]);
   const server = createServer(({ url = '/' }, response) => {
     if (isolated) response.setHeaders(new Map(Object.entries(isolation)));
-    if (url === '/') send(response, 'text/html', page);
-    else if (url === '/page.js') send(response, 'text/javascript', script);
-    else if (url.startsWith('/wasm/')) send(response, 'application/wasm', wasm(url));
+    const path = url === '/' ? 'index.html' : url.slice(1);
+    const body = url.startsWith('/wasm/') ? wasm(url) : all.get(path);
+    if (body !== undefined) send(response, types[extname(path)]!, body);
     else response.writeHead(url === '/icon' ? 204 : 404).end();
   });
   await new Promise<void>((listening) => server.listen(0, 'localhost', listening));
@@ -49,16 +63,3 @@ const send = (response: ServerResponse, type: string, body: string | Uint8Array)
   response.setHeader('Content-Type', type).end(body);
 
 const wasm = (url: string) => readFileSync(wasmFolder + basename(url));
-
-async function bundle(entry: string): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [here(entry)],
-    bundle: true,
-    format: 'esm',
-    platform: 'browser',
-    conditions: ['@espalier/source'],
-    external: ['vitest'], // the kit's test runner; nothing of it is reached, so nothing is left of it
-    write: false,
-  });
-  return outputFiles[0]!.text;
-}
