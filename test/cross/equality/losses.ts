@@ -70,24 +70,22 @@ export const losses: readonly (readonly [string, Program])[] = Object.entries(LO
   ],
 );
 
-/** Every optimizer that `compile` takes by name; each goes by its name in lower case, too. */
+/** Every optimizer that `compile` takes by name; tfjs makes the same of each name in capitals, such as RMSProp. */
 export const optimizers: readonly (readonly [string, Program])[] = [
-  'Adagrad',
-  'Adadelta',
-  'Adam',
-  'Adamax',
-  'RMSProp',
-  'SGD',
-]
-  .flatMap((name) => [name, name.toLowerCase()])
-  .map((optimizer) => [
-    optimizer,
-    {
-      model: () => mlp(),
-      compile: () => ({ optimizer }),
-      train: async (model) => readHistory(await model.fit(x(), values(), HOW)),
-    },
-  ]);
+  'adagrad',
+  'adadelta',
+  'adam',
+  'adamax',
+  'rmsprop',
+  'sgd',
+].map((optimizer) => [
+  optimizer,
+  {
+    model: () => mlp(),
+    compile: () => ({ optimizer }),
+    train: async (model) => readHistory(await model.fit(x(), values(), HOW)),
+  },
+]);
 
 type Metrics = readonly [loss: string, head: Activation, y: () => tf.Tensor, names: string[]];
 
