@@ -1,9 +1,13 @@
 import { EspalierError } from '@espalier/core';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { InputShapes } from '@espalier/model';
+import type { Variable } from '@tensorflow/tfjs-core';
+import { LayersModel } from '@tensorflow/tfjs-layers';
 import { AttachedRun, isAttached } from './attached-run.js';
 import { checkCompiled } from './compiled-model.js';
 import { checkArguments } from './options.js';
 import type { AttachOptions, Methods } from './options.js';
+import { compileOwnLoop } from './own-loop.js';
+import type { FunctionInOwnLoop, ModelInOwnLoop, OwnLoop } from './own-loop.js';
 
 /**
  * Brings a preset or plugins into training code that exists. `fit`, `fitDataset`, `trainOnBatch`,
@@ -24,14 +28,32 @@ import type { AttachOptions, Methods } from './options.js';
  * await run.detach();
  */
 export async function attach(
-  model: LayersModel,
+  target: LayersModel | ModelInOwnLoop,
+  methods?: Methods,
+  options?: AttachOptions,
+): Promise<AttachedRun>;
+export async function attach<
+  const P extends Readonly<Record<string, Variable>>,
+  const I extends InputShapes,
+>(
+  target: FunctionInOwnLoop<P, I>,
+  methods?: Methods,
+  options?: AttachOptions,
+): Promise<AttachedRun>;
+export async function attach(
+  target: LayersModel | OwnLoop,
   methods?: Methods,
   options: AttachOptions = {},
 ): Promise<AttachedRun> {
   checkArguments(methods, options);
-  refuseAttached(model);
-  checkCompiled(model);
-  return AttachedRun.open({ model, byMethods: true, steps: true }, methods, options);
+  if (target instanceof LayersModel) {
+    refuseAttached(target);
+    checkCompiled(target);
+    return AttachedRun.open({ model: target, byMethods: true, steps: true }, methods, options);
+  }
+  const model = compileOwnLoop(target);
+  const steps = target.optimizer !== undefined;
+  return AttachedRun.open({ model, byMethods: false, steps }, methods, options);
 }
 
 function refuseAttached(model: LayersModel): void {

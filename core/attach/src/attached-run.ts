@@ -8,7 +8,7 @@ import type {
   TransformOptions,
 } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { CompiledModel, TensorsOfTfjs } from './compiled-model.js';
 import { describeRun } from './describe-run.js';
@@ -17,6 +17,7 @@ import { LiveModel } from './live-model.js';
 import type { AttachOptions, Methods } from './options.js';
 import { Shadow } from './shadow.js';
 import { disposeNew, Training } from './training.js';
+import type { TrainedSubject } from './training.js';
 
 /** A batch as `trainOnBatch` takes it. */
 export interface AttachedBatch {
@@ -37,10 +38,7 @@ export function isAttached(model: LayersModel): boolean {
 }
 
 /** What a run is attached to. */
-export interface Subject {
-  readonly model: LayersModel;
-  /** Whether `fit` and its like of the model train by the session. */
-  readonly byMethods: boolean;
+export interface Subject extends TrainedSubject {
   /** Whether the session has an optimizer of its own, for {@link AttachedRun.step}. */
   readonly steps: boolean;
 }
@@ -66,7 +64,8 @@ export class AttachedRun {
     methods: Methods | undefined,
     options: AttachOptions,
   ): Promise<AttachedRun> {
-    const training = await Training.open(subject.model, methods, options);
+    const training = await Training.open(subject, methods, options);
+    if (!subject.steps) await refuseUnfired(training);
     return new AttachedRun(training, subject);
   }
 
@@ -101,6 +100,15 @@ export class AttachedRun {
     }
   }
 
+  /**
+   * The loss of all plugins on a batch, for `optimizer.minimize(() => run.loss({ x, y }))`; see `Session.loss`.
+   * It may be taken off the run.
+   *
+   * @throws EspalierError `session/unfired` where a plugin needs hooks that only a step fires.
+   */
+  readonly loss = (batch: AttachedBatch): Scalar =>
+    tf.tidy(() => this.session.loss(this.#translate(batch)));
+
   /** Lets plugins (default: all) change the structure of the trained model; see `Session.transform`. */
   async transform(plugins?: string | TransformOptions): Promise<void> {
     await this.training.refresh();
@@ -132,6 +140,7 @@ export class AttachedRun {
 
   /** Gives tfjs's methods back to the model, which stays trained, and ends the session. */
   async detach(): Promise<void> {
+    await this.training.writeOptimizer();
     this.#live.writeBack(this.training);
     this.#shadow.restore();
     attachedModels.delete(this.training.model);
@@ -145,6 +154,14 @@ export class AttachedRun {
 
   #install(trained: CompiledModel): void {
     const { training } = this;
+    const { model } = training;
+    const { save } = model;
+    this.#shadow.replace(model, {
+      save: async (handler, config) => {
+        if (config?.includeOptimizer) await training.writeOptimizer();
+        return save.call(model, handler, config);
+      },
+    });
     const { compile, fitLoop, fitDataset: dataset } = trained;
     this.#shadow.replace<CompiledModel>(trained, {
       compile: (args) => {
@@ -162,6 +179,16 @@ export class AttachedRun {
       },
       trainOnBatch: (x, y) => trainOnBatch(training, x, y),
     });
+  }
+}
+
+/** Refuses plugins that need hooks which only a step fires. */
+async function refuseUnfired({ session }: Training): Promise<void> {
+  try {
+    session.checkLoss();
+  } catch (error) {
+    await session.dispose();
+    throw error;
   }
 }
 

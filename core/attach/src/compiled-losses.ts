@@ -36,8 +36,8 @@ export function readLosses(
     const compute = compiled.lossFunctions[i]!;
     const name = given ?? (compute.name || 'function');
     const head = network.heads[output]!;
-    const known = given && KNOWN[given]?.(head);
-    const loss = known || readFunction(name, compute, classes && given === undefined);
+    const known = given ? KNOWN[given]?.(head) : readLogitsLoss(compute, head);
+    const loss = known ?? readFunction(name, compute, classes && given === undefined);
     const ids = known && given === 'sparseCategoricalCrossentropy';
     const [toTarget, toMetric] = ids ? [toClassIds, fromClassIds] : [keep, keep];
     return {
@@ -64,6 +64,30 @@ const KNOWN: Readonly<Record<string, ForHead>> = {
 function readCrossEntropy({ gives, activation }: Head): Loss | undefined {
   if (gives === 'values') return undefined;
   return activation === 'softmax' ? crossEntropy() : crossEntropy({ from: 'probabilities' });
+}
+
+/** The cross-entropies of `tf.losses`, which take logits: with these, too, plugins know what is trained. */
+function readLogitsLoss(compute: CompiledFunction, { gives }: Head): Loss | undefined {
+  if (gives === 'probabilities') return undefined;
+  const { softmaxCrossEntropy, sigmoidCrossEntropy } = tf.losses;
+  const none = tf.Reduction.NONE;
+  if (compute === softmaxCrossEntropy) {
+    return {
+      ...{ name: 'softmaxCrossEntropy', classIds: true, targets: 'distributions' },
+      ...{ from: 'logits', activation: 'softmax' },
+      perExample: (output, target) =>
+        meanPerExample(softmaxCrossEntropy(target, output, undefined, 0, none)),
+      metrics: () => ({}),
+    };
+  }
+  if (compute !== sigmoidCrossEntropy) return undefined;
+  return {
+    ...{ name: 'sigmoidCrossEntropy', classIds: false, targets: 'probabilities' },
+    ...{ from: 'logits', activation: 'sigmoid' },
+    perExample: (output, target) =>
+      meanPerExample(sigmoidCrossEntropy(target, output, undefined, 0, none)),
+    metrics: () => ({}),
+  };
 }
 
 /** Any function that `compile` takes. */

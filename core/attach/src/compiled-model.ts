@@ -52,6 +52,15 @@ export interface FitDatasetArguments {
   readonly classWeight?: unknown;
   readonly initialEpoch?: number;
   readonly yieldEvery?: unknown;
+  readonly validationData?: DatasetOfBatches | GivenBatch | readonly TensorsOfTfjs[] | null;
+  readonly validationBatches?: number;
+  readonly validationBatchSize?: number;
+}
+
+/** A batch as datasets give it. */
+export interface GivenBatch {
+  readonly xs: TensorsOfTfjs;
+  readonly ys: TensorsOfTfjs;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { EspalierError, fromTfOptimizer, tfjs } from '@espalier/core';
+import { fromTfOptimizer, tfjs } from '@espalier/core';
 import type { GradientTransform } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -21,13 +21,15 @@ export function isExact(optimizer: tf.Optimizer): boolean {
 /**
  * The compiled optimizer as a transform. It reads the learning rate at each step, so one that a callback sets
  * takes effect.
- *
- * @throws EspalierError `attach/optimizer-used` for one that has taken steps.
  */
 export function readOptimizer(optimizer: tf.Optimizer): GradientTransform {
   if (!isExact(optimizer)) return fromTfOptimizer(() => cloneOptimizer(optimizer));
-  refuseUsed(optimizer);
-  return tfjs.convert(optimizer, { learningRate: () => readRate(optimizer) });
+  const fresh = cloneOptimizer(optimizer); // one that has taken no steps
+  try {
+    return tfjs.convert(fresh, { learningRate: () => readRate(optimizer) });
+  } finally {
+    fresh.dispose();
+  }
 }
 
 function cloneOptimizer(optimizer: tf.Optimizer): tf.Optimizer {
@@ -37,13 +39,4 @@ function cloneOptimizer(optimizer: tf.Optimizer): tf.Optimizer {
 
 function readRate(optimizer: tf.Optimizer): number {
   return (optimizer as unknown as { readonly learningRate: number }).learningRate;
-}
-
-function refuseUsed(optimizer: tf.Optimizer): void {
-  if (optimizer.iterations === 0 || optimizer.constructor === tf.SGDOptimizer) return;
-  throw new EspalierError('attach/optimizer-used', {
-    problem: `attach: the compiled optimizer has taken ${optimizer.iterations} steps, and what it remembers of them cannot be taken over`,
-    received: optimizer.constructor.name,
-    fix: 'Attach before the first fit, or compile the model again.',
-  });
 }

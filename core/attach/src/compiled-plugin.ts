@@ -11,6 +11,8 @@ export const COMPILED = 'compiled-model';
 
 /** What the plugin reads. */
 export interface CompiledParts {
+  /** Whether `fit` and its like of the model drive the run. */
+  readonly byMethods: boolean;
   readonly model: CompiledModel;
   readonly losses: readonly CompiledLoss[];
   readonly position: FitPosition;
@@ -46,6 +48,7 @@ export function makeCompiledPlugin(
           }
         });
       }
+      if (!parts.byMethods) return;
       ctx.hooks.afterStep.tap(({ log }) => position.addBatch(parts.listNumbers(log)));
     },
   });

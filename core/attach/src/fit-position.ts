@@ -31,10 +31,13 @@ export class FitPosition {
   #calls = 0;
   /** What a checkpoint holds of the call and the epoch that this process goes on with. */
   #loaded: PositionData = START;
+  #fitting = false;
 
   /** The next call: its history where a checkpoint has it behind it, else none. */
   beginFit(): FitHistory | undefined {
-    return this.#loaded.fits[this.#calls++];
+    const passed = this.#loaded.fits[this.#calls++];
+    this.#fitting = passed === undefined;
+    return passed;
   }
 
   /** Epochs of this call that a checkpoint has behind it. */
@@ -47,7 +50,9 @@ export class FitPosition {
     return this.#loaded.batches[batch];
   }
 
+  /** A step that belongs to no fit, such as that of `trainOnBatch`, counts for none. */
   addBatch(numbers: readonly number[]): void {
+    if (!this.#fitting) return;
     this.#data = { ...this.#data, batches: [...this.#data.batches, numbers] };
   }
 
@@ -59,7 +64,19 @@ export class FitPosition {
   endFit(): void {
     const { fits, epochs } = this.#data;
     this.#data = { ...START, fits: [...fits, collectHistory(epochs)] };
+    this.#leaveFit();
+  }
+
+  /** An error ended the call: it counts for nothing, and the next one begins anew. */
+  abandonFit(): void {
+    this.#data = { ...START, fits: this.#data.fits };
+    this.#calls -= 1;
+    this.#leaveFit();
+  }
+
+  #leaveFit(): void {
     this.#loaded = { ...START, fits: this.#loaded.fits };
+    this.#fitting = false;
   }
 
   /** Puts the epochs of this call that an earlier process ran into a history. */

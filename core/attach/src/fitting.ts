@@ -1,5 +1,5 @@
 import { EspalierError } from '@espalier/core';
-import type { RawBatch } from '@espalier/core';
+import type { RawBatch, Source } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { History } from '@tensorflow/tfjs-layers';
@@ -8,6 +8,7 @@ import type {
   DatasetOfBatches,
   FitDatasetArguments,
   FitLoopArguments,
+  GivenBatch,
   TensorsOfTfjs,
 } from './compiled-model.js';
 import { readDataset, readRows } from './fit-batches.js';
@@ -18,6 +19,8 @@ import { StepCallback } from './step-callback.js';
 import type { FitBatches } from './step-callback.js';
 import { disposeNew } from './training.js';
 import type { Training } from './training.js';
+import { makeValidation, readDatasetSource, readRowSource } from './validation.js';
+import type { Validate } from './validation.js';
 
 const DEFAULT_BATCH = 32;
 
@@ -29,13 +32,19 @@ export async function fitRows(
 ): Promise<History> {
   const [, ins, labels, batchSize = DEFAULT_BATCH, epochs, verbose, callbacks, ...rest] = args;
   const [validate, validationIns, shuffle = true, metrics, initialEpoch = 0] = rest;
-  const { translator, seed } = training;
+  const { session, translator, seed } = training;
   const rows = new RowBatches(listData(training, ins), batchSize);
   const order = shuffle === true ? (epoch: number) => rows.shuffle(seed, epoch) : undefined;
   const batches = readRows(rows, (data) => translator.fromList(data), order);
   const placeholder = tf.zeros([rows.rows]);
+  const held = validationIns && validationIns.length > 0 ? listData(training, validationIns) : [];
+  const source =
+    held.length > 0
+      ? readRowSource(new RowBatches(held, batchSize), (data) => translator.fromList(data))
+      : undefined;
+  const data = { batches, validate: makeValidation(session, source) };
   try {
-    return await runFit(training, batches, (step, done) =>
+    return await runFit(training, data, (step, done) =>
       loop(
         step.train,
         [placeholder],
@@ -64,11 +73,12 @@ export async function fitDataset(
   loop: CompiledModel['fitDataset'],
   { dataset, args }: { readonly dataset: DatasetOfBatches; readonly args: FitDatasetArguments },
 ): Promise<History> {
-  const { trained } = training;
+  const { session, trained } = training;
   const { callbacks, yieldEvery, classWeight, initialEpoch = 0, ...others } = args;
   const makeRaw = (value: unknown) => readBatch(training, value, classWeight);
-  const read = readDataset(dataset, makeRaw, true);
-  return runFit(training, read.batches, async (step, done) => {
+  const read = readDataset(dataset, makeRaw, session.looksAhead);
+  const validate = makeValidation(session, readValidation(training, others, makeRaw));
+  return runFit(training, { batches: read.batches, validate }, async (step, done) => {
     const { makeTrainFunction } = trained;
     trained.makeTrainFunction = () => step.train;
     try {
@@ -81,6 +91,24 @@ export async function fitDataset(
       trained.makeTrainFunction = makeTrainFunction;
     }
   });
+}
+
+/** The validation data of a `fitDataset`: a dataset, or inputs and targets. */
+function readValidation(
+  { translator }: Training,
+  { validationData, validationBatches, validationBatchSize }: FitDatasetArguments,
+  makeRaw: (value: unknown) => Promise<RawBatch>,
+): Source | undefined {
+  if (!validationData) return undefined;
+  if ('iterator' in validationData) {
+    return readDatasetSource(validationData, makeRaw, validationBatches);
+  }
+  const [xs, ys] = Array.isArray(validationData)
+    ? (validationData as readonly TensorsOfTfjs[])
+    : [(validationData as GivenBatch).xs, (validationData as GivenBatch).ys];
+  const data = [...translator.listInputs(xs!), ...translator.listTargets(ys!)];
+  const rows = new RowBatches(data, validationBatchSize ?? DEFAULT_BATCH);
+  return readRowSource(rows, (given) => translator.fromList(given));
 }
 
 /** `trainOnBatch` of tfjs by a step of the session: the loss, or the loss and the metrics. */
@@ -106,7 +134,7 @@ export async function trainOnBatch(
 /** One call of a fit: its hooks, its place among the calls of the program, and what stops it. */
 async function runFit(
   training: Training,
-  batches: FitBatches,
+  { batches, validate }: { readonly batches: FitBatches; readonly validate: Validate | undefined },
   loop: (step: StepCallback, epochsDone: number) => Promise<History>,
 ): Promise<History> {
   const { position, session, trained } = training;
@@ -115,6 +143,7 @@ async function runFit(
   const step = new StepCallback(
     { session, position, model: trained, listNumbers: (log) => training.listNumbers(log) },
     batches,
+    validate,
   );
   try {
     const history = await loop(step, position.epochsDone);
@@ -124,6 +153,7 @@ async function runFit(
     return history;
   } catch (error) {
     await endFailed(training, error);
+    position.abandonFit();
     throw error;
   } finally {
     batches.dispose();
@@ -171,7 +201,7 @@ async function readBatch(
   value: unknown,
   classWeight: unknown,
 ): Promise<RawBatch> {
-  const { xs, ys } = value as { readonly xs: TensorsOfTfjs; readonly ys: TensorsOfTfjs };
+  const { xs, ys } = value as GivenBatch;
   const { translator, trained } = training;
   const lists = [[...translator.listInputs(xs)], [...translator.listTargets(ys)]] as const;
   const weights = classWeight

@@ -5,6 +5,7 @@ import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { BatchFunction, CompiledModel } from './compiled-model.js';
 import type { EpochLogs, FitPosition } from './fit-position.js';
+import type { Validate } from './validation.js';
 
 type Logs = Readonly<Record<string, number | Tensor>>;
 
@@ -36,6 +37,7 @@ export class StepCallback extends tfl.Callback {
   constructor(
     private readonly target: FitTarget,
     private readonly batches: FitBatches,
+    private readonly validate: Validate | undefined,
   ) {
     super();
   }
@@ -45,7 +47,7 @@ export class StepCallback extends tfl.Callback {
 
   override async onEpochBegin(): Promise<void> {
     const { session } = this.target;
-    await session.beginEpoch();
+    await session.beginEpoch({ goOn: true });
     this.batches.beginEpoch(session.clock.epoch);
   }
 
@@ -60,15 +62,26 @@ export class StepCallback extends tfl.Callback {
 
   override async onEpochEnd(epoch: number, logs: Logs = {}): Promise<void> {
     const { session, position } = this.target;
+    Object.assign(logs, await this.#validate(logs));
     const numbers = await readNumbers(logs);
     position.endEpoch(epoch, numbers);
     await session.endEpoch(listValidation(numbers));
     this.#followStop();
   }
 
+  /** What plugins add to the validation, by names of tfjs. */
+  async #validate(logs: Logs): Promise<EpochLogs> {
+    const added = Object.entries((await this.validate?.()) ?? {});
+    return Object.fromEntries(
+      added
+        .map(([name, value]) => [VALIDATION + name, value] as const)
+        .filter(([name]) => !(name in logs)),
+    );
+  }
+
   async #step(raw: RawBatch): Promise<readonly number[]> {
     const { session, listNumbers } = this.target;
-    const next = this.batches.peek?.();
+    const next = session.looksAhead ? this.batches.peek?.() : undefined;
     const log = await session.step(raw, { inEpoch: true, ...(next && { next }) });
     this.#followStop();
     return listNumbers(log);
@@ -88,12 +101,14 @@ async function readNumbers(logs: Logs): Promise<EpochLogs> {
   return Object.fromEntries(await Promise.all(entries));
 }
 
+/** How tfjs begins the names of numbers of the validation. */
+const VALIDATION = 'val_';
+
 /** `val_loss` of tfjs is `val/loss` here. */
 function listValidation(logs: EpochLogs): Record<string, number> {
-  const prefix = 'val_';
   return Object.fromEntries(
     Object.entries(logs)
-      .filter(([name]) => name.startsWith(prefix))
-      .map(([name, value]) => [`val/${name.slice(prefix.length)}`, value]),
+      .filter(([name]) => name.startsWith(VALIDATION))
+      .map(([name, value]) => [`val/${name.slice(VALIDATION.length)}`, value]),
   );
 }

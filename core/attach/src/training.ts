@@ -2,6 +2,7 @@ import { createSession, Network } from '@espalier/core';
 import type { NamedTensors, RawBatch, Session, StepLog } from '@espalier/core';
 import { listParameters } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
+import type { Optimizer } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { readLosses } from './compiled-losses.js';
 import type { CompiledLoss } from './compiled-losses.js';
@@ -10,6 +11,7 @@ import type { CompiledModel } from './compiled-model.js';
 import { readOptimizer } from './compiled-optimizer.js';
 import { COMPILED, makeCompiledPlugin, makeNumberLister } from './compiled-plugin.js';
 import { FitPosition } from './fit-position.js';
+import { goOnFrom, keepsState, readState, writeState } from './optimizer-state.js';
 import { readMethods } from './options.js';
 import type { AttachOptions, Methods } from './options.js';
 import { BatchTranslator } from './raw-batches.js';
@@ -18,9 +20,18 @@ import { BatchTranslator } from './raw-batches.js';
 interface Compilation {
   readonly session: Session;
   readonly losses: readonly CompiledLoss[];
+  readonly optimizer: Optimizer;
+  /** That the optimizer had taken when the session was opened. */
+  readonly stepsBefore: number;
   readonly translator: BatchTranslator;
   /** The numbers of a step in the order of tfjs's labels. */
   readonly listNumbers: (log: StepLog) => readonly number[];
+}
+
+/** A compiled model, and whether its own `fit` drives the run. */
+export interface TrainedSubject {
+  readonly model: LayersModel;
+  readonly byMethods: boolean;
 }
 
 /** The session of a compiled model; it opens a new one when the model is compiled again. */
@@ -35,6 +46,7 @@ export class Training {
 
   private constructor(
     readonly model: LayersModel,
+    private readonly byMethods: boolean,
     private readonly methods: Methods | undefined,
     private readonly options: AttachOptions,
   ) {
@@ -42,11 +54,11 @@ export class Training {
   }
 
   static async open(
-    model: LayersModel,
+    { model, byMethods }: TrainedSubject,
     methods: Methods | undefined,
     options: AttachOptions,
   ): Promise<Training> {
-    const training = new Training(model, methods, options);
+    const training = new Training(model, byMethods, methods, options);
     training.#now = await training.#open();
     return training;
   }
@@ -84,6 +96,7 @@ export class Training {
     if (!this.#stale) return;
     this.#stale = false;
     const values = copyValues(this.session.parameters());
+    await this.writeOptimizer();
     try {
       await this.session.dispose();
       this.#now = await this.#open();
@@ -91,6 +104,14 @@ export class Training {
     } finally {
       tf.dispose(values);
     }
+  }
+
+  /** Writes what the run remembers of its steps into the compiled optimizer. */
+  async writeOptimizer(): Promise<void> {
+    const { optimizer, session, stepsBefore } = this.#now;
+    const steps = stepsBefore + session.clock.step;
+    if (steps === 0 || !keepsState(optimizer)) return;
+    await writeState(optimizer, this.model, { steps, state: session.optimizerState });
   }
 
   #takeOver(values: NamedTensors): void {
@@ -104,43 +125,56 @@ export class Training {
   }
 
   async #open(): Promise<Compilation> {
-    const { model, trained, position, options } = this;
+    const { model, trained, position, options, byMethods } = this;
     const { classes = false, onWarning = warn, ...config } = options;
     const network = new Network(model);
     const losses = readLosses(model, network, classes);
     const listNumbers = makeNumberLister(trained, losses);
-    const own = makeCompiledPlugin({ model: trained, losses, position, listNumbers }, (assign) => {
-      this.#assign = assign;
-    });
-    const trains = findTrained(model, trained);
+    const compiled = findCompiled(model, trained);
+    const own = makeCompiledPlugin(
+      { model: trained, byMethods, losses, position, listNumbers },
+      (assign) => {
+        this.#assign = assign;
+      },
+    );
+    const remembered = await readState(trained.optimizer, model);
+    const optimizer = readOptimizer(trained.optimizer);
     const session = await createSession({
       semantics: 'tfjs',
       ...config,
       ...readMethods(this.methods, { [COMPILED]: { use: own } }, () => [own()]),
       model,
       loss: Object.fromEntries(losses.map(({ output, loss }) => [output, loss])),
-      optimizer: readOptimizer(trained.optimizer),
-      trainable: (path) => trains.has(path),
+      optimizer: remembered ? goOnFrom(optimizer, remembered) : optimizer,
+      trainable: (path) => compiled.has(path),
     });
     session.telemetry.on('warning', ({ message }) => onWarning(message));
+    const { evaluatedAt } = session.inspect();
+    if (evaluatedAt !== undefined && byMethods) onWarning(describeEvaluatedAt(evaluatedAt));
     return {
       session,
       losses,
+      optimizer: trained.optimizer,
+      stepsBefore: remembered?.steps ?? 0,
       translator: new BatchTranslator(model, network, losses),
       listNumbers,
     };
   }
 }
 
+function describeEvaluatedAt(plugin: string): string {
+  return `'val_loss' and its like of fit are those of the weights as they train; the values of '${plugin}' count in run.session.evaluate(), and in what plugins add to the validation. evaluate: false of that plugin ends this.`;
+}
+
 function warn(message: string): void {
   console.warn(message);
 }
 
-/** Paths of the weights that `compile` found trainable: flags that are set later count at the next one. */
-function findTrained(
+/** Paths of the weights that `compile` found trainable: layers that are unfrozen later train from the next one on. */
+function findCompiled(
   model: LayersModel,
   { collectedTrainableWeights }: CompiledModel,
-): Set<string> {
+): ReadonlySet<string> {
   const collected = new Set(collectedTrainableWeights);
   const parameters = listParameters(model).filter(({ variable }) => collected.has(variable));
   return new Set(parameters.map(({ path }) => path));

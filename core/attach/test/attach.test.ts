@@ -200,6 +200,79 @@ describe('a preset', () => {
   });
 });
 
+test('metrics that plugins add to evaluations are in the logs of the validation', async () => {
+  const model = compiled();
+  const run = await attach(model, byot({ at: ['hidden'], branch: 'linear', hint: 0 }));
+  const validationData = [waves([3, 4], 5), labels(3)] as [tf.Tensor, tf.Tensor];
+  const { history } = await historyOf(model, { epochs: 1, validationData });
+  const added = Object.keys(history).filter((name) => /^val_.*exit/.test(name));
+  expect(added.length).toBeGreaterThan(0);
+  const batches = () => [{ xs: waves([4, 4]), ys: labels(4) }];
+  const logs = await model.fitDataset(datasetOf(batches), {
+    epochs: 1,
+    validationData: datasetOf(batches),
+  });
+  expect(Object.keys(logs.history)).toEqual(Object.keys(history));
+  await run.detach();
+});
+
+test('a layer that is frozen after compile stays still, as in tfjs', () =>
+  compare(compiled, async (model) => {
+    model.layers[0]!.trainable = false;
+    const first = await historyOf(model, { epochs: 1 });
+    model.layers[0]!.trainable = true;
+    return [first, await historyOf(model, { epochs: 1 })];
+  }));
+
+describe('an optimizer', () => {
+  const optimizers = {
+    momentum: () => tf.train.momentum(0.05, 0.9),
+    adam: () => tf.train.adam(0.02),
+    rmsprop: () => tf.train.rmsprop(0.01, 0.9, 0.5),
+    adagrad: () => tf.train.adagrad(0.1),
+    adadelta: () => tf.train.adadelta(1),
+  };
+  test.each(Object.entries(optimizers))(
+    '%s that has taken steps goes on in a run, and after it in tfjs',
+    async (_, make) => {
+      const compile = () => {
+        const model = classifier();
+        model.compile({ optimizer: make(), loss: 'categoricalCrossentropy' });
+        return model;
+      };
+      const [theirs, ours] = [compile(), compile()];
+      for (let i = 0; i < 3; i++) await historyOf(theirs, { epochs: 1 });
+      await historyOf(ours, { epochs: 1 });
+      const run = await attach(ours);
+      await historyOf(ours, { epochs: 1 });
+      await run.detach();
+      await historyOf(ours, { epochs: 1 });
+      expect(read(ours)).toEqual(read(theirs));
+      expect(ours.optimizer.iterations).toBe(theirs.optimizer.iterations);
+    },
+  );
+
+  test('is saved with the model as it trained', async () => {
+    const [theirs, ours] = [compiled(), compiled()];
+    const saved = async (model: LayersModel) => {
+      let artifacts!: tf.io.ModelArtifacts;
+      const handler = tf.io.withSaveHandler((given) => {
+        artifacts = given;
+        return Promise.resolve({
+          modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const },
+        });
+      });
+      await model.save(handler, { includeOptimizer: true });
+      return artifacts;
+    };
+    await historyOf(theirs);
+    const run = await attach(ours);
+    await historyOf(ours);
+    expect((await saved(ours)).weightData).toEqual((await saved(theirs)).weightData);
+    await run.detach();
+  });
+});
+
 test('compiling again takes a new optimizer, loss and the weights that train', () =>
   compare(
     () => {
@@ -253,15 +326,17 @@ test('a run that loads a checkpoint goes on to the same bits', async () => {
 
 test('no tensor is left behind', async () => {
   const model = compiled();
-  await (await attach(model)).detach();
-  const before = tf.memory().numTensors;
-  const [xs, ys] = [x(), y()];
-  const run = await attach(model, smoothing());
-  await model.fit(xs, ys, { ...how, validationSplit: 0.2 });
-  await model.trainOnBatch(xs, ys);
-  await run.detach();
-  tf.dispose([xs, ys]);
-  expect(tf.memory().numTensors).toBe(before);
+  const train = async () => {
+    const [xs, ys] = [x(), y()];
+    const run = await attach(model, smoothing());
+    await model.fit(xs, ys, { ...how, validationSplit: 0.2 });
+    await model.trainOnBatch(xs, ys);
+    await run.detach();
+    tf.dispose([xs, ys]);
+    return tf.memory().numTensors;
+  };
+  const first = await train(); // the compiled optimizer remembers its steps from here on
+  expect(await train()).toBe(first);
 });
 
 describe('bad input', () => {
@@ -283,8 +358,9 @@ describe('bad input', () => {
     await (await attach(model)).detach();
   });
 
-  test('an optimizer that has taken steps', async () => {
-    const model = compiled();
+  test('an optimizer that has taken steps of which tfjs tells nothing', async () => {
+    const model = classifier();
+    model.compile({ optimizer: tf.train.adamax(0.02), loss: 'categoricalCrossentropy' });
     await historyOf(model, { epochs: 1 });
     expect(await codeOf(() => attach(model))).toBe('attach/optimizer-used');
   });

@@ -4,6 +4,7 @@ import { EspalierError, parseOptions, readLater, suggest } from '@espalier/base'
 import type { NamedTensors } from '@espalier/base';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import type { RawBatch, Source } from '@espalier/data';
+import type { OptimizerState } from '@espalier/optim';
 import type { Telemetry } from '@espalier/telemetry';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -341,6 +342,11 @@ export class Session {
   parameters({ trainable = false }: { readonly trainable?: boolean } = {}): NamedTensors {
     const { parameters } = this.#live.structure;
     return parameters.values(trainable ? parameters.trainable : undefined);
+  }
+
+  /** What the optimizer remembers, by slot and parameter path; live tensors, never dispose them. */
+  get optimizerState(): OptimizerState {
+    return this.#live.optimizer.state;
   }
 
   /**
