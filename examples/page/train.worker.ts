@@ -41,7 +41,7 @@ function buildNetwork() {
 const task = async ({ input, report }: TrainingContext<Input>) => {
   const backend = await useBackend({ prefer: [input.backend, 'cpu'] });
   const model = buildNetwork();
-  await attach(model, methods[input.method](), { onWarning: report.warn });
+  const run = await attach(model, methods[input.method](), { onWarning: report.warn });
   const x = tf.tensor2d(input.position, [input.label.length, 2]);
   const y = tf.oneHot(tf.tensor1d(input.label, 'int32'), CLASSES);
   await model.fit(x, y, {
@@ -50,7 +50,11 @@ const task = async ({ input, report }: TrainingContext<Input>) => {
     validationSplit: 0.25,
     callbacks: report.callbacks,
   });
-  return { model: await getModelArtifacts(model), backend: backend.name };
+  await run.detach();
+  const trained = await getModelArtifacts(model);
+  tf.dispose([x, y]);
+  model.dispose(); // the worker lives on, for the next training
+  return { model: trained, backend: backend.name };
 };
 
 /** What the page gives to `trainInWorker` as its type. */

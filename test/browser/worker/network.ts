@@ -3,17 +3,16 @@ import * as tfl from '@tensorflow/tfjs-layers';
 
 /** A classifier of two classes, compiled as existing code does it; the same numbers in every call. */
 export function compileTiny(): tfl.LayersModel {
-  const dense = (name: string, units: number, activation: 'relu' | 'softmax', seed: number) => {
-    const kernelInitializer = tfl.initializers.glorotUniform({ seed });
-    return tfl.layers.dense({ name, units, activation, kernelInitializer, inputShape: [2] });
-  };
-  const model = tfl.sequential({
-    layers: [
-      dense('first', 8, 'relu', 1),
-      dense('second', 8, 'relu', 2),
-      dense('classes', 2, 'softmax', 3),
-    ],
-  });
+  const dense = (name: string, units: number, activation: 'relu' | 'softmax', seed: number) =>
+    tfl.layers.dense({
+      name,
+      units,
+      activation,
+      kernelInitializer: tfl.initializers.glorotUniform({ seed }),
+    });
+  const input = tfl.layers.inputLayer({ inputShape: [2] });
+  const hidden = [dense('first', 8, 'relu', 1), dense('second', 8, 'relu', 2)];
+  const model = tfl.sequential({ layers: [input, ...hidden, dense('classes', 2, 'softmax', 3)] });
   model.compile({
     optimizer: tf.train.sgd(0.1),
     loss: 'categoricalCrossentropy',
