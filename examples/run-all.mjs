@@ -12,6 +12,7 @@ const scratch = await mkdtemp(join(tmpdir(), 'espalier-examples-'));
 
 const programs = [
   'attached',
+  'raw-variables',
   'own-loop',
   'own-plugin',
   'swap-a-component',
