@@ -64,7 +64,7 @@ export const teacher = definePlugin({
     });
     ctx.onTeardown(() => network.dispose());
     if (model) await network.load();
-    ctx.hooks.beforeStep.tap(() => (source().predict ? undefined : network.load()));
+    if (!told) ctx.hooks.beforeStep.tap(() => (source().predict ? undefined : network.load()));
     ctx.provide(SOFT_TARGETS, (): SoftTargets => {
       const names = listTaughtExits(ctx, exits);
       const given = source();
