@@ -35,6 +35,28 @@ test('the page has code for every section', () => {
   expect(blocks.length).toBeGreaterThan(20);
 });
 
+test('every link of the page leads somewhere', async () => {
+  const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)];
+  expect(links.length).toBeGreaterThan(20);
+  const missing: string[] = [];
+  for (const [link, path = '', anchor] of links) {
+    const file = path === '' ? page : fileURLToPath(new URL(`../${path}`, import.meta.url));
+    const target = await readFile(/\.\w+$/.test(file) ? file : join(file, 'README.md'), 'utf8');
+    if (anchor !== undefined && !listAnchors(target).includes(anchor)) missing.push(link);
+  }
+  expect(missing).toEqual([]);
+});
+
+/** Of the headings of a page, as GitHub names them. */
+function listAnchors(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
 test.each(blocks.map((block, i) => [block.name, i + 1, block.code] as const))(
   '%s, block %d, runs and prints what it says',
   async (_, number, code) => {
