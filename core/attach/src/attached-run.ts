@@ -15,6 +15,7 @@ import { describeRun } from './describe-run.js';
 import { fitDataset, fitRows, trainOnBatch } from './fitting.js';
 import { LiveModel } from './live-model.js';
 import type { AttachOptions, Methods } from './options.js';
+import { addSampleWeights } from './sample-weights.js';
 import { Shadow } from './shadow.js';
 import { disposeNew, Training } from './training.js';
 import type { TrainedSubject } from './training.js';
@@ -47,15 +48,17 @@ export interface Subject extends TrainedSubject {
 export class AttachedRun {
   readonly #shadow = new Shadow();
   readonly #live: LiveModel;
+  /** The model whose loops are replaced. */
+  #installed: CompiledModel | undefined;
 
   private constructor(
     private readonly training: Training,
     private readonly subject: Subject,
   ) {
-    const { model, trained } = training;
-    this.#live = new LiveModel(model, trained, this.#shadow);
+    const { model } = training;
+    this.#live = new LiveModel(training, this.#shadow);
     attachedModels.add(model);
-    if (subject.byMethods) this.#install(trained);
+    if (subject.byMethods) this.#install();
   }
 
   /** Opens the session; of a compiled model it replaces the methods that train. */
@@ -113,7 +116,7 @@ export class AttachedRun {
   async transform(plugins?: string | TransformOptions): Promise<void> {
     await this.training.refresh();
     await this.session.transform(typeof plugins === 'string' ? { plugins: [plugins] } : plugins);
-    this.#live.follow(this.training);
+    this.#live.follow();
   }
 
   /** A copy of the trained model; see `Session.export`. The caller owns it. */
@@ -134,14 +137,14 @@ export class AttachedRun {
   async load(options: LoadOptions = {}): Promise<boolean> {
     await this.training.refresh();
     const loaded = await this.session.load(options);
-    this.#live.follow(this.training);
+    this.#live.follow();
     return loaded;
   }
 
   /** Gives tfjs's methods back to the model, which stays trained, and ends the session. */
   async detach(): Promise<void> {
     await this.training.writeOptimizer();
-    this.#live.writeBack(this.training);
+    this.#live.writeBack();
     this.#shadow.restore();
     attachedModels.delete(this.training.model);
     await this.session.dispose();
@@ -152,23 +155,36 @@ export class AttachedRun {
     return tf.tidy(() => translator.fromNames(x, y, weights) as never);
   }
 
-  #install(trained: CompiledModel): void {
+  #install(): void {
     const { training } = this;
     const { model } = training;
-    const { save } = model;
+    const { compile, save } = model;
     this.#shadow.replace(model, {
+      compile: (args) => {
+        this.#live.refuseReplaced('model.compile');
+        try {
+          compile.call(model, args);
+          training.markCompiled();
+        } finally {
+          this.#installLoops();
+        }
+      },
       save: async (handler, config) => {
         if (config?.includeOptimizer) await training.writeOptimizer();
         return save.call(model, handler, config);
       },
     });
-    const { compile, fitLoop, fitDataset: dataset } = trained;
-    this.#shadow.replace<CompiledModel>(trained, {
-      compile: (args) => {
-        this.#live.refuseReplaced('model.compile');
-        compile.call(trained, args);
-        training.markCompiled();
-      },
+    this.#installLoops();
+  }
+
+  /** A `tf.sequential` makes a new model inside of it whenever it is compiled. */
+  #installLoops(): void {
+    const { training } = this;
+    const { trained } = training;
+    if (trained === this.#installed) return;
+    this.#installed = trained;
+    const { fitLoop, fitDataset: dataset, standardizeUserData } = trained;
+    this.#shadow.replace(trained, {
       fitLoop: async (...args) => {
         await training.refresh();
         return fitRows(training, fitLoop.bind(trained), args);
@@ -177,6 +193,7 @@ export class AttachedRun {
         await training.refresh();
         return fitDataset(training, dataset.bind(trained), { dataset: given, args });
       },
+      standardizeUserData: addSampleWeights(standardizeUserData.bind(trained)),
       trainOnBatch: (x, y) => trainOnBatch(training, x, y),
     });
   }

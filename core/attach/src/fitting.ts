@@ -15,6 +15,7 @@ import { readDataset, readRows } from './fit-batches.js';
 import { writeHistory } from './fit-position.js';
 import { toCallbacks } from './list-callbacks.js';
 import { RowBatches } from './rows.js';
+import { Shadow } from './shadow.js';
 import { StepCallback } from './step-callback.js';
 import type { FitBatches } from './step-callback.js';
 import { disposeNew } from './training.js';
@@ -79,8 +80,8 @@ export async function fitDataset(
   const read = readDataset(dataset, makeRaw, session.looksAhead);
   const validate = makeValidation(session, readValidation(training, others, makeRaw));
   return runFit(training, { batches: read.batches, validate }, async (step, done) => {
-    const { makeTrainFunction } = trained;
-    trained.makeTrainFunction = () => step.train;
+    const shadow = new Shadow();
+    shadow.replace(trained, { makeTrainFunction: () => step.train });
     try {
       return await loop(read.dataset, {
         ...others,
@@ -88,7 +89,7 @@ export async function fitDataset(
         initialEpoch: initialEpoch + done,
       });
     } finally {
-      trained.makeTrainFunction = makeTrainFunction;
+      shadow.restore();
     }
   });
 }
@@ -185,9 +186,11 @@ function makeHistory(
  */
 function listData({ losses, trained }: Training, given: readonly (Tensor | null)[]): Tensor[] {
   const count = trained.inputNames.length + losses.length;
-  const weights = given.slice(count).filter((tensor) => tensor !== null);
-  if (weights.length === 0 || losses.length === 1)
+  const slots = given.slice(count);
+  const weights = slots.filter((tensor) => tensor !== null);
+  if (weights.length === 0 || slots.length === 1) {
     return [...given.slice(0, count), ...weights] as Tensor[];
+  }
   throw new EspalierError('attach/class-weight', {
     problem: `classWeight: the model has ${losses.length} outputs, and a run weighs examples, for all outputs alike`,
     received: losses.map(({ output }) => output),

@@ -18,26 +18,25 @@ export class LiveModel {
   #decoded: Tensor[] = [];
 
   constructor(
-    private readonly model: LayersModel,
-    private readonly trained: CompiledModel,
+    private readonly training: Training,
     private readonly shadow: Shadow,
   ) {}
 
   /** Looks which layers the network of a session has replaced. */
-  follow(training: Training): void {
+  follow(): void {
     const first = this.#replaced.size === 0;
-    this.#replaced = findReplaced(this.model, training.session.model);
+    this.#replaced = findReplaced(this.training.model, this.training.session.model);
     if (this.#replaced.size === 0) return;
-    if (first) this.#install(training);
+    if (first) this.#install();
     this.#refuseSetWeights();
   }
 
   /** Copies what the live network has learned into the layers that it had replaced. */
-  writeBack(training: Training): void {
+  writeBack(): void {
     if (this.#replaced.size === 0) return;
-    const weights = this.#decode(training);
+    const weights = this.#decode();
     this.shadow.restore();
-    this.model.setWeights(weights);
+    this.training.model.setWeights(weights);
     this.dispose();
   }
 
@@ -57,9 +56,9 @@ export class LiveModel {
     });
   }
 
-  #install(training: Training): void {
-    const { trained, model } = this;
-    const onLive = <T>(work: (live: CompiledModel) => T): T => work(makeLive(training));
+  #install(): void {
+    const { trained, model, session } = this.training;
+    const onLive = <T>(work: (live: CompiledModel) => T): T => work(makeLive(this.training));
     this.shadow.replace<CompiledModel>(trained, {
       makeTestFunction: () =>
         onLive((live) => {
@@ -71,20 +70,20 @@ export class LiveModel {
     });
     this.shadow.replace(model, {
       save: async (handler, config) => {
-        const copy = training.session.export();
+        const copy = session.export();
         try {
           return await copy.save(handler, config);
         } finally {
           copy.dispose();
         }
       },
-      getWeights: () => this.#decode(training),
+      getWeights: () => this.#decode(),
       setWeights: () => this.refuseReplaced('model.setWeights'),
     });
   }
 
   #refuseSetWeights(): void {
-    for (const layer of this.model.layers) {
+    for (const layer of this.training.model.layers) {
       if (!this.#replaced.has(layer.name)) continue;
       this.shadow.replace(layer, {
         setWeights: () => this.refuseReplaced(`setWeights of '${layer.name}'`),
@@ -93,16 +92,15 @@ export class LiveModel {
   }
 
   /** Decoded weights in the order of the caller's model; they live until the next call. */
-  #decode(training: Training): Tensor[] {
+  #decode(): Tensor[] {
     this.dispose();
-    const dense = training.session.export({ dense: true });
+    const { model, session } = this.training;
+    const dense = session.export({ dense: true });
     const values = new Map(
       listParameters(dense).map(({ path, variable }) => [path, variable.read()]),
     );
-    const paths = new Map(listParameters(this.model).map(({ path, variable }) => [variable, path]));
-    this.#decoded = this.model.weights.map((variable) =>
-      tf.clone(values.get(paths.get(variable)!)!),
-    );
+    const paths = new Map(listParameters(model).map(({ path, variable }) => [variable, path]));
+    this.#decoded = model.weights.map((variable) => tf.clone(values.get(paths.get(variable)!)!));
     dense.dispose();
     return this.#decoded;
   }

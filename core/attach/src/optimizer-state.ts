@@ -2,7 +2,8 @@ import { EspalierError } from '@espalier/core';
 import type { GradientTransform, NamedTensors, OptimizerState } from '@espalier/core';
 import { listParameters } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
+import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
+import { findTrainedModel } from './compiled-model.js';
 
 /** What an optimizer of tfjs remembers: steps, and by slot and path what it keeps of each parameter. */
 export interface RememberedState {
@@ -83,25 +84,42 @@ function replaceKnown(values: NamedTensors, known: NamedTensors): NamedTensors {
   );
 }
 
-/** Writes into the compiled optimizer what a run remembers, so that tfjs trains on and saves as if it had trained. */
+/**
+ * Writes into the compiled optimizer what a run remembers, so that tfjs trains on and saves as if it had
+ * trained. tfjs finds it by the position of the weights that train; one that the run replaced begins anew.
+ */
 export async function writeState(
   optimizer: tf.Optimizer,
   model: LayersModel,
   { steps, state }: RememberedState,
 ): Promise<void> {
   const slots = listSlots(optimizer);
-  const names = new Map(listParameters(model).map(({ path, variable }) => [path, variable.name]));
+  const weights = listTraining(model);
   const before = optimizer.iterations === 0 ? [] : await optimizer.getWeights();
   const iterations = { name: 'iter', tensor: tf.scalar(steps, 'int32') };
   const entries = slots.flatMap((slot) => {
     const suffix = slot.slice(slot.lastIndexOf('/'));
-    return Object.entries(state[slot] ?? {}).flatMap(([path, tensor]): NamedTensor[] => {
-      const name = names.get(path);
-      return name === undefined ? [] : [{ name: name + suffix, tensor: tf.clone(tensor) }];
+    return weights.map(({ path, variable }): NamedTensor => {
+      const known = state[slot]?.[path];
+      const tensor = known ? tf.clone(known) : makeInitial(optimizer, variable);
+      return { name: variable.name + suffix, tensor };
     });
   });
   await optimizer.setWeights([iterations, ...entries]);
   tf.dispose([iterations, ...entries, ...before].map(({ tensor }) => tensor));
+}
+
+/** The weights that were compiled to train and are not frozen, in the order of tfjs. */
+function listTraining(model: LayersModel) {
+  const paths = new Map(listParameters(model).map(({ path, variable }) => [variable, path]));
+  return findTrainedModel(model)
+    .collectedTrainableWeights.filter(({ trainable }) => trainable)
+    .map((variable) => ({ path: paths.get(variable)!, variable }));
+}
+
+function makeInitial(optimizer: tf.Optimizer, { shape }: LayerVariable): tf.Tensor {
+  const value = optimizer.getConfig()['initialAccumulatorValue'] ?? 0;
+  return tf.fill([...shape] as number[], value as number);
 }
 
 /** Whether {@link writeState} can do it. */

@@ -38,7 +38,9 @@ export interface TrainedSubject {
 export class Training {
   readonly position = new FitPosition();
   /** Has the compiled state; the model itself, or the one inside of a `tf.sequential`. */
-  readonly trained: CompiledModel;
+  get trained(): CompiledModel {
+    return findTrainedModel(this.model);
+  }
   #now!: Compilation;
   /** Whether the model was compiled after the session was opened. */
   #stale = false;
@@ -49,9 +51,7 @@ export class Training {
     private readonly byMethods: boolean,
     private readonly methods: Methods | undefined,
     private readonly options: AttachOptions,
-  ) {
-    this.trained = findTrainedModel(model);
-  }
+  ) {}
 
   static async open(
     { model, byMethods }: TrainedSubject,

@@ -288,6 +288,33 @@ test('compiling again takes a new optimizer, loss and the weights that train', (
     },
   ));
 
+test('compiling a sequential model again keeps the preset', async () => {
+  const [plain, smooth] = [compiled(), compiled()];
+  const run = await attach(smooth, smoothing({ epsilon: 0.3 }));
+  for (const model of [plain, smooth]) {
+    model.compile({ optimizer: 'sgd', loss: 'categoricalCrossentropy' });
+    await historyOf(model, { epochs: 1 });
+  }
+  expect(run.session.clock.step).toBe(3);
+  expect(read(smooth)).not.toEqual(read(plain));
+  await run.detach();
+});
+
+test('sampleWeight, which tfjs does not support, weighs examples as classWeight does', async () => {
+  const [byClass, byExample] = [compiled(), compiled()];
+  const runs = [await attach(byClass), await attach(byExample)];
+  const classes = tf.argMax(y(), -1).dataSync();
+  const weightOf = [1, 3, 0.5];
+  await historyOf(byClass, { classWeight: { 0: 1, 1: 3, 2: 0.5 } });
+  const sampleWeight = tf.tensor1d([...classes].map((id) => weightOf[id]!));
+  await historyOf(byExample, { sampleWeight });
+  expect(read(byExample)).toEqual(read(byClass));
+  await expect(historyOf(byExample, { sampleWeight: tf.ones([2]) as tf.Tensor1D })).rejects.toThrow(
+    'sampleWeight has 2 weights for 10 examples',
+  );
+  await Promise.all(runs.map((run) => run.detach()));
+});
+
 test('a run that loads a checkpoint goes on to the same bits', async () => {
   const program = async (model: LayersModel) => [
     await historyOf(model, { epochs: 1, shuffle: true }),
