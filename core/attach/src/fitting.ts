@@ -33,7 +33,7 @@ export async function fitRows(
 ): Promise<History> {
   const [, ins, labels, batchSize = DEFAULT_BATCH, epochs, verbose, callbacks, ...rest] = args;
   const [validate, validationIns, shuffle = true, metrics, initialEpoch = 0] = rest;
-  const { session, translator, seed } = training;
+  const { translator, seed } = training;
   const rows = new RowBatches(listData(training, ins), batchSize);
   const order = shuffle === true ? (epoch: number) => rows.shuffle(seed, epoch) : undefined;
   const batches = readRows(rows, (data) => translator.fromList(data), order);
@@ -43,7 +43,7 @@ export async function fitRows(
     held.length > 0
       ? readRowSource(new RowBatches(held, batchSize), (data) => translator.fromList(data))
       : undefined;
-  const data = { batches, validate: makeValidation(session, source) };
+  const data = { batches, validate: makeValidation(training, source) };
   try {
     return await runFit(training, data, (step, done) =>
       loop(
@@ -78,7 +78,7 @@ export async function fitDataset(
   const { callbacks, yieldEvery, classWeight, initialEpoch = 0, ...others } = args;
   const makeRaw = (value: unknown) => readBatch(training, value, classWeight);
   const read = readDataset(dataset, makeRaw, session.looksAhead);
-  const validate = makeValidation(session, readValidation(training, others, makeRaw));
+  const validate = makeValidation(training, readValidation(training, others, makeRaw));
   return runFit(training, { batches: read.batches, validate }, async (step, done) => {
     const shadow = new Shadow();
     shadow.replace(trained, { makeTrainFunction: () => step.train });
