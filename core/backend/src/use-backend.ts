@@ -9,6 +9,7 @@ import type {
 import { NotAvailable, Unfit } from './candidate.js';
 import type { Candidate, Started } from './candidate.js';
 import { foreignBackend } from './candidates/foreign-backend.js';
+import { separateCastTensors } from './early-tensors.js';
 import { installGradients } from './gradients/index.js';
 import { installKernels } from './kernels/index.js';
 import { appendReasons, describeChosen, describeSkipped, warnOfThreads } from './line.js';
@@ -158,6 +159,7 @@ async function keepOrChoose(platform: Platform): Promise<Choice> {
   const choice = await choose(platform, {});
   const { name, backend } = choice.running.candidate;
   if (backend === current) return choice;
+  separateCastTensors();
   const warning =
     `${name} takes the place of cpu, which TensorFlow.js had chosen by itself; tensors move over ` +
     "when they are used. To stay on cpu: backend: { prefer: 'cpu' }";

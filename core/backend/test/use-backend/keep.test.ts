@@ -28,6 +28,30 @@ describe('keepBackend in Node', () => {
     });
   });
 
+  it('casts of the cpu backend, which share values of another type, keep them on wasm', () => {
+    const body = `import '@tensorflow/tfjs-backend-cpu';
+      ${keepBackend}
+      const ids = tf.tensor1d([1, 2, 3], 'int32');
+      const floats = tf.cast(ids, 'float32');
+      const shares = tf.cast(tf.greater(ids, 1), 'float32');
+      const w = tf.variable(tf.cast(ids, 'float32'));
+      await keepBackend();
+      const read = (compute) => Array.from(tf.tidy(compute).dataSync());
+      const before = tf.memory().numTensors;
+      const slope = tf.variableGrads(() => tf.sum(tf.mul(w, tf.mul(floats, floats))), [w]).grads[w.name];
+      const after = tf.memory().numTensors - before;
+      console.log(JSON.stringify({ after, slope: Array.from(slope.dataSync()),
+        half: read(() => tf.mul(floats, 0.5)), shares: read(() => tf.add(shares, shares)),
+        ids: read(() => tf.mul(ids, tf.scalar(2, 'int32'))) }));`;
+    expect(evaluate(makeProject(), body)).toEqual({
+      after: 2, // the value and the gradient
+      slope: [1, 4, 9],
+      half: [0.5, 1, 1.5],
+      shares: [0, 2, 2],
+      ids: [2, 4, 6],
+    });
+  });
+
   it('keeps what the program set: cpu where wasm was there, wasm, a backend of its own', () => {
     const body = `import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
       import '@tensorflow/tfjs-backend-wasm';
