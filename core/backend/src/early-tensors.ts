@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 interface KernelCall {
-  readonly inputs?: Readonly<Record<string, tf.Tensor>>;
+  readonly inputs?: Readonly<Record<string, tf.Tensor | null | undefined>>;
 }
 
 interface Engine {
@@ -38,7 +38,7 @@ export function separateCastTensors(): void {
   const runKernelFunc = engine.runKernelFunc.bind(engine);
   engine.runKernelFunc = (call) => {
     for (const tensor of Object.values(call.inputs ?? {})) {
-      const held = engine.state.tensorInfo.get(tensor.dataId);
+      const held = tensor && engine.state.tensorInfo.get(tensor.dataId);
       if (held && held.dtype !== tensor.dtype) separate(tensor);
     }
     return runKernelFunc(call);
