@@ -50,6 +50,8 @@ export interface DatasetStep {
 export interface FitDatasetArguments {
   readonly callbacks?: GivenCallbacks;
   readonly classWeight?: unknown;
+  readonly batchesPerEpoch?: number;
+  readonly epochs?: number;
   readonly initialEpoch?: number;
   readonly yieldEvery?: unknown;
   readonly validationData?: DatasetOfBatches | GivenBatch | readonly TensorsOfTfjs[] | null;

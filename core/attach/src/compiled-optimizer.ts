@@ -37,6 +37,19 @@ function cloneOptimizer(optimizer: tf.Optimizer): tf.Optimizer {
   return made.fromConfig(made, optimizer.getConfig());
 }
 
-function readRate(optimizer: tf.Optimizer): number {
-  return (optimizer as unknown as { readonly learningRate: number }).learningRate;
+interface Rated {
+  learningRate: number;
+  setLearningRate?(rate: number): void;
+}
+
+/** The learning rate of an optimizer as it is now. */
+export function readRate(optimizer: tf.Optimizer): number {
+  return (optimizer as unknown as Rated).learningRate;
+}
+
+/** Sets it; of `tf.train.sgd` its own method does. */
+export function writeRate(optimizer: tf.Optimizer, rate: number): void {
+  const rated = optimizer as unknown as Rated;
+  if (rated.setLearningRate) rated.setLearningRate(rate);
+  else rated.learningRate = rate;
 }

@@ -1,5 +1,6 @@
 import { disposeRaw } from '@espalier/core';
 import type { RawBatch } from '@espalier/core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { DatasetOfBatches, DatasetStep } from './compiled-model.js';
 import type { RowBatches } from './rows.js';
@@ -40,11 +41,17 @@ export function readRows(
   };
 }
 
+interface DatasetReading {
+  readonly looksAhead: boolean;
+  /** How many batches of the dataset a checkpoint has behind it. */
+  skip(): number;
+}
+
 /** Batches of a dataset, and the same dataset for the loop of tfjs, which asks it for each batch. */
 export function readDataset(
   dataset: DatasetOfBatches,
   makeRaw: (value: unknown) => Promise<RawBatch>,
-  looksAhead: boolean,
+  { looksAhead, skip }: DatasetReading,
 ): { readonly batches: FitBatches; readonly dataset: DatasetOfBatches } {
   let current: RawBatch | undefined;
   let ahead: RawBatch | undefined;
@@ -54,6 +61,7 @@ export function readDataset(
   };
   const iterator = async () => {
     const source = await dataset.iterator();
+    await skipBatches(source, skip());
     let upcoming: Awaited<ReturnType<typeof read>> | undefined;
     return {
       async next() {
@@ -73,4 +81,12 @@ export function readDataset(
       dispose: () => [current, ahead].forEach((raw) => raw && disposeRaw(raw)),
     },
   };
+}
+
+async function skipBatches(source: { next(): Promise<DatasetStep> }, count: number): Promise<void> {
+  for (let batch = 0; batch < count; batch++) {
+    const { value, done } = await source.next();
+    if (value) tf.dispose(value as tf.TensorContainer);
+    if (done) return;
+  }
 }

@@ -13,6 +13,7 @@ import type {
 } from './compiled-model.js';
 import { readDataset, readRows } from './fit-batches.js';
 import { writeHistory } from './fit-position.js';
+import type { FitCall } from './fit-position.js';
 import { toCallbacks } from './list-callbacks.js';
 import { RowBatches } from './rows.js';
 import { Shadow } from './shadow.js';
@@ -45,7 +46,14 @@ export async function fitRows(
       : undefined;
   const data = { batches, validate: makeValidation(training, source) };
   try {
-    return await runFit(training, data, (step, done) =>
+    const call = {
+      of: 'fit',
+      epochs: epochs ?? null,
+      initialEpoch,
+      batchSize,
+      examples: rows.rows,
+    };
+    return await runFit(training, { ...data, call }, (step, done) =>
       loop(
         step.train,
         [placeholder],
@@ -77,9 +85,12 @@ export async function fitDataset(
   const { session, trained } = training;
   const { callbacks, yieldEvery, classWeight, initialEpoch = 0, ...others } = args;
   const makeRaw = (value: unknown) => readBatch(training, value, classWeight);
-  const read = readDataset(dataset, makeRaw, session.looksAhead);
+  const { epochs = null, batchesPerEpoch = null } = others;
+  const call = { of: 'fitDataset', epochs, initialEpoch, batchesPerEpoch };
+  const skip = () => training.position.epochsDone * (batchesPerEpoch ?? 0);
+  const read = readDataset(dataset, makeRaw, { looksAhead: session.looksAhead, skip });
   const validate = makeValidation(training, readValidation(training, others, makeRaw));
-  return runFit(training, { batches: read.batches, validate }, async (step, done) => {
+  return runFit(training, { batches: read.batches, validate, call }, async (step, done) => {
     const shadow = new Shadow();
     shadow.replace(trained, { makeTrainFunction: () => step.train });
     try {
@@ -119,6 +130,7 @@ export async function trainOnBatch(
   y: TensorsOfTfjs,
 ): Promise<number | number[]> {
   await training.refresh();
+  training.position.checkOwnStep();
   const [inputs, targets] = await training.trained.standardizeUserData(x, y);
   const data = [...inputs, ...targets];
   const raw = tf.tidy(() => training.translator.fromList(data) as never) as RawBatch;
@@ -132,14 +144,20 @@ export async function trainOnBatch(
   }
 }
 
+interface FitParts {
+  readonly batches: FitBatches;
+  readonly validate: Validate | undefined;
+  readonly call: FitCall;
+}
+
 /** One call of a fit: its hooks, its place among the calls of the program, and what stops it. */
 async function runFit(
   training: Training,
-  { batches, validate }: { readonly batches: FitBatches; readonly validate: Validate | undefined },
+  { batches, validate, call }: FitParts,
   loop: (step: StepCallback, epochsDone: number) => Promise<History>,
 ): Promise<History> {
   const { position, session, trained } = training;
-  const passed = position.beginFit();
+  const passed = position.beginFit(call);
   if (passed) return makeHistory(trained, passed);
   const step = new StepCallback(
     { session, position, model: trained, listNumbers: (log) => training.listNumbers(log) },

@@ -82,6 +82,7 @@ export class StepCallback extends tfl.Callback {
   async #step(raw: RawBatch): Promise<readonly number[]> {
     const { session, listNumbers } = this.target;
     const next = session.looksAhead ? this.batches.peek?.() : undefined;
+    this.target.position.expectBatch();
     const log = await session.step(raw, { inEpoch: true, ...(next && { next }) });
     this.#followStop();
     return listNumbers(log);

@@ -36,7 +36,7 @@ export interface TrainedSubject {
 
 /** The session of a compiled model; it opens a new one when the model is compiled again. */
 export class Training {
-  readonly position = new FitPosition();
+  readonly position = new FitPosition(() => this.trained.optimizer);
   /** Has the compiled state; the model itself, or the one inside of a `tf.sequential`. */
   get trained(): CompiledModel {
     return findTrainedModel(this.model);
@@ -93,8 +93,9 @@ export class Training {
    * plugins added to the model keeps its values.
    */
   async refresh(): Promise<void> {
-    if (!this.#stale) return;
+    if (!this.#stale && this.trained.optimizer === this.#now.optimizer) return;
     this.#stale = false;
+    this.position.beginAnew();
     const values = copyValues(this.session.parameters());
     await this.writeOptimizer();
     try {

@@ -352,6 +352,118 @@ test('a run that loads a checkpoint goes on to the same bits', async () => {
   await Promise.all([one, two, three].map((run) => run.detach()));
 });
 
+describe('a program that is not the one that made the checkpoint', () => {
+  const begin = async (make = compiled) => {
+    const model = make();
+    return { model, run: await attach(model) };
+  };
+  const saveAfter = async (work: (model: LayersModel) => Promise<unknown>) => {
+    const store = memoryStore();
+    const { model, run } = await begin();
+    await work(model);
+    await run.save(store);
+    return store;
+  };
+  const resume = async (
+    store: ReturnType<typeof memoryStore>,
+    work: (model: LayersModel) => Promise<unknown>,
+  ) => {
+    const { model, run } = await begin();
+    await run.load({ store });
+    return work(model);
+  };
+
+  test.each([
+    [{ epochs: 4 }, 'epochs: 2 when the loaded checkpoint was made, and has epochs: 4 now'],
+    [{ batchSize: 5 }, 'batchSize: 4'],
+    [{ validationSplit: 0.2 }, 'examples: 10'],
+  ])('a fit with %o is refused', async (args, text) => {
+    const store = await saveAfter((model) => historyOf(model, { epochs: 2 }));
+    const changed = resume(store, (model) => historyOf(model, { epochs: 2, ...args }));
+    await expect(changed).rejects.toThrow(text);
+    await expect(changed).rejects.toHaveProperty('code', 'attach/resume');
+  });
+
+  test('a batch that would be trained twice is refused', async () => {
+    const store = await saveAfter((model) => historyOf(model, { epochs: 1 }));
+    await expect(resume(store, (model) => model.trainOnBatch(x(), y()))).rejects.toHaveProperty(
+      'code',
+      'attach/resume',
+    );
+  });
+
+  test('a checkpoint of another compilation is refused', async () => {
+    const store = await saveAfter(async (model) => {
+      compiled(model);
+      await historyOf(model, { epochs: 1 });
+    });
+    const earlier = resume(store, (model) => historyOf(model, { epochs: 1 }));
+    await expect(earlier).rejects.toHaveProperty('code', 'attach/resume');
+  });
+});
+
+test('loading in the process that saved goes back, and the next fit trains', async () => {
+  const store = memoryStore();
+  const model = compiled();
+  const run = await attach(model);
+  await historyOf(model, { epochs: 1 });
+  await run.save(store);
+  const saved = read(model);
+  const second = await historyOf(model, { epochs: 1 });
+  await run.load({ store });
+  expect(read(model)).toEqual(saved);
+  expect(await historyOf(model, { epochs: 1 })).toEqual(second);
+  await run.detach();
+});
+
+test('a resumed run has the learning rate that callbacks had set', async () => {
+  const program = (model: LayersModel, stop?: () => Promise<void>) => {
+    const optimizer = model.optimizer as unknown as { learningRate: number };
+    const slow = async () => {
+      optimizer.learningRate *= 0.5;
+      await stop?.();
+    };
+    return historyOf(model, { callbacks: { onBatchEnd: slow } });
+  };
+  const [whole, cut, resumed] = [compiled(), compiled(), compiled()];
+  const runs = await Promise.all([whole, cut, resumed].map((model) => attach(model)));
+  const expected = await program(whole);
+  const store = memoryStore();
+  let steps = 0;
+  const stop = async () => {
+    if (++steps !== 5) return;
+    await runs[1]!.save(store);
+    throw new Error('killed');
+  };
+  await expect(program(cut, stop)).rejects.toThrow('killed');
+  await runs[2]!.load({ store });
+  expect(await program(resumed)).toEqual(expected);
+  expect(read(resumed)).toEqual(read(whole));
+  await Promise.all(runs.map((run) => run.detach()));
+});
+
+test('a dataset that goes on from epoch to epoch does so in a resumed run', async () => {
+  const batches = () => [0, 1, 2, 3].map((i) => ({ xs: waves([2, 4], i), ys: labels(2) }));
+  const program = async (model: LayersModel, onBatchEnd?: () => Promise<void>) => {
+    const callbacks = onBatchEnd ? { onBatchEnd } : {};
+    const args = { epochs: 2, batchesPerEpoch: 2, verbose: 0 as const, callbacks };
+    return (await model.fitDataset(datasetOf(batches), args)).history;
+  };
+  const [whole, cut, resumed] = [compiled(), compiled(), compiled()];
+  const runs = await Promise.all([whole, cut, resumed].map((model) => attach(model)));
+  const expected = await program(whole);
+  const store = memoryStore();
+  const stop = async () => {
+    if (runs[1]!.session.clock.step !== 3) return;
+    await runs[1]!.save(store);
+    throw new Error('killed');
+  };
+  await expect(program(cut, stop)).rejects.toThrow('killed');
+  await runs[2]!.load({ store });
+  expect(await program(resumed)).toEqual(expected);
+  await Promise.all(runs.map((run) => run.detach()));
+});
+
 test('no tensor is left behind', async () => {
   const model = compiled();
   const train = async () => {
