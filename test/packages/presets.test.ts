@@ -12,6 +12,9 @@ const pluginPackages = packages.filter((name) => /\/plugin-/.test(name));
 type Exports = Readonly<Record<string, unknown>>;
 const load = async (name: string) => (await import(name)) as Exports;
 
+/** Exports of preset packages that make no preset. */
+const FUNCTIONS = ['compressMatrix', 'expandMatrix'];
+
 test('there are presets and plugins to check', () => {
   expect(presetPackages).toHaveLength(3);
   expect(pluginPackages.length).toBeGreaterThanOrEqual(9);
@@ -39,7 +42,9 @@ describe('in a bundled page, which can import nothing by name', () => {
   });
 
   test.each(presetPackages)('%s finds its plugins, and says their names', async (name) => {
-    for (const [key, make] of Object.entries(await load(name))) {
+    const presets = Object.entries(await load(name)).filter(([key]) => !FUNCTIONS.includes(key));
+    expect(presets).not.toEqual([]);
+    for (const [key, make] of presets) {
       const bundled = page[key] as () => Preset;
       const { manifest } = await page.resolvePreset(bundled());
       expect(manifest.portable).toBe(true);

@@ -9,8 +9,9 @@ import type { Matrix } from '@espalier/linalg';
  * @example
  * checkMatrix('quantize', { data: new Float32Array(6), rows: 2, columns: 3 });
  */
-export function checkMatrix(caller: string, { data, rows, columns }: Matrix): void {
-  if (data instanceof Float32Array && data.length === rows * columns) return;
+export function checkMatrix(caller: string, given: Matrix): void {
+  const { data, rows, columns } = (given ?? {}) as Partial<Matrix>;
+  if (data instanceof Float32Array && data.length === rows! * columns!) return;
   throw new EspalierError('compression/matrix', {
     problem: `${caller}: a matrix is { data, rows, columns } with a Float32Array of rows × columns numbers, row by row`,
     received: { data: describe(data), rows, columns },
