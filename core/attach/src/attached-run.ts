@@ -80,23 +80,24 @@ export class AttachedRun {
   /** What was read from `compile`, what was changed, by which plugin and why. */
   explain(): string {
     const { trained, session, losses } = this.training;
-    return describeRun({ model: trained, session, losses });
+    return describeRun({ model: trained, session, losses, steps: this.subject.steps });
   }
 
   /**
    * One step with every hook, for a loop of your own; `next` is the first batch of the next step, for
-   * plugins that look ahead. The caller keeps the tensors.
+   * plugins that look ahead. The caller keeps the tensors. `inEpoch`: the step counts in the epoch that
+   * `session.beginEpoch()` began.
    */
   async step(
     batch: AttachedBatch,
-    { next }: { readonly next?: AttachedBatch } = {},
+    { next, inEpoch = false }: { readonly next?: AttachedBatch; readonly inEpoch?: boolean } = {},
   ): Promise<StepLog> {
     if (!this.subject.steps) throw noOptimizerError();
     await this.training.refresh();
     const raw = this.#translate(batch);
     const ahead = next && this.#translate(next);
     try {
-      return await this.session.step(raw, { ...(ahead && { next: ahead }) });
+      return await this.session.step(raw, { inEpoch, ...(ahead && { next: ahead }) });
     } finally {
       const given = [batch, next].flatMap((each) => (each ? listTensors(each) : []));
       [raw, ahead].forEach((made) => made && disposeNew(made, given));

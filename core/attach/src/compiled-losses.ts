@@ -34,7 +34,7 @@ export function readLosses(
   return network.outputNames.map((output, i) => {
     const given = findLossName(compiled, model.outputNames[i]!, i);
     const compute = compiled.lossFunctions[i]!;
-    const name = given ?? (compute.name || 'function');
+    const name = given ?? (compute.name.replace(/__op$/, '') || 'function');
     const head = network.heads[output]!;
     const known = given ? KNOWN[given]?.(head) : readLogitsLoss(compute, head);
     const loss = known ?? readFunction(name, compute, classes && given === undefined);

@@ -9,16 +9,18 @@ export interface DescribedRun {
   readonly model: CompiledModel;
   readonly session: Session;
   readonly losses: readonly CompiledLoss[];
+  /** Whether the run takes steps, so that its optimizer is used. */
+  readonly steps: boolean;
 }
 
 /** What was read from `compile`, what plugins changed, and who taps which hook. */
-export function describeRun({ model, session, losses }: DescribedRun): string {
+export function describeRun({ model, session, losses, steps }: DescribedRun): string {
   const { semantics, plugins, edits, parameters, losses: fitted } = session.inspect();
   const methods = plugins.map(({ id }) => id).filter((id) => id !== COMPILED);
   const trained = parameters.filter(({ trainable }) => trainable).length;
   return [
     `semantics: ${semantics}${semantics === 'tfjs' ? ' (what LayersModel.fit computes)' : ''}`,
-    `optimizer: ${describeOptimizer(model)}`,
+    `optimizer: ${steps ? describeOptimizer(model) : 'your own, outside of the run'}`,
     ...losses.map(({ output, loss, compiledAs }) => {
       const without = fitted[output]?.without;
       const how = without ? `, on the output before its ${without}` : '';

@@ -164,7 +164,7 @@ export class Training {
 }
 
 function describeEvaluatedAt(plugin: string): string {
-  return `'val_loss' and its like of fit are those of the weights as they train; the values of '${plugin}' count in run.session.evaluate(), and in what plugins add to the validation. evaluate: false of that plugin ends this.`;
+  return `fit computes 'val_loss' and your val_ metrics with the weights that train. Only run.session.evaluate() and metrics of plugins use the weights of '${plugin}'. To end this warning, give that plugin evaluate: false.`;
 }
 
 function warn(message: string): void {

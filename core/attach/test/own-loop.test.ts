@@ -46,11 +46,23 @@ describe('a model in a loop of its own', () => {
     await run.detach();
   });
 
+  test('run.step(batch, { inEpoch }) counts in the epoch that has begun', async () => {
+    const loop = { model: classifier(), loss: 'categoricalCrossentropy' };
+    const run = await attach({ ...loop, optimizer: tf.train.sgd(0.1) });
+    const { session } = run;
+    await session.beginEpoch();
+    const { total } = await run.step(batch(), { inEpoch: true });
+    expect((await session.endEpoch()).metrics['loss']).toBeCloseTo(total, 6);
+    expect(session.clock.epoch).toBe(1);
+    await run.detach();
+  });
+
   test('a plugin that needs more than the loss is refused when it is attached', async () => {
     const model = classifier();
     const loop = { model, loss: 'categoricalCrossentropy' };
     expect(await codeOf(() => attach(loop, mixup()))).toBe('session/unfired');
     const run = await attach(loop, smoothing());
+    expect(run.explain()).toContain('optimizer: your own');
     expect(await codeOf(() => run.step(batch()))).toBe('attach/no-optimizer');
     await run.detach();
   });

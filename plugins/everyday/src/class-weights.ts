@@ -101,7 +101,7 @@ function balance(counts: readonly number[] | undefined, classes: number): number
   throw new EspalierError('class-weights/counts', {
     problem: `'balanced' needs the number of examples of each of the ${classes} classes`,
     received: counts,
-    fix: `Give counts: await countClasses(train, { classes: ${classes} }), or weights by class.`,
+    fix: `Give counts, a list of ${classes} numbers or await countClasses(train, { classes: ${classes} }); or weights by class: { 0: 1, 1: 10 }.`,
   });
 }
 

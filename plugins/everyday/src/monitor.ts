@@ -29,7 +29,9 @@ export function findDirection(monitor: string, mode: Direction | undefined): Dir
   if (LARGER.test(monitor)) return 'max';
   throw new EspalierError('monitor/mode', {
     problem: `the name '${monitor}' does not say whether less or more of it is better`,
-    fix: "Add mode: 'min' or mode: 'max'.",
+    fix: monitor.startsWith('val_')
+      ? 'Numbers of the validation have a slash here: val/loss, val/accuracy.'
+      : "Add mode: 'min' or mode: 'max'.",
   });
 }
 
@@ -47,7 +49,7 @@ export function readMonitor(metrics: EpochResult['metrics'], monitor: string): n
     problem: `the epoch has no number '${monitor}'`,
     received: known,
     fix: unvalidated
-      ? 'Give createSession a source as validation, or watch a number of the training data.'
+      ? 'Validate: validationSplit or validationData of model.fit, validation of createSession. Or watch a number of the training data.'
       : suggest(monitor, known),
   });
 }

@@ -45,7 +45,7 @@ describe('a number that the epoch has not', () => {
   test.each([earlyStopping, bestWeights, reduceOnPlateau])('is refused at its end: %o', (make) =>
     withSession(open({ plugins: [make({ monitor: 'val/los', mode: 'min' })] }), async (session) => {
       await expect(session.fit({ epochs: 1 })).rejects.toThrow(
-        /no number 'val\/los'.*"loss".*a source as validation.*\(monitor\/metric\)/s,
+        /no number 'val\/los'.*"loss".*validation of createSession.*\(monitor\/metric\)/s,
       );
     }),
   );

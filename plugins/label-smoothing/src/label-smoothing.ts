@@ -52,6 +52,6 @@ function checkClasses(output: string, losses: PluginContext['losses']): void {
   if (loss.classIds) return;
   throw new EspalierError('label-smoothing/no-classes', {
     problem: `the targets of output '${output}' are no labels of classes: its loss is ${loss.name}`,
-    fix: 'Train classes with crossEntropy(), name the outputs to smooth with the option outputs, or leave label smoothing out.',
+    fix: 'Train classes with crossEntropy(), or name the outputs to smooth with the option outputs. If your own loss takes labels of classes, say so: classes: true of attach, or classIds: true in the loss.',
   });
 }

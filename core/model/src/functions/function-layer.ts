@@ -84,7 +84,7 @@ export function refuseFunctions(model: LayersModel): void {
 function noLayersError(name: string): EspalierError {
   return new EspalierError('model/no-layers', {
     problem: `the model is the function '${name}' of its parameters (makeFunctionModel), which has no layers that could be edited, copied or saved`,
-    fix: 'Leave out plugins that change the structure (exits, compression), and export; or build the model from layers. The trained values are in your variables.',
+    fix: 'Leave out plugins that change the structure (exits, compression), and read the trained values from your variables; or build the model from layers.',
   });
 }
 

@@ -70,8 +70,8 @@ function refuseUnfired({ order, taps }: Run): void {
   const found = [...tapped, ...scaling];
   if (found.length === 0) return;
   throw new EspalierError('session/unfired', {
-    problem: `session.loss never fires hooks of epochs, steps and updates, and plugins need some: ${found.join(', ')}`,
-    fix: 'Train by session.step(batch), which fires every hook, or leave these plugins out.',
+    problem: `session.loss fires no hooks of epochs, steps and updates, and these plugins need them: ${found.join(', ')}`,
+    fix: 'Train by session.step(batch), which fires every hook (attach: give it an optimizer and call run.step), or leave these plugins out.',
   });
 }
 

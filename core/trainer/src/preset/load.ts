@@ -68,7 +68,9 @@ function loadError(specifier: string, cause: unknown) {
   const message = cause instanceof Error ? cause.message : String(cause);
   if (isNotFound(cause) && !/^[./]/.test(specifier)) {
     const pkg = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
-    const fix = inNode() ? `If the name is right: npm install ${pkg}` : IN_A_PAGE;
+    const fix = inNode()
+      ? `A name has a package and an export: '@espalier/preset-baselines#byot'. If the name is right: npm install ${pkg}`
+      : IN_A_PAGE;
     const problem = `'${specifier}' cannot be found, or something that it imports: ${message}`;
     return presetError('not-installed', problem, fix, cause);
   }
