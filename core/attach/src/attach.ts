@@ -3,7 +3,7 @@ import type { InputShapes } from '@espalier/model';
 import type { Variable } from '@tensorflow/tfjs-core';
 import { LayersModel } from '@tensorflow/tfjs-layers';
 import { AttachedRun, isAttached } from './attached-run.js';
-import { checkCompiled } from './compiled-model.js';
+import { checkCompiled, findTrainedModel, refuseFitting } from './compiled-model.js';
 import { checkArguments } from './options.js';
 import type { AttachOptions, Methods } from './options.js';
 import { compileOwnLoop } from './own-loop.js';
@@ -19,7 +19,7 @@ import type { FunctionInOwnLoop, ModelInOwnLoop, OwnLoop } from './own-loop.js';
  * For a loop of one's own: `{ model, loss }`, or without a model `{ params, apply, loss, inputShape }`; then
  * `optimizer.minimize(() => run.loss({ x, y }))`, or with an `optimizer` among them `run.step({ x, y })`.
  *
- * @throws EspalierError `attach/not-compiled`, `attach/attached`, `attach/optimizer-used`, `attach/own-loop`, and what
+ * @throws EspalierError `attach/not-compiled`, `attach/attached`, `attach/fitting`, `attach/optimizer-used`, `attach/own-loop`, and what
  * `createSession` throws where something that was compiled cannot be honoured.
  * @example
  * model.compile({ optimizer: 'adam', loss: 'categoricalCrossentropy', metrics: ['accuracy'] });
@@ -49,6 +49,7 @@ export async function attach(
   if (target instanceof LayersModel) {
     refuseAttached(target);
     checkCompiled(target);
+    refuseFitting('attach', findTrainedModel(target));
     return AttachedRun.open({ model: target, byMethods: true, steps: true }, methods, options);
   }
   const model = compileOwnLoop(target);

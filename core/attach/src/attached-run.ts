@@ -9,7 +9,9 @@ import type {
 } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
+import { Sequential } from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { refuseFitting } from './compiled-model.js';
 import type { CompiledModel, TensorsOfTfjs } from './compiled-model.js';
 import { describeRun } from './describe-run.js';
 import { fitDataset, fitRows, trainOnBatch } from './fitting.js';
@@ -51,13 +53,13 @@ export class AttachedRun {
   /** The model whose loops are replaced. */
   #installed: CompiledModel | undefined;
 
+  #detached = false;
+
   private constructor(
     private readonly training: Training,
     private readonly subject: Subject,
   ) {
-    const { model } = training;
     this.#live = new LiveModel(training, this.#shadow);
-    attachedModels.add(model);
     if (subject.byMethods) this.#install();
   }
 
@@ -67,9 +69,16 @@ export class AttachedRun {
     methods: Methods | undefined,
     options: AttachOptions,
   ): Promise<AttachedRun> {
-    const training = await Training.open(subject, methods, options);
-    if (!subject.steps) await refuseUnfired(training);
-    return new AttachedRun(training, subject);
+    const { model, steps } = subject;
+    attachedModels.add(model);
+    try {
+      const training = await Training.open(subject, methods, options);
+      if (!steps) await refuseUnfired(training);
+      return new AttachedRun(training, subject);
+    } catch (error) {
+      attachedModels.delete(model);
+      throw error;
+    }
   }
 
   /** The session that trains: clock, telemetry, parameters, inspection. */
@@ -136,22 +145,34 @@ export class AttachedRun {
    * has behind it then return at once, and the next one goes on where it was.
    */
   async load(options: LoadOptions = {}): Promise<boolean> {
+    refuseFitting('run.load', this.training.trained);
     await this.training.refresh();
     const loaded = await this.session.load(options);
     this.#live.follow();
     return loaded;
   }
 
-  /** Gives tfjs's methods back to the model, which stays trained, and ends the session. */
+  /**
+   * Gives tfjs's methods back to the model, which stays trained, and ends the session.
+   *
+   * @throws EspalierError `attach/fitting`.
+   */
   async detach(): Promise<void> {
-    await this.training.writeOptimizer();
-    this.#live.writeBack();
-    this.#shadow.restore();
-    attachedModels.delete(this.training.model);
-    await this.session.dispose();
+    if (this.#detached) return;
+    refuseFitting('run.detach', this.training.trained);
+    this.#detached = true;
+    try {
+      await this.training.writeOptimizer();
+      this.#live.writeBack();
+    } finally {
+      this.#shadow.restore();
+      attachedModels.delete(this.training.model);
+      await this.session.dispose();
+    }
   }
 
-  #translate({ x, y, weights }: AttachedBatch): RawBatch {
+  #translate(batch: AttachedBatch | undefined): RawBatch {
+    const { x, y, weights } = batch ?? ({} as AttachedBatch);
     const { translator } = this.training;
     return tf.tidy(() => translator.fromNames(x, y, weights) as never);
   }
@@ -176,6 +197,18 @@ export class AttachedRun {
       },
     });
     this.#installLoops();
+    if (model instanceof Sequential) this.#refuseLayers(model);
+  }
+
+  /** With other layers it would be another model, which no session has joined. */
+  #refuseLayers(model: Sequential): void {
+    const refuse = (what: string) => () => {
+      throw new EspalierError('attach/layers', {
+        problem: `${what}: the model '${model.name}' is attached, and its layers stay as they are`,
+        fix: 'Change the layers before attach, or after run.detach().',
+      });
+    };
+    this.#shadow.replace(model, { add: refuse('model.add'), pop: refuse('model.pop') });
   }
 
   /** A `tf.sequential` makes a new model inside of it whenever it is compiled. */

@@ -78,6 +78,8 @@ export interface CompiledModel {
   metricsTensors: readonly (readonly [CompiledFunction, number])[];
   readonly collectedTrainableWeights: readonly LayerVariable[];
   readonly optimizer: tf.Optimizer;
+  /** Whether a fit is under way. */
+  readonly isTraining: boolean;
   stopTraining_: boolean;
   history: History;
   testFunction: BatchFunction;
@@ -117,6 +119,19 @@ export function checkCompiled(model: LayersModel): void {
   throw new EspalierError('attach/not-compiled', {
     problem: `attach: the model '${model.name}' is not compiled`,
     fix: 'Call model.compile({ optimizer, loss }) before attach(model, preset); for a loop of your own: attach({ model, loss: crossEntropy() }, preset).',
+  });
+}
+
+/**
+ * Refuses what cannot be done while a fit is under way.
+ *
+ * @throws EspalierError `attach/fitting`.
+ */
+export function refuseFitting(what: string, { isTraining }: CompiledModel): void {
+  if (!isTraining) return;
+  throw new EspalierError('attach/fitting', {
+    problem: `${what}: a fit of the model is under way`,
+    fix: 'Wait until it is over: await model.fit(…).',
   });
 }
 

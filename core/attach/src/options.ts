@@ -48,11 +48,15 @@ const optionsShape = z.strictObject({
 /** @throws EspalierError `options/invalid`, `attach/preset`. */
 export function checkArguments(methods: Methods | undefined, options: AttachOptions): void {
   parseOptions('attach', optionsShape, options);
-  if (typeof methods !== 'function') return;
+  if (methods === undefined || typeof methods === 'string') return;
+  if (typeof methods === 'object' && methods !== null) return;
   throw new EspalierError('attach/preset', {
-    problem: 'attach: the preset is a function that makes one',
+    problem:
+      typeof methods === 'function'
+        ? 'attach: the preset is a function that makes one'
+        : 'attach: what stands for the preset is none',
     received: methods,
-    fix: 'Call it: attach(model, byot()).',
+    fix: 'Give a preset, the name of one, a plugin, or a list of plugins: attach(model, byot()).',
   });
 }
 

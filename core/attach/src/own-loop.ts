@@ -46,7 +46,7 @@ function copyGraph({ inputs, outputs, name }: LayersModel): LayersModel {
 }
 
 function checkOwnLoop(given: OwnLoop): void {
-  const { model, params, apply, loss } = given as Partial<
+  const { model, params, apply, loss } = (given ?? {}) as Partial<
     ModelInOwnLoop & FunctionInOwnLoop<Variables, InputShapes>
   >;
   const known = model instanceof LayersModel || (params && typeof apply === 'function');

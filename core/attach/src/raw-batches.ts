@@ -57,15 +57,24 @@ function listTensors(
 ): readonly Tensor[] {
   const list = given instanceof tf.Tensor ? [given] : Array.isArray(given) ? given : undefined;
   if (list) return checkCount(what, list as readonly Tensor[], names[0]!);
-  const record = given as NamedTensors;
+  const record = checkRecord(what, given);
   return names[0]!.map((own, i) => {
-    const found = names.map((each) => record[each[i]!]).find(Boolean);
+    const found = names.map((each) => record[each[i]!]).find((each) => each instanceof tf.Tensor);
     if (found) return found;
     throw new EspalierError('attach/batch', {
       problem: `the batch's ${what} has no tensor '${own}'`,
-      received: Object.keys(record ?? {}),
-      fix: suggest(own, Object.keys(record ?? {})),
+      received: Object.keys(record),
+      fix: suggest(own, Object.keys(record)),
     });
+  });
+}
+
+function checkRecord(what: 'x' | 'y', given: unknown): NamedTensors {
+  if (typeof given === 'object' && given !== null) return given as NamedTensors;
+  throw new EspalierError('attach/batch', {
+    problem: `the batch has no ${what}`,
+    received: given,
+    fix: 'Give { x, y } to run.step and run.loss; a dataset gives { xs, ys }.',
   });
 }
 

@@ -508,4 +508,70 @@ describe('bad input', () => {
   test('a preset that is not called', async () => {
     expect(await codeOf(() => attach(compiled(), byot as never))).toBe('attach/preset');
   });
+
+  test.each([null, 5])('%o for a preset', async (preset) => {
+    expect(await codeOf(() => attach(compiled(), preset as never))).toBe('attach/preset');
+    expect(await codeOf(() => attach(preset as never))).toBe('attach/own-loop');
+  });
+
+  test('attaching twice at once, and an old run that is detached again', async () => {
+    const model = compiled();
+    const [first, second] = await Promise.allSettled([attach(model), attach(model)]);
+    expect(second).toHaveProperty('reason.code', 'attach/attached');
+    const old = (first as PromiseFulfilledResult<Awaited<ReturnType<typeof attach>>>).value;
+    await old.detach();
+    const run = await attach(model);
+    await old.detach();
+    expect(await codeOf(() => attach(model))).toBe('attach/attached');
+    await run.detach();
+  });
+
+  test('attaching, loading or detaching while a fit is under way', async () => {
+    const model = compiled();
+    const during = async (work: () => Promise<unknown>) => {
+      let code: unknown;
+      const onEpochEnd = async () => void (code = await codeOf(work));
+      await historyOf(model, { epochs: 1, callbacks: { onEpochEnd } });
+      return code;
+    };
+    expect(await during(() => attach(model))).toBe('attach/fitting');
+    const run = await attach(model);
+    expect(await during(() => run.detach())).toBe('attach/fitting');
+    expect(await during(() => run.load({ store: memoryStore() }))).toBe('attach/fitting');
+    await run.detach();
+  });
+
+  test('a model that is disposed before it is detached', async () => {
+    const model = compiled();
+    const run = await attach(model);
+    await historyOf(model, { epochs: 1 });
+    model.dispose();
+    expect(await codeOf(() => run.detach())).toBe('model/disposed');
+    expect(Object.hasOwn(model, 'compile')).toBe(false);
+  });
+
+  test('layers that are added to an attached model', async () => {
+    const model = compiled() as tfl.Sequential;
+    const run = await attach(model);
+    expect(() => model.pop()).toThrow('attach/layers');
+    await run.detach();
+    expect(Object.hasOwn(model, 'add')).toBe(false);
+  });
+
+  test('batches that are none', async () => {
+    const model = compiled();
+    const run = await attach(model);
+    expect(await codeOf(() => run.step(undefined as never))).toBe('attach/batch');
+    expect(await codeOf(() => run.step({ x: x() } as never))).toBe('attach/batch');
+    const pairs = datasetOf(() => [[x(), y()]] as never);
+    expect(await codeOf(() => model.fitDataset(pairs, { epochs: 1 }))).toBe('attach/batch');
+    await run.detach();
+  });
 });
+
+test('an optimizer that is set on the model takes effect', () =>
+  compare(compiled, async (model) => {
+    await historyOf(model, { epochs: 1 });
+    model.optimizer = tf.train.sgd(0.5);
+    return historyOf(model, { epochs: 1 });
+  }));
