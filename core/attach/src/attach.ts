@@ -8,6 +8,7 @@ import { checkArguments } from './options.js';
 import type { AttachOptions, Methods } from './options.js';
 import { compileOwnLoop } from './own-loop.js';
 import type { FunctionInOwnLoop, ModelInOwnLoop, OwnLoop } from './own-loop.js';
+import { Shadow } from './shadow.js';
 
 /**
  * Brings a preset or plugins into training code that exists. `fit`, `fitDataset`, `trainOnBatch`,
@@ -50,11 +51,37 @@ export async function attach(
     refuseAttached(target);
     checkCompiled(target);
     refuseFitting('attach', findTrainedModel(target));
-    return AttachedRun.open({ model: target, byMethods: true, steps: true }, methods, options);
+    return attachCompiled(target, methods, options);
   }
   const model = compileOwnLoop(target);
   const steps = target.optimizer !== undefined;
   return AttachedRun.open({ model, byMethods: false, steps }, methods, options);
+}
+
+/** Until the run is open, training is refused: it would go without the plugins. */
+async function attachCompiled(
+  model: LayersModel,
+  methods: Methods | undefined,
+  options: AttachOptions,
+): Promise<AttachedRun> {
+  const guard = new Shadow();
+  guard.replace(findTrainedModel(model), {
+    makeTrainFunction: () => {
+      throw notAwaitedError(model);
+    },
+  });
+  try {
+    return await AttachedRun.open({ model, byMethods: true, steps: true }, methods, options);
+  } finally {
+    guard.restore();
+  }
+}
+
+function notAwaitedError({ name }: LayersModel): EspalierError {
+  return new EspalierError('attach/not-awaited', {
+    problem: `attach has not finished, and the model '${name}' was trained already`,
+    fix: 'Wait for it before the first fit: const run = await attach(model, preset).',
+  });
 }
 
 function refuseAttached(model: LayersModel): void {

@@ -575,3 +575,12 @@ test('an optimizer that is set on the model takes effect', () =>
     model.optimizer = tf.train.sgd(0.5);
     return historyOf(model, { epochs: 1 });
   }));
+
+test('a model that trains before attach has finished is refused', async () => {
+  const model = compiled();
+  const attaching = attach(model, smoothing());
+  await expect(model.fit(x(), y(), how)).rejects.toMatchObject({ code: 'attach/not-awaited' });
+  const run = await attaching;
+  await model.fit(x(), y(), how);
+  await run.detach();
+});
