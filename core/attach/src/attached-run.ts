@@ -167,6 +167,7 @@ export class AttachedRun {
     } finally {
       this.#shadow.restore();
       attachedModels.delete(this.training.model);
+      this.training.release();
       await this.session.dispose();
     }
   }

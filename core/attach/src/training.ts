@@ -44,6 +44,8 @@ export class Training {
   #now!: Compilation;
   /** Whether the model was compiled after the session was opened. */
   #stale = false;
+  /** Values of a session that was closed, for the next one. */
+  #carried: NamedTensors | undefined;
   #assign!: (values: NamedTensors) => void;
 
   private constructor(
@@ -94,24 +96,33 @@ export class Training {
    */
   async refresh(): Promise<void> {
     if (!this.#stale && this.trained.optimizer === this.#now.optimizer) return;
+    this.#stale = true; // also where the new compilation is refused, until one is taken
+    await this.#close();
+    this.#now = await this.#open();
     this.#stale = false;
     this.position.beginAnew();
-    const values = copyValues(this.session.parameters());
+    this.#takeOver(this.#carried!);
+    this.release();
+  }
+
+  /** Frees what a session that was closed has left to the next one. */
+  release(): void {
+    tf.dispose(this.#carried);
+    this.#carried = undefined;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#carried) return;
     await this.writeOptimizer();
-    try {
-      await this.session.dispose();
-      this.#now = await this.#open();
-      this.#takeOver(values);
-    } finally {
-      tf.dispose(values);
-    }
+    this.#carried = copyValues(this.session.parameters());
+    await this.session.dispose();
   }
 
   /** Writes what the run remembers of its steps into the compiled optimizer. */
   async writeOptimizer(): Promise<void> {
     const { optimizer, session, stepsBefore } = this.#now;
     const steps = stepsBefore + session.clock.step;
-    if (steps === 0 || !keepsState(optimizer)) return;
+    if (this.#carried || steps === 0 || !keepsState(optimizer)) return;
     await writeState(optimizer, this.model, { steps, state: session.optimizerState });
   }
 

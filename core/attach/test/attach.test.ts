@@ -584,3 +584,19 @@ test('a model that trains before attach has finished is refused', async () => {
   await model.fit(x(), y(), how);
   await run.detach();
 });
+
+test('a compilation that is refused ends nothing: the next one trains', async () => {
+  const model = compiled();
+  const run = await attach(model, smoothing());
+  await historyOf(model, { epochs: 1 });
+  model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+  const refused = { code: 'label-smoothing/no-classes' };
+  await expect(historyOf(model)).rejects.toMatchObject(refused);
+  await expect(historyOf(model)).rejects.toMatchObject(refused);
+  compiled(model);
+  expect((await historyOf(model)).epoch).toHaveLength(3);
+  model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+  await expect(historyOf(model)).rejects.toMatchObject(refused);
+  await run.detach();
+  expect((await historyOf(model)).epoch).toHaveLength(3);
+});
