@@ -210,7 +210,7 @@ function listData({ losses, trained }: Training, given: readonly (Tensor | null)
     return [...given.slice(0, count), ...weights] as Tensor[];
   }
   throw new EspalierError('attach/class-weight', {
-    problem: `classWeight: the model has ${losses.length} outputs, and a run weighs examples, for all outputs alike`,
+    problem: `classWeight: the model has ${losses.length} outputs, and a weight of an example counts for all outputs alike`,
     received: losses.map(({ output }) => output),
     fix: 'Leave classWeight out, or weigh inside of a loss function of your own.',
   });

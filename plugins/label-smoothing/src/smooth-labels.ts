@@ -21,7 +21,7 @@ export function smoothLabels(labels: Tensor, epsilon: number): Tensor {
   }
   if (!(epsilon >= 0 && epsilon < 1)) {
     throw new EspalierError('label-smoothing/epsilon', {
-      problem: 'epsilon must be from 0 to below 1, or nothing is left of the labels',
+      problem: 'epsilon must be at least 0 and below 1: with 1 nothing is left of the labels',
       received: epsilon,
       fix: 'The paper takes 0.1.',
     });

@@ -93,7 +93,7 @@ function checkShape(name: string, made: Tensor | undefined, shape: Shape): Tenso
   if (fits && shape.every((size, i) => size === null || size === made.shape[i])) return made;
   const expected = shape.map((size, i) => size ?? (i === 0 ? 'batch' : 'any')).join(', ');
   throw new EspalierError('model/apply', {
-    problem: `apply returned for zeros ${name === '' ? 'a tensor' : `'${name}'`} of shape [${expected}], and now another`,
+    problem: `apply was tried with zeros and returned ${name === '' ? 'a tensor' : `'${name}'`} of shape [${expected}]; for this batch it returned something else`,
     received: made,
     fix: 'Return the same outputs for every batch.',
   });

@@ -85,7 +85,7 @@ function join(chunks: readonly Float32Array[]): Float32Array {
 
 function notATensorError(name: string, tensor: string, received: unknown): EspalierError {
   return new EspalierError('evaluate/gather', {
-    problem: `gather('${name}') takes tensors by name, and '${tensor}' is none`,
+    problem: `gather('${name}') takes tensors by name, and '${tensor}' is not a tensor`,
     received,
     fix: "Call gather('name', { scores, labels }, compute).",
   });
