@@ -62,7 +62,7 @@ describe('gather', () => {
       'what is no tensor',
       ({ gather }) => gather('all', { y: [1] as never }, () => ({})),
       'evaluate/gather',
-      /'y' is none/,
+      /'y' is not a tensor/,
     ],
     [
       'one name twice',
