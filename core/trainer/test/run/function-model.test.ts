@@ -290,7 +290,7 @@ describe('a function model is refused by name:', () => {
     await withSession(open({ model }), async (session) => {
       const error = await refusal(() => session.fit({ epochs: 1 }));
       expect(error.code).toBe('model/apply');
-      expect(error.message).toMatch(/for zeros a tensor of shape \[batch, 3\]/);
+      expect(error.message).toMatch(/tried with zeros and returned a tensor of shape \[batch, 3\]/);
     });
     tf.dispose(params);
   });
