@@ -183,7 +183,7 @@ const CASES: Readonly<Record<string, [() => Promise<unknown>, RegExp]>> = {
         perExample: () => foreign([4]) as Tensor1D,
       },
     }),
-    /what the loss 'mine' gives/,
+    /what the loss 'mine' of output 'logits' gives/,
   ],
   'an optimizer': [
     fitted({ optimizer: fromTfOptimizer(() => apart.tf.train.sgd(0.1)) }),

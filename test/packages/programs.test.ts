@@ -17,7 +17,7 @@ import { run as rawVariablesAttached } from '../../examples/programs/raw-variabl
 import { run as rawVariables } from '../../examples/programs/raw-variables/plain.js';
 import { run as textGenerationAttached } from '../../examples/programs/text-generation/attached.js';
 import { run as textGeneration } from '../../examples/programs/text-generation/plain.js';
-import { countChangedLines } from './sources/line-diff.js';
+import { countChangedLines } from '../cross/sources/line-diff.js';
 
 /** The commit that has the programs as they were before there was anything to attach. */
 const FIRST = 'b3f5389';
