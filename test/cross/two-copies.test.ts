@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createContext, runInContext } from 'node:vm';
+import { attach } from '@espalier/attach';
 import {
   appendLayers,
   arraySource,
@@ -106,6 +107,11 @@ const tapped = (apply: (ctx: Context) => void) => fitted({ plugins: [plugin(appl
 
 /** What another copy made, given to whatever takes it. */
 const CASES: Readonly<Record<string, [() => Promise<unknown>, RegExp]>> = {
+  'an attached model': [() => attach(foreignModel() as never), /the model comes/],
+  'the model of an attached loop': [
+    () => attach({ model: foreignModel() as never, loss: 'meanSquaredError' }),
+    /the model comes/,
+  ],
   'the model': [() => open({ model: foreignModel() as never }), /the model comes/],
   'the model of a function': [() => open({ model: foreignModel as never }), /the model comes/],
   'inputs of a step': [

@@ -1,3 +1,4 @@
+import { twoCopiesError } from '@espalier/base';
 import { EspalierError } from '@espalier/core';
 import { makeFunctionModel } from '@espalier/model';
 import type { FunctionModelOptions, InputShapes } from '@espalier/model';
@@ -45,10 +46,19 @@ function copyGraph({ inputs, outputs, name }: LayersModel): LayersModel {
   return makeModel({ inputs, outputs, name });
 }
 
+/** @throws EspalierError `session/two-tfjs` for a model of another copy of TensorFlow.js. */
+function refuseForeignModel(given: unknown): void {
+  const { predict, trainOnBatch } = (given ?? {}) as Partial<LayersModel>;
+  if (typeof predict !== 'function' || typeof trainOnBatch !== 'function') return;
+  if (!(given instanceof LayersModel)) throw twoCopiesError('the model');
+}
+
 function checkOwnLoop(given: OwnLoop): void {
   const { model, params, apply, loss } = (given ?? {}) as Partial<
     ModelInOwnLoop & FunctionInOwnLoop<Variables, InputShapes>
   >;
+  refuseForeignModel(given);
+  refuseForeignModel(model);
   const known = model instanceof LayersModel || (params && typeof apply === 'function');
   if (known && loss) return;
   throw new EspalierError('attach/own-loop', {
