@@ -18,6 +18,7 @@ import { fitDataset, fitRows, trainOnBatch } from './fitting.js';
 import { LiveModel } from './live-model.js';
 import type { AttachOptions, Methods } from './options.js';
 import { addSampleWeights } from './sample-weights.js';
+import { listTensors } from './raw-batches.js';
 import { Shadow } from './shadow.js';
 import { disposeNew, Training } from './training.js';
 import type { TrainedSubject } from './training.js';
@@ -108,7 +109,7 @@ export class AttachedRun {
     try {
       return await this.session.step(raw, { inEpoch, ...(ahead && { next: ahead }) });
     } finally {
-      const given = [batch, next].flatMap((each) => (each ? listTensors(each) : []));
+      const given = [batch, next].flatMap((each) => (each ? listGiven(each) : []));
       [raw, ahead].forEach((made) => made && disposeNew(made, given));
     }
   }
@@ -251,8 +252,6 @@ function noOptimizerError(): EspalierError {
   });
 }
 
-function listTensors({ x, y, weights }: AttachedBatch): readonly Tensor[] {
-  return [x, y, weights ?? []].flatMap((given) =>
-    given instanceof tf.Tensor ? [given] : (Object.values(given) as Tensor[]),
-  );
+function listGiven({ x, y, weights }: AttachedBatch): readonly Tensor[] {
+  return [x, y, weights ?? []].flatMap(listTensors);
 }

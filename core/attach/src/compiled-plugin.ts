@@ -1,5 +1,5 @@
-import { definePlugin } from '@espalier/core';
-import type { PluginContext, StepLog } from '@espalier/core';
+import { definePlugin, EspalierError } from '@espalier/core';
+import type { NamedTensors, PluginContext, StepLog } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { CompiledLoss } from './compiled-losses.js';
@@ -29,7 +29,7 @@ export function makeCompiledPlugin(
     id: COMPILED,
     version: '0.1.0',
     options: z.strictObject({}),
-    effects: { loss: 'add', weights: 'add' },
+    effects: { loss: 'add', gradients: 'add', weights: 'add' },
     apply(ctx) {
       onApply((values) => ctx.assign(values));
       ctx.keepState({
@@ -49,8 +49,18 @@ export function makeCompiledPlugin(
         });
       }
       if (!parts.byMethods) return;
+      ctx.hooks.gradients.tap(refuseNone);
       ctx.hooks.afterStep.tap(({ log }) => position.addBatch(parts.listNumbers(log)));
     },
+  });
+}
+
+/** As tfjs does, refuses a loss that no weight has a part in. */
+function refuseNone(gradients: NamedTensors): NamedTensors {
+  if (Object.keys(gradients).length > 0) return gradients;
+  throw new EspalierError('attach/no-gradient', {
+    problem: 'the loss has a gradient for no weight that trains, so the step would change nothing',
+    fix: 'Make the loss of differentiable operations on yPred (not of dataSync() or argMax), and compile with a layer that trains.',
   });
 }
 

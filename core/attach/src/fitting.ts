@@ -15,6 +15,7 @@ import { readDataset, readRows } from './fit-batches.js';
 import { writeHistory } from './fit-position.js';
 import type { FitCall } from './fit-position.js';
 import { toCallbacks } from './list-callbacks.js';
+import { listTensors } from './raw-batches.js';
 import { RowBatches } from './rows.js';
 import { Shadow } from './shadow.js';
 import { StepCallback } from './step-callback.js';
@@ -138,7 +139,7 @@ export async function trainOnBatch(
     const numbers = training.listNumbers(await training.session.step(raw));
     return numbers.length === 1 ? numbers[0]! : [...numbers];
   } finally {
-    const given = [x, y].flatMap(listGiven);
+    const given = [x, y].flatMap(listTensors);
     disposeNew(raw, given);
     tf.dispose(data.filter((tensor) => !given.includes(tensor)));
   }
@@ -230,8 +231,4 @@ async function readBatch(
     : null;
   const data = listData(training, [...lists.flat(), ...(weights ?? [])]);
   return tf.tidy(() => translator.fromList(data) as never);
-}
-
-function listGiven(given: TensorsOfTfjs): readonly Tensor[] {
-  return given instanceof tf.Tensor ? [given] : (Object.values(given) as Tensor[]);
 }

@@ -42,15 +42,20 @@ export class BatchTranslator {
   }
 
   listInputs(x: TensorsOfTfjs): readonly Tensor[] {
-    return listTensors('x', x, [this.model.inputNames, this.#inputs]);
+    return orderTensors('x', x, [this.model.inputNames, this.#inputs]);
   }
 
   listTargets(y: TensorsOfTfjs): readonly Tensor[] {
-    return listTensors('y', y, [this.model.outputNames, this.losses.map(({ output }) => output)]);
+    return orderTensors('y', y, [this.model.outputNames, this.losses.map(({ output }) => output)]);
   }
 }
 
-function listTensors(
+/** Tensors that were given, in whatever form. */
+export function listTensors(given: TensorsOfTfjs): readonly Tensor[] {
+  return given instanceof tf.Tensor ? [given] : (Object.values(given) as Tensor[]);
+}
+
+function orderTensors(
   what: 'x' | 'y',
   given: TensorsOfTfjs,
   names: readonly (readonly string[])[],

@@ -505,6 +505,17 @@ describe('bad input', () => {
     expect(await codeOf(() => attach(model))).toBe('attach/optimizer-used');
   });
 
+  test('a loss without a gradient', async () => {
+    const model = classifier();
+    const loss = (_: tf.Tensor, guess: tf.Tensor) => tf.tensor1d(guess.dataSync().slice(0, 4));
+    model.compile({ optimizer: 'sgd', loss });
+    const run = await attach(model);
+    expect(await codeOf(() => model.trainOnBatch(waves([4, 4]), labels(4)))).toBe(
+      'attach/no-gradient',
+    );
+    await run.detach();
+  });
+
   test('a preset that is not called', async () => {
     expect(await codeOf(() => attach(compiled(), byot as never))).toBe('attach/preset');
   });
