@@ -37,7 +37,7 @@ export const earlyStopping = definePlugin({
       if (best.take(value)) {
         if (baseline === undefined || best.isBetter(value, baseline)) waited = 0;
       } else if (waited >= patience) {
-        ctx.stop(describeStop({ monitor, value, best: best.value, waited }));
+        ctx.stop(describeStop({ monitor, value, best: best.value, waited, minDelta }));
         waited = 0;
       }
     });
@@ -59,9 +59,11 @@ interface Stop {
   readonly value: number;
   readonly best: number | undefined;
   readonly waited: number;
+  readonly minDelta: number;
 }
 
-function describeStop({ monitor, value, best, waited }: Stop): string {
+function describeStop({ monitor, value, best, waited, minDelta }: Stop): string {
   const was = best === undefined ? 'it never was a number' : `best ${best}, last ${value}`;
-  return `${monitor} has not improved for ${waited} epoch${waited === 1 ? '' : 's'}: ${was}`;
+  const by = minDelta > 0 ? ` by more than ${minDelta}` : '';
+  return `${monitor} has not improved${by} for ${waited} epoch${waited === 1 ? '' : 's'}: ${was}`;
 }
