@@ -219,12 +219,14 @@ export class AttachedRun {
     const { trained } = training;
     if (trained === this.#installed) return;
     this.#installed = trained;
-    const { fitLoop, fitDataset: dataset, standardizeUserData } = trained;
+    const { fit, fitLoop, fitDataset: dataset, standardizeUserData } = trained;
     this.#shadow.replace(trained, {
-      fitLoop: async (...args) => {
+      fit: async (x, y, args) => {
         await training.refresh();
-        return fitRows(training, fitLoop.bind(trained), args);
+        if (!trained.isTraining) training.classWeight = args?.classWeight;
+        return fit.call(trained, x, y, args);
       },
+      fitLoop: (...args) => fitRows(training, fitLoop.bind(trained), args),
       fitDataset: async (given, args) => {
         await training.refresh();
         return fitDataset(training, dataset.bind(trained), { dataset: given, args });

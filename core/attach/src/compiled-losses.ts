@@ -3,6 +3,7 @@ import type { Head, Loss, Network } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { ClassWeights } from './class-weights.js';
 import { findLossName, findTrainedModel } from './compiled-model.js';
 import type { CompiledFunction } from './compiled-model.js';
 
@@ -11,6 +12,8 @@ export interface CompiledLoss {
   /** Canonical name of the output. */
   readonly output: string;
   readonly loss: Loss;
+  /** Of the fit under way, where the model has several outputs. */
+  readonly classWeights: ClassWeights;
   /** What `compile` called it. */
   readonly compiledAs: string;
   /** Turns targets as tfjs takes them into those that the loss takes. */
@@ -40,9 +43,11 @@ export function readLosses(
     const loss = known ?? readFunction(name, compute, classes && given === undefined);
     const ids = known && given === 'sparseCategoricalCrossentropy';
     const [toTarget, toMetric] = ids ? [toClassIds, fromClassIds] : [keep, keep];
+    const classWeights = new ClassWeights();
     return {
       output,
-      loss,
+      loss: network.outputNames.length > 1 ? classWeights.weigh(loss) : loss,
+      classWeights,
       compiledAs: name,
       toTarget,
       toMetric,

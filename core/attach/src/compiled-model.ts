@@ -84,6 +84,7 @@ export interface CompiledModel {
   history: History;
   testFunction: BatchFunction;
   compile(args: tfl.ModelCompileArgs): void;
+  fit(x: unknown, y: unknown, args?: { readonly classWeight?: unknown }): Promise<History>;
   fitDataset(dataset: DatasetOfBatches, args: FitDatasetArguments): Promise<History>;
   trainOnBatch(x: TensorsOfTfjs, y: TensorsOfTfjs): Promise<number | number[]>;
   getDedupedMetricsNames(): string[];

@@ -1,4 +1,3 @@
-import { EspalierError } from '@espalier/core';
 import type { RawBatch, Source } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -35,7 +34,7 @@ export async function fitRows(
 ): Promise<History> {
   const [, ins, labels, batchSize = DEFAULT_BATCH, epochs, verbose, callbacks, ...rest] = args;
   const [validate, validationIns, shuffle = true, metrics, initialEpoch = 0] = rest;
-  const { translator, seed } = training;
+  const { translator, seed, classWeight } = training;
   const rows = new RowBatches(listData(training, ins), batchSize);
   const order = shuffle === true ? (epoch: number) => rows.shuffle(seed, epoch) : undefined;
   const batches = readRows(rows, (data) => translator.fromList(data), order);
@@ -45,7 +44,7 @@ export async function fitRows(
     held.length > 0
       ? readRowSource(new RowBatches(held, batchSize), (data) => translator.fromList(data))
       : undefined;
-  const data = { batches, validate: makeValidation(training, source) };
+  const data = { batches, classWeight, validate: makeValidation(training, source) };
   try {
     const call = {
       of: 'fit',
@@ -90,20 +89,27 @@ export async function fitDataset(
   const call = { of: 'fitDataset', epochs, initialEpoch, batchesPerEpoch };
   const skip = () => training.position.epochsDone * (batchesPerEpoch ?? 0);
   const read = readDataset(dataset, makeRaw, { looksAhead: session.looksAhead, skip });
-  const validate = makeValidation(training, readValidation(training, others, makeRaw));
-  return runFit(training, { batches: read.batches, validate, call }, async (step, done) => {
-    const shadow = new Shadow();
-    shadow.replace(trained, { makeTrainFunction: () => step.train });
-    try {
-      return await loop(read.dataset, {
-        ...others,
-        callbacks: [...toCallbacks(callbacks, yieldEvery), step],
-        initialEpoch: initialEpoch + done,
-      });
-    } finally {
-      shadow.restore();
-    }
-  });
+  const validate = makeValidation(
+    training,
+    readValidation(training, others, (value) => readBatch(training, value, undefined)),
+  );
+  return runFit(
+    training,
+    { batches: read.batches, validate, call, classWeight },
+    async (step, done) => {
+      const shadow = new Shadow();
+      shadow.replace(trained, { makeTrainFunction: () => step.train });
+      try {
+        return await loop(read.dataset, {
+          ...others,
+          callbacks: [...toCallbacks(callbacks, yieldEvery), step],
+          initialEpoch: initialEpoch + done,
+        });
+      } finally {
+        shadow.restore();
+      }
+    },
+  );
 }
 
 /** The validation data of a `fitDataset`: a dataset, or inputs and targets. */
@@ -149,19 +155,24 @@ interface FitParts {
   readonly batches: FitBatches;
   readonly validate: Validate | undefined;
   readonly call: FitCall;
+  readonly classWeight: unknown;
 }
 
 /** One call of a fit: its hooks, its place among the calls of the program, and what stops it. */
 async function runFit(
   training: Training,
-  { batches, validate, call }: FitParts,
+  { batches, validate, call, classWeight }: FitParts,
   loop: (step: StepCallback, epochsDone: number) => Promise<History>,
 ): Promise<History> {
   const { position, session, trained } = training;
   const passed = position.beginFit(call);
   if (passed) return makeHistory(trained, passed);
   const step = new StepCallback(
-    { session, position, model: trained, listNumbers: (log) => training.listNumbers(log) },
+    {
+      ...{ session, position, model: trained },
+      listNumbers: (log) => training.listNumbers(log),
+      step: (...args) => training.withClassWeights(classWeight, () => session.step(...args)),
+    },
     batches,
     validate,
   );
@@ -199,22 +210,14 @@ function makeHistory(
 }
 
 /**
- * Inputs and targets, and the weights of examples where classes have some; tfjs leaves gaps elsewhere.
- *
- * @throws EspalierError `attach/class-weight`.
+ * Inputs and targets, and the weights of examples. Of several outputs, class weights count in the losses:
+ * tfjs gives a tensor of weights for each, or a gap.
  */
 function listData({ losses, trained }: Training, given: readonly (Tensor | null)[]): Tensor[] {
   const count = trained.inputNames.length + losses.length;
   const slots = given.slice(count);
-  const weights = slots.filter((tensor) => tensor !== null);
-  if (weights.length === 0 || slots.length === 1) {
-    return [...given.slice(0, count), ...weights] as Tensor[];
-  }
-  throw new EspalierError('attach/class-weight', {
-    problem: `classWeight: the model has ${losses.length} outputs, and a weight of an example counts for all outputs alike`,
-    received: losses.map(({ output }) => output),
-    fix: 'Leave classWeight out, or weigh inside of a loss function of your own.',
-  });
+  const weights = slots.length === 1 && slots[0] ? slots : [];
+  return [...given.slice(0, count), ...weights] as Tensor[];
 }
 
 /** A batch of a dataset: `{ xs, ys }`, with weights where classes have them. */

@@ -23,6 +23,8 @@ export interface FitTarget {
   readonly session: Session;
   readonly model: CompiledModel;
   readonly position: FitPosition;
+  /** A step of the session, as the fit makes it. */
+  readonly step: Session['step'];
   /** The numbers of a step in the order of the labels of tfjs. */
   listNumbers(log: StepLog): readonly number[];
 }
@@ -80,10 +82,10 @@ export class StepCallback extends tfl.Callback {
   }
 
   async #step(raw: RawBatch): Promise<readonly number[]> {
-    const { session, listNumbers } = this.target;
+    const { session, step, listNumbers } = this.target;
     const next = session.looksAhead ? this.batches.peek?.() : undefined;
     this.target.position.expectBatch();
-    const log = await session.step(raw, { inEpoch: true, ...(next && { next }) });
+    const log = await step(raw, { inEpoch: true, ...(next && { next }) });
     this.#followStop();
     return listNumbers(log);
   }

@@ -4,6 +4,7 @@ import { listParameters } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Optimizer } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { listClassWeights } from './class-weights.js';
 import { readLosses } from './compiled-losses.js';
 import type { CompiledLoss } from './compiled-losses.js';
 import { findTrainedModel } from './compiled-model.js';
@@ -41,6 +42,8 @@ export class Training {
   get trained(): CompiledModel {
     return findTrainedModel(this.model);
   }
+  /** What the last call of `fit` was given. */
+  classWeight: unknown;
   #now!: Compilation;
   /** Whether the model was compiled after the session was opened. */
   #stale = false;
@@ -79,6 +82,18 @@ export class Training {
 
   get seed(): number {
     return this.options.seed ?? 0;
+  }
+
+  /** Does work with the class weights of a fit; of one output tfjs makes weights of examples from them. */
+  async withClassWeights<T>(given: unknown, work: () => Promise<T>): Promise<T> {
+    const { losses } = this;
+    const list = listClassWeights(given, this.model.outputNames);
+    losses.forEach(({ classWeights }, i) => classWeights.set(list[i]));
+    try {
+      return await work();
+    } finally {
+      losses.forEach(({ classWeights }) => classWeights.set(undefined));
+    }
   }
 
   listNumbers(log: StepLog): readonly number[] {

@@ -94,6 +94,23 @@ describe('without a preset, an attached model trains as tfjs does, to the bit', 
       },
     ));
 
+  test('class weights of two outputs', () =>
+    compare(
+      () => {
+        const model = twoOutputs();
+        const loss = ['categoricalCrossentropy', 'meanSquaredError'];
+        model.compile({ optimizer: 'sgd', loss });
+        return model;
+      },
+      async (model) => {
+        const classWeight = { kind: { 0: 1, 1: 3, 2: 0.5 } } as never;
+        const targets = [y(), waves([EXAMPLES, 1], 3)];
+        const { history } = await model.fit(x(), targets, { ...how, classWeight });
+        await model.fit(x(), targets, how);
+        return [history['kind_loss'], history['size_loss']];
+      },
+    ));
+
   test('a second fit goes on, and epochs are relative', () =>
     compare(compiled, async (model) => [
       await historyOf(model, { epochs: 1 }),
