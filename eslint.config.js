@@ -57,7 +57,7 @@ export default tseslint.config(
     files: [
       'core/model/src/with-random.ts',
       'test/src/checks/{effects,leaks}.ts',
-      'test/cross/testkit.test.ts',
+      'test/long/testkit.test.ts',
     ],
     rules: { 'no-restricted-properties': 'off' },
   },

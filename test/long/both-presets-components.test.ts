@@ -10,7 +10,7 @@ import { runStudy, buildStudy } from '@espalier/study';
 import type { Change, Executor, TrialEnd, TrialJob } from '@espalier/study';
 import { onBackend, valuesOf, withSession } from '@espalier/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { both, text, textModel } from './fixtures/both-presets-parts.js';
+import { both, text, textModel } from '../cross/fixtures/both-presets-parts.js';
 
 const stages = (...ids: readonly string[]) => [
   { epochs: 1 },
