@@ -154,7 +154,7 @@ afterAll(() => rm(dir, { recursive: true }));
 
 function studyOf(levels: Readonly<Record<string, Change>>) {
   const study = { base: BASE as never, factors: { levels }, seeds: 1, primary: 'loss', dir };
-  return buildStudy(study, fileURLToPath(new URL('fixtures/study.json', import.meta.url)));
+  return buildStudy(study, fileURLToPath(new URL('../cross/fixtures/study.json', import.meta.url)));
 }
 
 test('every component of both presets acts: dropped, swapped and in another order', async () => {
