@@ -32,11 +32,15 @@ interface PositionData {
   readonly call: Call | null;
   /** Of the call under way: its epochs so far. */
   readonly epochs: readonly { readonly epoch: number; readonly logs: EpochLogs }[];
+}
+
+interface SavedPosition extends PositionData {
   /** Of the epoch under way: what each batch gave, in the order of the labels. */
   readonly batches: readonly (readonly number[])[];
 }
 
-const START: PositionData = { fits: [], call: null, epochs: [], batches: [] };
+const START: PositionData = { fits: [], call: null, epochs: [] };
+const NOTHING: SavedPosition = { ...START, batches: [] };
 
 /**
  * Where a program stands in its calls of `fit` and `fitDataset` since the model was compiled. It goes into checkpoints: a program that
@@ -44,10 +48,12 @@ const START: PositionData = { fits: [], call: null, epochs: [], batches: [] };
  */
 export class FitPosition {
   #data: PositionData = START;
+  /** What the batches of the epoch under way gave; it grows in place. */
+  #batches: (readonly number[])[] = [];
   /** Calls of this process so far, since the model was compiled. */
   #calls = 0;
   /** What a checkpoint holds of the call and the epoch that this process goes on with. */
-  #loaded: PositionData = START;
+  #loaded: SavedPosition = NOTHING;
   #fitting = false;
   /** Whether the step that comes is one of the fit under way. */
   #expected = false;
@@ -64,7 +70,7 @@ export class FitPosition {
   /** The model was compiled again: calls count from there on. */
   beginAnew(): void {
     this.#compilations += 1;
-    [this.#data, this.#loaded, this.#calls] = [START, START, 0];
+    [this.#data, this.#batches, this.#loaded, this.#calls] = [START, [], NOTHING, 0];
   }
 
   /**
@@ -124,11 +130,12 @@ export class FitPosition {
   addBatch(numbers: readonly number[]): void {
     if (!this.#fitting || !this.#expected) return;
     this.#expected = false;
-    this.#data = { ...this.#data, batches: [...this.#data.batches, numbers] };
+    this.#batches.push(numbers);
   }
 
   endEpoch(epoch: number, logs: EpochLogs): void {
-    this.#data = { ...this.#data, epochs: [...this.#data.epochs, { epoch, logs }], batches: [] };
+    this.#data = { ...this.#data, epochs: [...this.#data.epochs, { epoch, logs }] };
+    this.#batches = [];
     this.#loaded = { ...this.#loaded, batches: [] };
     this.#keepCall(this.#data.call!);
   }
@@ -148,7 +155,8 @@ export class FitPosition {
   }
 
   #leaveFit(): void {
-    this.#loaded = { ...START, fits: this.#loaded.fits };
+    this.#batches = [];
+    this.#loaded = { ...NOTHING, fits: this.#loaded.fits };
     this.#fitting = false;
     this.#expected = false;
   }
@@ -159,15 +167,18 @@ export class FitPosition {
   }
 
   save(): SavedState {
-    return { json: { ...this.#data, compilations: this.#compilations } };
+    const batches = [...this.#batches];
+    return { json: { ...this.#data, batches, compilations: this.#compilations } };
   }
 
   /** @throws EspalierError `attach/resume` where the model was compiled again on one side only. */
   load({ json }: SavedState): void {
-    const { compilations, ...data } = json as PositionData & { readonly compilations: number };
+    const { compilations, ...saved } = json as SavedPosition & { readonly compilations: number };
     checkCompilations(compilations, this.#compilations);
+    const { batches, ...data } = saved;
     this.#data = data;
-    this.#loaded = data;
+    this.#batches = [...batches];
+    this.#loaded = saved;
     this.#calls = Math.min(this.#calls, data.fits.length);
   }
 }
