@@ -1,4 +1,5 @@
 import { EspalierError } from '@espalier/core';
+import { listParameters } from '@espalier/model';
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -107,6 +108,11 @@ export function findTrainedModel(model: LayersModel): CompiledModel {
   const inner = (model as unknown as { readonly model?: LayersModel }).model;
   const trained = model instanceof tfl.Sequential && inner ? inner : model;
   return trained as unknown as CompiledModel;
+}
+
+/** The canonical path of each weight of a model. */
+export function mapPaths(model: LayersModel): ReadonlyMap<LayerVariable, string> {
+  return new Map(listParameters(model).map(({ path, variable }) => [variable, path]));
 }
 
 /**

@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { mapPaths } from './compiled-model.js';
 import type { CompiledModel } from './compiled-model.js';
 import type { Shadow } from './shadow.js';
 import type { Training } from './training.js';
@@ -16,6 +17,7 @@ export class LiveModel {
   /** Layers of the caller's model, by name, of which the live network holds others. */
   #replaced: ReadonlySet<string> = new Set();
   #decoded: Tensor[] = [];
+  #network!: CompiledModel;
 
   constructor(
     private readonly training: Training,
@@ -27,6 +29,7 @@ export class LiveModel {
     const first = this.#replaced.size === 0;
     this.#replaced = findReplaced(this.training.model, this.training.session.model);
     if (this.#replaced.size === 0) return;
+    this.#network = makeLive(this.training);
     if (first) this.#install();
     this.#refuseSetWeights();
   }
@@ -58,15 +61,12 @@ export class LiveModel {
 
   #install(): void {
     const { trained, model, session } = this.training;
-    const onLive = <T>(work: (live: CompiledModel) => T): T => work(makeLive(this.training));
     this.shadow.replace<CompiledModel>(trained, {
-      makeTestFunction: () =>
-        onLive((live) => {
-          live.makeTestFunction();
-          trained.testFunction = live.testFunction;
-        }),
-      predictLoop: (ins, batchSize, verbose) =>
-        onLive((live) => live.predictLoop(ins, batchSize, verbose)),
+      makeTestFunction: () => {
+        this.#network.makeTestFunction();
+        trained.testFunction = this.#network.testFunction;
+      },
+      predictLoop: (...args) => this.#network.predictLoop(...args),
     });
     this.shadow.replace(model, {
       save: async (handler, config) => {
@@ -99,7 +99,7 @@ export class LiveModel {
     const values = new Map(
       listParameters(dense).map(({ path, variable }) => [path, variable.read()]),
     );
-    const paths = new Map(listParameters(model).map(({ path, variable }) => [variable, path]));
+    const paths = mapPaths(model);
     this.#decoded = model.weights.map((variable) => tf.clone(values.get(paths.get(variable)!)!));
     dense.dispose();
     return this.#decoded;

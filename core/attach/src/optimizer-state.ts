@@ -3,7 +3,7 @@ import type { GradientTransform, NamedTensors, OptimizerState } from '@espalier/
 import { listParameters } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
-import { findTrainedModel } from './compiled-model.js';
+import { findTrainedModel, mapPaths } from './compiled-model.js';
 
 /** What an optimizer of tfjs remembers: steps, and by slot and path what it keeps of each parameter. */
 export interface RememberedState {
@@ -111,7 +111,7 @@ export async function writeState(
 
 /** The weights that were compiled to train and are not frozen, in the order of tfjs. */
 function listTraining(model: LayersModel) {
-  const paths = new Map(listParameters(model).map(({ path, variable }) => [variable, path]));
+  const paths = mapPaths(model);
   return findTrainedModel(model)
     .collectedTrainableWeights.filter(({ trainable }) => trainable)
     .map((variable) => ({ path: paths.get(variable)!, variable }));
