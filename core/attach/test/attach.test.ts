@@ -533,6 +533,18 @@ describe('bad input', () => {
     await run.detach();
   });
 
+  test('a loss that gives no tensor, or one of another length', async () => {
+    const losses = [() => Promise.resolve(tf.scalar(0)), () => tf.zeros([7])];
+    for (const loss of losses) {
+      const model = classifier();
+      model.compile({ optimizer: 'sgd', loss: loss as never });
+      const run = await attach(model);
+      const step = () => model.trainOnBatch(waves([4, 4]), labels(4));
+      expect(await codeOf(step)).toBe('attach/loss-shape');
+      await run.detach();
+    }
+  });
+
   test('a preset that is not called', async () => {
     expect(await codeOf(() => attach(compiled(), byot as never))).toBe('attach/preset');
   });
