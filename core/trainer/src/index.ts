@@ -150,8 +150,8 @@ export type {
   ObjectiveOptions,
 } from './objective/options.js';
 export { checkClassifier, isClassifier } from './plugins/classifier.js';
-export { EXITS, FEATURE_MAPS, SOFT_TARGETS } from './plugins/contracts.js';
-export type { Exits, FeatureMaps, SoftTargets } from './plugins/contracts.js';
+export { EXITS, FEATURE_MAPS, OUTER_START, SOFT_TARGETS } from './plugins/contracts.js';
+export type { Exits, FeatureMaps, OuterStart, SoftTargets } from './plugins/contracts.js';
 export { allows } from './plugins/effects.js';
 export type { Effects, Mode } from './plugins/effects.js';
 export { definePlugin } from './plugins/plugin.js';

@@ -25,6 +25,10 @@ export const EXITS = createToken<Exits>('exits');
 export interface SoftTargets {
   /** A short name for reports: `deepest-exit`, `teacher`. */
   readonly name: string;
+  /** That its targets say nothing by design: every class is as likely. No run is warned of that. */
+  readonly uniform?: boolean;
+  /** Whether it can be asked now; absent: always. False e.g. for a teacher that is not loaded yet. */
+  readonly ready?: boolean;
   /**
    * Logits `[batch, classes]` of the soft target for each exit that has one, by output name; the
    * consumer applies the temperature. Whether they are detached is the provider's business. It may be
@@ -44,3 +48,12 @@ export interface FeatureMaps {
 
 /** Who provides it: a plugin whose exits have comparable features. */
 export const FEATURE_MAPS = createToken<FeatureMaps>('feature-maps');
+
+/** Whether what an outer loss trains is ready for it. */
+export interface OuterStart {
+  /** False: whoever trains by an outer loss waits. It may change from step to step. */
+  readonly ready: boolean;
+}
+
+/** Who provides it: a plugin whose network other terms of the loss train first, its warm-up. */
+export const OUTER_START = createToken<OuterStart>('outer-start');
