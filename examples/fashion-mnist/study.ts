@@ -4,13 +4,15 @@ import { defineStudy } from '@espalier/study';
 const epochs = 12;
 const learningRate = { schedule: 'cosine', initial: 0.05, steps: epochs * 63 };
 const at = { at: ['stage1', 'stage2'] };
+/** 200 images of each of ten classes. */
+const split = (name: string) => ({ use: `./data.ts#${name}`, options: { perClass: 200 } });
 const preset = (name: string, options = {}) => ({ preset: { use: name, options } });
 
 export default defineStudy({
   name: 'fashion-mnist',
   base: {
     model: '../digits/network.ts#residualNetwork',
-    data: { train: './data.ts#train', validation: './data.ts#validation', test: './data.ts#test' },
+    data: { train: split('train'), validation: split('validation'), test: './data.ts#test' },
     batchSize: 32,
     epochs,
     loss: 'cross-entropy',

@@ -1,72 +1,71 @@
 /** Balanced splits of labelled images, of any size, for studies. */
 import { arraySource, EspalierError, keyedRng } from '@espalier/core';
 import type { Source } from '@espalier/core';
+import * as z from 'zod';
 
 /** Images as files hold them. */
 export interface LabelledImages {
   /** Of one image: height, width, channels. */
   readonly shape: readonly [number, number, number];
-  /** Row by row, channels last, image by image. */
-  readonly pixels: Uint8Array;
   readonly labels: Uint8Array;
   readonly classes: number;
+  /** The numbers of an image, row by row, channels last; by its position among the labels. */
+  readonly image: (position: number) => Float32Array;
 }
 
-/** What is read, and from where. */
-export interface SplitOptions {
+/** Options of every split. */
+export const splitOptions = z.strictObject({
   /** Examples in a batch; default 32 in training, else 100. */
-  readonly batchSize?: number;
-  /** How many images, as many of each class; default 2000, of `test` 10 000. */
-  readonly images?: number;
-}
+  batchSize: z.int().positive().optional(),
+  /** Images of each class; default all that every class has. */
+  perClass: z.int().positive().optional(),
+});
 
-/** Of {@link trainSplit}. */
-export interface TrainSplitOptions extends SplitOptions {
-  /** How many images to leave out before, as many of each class; default 0. They are those of a run with so many `images`. */
-  readonly skip?: number;
-}
+/** Options of {@link trainSplit}. */
+export const trainSplitOptions = splitOptions.extend({
+  /** Images of each class to leave out before; default 0. They are those of a source with so many `perClass`. */
+  skip: z.int().nonnegative().default(0),
+  /** A seed that draws which images of each class are taken; default 0. */
+  draw: z.int().nonnegative().default(0),
+});
 
-/** Of the training files, one image in six of each class is for validation, whatever is taken. */
+type SplitOptions = z.output<typeof splitOptions>;
+
+/** Of the training files, one image in six of each class is for validation, whatever is drawn. */
 const heldOut = (ofClass: Int32Array) => Math.floor(ofClass.length / 6);
 
 /**
- * Images `[batch, height, width, channels]` in 0…1 and class ids `[batch]` of the training files, in a new
+ * Images `[batch, height, width, channels]` and class ids `[batch]` of the training files, in a new
  * order each epoch: the first of one keyed permutation of each class, so the same whatever the seed of a run.
  *
  * @throws EspalierError `images/count`; `images/class` where a class has no image.
  */
 export function trainSplit(
   read: LabelledImages,
-  { batchSize = 32, images = 2000, skip = 0 }: TrainSplitOptions = {},
+  { batchSize = 32, perClass, skip, draw }: z.output<typeof trainSplitOptions>,
 ): Source {
   const pools = poolsOf(read, (ids) => ids.subarray(0, ids.length - heldOut(ids)));
-  checkCount('skip', skip, { least: 0, most: smallest(pools) - 1, classes: read.classes });
-  const left = pools.map((ids) => ids.subarray(skip / read.classes));
-  return sourceOf(read, pick(left, images), { batchSize, shuffle: true });
+  checkCount('skip', skip, smallest(pools) - 1);
+  const left = pools.map((ids, label) => drawn(ids, label, draw).subarray(skip));
+  return sourceOf(read, pick(left, perClass), { batchSize, shuffle: true });
 }
 
 /** As {@link trainSplit}, in order, of images that it never takes. */
 export function validationSplit(
   read: LabelledImages,
-  { batchSize = 100, images = 2000 }: SplitOptions = {},
+  { batchSize = 100, perClass }: SplitOptions,
 ): Source {
   const pools = poolsOf(read, (ids) => ids.subarray(ids.length - heldOut(ids)));
-  return sourceOf(read, pick(pools, images), { batchSize, shuffle: false });
+  return sourceOf(read, pick(pools, perClass), { batchSize, shuffle: false });
 }
 
 /** As {@link trainSplit}, in order, of all images: for the test files. */
 export function testSplit(
   read: LabelledImages,
-  { batchSize = 100, images = 10_000 }: SplitOptions = {},
+  { batchSize = 100, perClass }: SplitOptions,
 ): Source {
-  return sourceOf(
-    read,
-    pick(
-      poolsOf(read, (ids) => ids),
-      images,
-    ),
-    { batchSize, shuffle: false },
-  );
+  const pools = poolsOf(read, (ids) => ids);
+  return sourceOf(read, pick(pools, perClass), { batchSize, shuffle: false });
 }
 
 /** What a split has of each class. */
@@ -82,46 +81,46 @@ function poolsOf(read: LabelledImages, part: (ofClass: Int32Array) => Int32Array
 
 /** Positions of the images of each class, in an order that depends on the class alone. */
 function classesOf({ labels, classes }: LabelledImages): readonly Int32Array[] {
-  return Array.from({ length: classes }, (_, label) => {
-    const positions = Int32Array.from(labels.keys()).filter((i) => labels[i] === label);
-    const order = keyedRng(0, 'fashion-mnist', label).permutation(positions.length);
-    return order.map((i) => positions[i]!);
+  const positions = Array.from({ length: classes }, () => [] as number[]);
+  labels.forEach((label, i) => positions[label]!.push(i));
+  return positions.map((ofClass, label) => {
+    const order = keyedRng(0, 'fashion-mnist', label).permutation(ofClass.length);
+    return order.map((i) => ofClass[i]!);
   });
 }
 
-function pick(pools: readonly Int32Array[], images: number): readonly number[] {
-  const classes = pools.length;
-  checkCount('images', images, { least: 1, most: smallest(pools), classes });
-  return pools.flatMap((pool) => [...pool.subarray(0, images / classes)]);
+/** A class in the order of a draw. */
+function drawn(ofClass: Int32Array, label: number, draw: number): Int32Array {
+  if (draw === 0) return ofClass;
+  return keyedRng(draw, 'draw of images', label)
+    .permutation(ofClass.length)
+    .map((i) => ofClass[i]!);
+}
+
+function pick(pools: readonly Int32Array[], perClass = smallest(pools)): readonly number[] {
+  checkCount('perClass', perClass, smallest(pools));
+  return pools.flatMap((pool) => [...pool.subarray(0, perClass)]);
 }
 
 const smallest = (pools: readonly Int32Array[]) => Math.min(...pools.map(({ length }) => length));
 
-/** Bounds are those of one class. */
-function checkCount(
-  option: string,
-  given: number,
-  { least, most, classes }: { least: number; most: number; classes: number },
-): void {
-  const ofClass = given / classes;
-  if (Number.isInteger(ofClass) && ofClass >= least && ofClass <= most) return;
+function checkCount(option: 'skip' | 'perClass', received: number, most: number): void {
+  if (received <= most) return;
   throw new EspalierError('images/count', {
-    problem: `${option} must be a multiple of ${classes} from ${least * classes} to ${most * classes}, as many of each class`,
-    received: given,
+    problem: `${option} may be at most ${most}: so many images of each class there are`,
+    received,
+    fix: 'Take fewer, or give more images: one in six of the training files is for validation.',
   });
 }
 
 function sourceOf(
-  { shape, pixels, labels }: LabelledImages,
+  { shape, image, labels }: LabelledImages,
   positions: readonly number[],
   batches: { readonly batchSize: number; readonly shuffle: boolean },
 ): Source {
   const size = shape[0] * shape[1] * shape[2];
   const data = new Float32Array(positions.length * size);
-  positions.forEach((from, to) => {
-    const image = pixels.subarray(from * size, (from + 1) * size);
-    image.forEach((value, i) => (data[to * size + i] = value / 255));
-  });
+  positions.forEach((from, to) => data.set(image(from), to * size));
   return arraySource({
     x: { data, shape: [positions.length, ...shape] },
     y: {

@@ -25,7 +25,7 @@ import { only, withNoise } from '../digits/label-noise.js';
 import { residualNetwork } from '../digits/network.js';
 import { overSeeds } from '../digits/result.js';
 import { machineLine } from '../machine.js';
-import { MOMENTUM } from './budget.js';
+import { MOMENTUM } from './setting.js';
 
 /** Of all labels; drawn anew from ten classes, so that a fifth is wrong. */
 const NOISE = 0.2 / 0.9;

@@ -1,18 +1,56 @@
-/** MetaDistiller and its parts, many seeds: `npx espalier study run examples/metadistiller/study.ts`. */
+/** MetaDistiller and its parts on CIFAR-100: `npx espalier study run examples/metadistiller/study.ts`. */
 import { defineStudy } from '@espalier/study';
-import { studyOf } from './rows.js';
+import { plain, ROWS } from './rows.js';
+import {
+  BATCH_SIZE,
+  cosine,
+  EPOCHS,
+  measuredImages,
+  MOMENTUM,
+  network,
+  trainingImages,
+} from './setting.js';
+
+const cifar = (split: string, options: Readonly<Record<string, unknown>>) => ({
+  use: `../cifar/data.ts#${split}`,
+  options,
+});
+const presets = Object.entries(ROWS).map(([name, preset]) => [name, { preset }] as const);
 
 export default defineStudy({
   name: 'metadistiller',
-  ...studyOf(
-    [
-      'deeply supervised',
-      'BYOT',
-      'generator, no meta-learning',
-      'MetaDistiller',
-      'MetaDistiller, held-out',
-    ],
-    15,
-  ),
+  base: {
+    model: { use: '../networks/resnet.ts#resnet', options: network },
+    data: {
+      train: cifar('train', trainingImages(0)),
+      validation: cifar('validation', measuredImages(20)),
+      test: cifar('test', measuredImages(100)),
+    },
+    batchSize: BATCH_SIZE,
+    epochs: EPOCHS,
+    preset: plain,
+    loss: 'cross-entropy',
+    optimizer: {
+      use: 'sgd',
+      options: { learningRate: { schedule: 'cosine', ...cosine(0.1, EPOCHS) }, ...MOMENTUM },
+    },
+    backend: { prefer: ['tfjs-node-gpu', 'wasm'] },
+  },
+  factors: { method: Object.fromEntries(presets) },
+  seeds: 12,
+  primary: 'accuracy',
+  metrics: ['loss', 'accuracy/exit_1', 'accuracy/exit_2', 'accuracy/ensemble'],
+  tune: {
+    trials: 6,
+    seed: 1000,
+    space: {
+      'optimizer.options.learningRate.initial': { low: 0.03, high: 0.3, scale: 'log' },
+      'plugins.label-smoothing.options.epsilon': { choices: [0.05, 0.1, 0.2] },
+      'plugins.multi-exit.options.weights': { choices: [0.3, 1] },
+      'plugins.exit-distillation.options.alpha': { low: 0.05, high: 0.9, scale: 'log' },
+      'plugins.exit-distillation.options.temperature': { choices: [1, 2, 4] },
+    },
+  },
   equalCompute: true,
+  dir: '../../runs/metadistiller',
 });

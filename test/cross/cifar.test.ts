@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { keyedRng } from '@espalier/core';
 import type { Source } from '@espalier/core';
 import { onBackend } from '@espalier/testkit';
@@ -12,7 +13,7 @@ import * as data from '../../examples/cifar/data.js';
 let dir: string;
 beforeAll(() => onBackend('cpu'));
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'cifar-test-'))));
-afterEach(() => rmSync(dir, { recursive: true }));
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 /** Pixel 2·32 + 3 of image i is (i, 50, 250); all else is black. */
 function put(file: string, images: number, from: number, labels: (i: number) => number[]): void {
@@ -46,31 +47,177 @@ async function imagesOf(source: Source) {
   return rows;
 }
 
+const numbers = (rows: readonly { image: number }[]) => rows.map(({ image }) => image);
+
 describe('CIFAR', () => {
   test('CIFAR-10: pixels and labels are those of the files; splits share no image', async () => {
     putCifar10();
     const splits = [
-      data.train({ dir, images: 60 }),
-      data.train({ dir, images: 40, skip: 60 }),
-      data.validation({ dir, images: 20 }),
+      data.train({ dir, perClass: 6 }),
+      data.train({ dir, perClass: 4, skip: 6 }),
+      data.validation({ dir, perClass: 2 }),
     ];
     const rows = (await Promise.all(splits.map(imagesOf))).flat();
     rows.forEach(({ image, label }) => expect(label).toBe(image % 10));
     expect(rows.map(({ image }) => image).sort((a, b) => a - b)).toEqual(
       Array.from({ length: 120 }, (_, i) => i),
     );
-    expect(await imagesOf(data.test({ dir, images: 20 }))).toHaveLength(20);
+    expect(await imagesOf(data.test({ dir }))).toHaveLength(20);
   });
 
   test('CIFAR-100: the fine label counts', async () => {
     put('train.bin', 200, 0, (i) => [7, i % 100]);
     put('test.bin', 100, 0, (i) => [7, i % 100]);
-    const rows = await imagesOf(data.test({ dir, images: 100 }));
+    const rows = await imagesOf(data.test({ dir, classes: 100 }));
     rows.forEach(({ image, label }) => expect(label).toBe(image));
+  });
+
+  test('each draw takes other images, the same in every run, and never those of validation', async () => {
+    putCifar10();
+    const held = numbers(await imagesOf(data.validation({ dir })));
+    const drawn = async (draw: number) =>
+      numbers(await imagesOf(data.train({ dir, perClass: 4, draw }))).toSorted();
+    const draws = await Promise.all([drawn(0), drawn(1), drawn(2), drawn(1)]);
+    expect(new Set(draws.map(String)).size).toBe(3);
+    expect(draws[3]).toEqual(draws[1]);
+    for (const images of draws) {
+      expect(images.filter((image) => held.includes(image))).toEqual([]);
+      const ofClass = Array.from({ length: 10 }, (_, k) => images.filter((i) => i % 10 === k));
+      ofClass.forEach(({ length }) => expect(length).toBe(4));
+    }
+  });
+
+  test('smaller images are means of squares; normalized ones have the mean and deviation of the data set taken away', async () => {
+    putCifar10();
+    const first = async (options: object) => {
+      const source = data.test({ dir, ...options });
+      for await (const { x } of source.iterate({ epoch: 0, skip: 0, stream: keyedRng(0) })) {
+        const [values, { shape }] = [(x as Tensor).dataSync(), x as Tensor];
+        tf.dispose(x as Tensor);
+        return { values, shape };
+      }
+      throw new Error('there is no batch');
+    };
+    const { values, shape } = await first({ side: 16 });
+    expect(shape).toEqual([20, 16, 16, 3]);
+    const at = (1 * 16 + 1) * 3;
+    expect(values[at + 1]).toBeCloseTo(50 / 4 / 255, 7);
+    expect(values[at + 2]).toBeCloseTo(250 / 4 / 255, 7);
+    expect(values.filter((value, i) => i % 3 === 1 && value > 0)).toHaveLength(20);
+    const normal = await first({ side: 16, normalize: true });
+    expect(normal.values[at + 1]).toBeCloseTo((50 / 4 / 255 - 0.4822) / 0.2435, 5);
+    expect(normal.values[2]).toBeCloseTo(-0.4465 / 0.2616, 5);
   });
 
   test('without a folder, as a configuration may name it, is an error that says so', () => {
     expect(() => data.train({} as never)).toThrow(/option dir is missing.*Unpack.*cifar\/missing/);
+  });
+
+  const cifar100 = () => {
+    put('train.bin', 200, 0, (i) => [7, i % 100]);
+    put('test.bin', 100, 0, (i) => [7, i % 100]);
+  };
+
+  test.each<[string, () => unknown, RegExp]>([
+    [
+      'a side that divides no image',
+      () => data.test({ dir, side: 12 }),
+      /test of CIFAR.*side.*options\/invalid/,
+    ],
+    [
+      'a misspelt option',
+      () => data.test({ dir, images: 20 } as never),
+      /unknown option 'images'.*options\/invalid/,
+    ],
+    [
+      'a draw that is no seed',
+      () => data.train({ dir, draw: -1 }),
+      /train of CIFAR.*draw.*options\/invalid/,
+    ],
+    [
+      'more images of each class than there are',
+      () => data.train({ dir, perClass: 11 }),
+      /perClass may be at most 10: so many images of each class there are. Received: 11.*images\/count/,
+    ],
+    [
+      'more after those that are left out',
+      () => data.train({ dir, perClass: 5, skip: 6 }),
+      /perClass may be at most 4:.*images\/count/,
+    ],
+    [
+      'the other data set',
+      () => data.test({ dir, classes: 100 }),
+      /holds CIFAR-10, but CIFAR-100 is asked for.*cifar\/kind/,
+    ],
+  ])('%s is refused', (_, read, message) => {
+    putCifar10();
+    expect(read).toThrow(message);
+  });
+
+  test.each<[string, () => void, RegExp]>([
+    [
+      'a file that is cut short',
+      () => writeFileSync(join(dir, 'train.bin'), new Uint8Array(3074 * 200 - 1)),
+      /train.bin has 614799 bytes.*3074 bytes of an image.*cut short.*cifar\/format/,
+    ],
+    [
+      'a file of CIFAR-10 under the name',
+      () => put('train.bin', 200, 0, () => [9]),
+      /holds images of CIFAR-10, not of CIFAR-100.*cifar\/format/,
+    ],
+    [
+      'an empty file',
+      () => writeFileSync(join(dir, 'train.bin'), ''),
+      /train.bin is empty.*cifar\/format/,
+    ],
+    [
+      'a packed file',
+      () => writeFileSync(join(dir, 'train.bin'), gzipSync('pixels')),
+      /train.bin is packed by gzip.*cifar\/format/,
+    ],
+    [
+      'a fine label out of range',
+      () => put('train.bin', 200, 0, (i) => [7, i]),
+      /fine label 100 at image 100; CIFAR-100 has fine labels from 0 to 99.*cifar\/format/,
+    ],
+    [
+      'a coarse label out of range',
+      () => put('train.bin', 200, 0, (i) => [20, i % 100]),
+      /coarse label 20 at image 0.*from 0 to 19.*cifar\/format/,
+    ],
+  ])('of CIFAR-100, %s is refused', (_, spoil, message) => {
+    cifar100();
+    spoil();
+    expect(() => data.train({ dir, classes: 100 })).toThrow(message);
+  });
+
+  test.each<[string, () => void, RegExp]>([
+    [
+      'an archive',
+      () => writeFileSync(join(dir, 'cifar-100-binary.tar.gz'), ''),
+      /but the archive cifar-100-binary.tar.gz, which is not unpacked/,
+    ],
+    [
+      'the Python version',
+      () => writeFileSync(join(dir, 'train'), ''),
+      /but the file train of the Python version/,
+    ],
+    [
+      'the folder above',
+      () => mkdirSync(join(dir, 'cifar-100-binary')),
+      /but the folder cifar-100-binary: give that/,
+    ],
+    ['nothing', () => rmSync(dir, { recursive: true }), /there is no folder/],
+    [
+      'a file',
+      () => (rmSync(dir, { recursive: true }), writeFileSync(dir, '')),
+      /is a file, not a folder/,
+    ],
+    ['something else', () => undefined, /has no train.bin \(CIFAR-100\)\./],
+  ])('a folder with %s is refused by what it has', (_, make, message) => {
+    make();
+    expect(() => data.train({ dir, classes: 100 })).toThrow(message);
+    expect(() => data.train({ dir })).toThrow(/cifar\/missing/);
   });
 
   test.each<[string, () => void, RegExp]>([
@@ -82,7 +229,7 @@ describe('CIFAR', () => {
     [
       'a file that is cut off',
       () => writeFileSync(join(dir, 'data_batch_3.bin'), new Uint8Array(3000)),
-      /data_batch_3.bin has 3000 bytes, which are no images of 3073 each.*cifar\/format/,
+      /data_batch_3.bin has 3000 bytes.*3073 bytes of an image.*cifar\/format/,
     ],
     [
       'a class without images',
@@ -92,11 +239,11 @@ describe('CIFAR', () => {
     [
       'an unknown class',
       () => put('data_batch_3.bin', 24, 48, () => [10]),
-      /has a label 10, but CIFAR-10 has 10 classes.*cifar\/format/,
+      /data_batch_3.bin has the label 10 at image 0; CIFAR-10 has labels from 0 to 9.*cifar\/format/,
     ],
   ])('%s is an error that says so', (_, spoil, message) => {
     putCifar10();
     spoil();
-    expect(() => data.train({ dir, images: 20 })).toThrow(message);
+    expect(() => data.train({ dir })).toThrow(message);
   });
 });

@@ -62,8 +62,8 @@ const numbers = (rows: readonly { image: number }[]) => rows.map(({ image }) => 
 
 describe('Fashion-MNIST', () => {
   test('training and validation share no image, whatever is taken, and have all classes alike', async () => {
-    const train = await imagesOf(data.train({ images: 100, dir: folder }));
-    const validation = await imagesOf(data.validation({ images: 20, dir: folder }));
+    const train = await imagesOf(data.train({ perClass: 10, dir: folder }));
+    const validation = await imagesOf(data.validation({ perClass: 2, dir: folder }));
     const all = numbers([...train, ...validation]).sort((a, b) => a - b);
     expect(all).toEqual(Array.from({ length: 120 }, (_, i) => i));
     for (const rows of [train, validation]) {
@@ -74,39 +74,39 @@ describe('Fashion-MNIST', () => {
   });
 
   test('fewer images are some of the more, the same for every seed', async () => {
-    const take = async (images: number, seed: number) =>
-      numbers(await imagesOf(data.train({ images, dir: folder }), seed));
-    const [few, again, more] = [await take(40, 1), await take(40, 2), await take(80, 1)];
+    const take = async (perClass: number, seed: number) =>
+      numbers(await imagesOf(data.train({ perClass, dir: folder }), seed));
+    const [few, again, more] = [await take(4, 1), await take(4, 2), await take(8, 1)];
     expect(few).not.toEqual(again);
     expect(few.toSorted()).toEqual(again.toSorted());
     expect(more).toEqual(expect.arrayContaining(few));
   });
 
   test('skip leaves out exactly the images of a source of that size', async () => {
-    const few = numbers(await imagesOf(data.train({ images: 40, dir: folder })));
-    const others = numbers(await imagesOf(data.train({ images: 60, skip: 40, dir: folder })));
-    const all = numbers(await imagesOf(data.train({ images: 100, dir: folder })));
+    const few = numbers(await imagesOf(data.train({ perClass: 4, dir: folder })));
+    const others = numbers(await imagesOf(data.train({ perClass: 6, skip: 4, dir: folder })));
+    const all = numbers(await imagesOf(data.train({ perClass: 10, dir: folder })));
     expect([...few, ...others].toSorted()).toEqual(all.toSorted());
   });
 
-  test.each([-10, 5, 100])('skip %d is refused', (skip) => {
-    expect(() => data.train({ images: 10, skip, dir: folder })).toThrow(
-      /skip must be a multiple of 10 from 0 to 90.*images\/count/,
+  test.each([-1, 0.5, 10])('skip %d is refused', (skip) => {
+    expect(() => data.train({ perClass: 1, skip, dir: folder })).toThrow(
+      /skip may be at most 9.*images\/count|train of Fashion-MNIST.*skip.*options\/invalid/s,
     );
   });
 
   test('the test images are those of the test files, in one order', async () => {
     const rows = async (seed: number) =>
-      numbers(await imagesOf(data.test({ images: 30, dir: folder }), seed));
+      numbers(await imagesOf(data.test({ perClass: 3, dir: folder }), seed));
     expect(await rows(1)).toEqual(await rows(2));
     expect((await rows(1)).toSorted((a, b) => a - b)).toEqual(
       Array.from({ length: 30 }, (_, i) => i),
     );
   });
 
-  test.each([0, 15, 110, 2.5])('%d images are refused', (images) => {
-    expect(() => data.train({ images, dir: folder })).toThrow(
-      /multiple of 10 from 10 to 100.*images\/count/,
+  test.each([0, 11, 2.5])('%d images of each class are refused', (perClass) => {
+    expect(() => data.train({ perClass, dir: folder })).toThrow(
+      /perClass may be at most 10.*images\/count|train of Fashion-MNIST.*perClass.*options\/invalid/s,
     );
   });
 
@@ -148,6 +148,6 @@ describe('Fashion-MNIST', () => {
     ],
   ])('%s is an error that says so', (_, spoil, message) => {
     spoil();
-    expect(() => data.train({ images: 100, dir: folder })).toThrow(message);
+    expect(() => data.train({ perClass: 10, dir: folder })).toThrow(message);
   });
 });
