@@ -4,10 +4,9 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 /** The settings of a run, by name. */
 export type Setting = Readonly<Record<string, string | number>>;
 
-/** A run: its settings, what was measured, and where. */
-export type Recorded<S extends Setting> = S & { readonly machine: string } & Readonly<
-    Record<string, number>
-  >;
+/** A run: its settings, the numbers that were measured, and where. */
+export type Recorded<S extends Setting, M extends string> = S &
+  Readonly<Record<M, number>> & { readonly machine: string };
 
 /**
  * Runs those settings that a file has no line of yet, in order, and adds a line after each.
@@ -17,29 +16,30 @@ export type Recorded<S extends Setting> = S & { readonly machine: string } & Rea
  * @param run Measures one setting.
  * @returns the lines of all settings.
  */
-export async function runMissing<S extends Setting>(
+export async function runMissing<S extends Setting, M extends string>(
   path: string,
   machine: string,
   settings: readonly S[],
-  run: (setting: S) => Promise<Readonly<Record<string, number>>>,
-): Promise<readonly Recorded<S>[]> {
-  const found: Recorded<S>[] = [];
+  run: (setting: S) => Promise<Readonly<Record<M, number>>>,
+): Promise<readonly Recorded<S, M>[]> {
+  const known = readLines<Recorded<S, M>>(path);
+  const found: Recorded<S, M>[] = [];
   for (const [i, setting] of settings.entries()) {
-    const known = read<S>(path).find((line) => agrees(line, setting));
-    if (!known) {
-      const line = { ...setting, ...(await run(setting)), machine };
+    const before = known.find((line) => agrees(line, setting));
+    const line = before ?? { ...setting, ...(await run(setting)), machine };
+    if (!before) {
       appendFileSync(path, `${JSON.stringify(line)}\n`);
       console.error(`${i + 1} of ${settings.length}: ${JSON.stringify(line)}`);
     }
-    found.push(known ?? read<S>(path).find((line) => agrees(line, setting))!);
+    found.push(line);
   }
   return found;
 }
 
-function read<S extends Setting>(path: string): readonly Recorded<S>[] {
+function readLines<T>(path: string): readonly T[] {
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean);
-  return lines.map((line) => JSON.parse(line) as Recorded<S>);
+  return lines.map((line) => JSON.parse(line) as T);
 }
 
 function agrees(line: Setting, setting: Setting): boolean {
