@@ -1,5 +1,7 @@
 export { chooseExits, judgeExit, maxProbability } from './early-exit/confidence.js';
 export type { ExitChoice, ExitPolicy, Verdicts } from './early-exit/confidence.js';
+export { decoupledDivergence } from './distillation/decoupled-divergence.js';
+export type { DecoupledOptions } from './distillation/decoupled-divergence.js';
 export { deepestExit } from './distillation/deepest-exit.js';
 export { distillationLoss, softDivergence, squaredDistance } from './distillation/divergence.js';
 export type { DistillationOptions } from './distillation/divergence.js';
@@ -10,6 +12,9 @@ export type {
   ExitLogits,
 } from './early-exit/early-exit-curve.js';
 export { exitDistillation } from './distillation/exit-distillation.js';
+export { measureTargets } from './distillation/measure-targets.js';
+export type { MeasureTargetsOptions, TargetMeasures } from './distillation/measure-targets.js';
+export type { ExitDistillationOptions } from './distillation/options.js';
 export type { Examples } from './early-exit/batches.js';
 export { multiExit } from './multi-exit.js';
 export type { MultiExitOptions } from './options.js';

@@ -8,7 +8,7 @@ import {
   FEATURE_MAPS,
   countMacsTo,
 } from '@espalier/core';
-import type { Exits, FeatureMaps, ModelView } from '@espalier/core';
+import type { EvaluateContext, Exits, FeatureMaps, ModelView } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { branchLayers, lastStage } from './exits/branches.js';
@@ -22,8 +22,8 @@ import { multiExitOptions } from './options.js';
  * Gives a classifier exits before its end, `exit_1`, `exit_2`, … from the shallowest, each trained by
  * the cross-entropy with the same targets as the network's own output, which is the last exit
  * (deeply supervised nets, Lee et al. 2015; BranchyNet, Teerapittayanon et al. 2016). Terms:
- * `multi-exit/exit_1`, …; metrics: `accuracy/exit_1`, …, and `accuracy/ensemble` of the mean
- * probabilities of all exits. Provides `EXITS` and `FEATURE_MAPS`.
+ * `multi-exit/exit_1`, …; metrics of steps and evaluations: `accuracy/exit_1`, …, and `accuracy/ensemble`
+ * of the mean probabilities of all exits. Provides `EXITS` and `FEATURE_MAPS`.
  *
  * @throws EspalierError at setup: `multi-exit/…`, `edit/…`.
  * @example
@@ -82,21 +82,26 @@ export const multiExit = definePlugin({
     ctx.provide(FEATURE_MAPS, () => makeFeatureMaps(names, features));
 
     const { perExample } = crossEntropy();
-    ctx.hooks.loss.tap(({ outputs, targets, terms, mean, clock }) => {
-      auxiliary.forEach((exit, i) => {
-        const weight = weightAt(perExit[i]!, clock.epoch);
-        terms.add(exit, mean(perExample(outputs[exit]!, targets[own]!)), { weight });
-      });
-    });
-    ctx.hooks.evaluate.tap(({ outputs, targets, metric }) => {
+    const reportAccuracy = ({ outputs, targets, metric }: Judged) => {
       auxiliary.forEach((exit) => {
         metric(`accuracy/${exit}`, accuracy(outputs[exit]!, targets[own]!));
       });
       const all = names.map((name) => outputs[name]!);
       metric('accuracy/ensemble', accuracy(meanProbabilities(all), targets[own]!));
+    };
+    ctx.hooks.loss.tap((context) => {
+      const { outputs, targets, terms, mean, clock } = context;
+      auxiliary.forEach((exit, i) => {
+        const weight = weightAt(perExit[i]!, clock.epoch);
+        terms.add(exit, mean(perExample(outputs[exit]!, targets[own]!)), { weight });
+      });
+      if (!context.nested) reportAccuracy(context);
     });
+    ctx.hooks.evaluate.tap(reportAccuracy);
   },
 });
+
+type Judged = Pick<EvaluateContext, 'outputs' | 'targets' | 'metric'>;
 
 interface ExitParts extends Pick<Exits, 'layers'> {
   readonly id: string;

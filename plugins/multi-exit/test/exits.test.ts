@@ -112,8 +112,10 @@ describe('branches', () => {
     });
     expect(shapes).toEqual({ exit_1: [8], exit_2: [8], logits: [8] });
     const shapeOf = (name: string) => view.layers.find((layer) => layer.name === name)!.outputShape;
-    expect(shapeOf('exit_1_reduce')).toEqual([8, 8, 1]);
-    expect(shapeOf('exit_1_stride')).toEqual([2, 2, 1]);
+    expect(shapeOf('exit_1_reduce')).toEqual([8, 8, 2]);
+    expect(shapeOf('exit_1_stride')).toEqual([2, 2, 2]);
+    const { epsilon, momentum } = view.layersModel.getLayer('exit_1_reduce_norm').getConfig();
+    expect({ epsilon, momentum }).toEqual({ epsilon: 1e-5, momentum: 0.9 });
     expect(shapeOf('exit_2_stride')).toEqual([2, 2, 2]);
     expect(shapeOf('exit_2_expand')).toEqual([2, 2, 8]);
   });

@@ -1,6 +1,7 @@
 import { crossEntropy, EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { checkShapes, checkTemperature } from './check-pair.js';
 
 /**
  * τ²·KL(softmax(teacher/τ) ‖ softmax(student/τ)) of each example (Hinton et al. 2015). The factor τ²
@@ -76,23 +77,6 @@ export function distillationLoss(
   const hard = crossEntropy().perExample(student, labels);
   const soft = softDivergence(teacher, student, temperature);
   return tf.add(tf.mul(hard, 1 - alpha), tf.mul(soft, alpha));
-}
-
-function checkShapes(name: string, student: Tensor, teacher: Tensor): void {
-  if (String(student.shape) === String(teacher.shape)) return;
-  throw new EspalierError('distillation/shapes', {
-    problem: `${name}() compares a student [${student.shape.join(', ')}] with a teacher [${teacher.shape.join(', ')}]`,
-    fix: 'Give both the same shape, one row for each example.',
-  });
-}
-
-function checkTemperature(temperature: number): void {
-  if (temperature > 0) return;
-  throw new EspalierError('distillation/temperature', {
-    problem: 'the temperature must be above 0',
-    received: temperature,
-    fix: 'Usual temperatures are from 1 to 5; a higher one makes targets softer.',
-  });
 }
 
 function checkAlpha(alpha: number): void {

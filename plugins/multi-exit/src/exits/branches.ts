@@ -25,8 +25,8 @@ export interface BranchSpec {
 /**
  * The layers of an exit, from the feature map to logits `[batch, classes]`:
  * - `linear`: mean over positions → dense;
- * - `bottleneck` (BYOT): 1×1 conv C → C/4, k×k conv with stride k, 1×1 conv → channels of the last
- *   stage, each with batch normalization and ReLU → mean → dense;
+ * - `bottleneck` (BYOT's code): 1×1 conv → C/4, k×k conv with stride k, 1×1 conv → C, the channels of
+ *   the last stage, each with batch normalization and ReLU → mean → dense;
  * - `separable` (BYOT's later code): depthwise separable 3×3 convs with stride 2 down to the size and
  *   the channels of the last stage, each with batch normalization and ReLU → mean → dense.
  *
@@ -60,10 +60,10 @@ interface Maps {
 
 const CONVOLUTIONS = { bottleneck, separable } as const;
 
-function bottleneck({ name }: BranchSpec, { channels, lastChannels, ratio }: Maps): Layer[] {
+function bottleneck({ name }: BranchSpec, { lastChannels, ratio }: Maps): Layer[] {
   const conv = (part: string, filters: number, k = 1) =>
     tfl.layers.conv2d({ name: part, filters, kernelSize: k, strides: k, useBias: false });
-  const narrow = Math.max(1, Math.round(channels / 4));
+  const narrow = Math.max(1, Math.floor(lastChannels / 4));
   return [
     ...normalize(conv(`${name}_reduce`, narrow)),
     ...normalize(conv(`${name}_stride`, narrow, ratio)),
@@ -91,8 +91,12 @@ function separable({ name }: BranchSpec, { channels, lastChannels, ratio }: Maps
 }
 
 function normalize(conv: Layer): Layer[] {
-  // PyTorch's default, which BYOT used: tfjs's 0.99 needs hundreds of steps to settle.
-  const norm = tfl.layers.batchNormalization({ name: `${conv.name}_norm`, momentum: 0.9 });
+  // PyTorch's defaults, which BYOT used: tfjs's momentum of 0.99 needs hundreds of steps to settle.
+  const norm = tfl.layers.batchNormalization({
+    name: `${conv.name}_norm`,
+    momentum: 0.9,
+    epsilon: 1e-5,
+  });
   return [conv, norm, tfl.layers.reLU({ name: `${conv.name}_relu` })];
 }
 

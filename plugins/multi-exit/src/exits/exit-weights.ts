@@ -1,16 +1,21 @@
 import { EspalierError } from '@espalier/core';
 import { z } from 'zod';
 
-const constant = z.number().nonnegative();
-const weight = z.union([
-  constant,
-  z.strictObject({
-    kind: z.literal('linear'),
-    from: constant,
-    to: constant,
-    epochs: z.int().positive(),
-  }),
-]);
+/** A number, or one that goes linearly from one value to another over some epochs. */
+const scheduled = (constant: z.ZodNumber) =>
+  z.union([
+    constant,
+    z.strictObject({
+      kind: z.literal('linear'),
+      from: constant,
+      to: constant,
+      epochs: z.int().positive(),
+    }),
+  ]);
+const weight = scheduled(z.number().nonnegative());
+
+/** A share from 0 to 1, likewise. */
+export const scheduledShare = scheduled(z.number().min(0).max(1));
 
 /** One weight for every exit, or one each, shallowest first. */
 export const exitWeights = z.union([weight, z.array(weight).min(1)]);
