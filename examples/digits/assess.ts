@@ -11,6 +11,8 @@ export interface ExitResult {
   /** `exit 1` …, the last being the network's own output; `ensemble`. */
   readonly exit: string;
   readonly accuracy: number;
+  /** How often the soft target that it learns from names the right digit; none where it learns from labels alone. */
+  readonly targets?: number | undefined;
   /** Multiply-accumulates per image. */
   readonly macs: number;
   readonly parameters: number;
@@ -41,6 +43,7 @@ export async function assess(session: Session, test: Digits): Promise<Assessment
       return {
         exit: name,
         accuracy: metrics[auxiliary ? `accuracy/${exit}` : 'accuracy']!,
+        targets: metrics[`targets/${exit}/accuracy`],
         macs: macs!, // all layers of these networks tell theirs
         ...costs,
       };

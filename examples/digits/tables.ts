@@ -4,6 +4,8 @@ import type { ExitResult } from './assess.js';
 import { overSeeds } from './result.js';
 import type { Results, RunResult } from './result.js';
 
+const TARGETS = 'targets of';
+
 export const PERCENT: NumberFormat = { style: 'percent', digits: 1 };
 const COSTS = [
   { key: 'macs', label: 'MACs', format: { style: 'compact', digits: 3 } },
@@ -29,19 +31,27 @@ export function numberOf(
 /** The accuracy of each exit, a row for each recipe. */
 export function accuracyTable(results: Results): Table {
   const exits = exitNames(results);
-  const rows = [...results].map(([recipe, runs]) => ({
+  const rowOf = (recipe: string, runs: readonly RunResult[], key: 'accuracy' | 'targets') => ({
     recipe,
-    ...Object.fromEntries(exits.map((exit) => [exit, numberOf(runs, exit, 'accuracy')])),
-  }));
+    ...Object.fromEntries(exits.map((exit) => [exit, numberOf(runs, exit, key)])),
+  });
+  const rows = [...results].flatMap(([recipe, runs]) => [
+    rowOf(recipe, runs, 'accuracy'),
+    ...(hasTargets(runs) ? [rowOf(`${TARGETS} ${recipe}`, runs, 'targets')] : []),
+  ]);
   return table({
     title: 'Accuracy on the test images',
-    caption: 'The ensemble averages the probabilities of all exits.',
+    caption: `The ensemble averages the probabilities of all exits. “${TARGETS} …”: how often the soft target from which an exit learns names the right digit. An exit can learn from targets that are right more often than itself.`,
     columns: [
       { key: 'recipe', label: 'trained' },
       ...exits.map((key) => ({ key, label: key, format: PERCENT })),
     ],
     rows,
   });
+}
+
+function hasTargets(runs: readonly RunResult[]): boolean {
+  return runs.some(({ exits }) => exits.some(({ targets }) => targets !== undefined));
 }
 
 /** What each exit costs where there are several. */

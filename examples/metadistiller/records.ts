@@ -1,5 +1,6 @@
 /** Results that a command adds to, one line of JSON for each run: what is there is not run again. */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { EspalierError } from '@espalier/core';
 
 /** The settings of a run, by name. */
 export type Setting = Readonly<Record<string, string | number>>;
@@ -15,6 +16,7 @@ export type Recorded<S extends Setting, M extends string> = S &
  * @param machine Noted with each run.
  * @param run Measures one setting.
  * @returns the lines of all settings.
+ * @throws EspalierError `metadistiller/results`: a line that is no JSON.
  */
 export async function runMissing<S extends Setting, M extends string>(
   path: string,
@@ -39,7 +41,19 @@ export async function runMissing<S extends Setting, M extends string>(
 function readLines<T>(path: string): readonly T[] {
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean);
-  return lines.map((line) => JSON.parse(line) as T);
+  return lines.map((line, i) => parseLine<T>(line, `${path}, line ${i + 1}`));
+}
+
+function parseLine<T>(line: string, place: string): T {
+  try {
+    return JSON.parse(line) as T;
+  } catch (cause) {
+    throw new EspalierError('metadistiller/results', {
+      problem: `${place} is no JSON: a command was killed while it wrote it`,
+      fix: 'Delete that line.',
+      cause,
+    });
+  }
 }
 
 function agrees(line: Setting, setting: Setting): boolean {

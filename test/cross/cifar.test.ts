@@ -7,8 +7,10 @@ import type { Source } from '@espalier/core';
 import { onBackend } from '@espalier/testkit';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as data from '../../examples/cifar/data.js';
+import { runMissing } from '../../examples/metadistiller/records.js';
+import { dataFolder } from '../../examples/metadistiller/setting.js';
 
 let dir: string;
 beforeAll(() => onBackend('cpu'));
@@ -245,5 +247,40 @@ describe('CIFAR', () => {
     putCifar10();
     spoil();
     expect(() => data.train({ dir })).toThrow(message);
+  });
+});
+
+describe('the study on CIFAR-100', () => {
+  test('results are added to a file, and what it holds is not run again', async () => {
+    vi.spyOn(console, 'error').mockReturnValue();
+    const path = join(dir, 'results.jsonl');
+    const ran: number[] = [];
+    const measure = async ({ epochs }: { epochs: number }) => {
+      ran.push(epochs);
+      return { accuracy: epochs / 100 };
+    };
+    const settings = (...epochs: number[]) =>
+      epochs.map((each) => ({ epochs: each, row: 'plain' }));
+    await runMissing(path, 'one machine', settings(40, 20), measure);
+    const lines = await runMissing(path, 'another', settings(20, 40, 60), measure);
+    expect(ran).toEqual([40, 20, 60]);
+    expect(lines.map(({ accuracy, machine }) => [accuracy, machine])).toEqual([
+      [0.2, 'one machine'],
+      [0.4, 'one machine'],
+      [0.6, 'another'],
+    ]);
+  });
+
+  test('a file that a killed command cut short is refused by its line', async () => {
+    const path = join(dir, 'results.jsonl');
+    writeFileSync(path, '{"epochs":20}\n{"epo');
+    await expect(runMissing(path, '', [{ epochs: 40 }], async () => ({}))).rejects.toThrow(
+      /results.jsonl.*line 2.*metadistiller\/results/,
+    );
+  });
+
+  test('without the environment variable that names the folder, an error says so', () => {
+    expect(() => dataFolder({})).toThrow(/where CIFAR-100 is.*DATA=path.*metadistiller\/data/);
+    expect(dataFolder({ DATA: 'images' })).toBe('images');
   });
 });
