@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 // Registers the gradients of tfjs itself; a later import would overwrite the repaired ones.
 import '@tensorflow/tfjs-layers';
 import { activations } from './activations.js';
+import { batchNormTraining } from './batch-norm-training.js';
 import { broadcasting } from './broadcasting.js';
 import { comparisons } from './comparisons.js';
 import { convolution3d } from './convolution-3d.js';
@@ -24,6 +25,7 @@ import { repairTapeOrder } from './tape-order.js';
 
 const registrations: readonly tf.GradConfig[] = [
   ...activations,
+  ...batchNormTraining,
   ...broadcasting,
   ...comparisons,
   ...convolution,

@@ -171,6 +171,13 @@ const first: readonly Omit<GradientRepair, 'order'>[] = [
     cure: 'undefined inputs are neither saved nor recorded; the scale is optional',
   },
   {
+    op: 'Relu',
+    was: 'slow',
+    when: 'always: it is put together from seven ops',
+    cure: 'one op of TensorFlow',
+    backends: ['tensorflow'],
+  },
+  {
     op: 'Sum, Mean',
     was: 'slow',
     when: 'always: a tensor of ones is filled in JavaScript to broadcast the gradient',

@@ -60,7 +60,6 @@ function install(backend: string, applicable: readonly Repair[]): Installation {
  * @throws EspalierError `backend/no-kernels` if the backend needs repairs and none of its kernels is registered.
  * @example
  * import * as tf from '@tensorflow/tfjs-core';
-import { EspalierError } from '@espalier/base';
  * import '@tensorflow/tfjs-backend-wasm';
  * await tf.setBackend('wasm');
  * const uninstall = installKernels('wasm');

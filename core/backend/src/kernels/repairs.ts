@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { batchMatMul, broadcastBatchMatMul } from './batch-mat-mul.js';
+import { batchNormTraining, batchNormTrainingGrad } from './batch-norm-training.js';
 import { batchNorm } from './batch-norm.js';
 import { cast } from './cast.js';
 import { columnReduction } from './column-sum.js';
@@ -16,9 +17,11 @@ import { padHighRank, reverseHighRank } from './high-rank.js';
 import { maxPool3d, maxPool3dGradient } from './max-pool-3d.js';
 import { oneChannel } from './one-channel.js';
 import { oneHot } from './one-hot.js';
+import { BATCH_NORM_TRAINING, BATCH_NORM_TRAINING_GRAD, RELU_GRAD } from './own-kernels.js';
 import { numericPadding, samePadding } from './padding.js';
 import { avgPoolGradient, maxPoolGradient } from './pool-gradients.js';
 import { prelu } from './prelu.js';
+import { reluGrad } from './relu-grad.js';
 import type { Repair } from './repair.js';
 import { slice, splitV } from './slice.js';
 import { tile } from './tile.js';
@@ -101,6 +104,27 @@ export const repairs: readonly Repair[] = [
     kind: 'wrong',
     why: 'TensorFlow 2.21 with oneDNN: wrong for a convolution from one channel to one. Adds a channel of zeros.',
     make: oneChannel,
+  },
+  {
+    name: BATCH_NORM_TRAINING,
+    backends: ['tensorflow'],
+    kind: 'missing',
+    why: 'Batch normalization in training is put together from a dozen ops. One op of TensorFlow.',
+    make: () => batchNormTraining,
+  },
+  {
+    name: BATCH_NORM_TRAINING_GRAD,
+    backends: ['tensorflow'],
+    kind: 'missing',
+    why: 'As above, its gradient from two dozen. One op of TensorFlow.',
+    make: () => batchNormTrainingGrad,
+  },
+  {
+    name: RELU_GRAD,
+    backends: ['tensorflow'],
+    kind: 'missing',
+    why: 'The gradient of relu is put together from seven ops. One op of TensorFlow.',
+    make: () => reluGrad,
   },
   {
     name: tf.Slice,

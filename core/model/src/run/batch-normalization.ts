@@ -3,11 +3,8 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
 import { listHeldLayers } from '../weights/held-layers.js';
 import type { Layer } from '../weights/parameters.js';
-
-interface BatchNormalization extends Layer {
-  readonly gamma: Pick<LayerVariable, 'read'>;
-  readonly beta: Pick<LayerVariable, 'read'>;
-}
+import { normalizeInOneKernel } from './batch-statistics.js';
+import type { BatchNormalization } from './batch-statistics.js';
 
 /** tfjs-layers does not export the class. */
 const { prototype } = tf.serialization.SerializationMap.getMap().classNameMap[
@@ -16,15 +13,18 @@ const { prototype } = tf.serialization.SerializationMap.getMap().classNameMap[
 
 /**
  * Patches batch normalization, once: in training tfjs reads scale and centre of layers that have
- * none too, and takes the statistics of the batch for frozen ones, those that `isFrozen` names.
+ * none too, and takes the statistics of the batch for frozen ones, those that `isFrozen` names. Where the
+ * backend normalizes by the statistics of a batch in one kernel, the layer uses it.
  */
 export function patchBatchNormalization(isFrozen: (layer: Layer) => boolean): void {
   const { call } = prototype;
   const none = { read: () => undefined };
   Object.assign(prototype, { gamma: none, beta: none });
   prototype.call = function (inputs, kwargs) {
-    const frozen = kwargs['training'] && isFrozen(this);
-    return call.call(this, inputs, frozen ? { ...kwargs, training: false } : kwargs);
+    if (!kwargs['training']) return call.call(this, inputs, kwargs);
+    if (isFrozen(this)) return call.call(this, inputs, { ...kwargs, training: false });
+    const [x] = [inputs].flat() as [tf.Tensor];
+    return normalizeInOneKernel(this, x) ?? call.call(this, inputs, kwargs);
   };
 }
 
