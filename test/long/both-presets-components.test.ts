@@ -136,7 +136,7 @@ async function compute({ base, file, sets, seed, row }: TrialJob): Promise<Trial
     const loss = measured['val/loss']!;
     trained.set(row, { bits: bitsOf(valuesOf(session.parameters())), loss });
     const metrics = { loss };
-    const cost = { seconds: 1, peakMemory: 1, modelBytes: 1, macs: null };
+    const cost = { seconds: 1, cpuSeconds: 1, peakMemory: 1, modelBytes: 1, macs: null };
     return { status: 'done', result: { metrics, history: [], cost } };
   });
 }

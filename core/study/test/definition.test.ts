@@ -39,6 +39,21 @@ describe('a study', () => {
     ['one seed twice', { seeds: [1, 1] }, /twice/],
     ['a misspelt field', { factor: {} }, /did you mean 'factors'/i],
     ['no primary metric', { primary: undefined }, /primary/],
+    [
+      'two lengths of tuning',
+      { tune: { trials: 1, epochs: 1, share: 0.5, space: { x: { choices: [1, 2] } } } },
+      /epochs and share/,
+    ],
+    [
+      'a sample that is not of training data',
+      { resample: 'data.validation.options.draw' },
+      /resample/,
+    ],
+    [
+      'a metric of training as the primary',
+      { primary: 'train/loss' },
+      /'train\/loss' is a metric of training/,
+    ],
     ['an empty range', { tune: { trials: 1, space: {} } }, /space/],
     ['a range upside down', { tune: { trials: 1, space: { x: { low: 2, high: 1 } } } }, /low/],
     [

@@ -75,6 +75,7 @@ export function madeFindings({
     split: 'validation',
     complete,
     tries: 0,
+    tuning: [],
     readings: [],
     ...given,
     rows: rows.map((row, i) => ({
@@ -143,6 +144,7 @@ function trialOf(row: MadeRow, made: MadeTrial): TrialRecord | undefined {
       history,
       cost: {
         seconds: (18 + common) * cost,
+        cpuSeconds: (19 + common) * cost,
         peakMemory: 3.1e8 * (1 + 0.1 * (cost - 1)),
         modelBytes: 272_360,
         macs: 1.29e6,
@@ -204,7 +206,7 @@ function findingsOf(
 }
 
 function costsOf(trials: Trials, base: Trials, { comparison }: MetricFinding): CostFinding[] {
-  const names = ['seconds', 'peakMemory', 'modelBytes', 'macs'] as const;
+  const names = ['seconds', 'cpuSeconds', 'peakMemory', 'modelBytes', 'macs'] as const;
   return names.map((cost) => {
     const [own, against] = [meanCost(trials, cost), meanCost(base, cost)];
     const added = own !== null && against !== null ? own - against : 0;

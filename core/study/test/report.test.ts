@@ -55,7 +55,7 @@ describe('the summary table', () => {
       ),
     }));
     expect(columns({ ...findings, rows: pruned })).toEqual(
-      expect.arrayContaining(['Time', 'Time / base', 'Memory', 'Model', 'MACs']),
+      expect.arrayContaining(['Time', 'CPU time', 'Time / base', 'Memory', 'Model', 'MACs']),
     );
   });
 });
@@ -118,6 +118,24 @@ describe('the page', () => {
       'What the rows change',
       'Manifest',
     ]);
+  });
+
+  test('tells what was tuned, what that cost, and that each seed has its own sample', () => {
+    const draws = [
+      { sets: ['optimizer.options.learningRate=0.1'], mean: 0.8 },
+      { sets: ['optimizer.options.learningRate=0.2'], mean: 0.85 },
+    ];
+    const cost = { trials: 4, epochs: 6, seconds: 40, cpuSeconds: 44 };
+    const tuning = [{ row: 'base', draws, chosen: 1, seeds: [11, 12], ...cost }];
+    const made = { ...findings, tuning, resample: 'data.train.options.draw' };
+    const html = studyPage(made);
+    expect(headings(html)).toContain('Tuning');
+    const text = shown(html);
+    expect(text).toContain('with the same 8 random tries, each with 2 seeds');
+    expect(text).toContain('Each seed draws its own training data (data.train.options.draw)');
+    expect(text).toMatch(
+      /base optimizer\.options\.learningRate=0\.2 85\.00 4 6 40\.0 s 44\.0 s 18\d s 19\d s/,
+    );
   });
 
   test('a study without blemish has no warning', () => {
@@ -260,8 +278,10 @@ test('the CSV has a line for each row, seed and metric, at full precision', () =
   const made = changed(2, { failed: [1] });
   const lines = studyCsv(made).trimEnd().split('\r\n');
   expect(lines).toHaveLength(1 + 5 * 10 * 2);
-  expect(lines[0]).toBe('row,seed,metric,split,value,seconds,peakMemory,modelBytes,macs,failure');
+  expect(lines[0]).toBe(
+    'row,seed,metric,split,value,seconds,cpuSeconds,peakMemory,modelBytes,macs,failure',
+  );
   const value = made.rows[0]!.metrics[0]!.values.get(1);
   expect(lines[1]).toContain(`base,1,accuracy,test,${value},`);
-  expect(lines).toContain('deeply supervised,1,accuracy,test,,,,,,study/crashed');
+  expect(lines).toContain('deeply supervised,1,accuracy,test,,,,,,,study/crashed');
 });

@@ -1,4 +1,4 @@
-import { analyse, runStudy, StudyStore } from '@espalier/study';
+import { analyse, runStudy, studyCsv, StudyStore } from '@espalier/study';
 import type { StudyEvent, TrialEnd, TrialJob } from '@espalier/study';
 import { expect, test } from 'vitest';
 import { base, done, planOf, pretend, study } from './studies.js';
@@ -152,6 +152,31 @@ test('another metric may be some rows’ only, but not none’s', async () => {
   expect(jobs).toHaveLength(3);
 });
 
+test('a metric of training is that of the last epoch; a row without it has none', async () => {
+  const own = ({ row, seed }: TrialJob) =>
+    done({ accuracy: seed }, row === 'noise' ? { trained: { 'bilevel/change': seed } } : {});
+  const loaded = await study({ factors, metrics: ['train/bilevel/change'] });
+  await runStudy(loaded, pretend(own));
+  const { planner, rows } = await planOf(loaded);
+  for (const split of ['validation', 'test'] as const) {
+    const findings = await analyse(planner, rows, StudyStore.read(loaded.dir), split);
+    const values = findings.rows.map(({ metrics }) => [...metrics[1]!.values.values()]);
+    expect(values).toEqual([
+      [null, null],
+      [1, 2],
+      [null, null],
+    ]);
+    const lines = studyCsv(findings).split('\r\n');
+    expect(
+      lines.filter((line) => line.startsWith('noise,1,train/bilevel/change,training,1,')),
+    ).toHaveLength(1);
+  }
+  const wrong = await study({ factors, metrics: ['train/bilevel/chance'] });
+  await expect(runStudy(wrong, pretend(own))).rejects.toThrow(
+    /'train\/bilevel\/chance'.*did you mean 'train\/bilevel\/change'/is,
+  );
+});
+
 test('an error of the executor stops the study once the others have ended', async () => {
   const loaded = await study({ factors });
   let ended = 0;
@@ -278,6 +303,18 @@ test('equal compute: the epochs of stages grow in proportion', async () => {
   const { planner, rows } = await planOf(loaded);
   const findings = await analyse(planner, rows, StudyStore.read(loaded.dir));
   expect(findings.rows.map(({ row }) => row.budget.epochs)).toEqual([3, 3, 3, 8]);
+});
+
+test('equal compute by the time of the processor', async () => {
+  const loaded = await study({ factors, equalCompute: 'cpuSeconds' });
+  const { executor, jobs } = pretend(({ row }) =>
+    done(
+      { accuracy: 0.5 },
+      { seconds: row === 'narrow' ? 9 : 2, cpuSeconds: row === 'noise' ? 6 : 2 },
+    ),
+  );
+  await runStudy(loaded, { executor });
+  expect(jobs[6]).toMatchObject({ row: 'base, as long as noise', sets: ['epochs=6'] });
 });
 
 test('equal compute: no row more where the base is the costliest', async () => {

@@ -50,10 +50,20 @@ export async function planOf(loaded: LoadedStudy) {
 
 export const rowsOf = async (fields: Partial<Study>) => (await planOf(await study(fields))).rows;
 
+interface Made {
+  readonly seconds?: number;
+  readonly cpuSeconds?: number;
+  /** What training gave in the last epoch. */
+  readonly trained?: Metrics;
+}
+
 /** How a trial ends that gives these metrics. */
-export function done(metrics: Metrics, { seconds = 1 } = {}): TrialEnd {
-  const cost = { seconds, peakMemory: 1e6, modelBytes: 1000, macs: 100 };
-  const result: TrialResult = { metrics, history: [{ epoch: 1, metrics }], cost };
+export function done(
+  metrics: Metrics,
+  { seconds = 1, cpuSeconds = 2 * seconds, trained = {} }: Made = {},
+): TrialEnd {
+  const cost = { seconds, cpuSeconds, peakMemory: 1e6, modelBytes: 1000, macs: 100 };
+  const result: TrialResult = { metrics, history: [{ epoch: 1, metrics: trained }], cost };
   return { status: 'done', result };
 }
 

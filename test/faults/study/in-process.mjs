@@ -18,7 +18,7 @@ export const inProcess = {
       result: {
         metrics: Object.fromEntries(own.map(([metric, value]) => [metric.slice(4), value])),
         history: history.map(({ clock, metrics }) => ({ epoch: clock.epoch + 1, metrics })),
-        cost: { seconds: 0, peakMemory: 0, modelBytes, macs: null },
+        cost: { seconds: 0, cpuSeconds: 0, peakMemory: 0, modelBytes, macs: null },
       },
     };
   },

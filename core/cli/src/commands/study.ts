@@ -149,9 +149,11 @@ export async function report(path: string, options: StudyReportOptions): Promise
   process.stdout.write(`${Object.keys(files).join(', ')} in ${study.dir}\n`);
 }
 
-function formatHeader({ name, seeds, metrics, settings }: LoadedStudy): string {
+function formatHeader({ name, seeds, tuningSeeds, metrics, settings }: LoadedStudy): string {
   const [primary] = metrics;
-  const tune = settings.tune ? `, ${settings.tune.trials} tuning tries a row` : '';
+  const tune = settings.tune
+    ? `, ${settings.tune.trials} tuning tries a row, each with ${tuningSeeds.length === 1 ? 'seed' : 'seeds'} ${tuningSeeds.join(', ')}`
+    : '';
   return `${name}: ${primary!.name} of the validation data (${primary!.direction === 'max' ? 'higher' : 'lower'} is better), seeds ${seeds.join(', ')}${tune}`;
 }
 

@@ -1,13 +1,15 @@
 import type { ReportedMetric } from '../definition/load-study.js';
+import { equalComputeRow } from '../plan/equal-compute.js';
 import type { PlannedRow } from '../plan/planned-row.js';
 import { listTrials } from '../plan/planner.js';
 import type { Planner } from '../plan/planner.js';
-import { equalComputeRow, rowsAfterTuning, readTuning } from '../plan/stages.js';
+import { readTuning, rowsAfterTuning } from '../plan/tuning.js';
 import { holm } from '../statistics/holm.js';
 import { pairedDifference } from '../statistics/paired-difference.js';
 import { summary } from '../statistics/summary.js';
+import { readMetric } from '../store/read-metric.js';
 import { hasResult } from '../store/records.js';
-import type { Metrics, TrialCost, TrialRecord } from '../store/records.js';
+import type { TrialCost, TrialRecord } from '../store/records.js';
 import type { StudyStore } from '../store/store.js';
 import type {
   BySeed,
@@ -19,8 +21,9 @@ import type {
   Split,
 } from './findings.js';
 import { incomparable } from './incomparable.js';
+import { tuningFindings } from './tuning-findings.js';
 
-const COSTS: readonly (keyof TrialCost)[] = ['seconds', 'peakMemory', 'modelBytes', 'macs'];
+const COSTS = ['seconds', 'cpuSeconds', 'peakMemory', 'modelBytes', 'macs'] as const;
 
 /**
  * What a study has found. Rows are compared with the base seed by seed, and only once every trial has
@@ -37,19 +40,17 @@ export async function analyse(
   const tuning = await readTuning(planner, planned);
   const tuned = await rowsAfterTuning(planner, planned, tuning, lookup);
   const rows = [...(tuned ?? planned)];
-  const longer =
-    tuned && study.settings.equalCompute
-      ? await equalComputeRow(planner, tuned, lookup)
-      : undefined;
+  const longer = tuned && (await equalComputeRow(planner, tuned, lookup));
   if (longer) rows.push(longer);
   const tests = new Map(store?.tests().map(({ id, metrics }) => [id, metrics]));
   const trials = rows.map((row) => trialsBySeed(row, study.seeds, lookup));
   const complete = trials.every((bySeed) => [...bySeed.values()].every(Boolean));
-  const listMetrics = (trial: TrialRecord | undefined): Metrics | undefined => {
+  const valueOf = (trial: TrialRecord | undefined, name: string) => {
     if (!trial || !hasResult(trial)) return undefined;
-    return split === 'test' ? tests.get(trial.id) : trial.result.metrics;
+    const evaluated = split === 'test' ? (tests.get(trial.id) ?? {}) : undefined;
+    return readMetric(trial.result, name, evaluated);
   };
-  const measured = rows.map((row, i) => ({ row, trials: trials[i]!, metricsOf: listMetrics }));
+  const measured = rows.map((row, i) => ({ row, trials: trials[i]!, valueOf }));
   const byMetric = study.metrics.map((metric) => metricFindings(metric, measured, complete));
   return {
     name: study.name,
@@ -58,6 +59,8 @@ export async function analyse(
     split,
     complete,
     tries: study.settings.tune?.trials ?? 0,
+    tuning: tuning.map((each) => tuningFindings(each, study, lookup)),
+    ...(study.settings.resample !== undefined && { resample: study.settings.resample }),
     readings: store?.readings() ?? [],
     rows: measured.map((each, i) => ({
       row: each.row,
@@ -73,7 +76,7 @@ type Trials = RowFindings['trials'];
 interface MeasuredRow {
   readonly row: PlannedRow;
   readonly trials: Trials;
-  readonly metricsOf: (trial: TrialRecord | undefined) => Metrics | undefined;
+  readonly valueOf: (trial: TrialRecord | undefined, metric: string) => number | undefined;
 }
 
 function trialsBySeed(
@@ -89,7 +92,7 @@ function metricFindings(
   rows: readonly MeasuredRow[],
   complete: boolean,
 ): readonly MetricFinding[] {
-  const values = rows.map(({ trials, metricsOf }) => listValues(metric, trials, metricsOf));
+  const values = rows.map((row) => listValues(metric, row));
   const compared = rows.map((row, i): Comparison => {
     if (i === 0) return { kind: 'base' };
     const reasons = [
@@ -114,13 +117,9 @@ function metricFindings(
   }));
 }
 
-function listValues(
-  { name }: ReportedMetric,
-  trials: Trials,
-  metricsOf: MeasuredRow['metricsOf'],
-): BySeed {
+function listValues({ name }: ReportedMetric, { trials, valueOf }: MeasuredRow): BySeed {
   const dropMissing = (value: number | undefined) => (Number.isFinite(value) ? value! : null);
-  return new Map([...trials].map(([seed, trial]) => [seed, dropMissing(metricsOf(trial)?.[name])]));
+  return new Map([...trials].map(([seed, trial]) => [seed, dropMissing(valueOf(trial, name))]));
 }
 
 /** Seeds without a value, and why: leaving them out would choose the seeds that went well. */
@@ -132,6 +131,8 @@ function missing(
   if (!complete) return ['the study is not finished'];
   const seeds = [...values].filter(([, value]) => value === null).map(([seed]) => seed);
   if (seeds.length === 0) return [];
+  const hasNone = seeds.length === values.size && [...trials.values()].every(isMeasured);
+  if (hasNone) return [`'${row.name}' does not report it`];
   const codes = seeds.flatMap((seed) => {
     const trial = trials.get(seed);
     return trial && 'failure' in trial ? [trial.failure.code] : [];
@@ -140,6 +141,9 @@ function missing(
   const which = seeds.length > 1 ? 'seeds' : 'seed';
   return [`'${row.name}' has no value for ${which} ${seeds.join(', ')}${why}`];
 }
+
+const isMeasured = (trial: TrialRecord | undefined): boolean =>
+  trial !== undefined && hasResult(trial);
 
 function summarizeValues(values: BySeed) {
   const known = [...values.values()].filter((value) => value !== null);
@@ -177,7 +181,7 @@ function costFindings(
 function meanCost(trials: Trials, cost: keyof TrialCost): number | null {
   const values = [...trials.values()].flatMap((trial) => {
     const value = trial && hasResult(trial) ? trial.result.cost[cost] : null;
-    return value === null ? [] : [value];
+    return Number.isFinite(value) ? [value!] : [];
   });
   return values.length === 0 ? null : values.reduce((sum, each) => sum + each, 0) / values.length;
 }

@@ -53,6 +53,31 @@ export interface RowFindings {
   readonly costs: readonly CostFinding[];
 }
 
+/** One draw of a row's tuning. */
+export interface DrawFinding {
+  /** What was drawn, as `--set` of the command line takes it. */
+  readonly sets: readonly string[];
+  /** Mean of the primary metric of the validation data over the tuning's seeds; null where one has no value. */
+  readonly mean: number | null;
+}
+
+/** How a row was tuned. */
+export interface TuningFinding {
+  readonly row: string;
+  readonly draws: readonly DrawFinding[];
+  /** Index of the draw that the row runs with; null while it is not known. */
+  readonly chosen: number | null;
+  /** Seeds of each draw. */
+  readonly seeds: readonly number[];
+  readonly epochs: number;
+  /** Trials that have ended; draws that are the same run share theirs. */
+  readonly trials: number;
+  /** All of these trials together, by the clock. */
+  readonly seconds: number;
+  /** The same of the processor; null where it is unknown. */
+  readonly cpuSeconds: number | null;
+}
+
 /** All that a study has found so far. */
 export interface Findings {
   readonly name: string;
@@ -64,6 +89,10 @@ export interface Findings {
   readonly complete: boolean;
   /** Tuning tries of each row; 0 without tuning. */
   readonly tries: number;
+  /** Of each row; empty without tuning. */
+  readonly tuning: readonly TuningFinding[];
+  /** The option by which each seed draws its own training data, if the study resamples. */
+  readonly resample?: string;
   /** Times that the test split was read; the honest number is 1. */
   readonly readings: readonly TestReading[];
 }

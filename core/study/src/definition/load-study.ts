@@ -2,6 +2,7 @@ import { basename, dirname, extname, resolve } from 'node:path';
 import { buildConfig, Modules, readObject } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import { EspalierError, parseOptions } from '@espalier/core';
+import { TRAINING } from '../store/read-metric.js';
 import { findCode } from './find-code.js';
 import { listLevels } from './levels.js';
 import type { Level } from './levels.js';
@@ -22,6 +23,8 @@ export interface LoadedStudy {
   readonly dir: string;
   readonly settings: CheckedStudy;
   readonly seeds: readonly number[];
+  /** Of tuning trials; none without `tune`. */
+  readonly tuningSeeds: readonly number[];
   /** The base: every reference is data, so that it can be hashed and sent to other processes. */
   readonly base: LoadedConfig;
   readonly levels: readonly Level[];
@@ -32,7 +35,8 @@ export interface LoadedStudy {
 /**
  * Reads a study in TypeScript, JavaScript or JSON.
  *
- * @throws EspalierError `study/inline`, `study/no-validation`, `study/epochs`, `config/…`, `options/invalid`.
+ * @throws EspalierError `study/inline`, `study/no-validation`, `study/epochs`, `study/tuning-seed`, `config/…`,
+ * `options/invalid`.
  * @example
  * const study = await loadStudy('study.ts');
  */
@@ -50,6 +54,7 @@ export async function loadStudy(path: string): Promise<LoadedStudy> {
 export async function buildStudy(written: unknown, file: string): Promise<LoadedStudy> {
   refuseInline(written, basename(file));
   const settings = parseOptions(basename(file), schema, written);
+  refuseTrainingPrimary(settings);
   const name = settings.name ?? basename(file, extname(file));
   const base = await loadBase(settings, file);
   checkBase(base);
@@ -59,6 +64,7 @@ export async function buildStudy(written: unknown, file: string): Promise<Loaded
     dir: resolve(dirname(file), settings.dir ?? `runs/${name}`),
     settings,
     seeds: listSeeds(settings),
+    tuningSeeds: listTuningSeeds(settings),
     base,
     levels: listLevels(settings, basename(file)),
     metrics: listMetrics(settings),
@@ -104,8 +110,32 @@ function checkBase({ settings: { data, epochs, stages }, file }: LoadedConfig): 
   });
 }
 
+/** Rows are compared on data that they were not trained on. */
+function refuseTrainingPrimary({ primary: { name } }: CheckedStudy): void {
+  if (!name.startsWith(TRAINING)) return;
+  throw new EspalierError('study/metric', {
+    problem: `primary '${name}' is a metric of training`,
+    fix: 'Compare rows by a metric of the validation data; training metrics belong in metrics.',
+  });
+}
+
 function listSeeds({ seeds }: CheckedStudy): readonly number[] {
   return typeof seeds === 'number' ? Array.from({ length: seeds }, (_, i) => i + 1) : seeds;
+}
+
+/** None of the study's, so that no row is chosen on what it is judged by. */
+function listTuningSeeds(settings: CheckedStudy): readonly number[] {
+  const given = settings.tune?.seeds ?? [];
+  const seeds = listSeeds(settings);
+  if (typeof given === 'number') {
+    return Array.from({ length: given }, (_, i) => Math.max(...seeds) + 1 + i);
+  }
+  const shared = given.find((seed) => seeds.includes(seed));
+  if (shared === undefined) return given;
+  throw new EspalierError('study/tuning-seed', {
+    problem: `tune.seeds has ${shared}, which is a seed of the study`,
+    fix: 'Choose another seed: a row must not be compared on the runs that chose its settings.',
+  });
 }
 
 function listMetrics({ primary, metrics }: CheckedStudy): readonly ReportedMetric[] {

@@ -6,6 +6,14 @@ const metric = z.union([
   name.transform((text): { name: string; direction?: 'max' | 'min' } => ({ name: text })),
   z.strictObject({ name, direction }),
 ]);
+const count = z.int().positive();
+const seeds = z.union([
+  count,
+  z
+    .array(z.int().nonnegative())
+    .min(1)
+    .refine((each) => new Set(each).size === each.length, 'a seed stands there twice'),
+]);
 const range = z.union([
   z
     .strictObject({
@@ -42,23 +50,26 @@ export const study = z.strictObject({
       z.record(z.string(), z.record(z.string(), z.union([name, z.literal(true)]))),
     ])
     .default('one-at-a-time'),
-  seeds: z.union([
-    z.int().positive(),
-    z
-      .array(z.int().nonnegative())
-      .min(1)
-      .refine((seeds) => new Set(seeds).size === seeds.length, 'a seed stands there twice'),
-  ]),
+  seeds,
   primary: metric,
   metrics: z.array(metric).default([]),
   tune: z
     .strictObject({
-      trials: z.int().positive(),
+      trials: count,
       space: z.record(z.string(), range).refine((r) => Object.keys(r).length > 0, 'is empty'),
-      seed: z.int().nonnegative().optional(),
+      seeds: seeds.default(1),
+      epochs: count.optional(),
+      share: z.number().positive().optional(),
+    })
+    .refine(({ epochs, share }) => epochs === undefined || share === undefined, {
+      message: 'epochs and share exclude each other',
     })
     .optional(),
-  equalCompute: z.boolean().default(false),
+  resample: z
+    .string()
+    .regex(/^data\.train\.options\.[^.]+$/, 'must be data.train.options.<option>')
+    .optional(),
+  equalCompute: z.union([z.boolean(), z.enum(['seconds', 'cpuSeconds'])]).default(false),
   limits: z
     .strictObject({
       seconds: z.number().positive().optional(),

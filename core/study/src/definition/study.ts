@@ -33,14 +33,21 @@ export type Range =
   | { readonly low: number; readonly high: number; readonly scale?: 'linear' | 'log' }
   | { readonly choices: readonly unknown[] };
 
-/** Random search on the validation data, the same number of trials for every row. */
+/** Random search on the validation data, the same draws for every row, the base included. */
 export interface Tuning {
-  /** Trials of each row. */
+  /** Draws of each row. */
   readonly trials: number;
   /** By dotted path of the configuration. */
   readonly space: Readonly<Record<string, Range>>;
-  /** Seed of these trials, which no seed of the study may be; default: the first that is none. */
-  readonly seed?: number;
+  /**
+   * Seeds of each draw, or how many: the draw with the best mean is taken. None may be a seed of the study.
+   * Default 1; a number counts on from the largest seed of the study.
+   */
+  readonly seeds?: number | readonly number[];
+  /** Epochs of these trials; schedules of the optimizer and epochs of stages become shorter likewise. */
+  readonly epochs?: number;
+  /** The same as a share of the row's own epochs: 0.5 for half as many. */
+  readonly share?: number;
 }
 
 /** What a trial may use; one that uses more is stopped and is a failed row. */
@@ -72,10 +79,16 @@ export interface Study {
   readonly metrics?: readonly (string | Metric)[];
   readonly tune?: Tuning;
   /**
-   * A row more: the base, trained for as many epochs as take the seconds of the costliest row. The
-   * schedules of its optimizer are stretched likewise.
+   * The option of the training data that each trial sets to its seed: `data.train.options.draw`. Every seed
+   * then trains on a sample of its own, the same in all rows, and intervals speak of other samples too.
    */
-  readonly equalCompute?: boolean;
+  readonly resample?: string;
+  /**
+   * A row more: the base, trained for as many epochs as take the time of the costliest row. The
+   * schedules of its optimizer are stretched likewise. `true` and `seconds`: by the clock;
+   * `cpuSeconds`: by the processor's time.
+   */
+  readonly equalCompute?: boolean | 'seconds' | 'cpuSeconds';
   readonly limits?: Limits;
   /** Folder of the results, relative to the study's file; default: `runs/<name>`. */
   readonly dir?: string;

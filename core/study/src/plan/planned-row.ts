@@ -26,6 +26,13 @@ export interface PlannedBackend {
   readonly line: string;
 }
 
+/** What one seed trains on, where each draws its own. */
+export interface Sample {
+  /** Settings that draw it. */
+  readonly sets: readonly string[];
+  readonly data: DataFingerprints;
+}
+
 /** A row, resolved. */
 export interface PlannedRow {
   readonly name: string;
@@ -35,7 +42,10 @@ export interface PlannedRow {
   readonly config: LoadedConfig;
   readonly manifest: Manifest;
   readonly budget: Budget;
+  /** Of the first seed, where each has its own. */
   readonly data: DataFingerprints;
+  /** By seed, if the study resamples. */
+  readonly samples?: ReadonlyMap<number, Sample>;
   /** The differences to the base, field by field; empty for the base. */
   readonly diff: readonly string[];
   /** Hash of all that makes its trials what they are, but for the seed. */
@@ -49,4 +59,5 @@ export interface PlannedTrial {
   readonly row: string;
   readonly seed: number;
   readonly sets: readonly string[];
+  readonly data: DataFingerprints;
 }

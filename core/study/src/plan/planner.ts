@@ -22,7 +22,14 @@ import { designRows } from '../definition/rows.js';
 import type { RowDesign } from '../definition/rows.js';
 import { CodeFingerprints } from './code-fingerprint.js';
 import { hashJson } from './hash-json.js';
-import type { PlannedBackend, PlannedRow, PlannedTrial } from './planned-row.js';
+import type {
+  DataFingerprints,
+  PlannedBackend,
+  PlannedRow,
+  PlannedTrial,
+  Sample,
+} from './planned-row.js';
+import { drawSample, refuseEqualSamples } from './resample.js';
 import { plainSets, swapSets } from './row-sets.js';
 
 const { version: tfjs } = createRequire(import.meta.url)('@tensorflow/tfjs-core/package.json') as {
@@ -59,13 +66,13 @@ export class Planner {
    * @throws EspalierError of whatever the base gets wrong.
    */
   static async create(study: LoadedStudy): Promise<Planner> {
-    const { settings } = study.base;
-    const threads = settings.backend.threads ?? 1;
+    const base = drawSample(study, study.base, study.seeds[0]!).config;
+    const threads = base.settings.backend.threads ?? 1;
     const session = await createSession({
-      ...(await makeSessionConfig(study.base)),
+      ...(await makeSessionConfig(base)),
       checkpoint: undefined,
       folder: undefined,
-      backend: { ...settings.backend, threads },
+      backend: { ...base.settings.backend, threads },
     });
     try {
       const { name, package: from, version, simd, threads: taken, device, line } = session.backend;
@@ -121,7 +128,7 @@ export class Planner {
 
   async #plan({ name, levels }: RowDesign): Promise<PlannedRow> {
     const kind = levels.length === 0 ? 'base' : 'row';
-    const sets = plainSets(name, levels);
+    const sets = plainSets(name, levels, this.study.settings.resample);
     const { manifest } = await this.#manifest(name, sets);
     const tokens = () => Promise.resolve(this.#tokens(manifest));
     const swaps = await swapSets(name, levels, { manifest, tokens });
@@ -163,20 +170,39 @@ export class Planner {
     const { config, manifest } = await this.#manifest(given.name, given.sets);
     const { batchSize = null, accumulate = 1 } = config.settings;
     const epochs = countEpochs(listStages(config));
-    const [train, validation] = [
-      await this.#data(config, 'train'),
-      await this.#data(config, 'validation'),
-    ];
+    const samples = await this.#samples(config, given);
     const base = this.#base;
     const row = {
       ...given,
       config,
       manifest,
       budget: { epochs, batchSize, accumulate },
-      data: { train, validation },
+      data: samples?.values().next().value?.data ?? (await this.#split(config)),
+      ...(samples && { samples }),
       diff: base ? listDifferences(base, { config, manifest }) : [],
     };
     return { ...row, hash: this.#hash(row) };
+  }
+
+  /** What each seed trains on; each sample is hashed once for all rows that have it. */
+  async #samples(
+    row: LoadedConfig,
+    { name, sets }: Pick<PlannedRow, 'name' | 'sets'>,
+  ): Promise<ReadonlyMap<number, Sample> | undefined> {
+    const { study } = this;
+    if (study.settings.resample === undefined) return undefined;
+    const samples = new Map<number, Sample>();
+    for (const seed of [...study.seeds, ...study.tuningSeeds]) {
+      const { config, sets: own } = drawSample(study, row, seed, sets);
+      samples.set(seed, { sets: own, data: await this.#split(config) });
+    }
+    refuseEqualSamples(name, study.settings.resample, samples);
+    return samples;
+  }
+
+  async #split(config: LoadedConfig): Promise<DataFingerprints> {
+    const train = await this.#data(config, 'train');
+    return { train, validation: await this.#data(config, 'validation') };
   }
 
   #data(config: LoadedConfig, split: 'train' | 'validation'): Promise<string> {
@@ -189,7 +215,9 @@ export class Planner {
     return known;
   }
 
-  #hash({ config, manifest, data }: Omit<PlannedRow, 'hash'>): string {
+  /** Where each seed draws its sample, that is part of the trial's id, not of the row's hash. */
+  #hash({ config, manifest, data, samples }: Omit<PlannedRow, 'hash'>): string {
+    const { resample } = this.study.settings;
     const { name, package: from, version, simd, threads, device } = this.backend;
     const code: Record<string, string> = {};
     for (const specifier of listSpecifiers(config, manifest)) {
@@ -197,9 +225,9 @@ export class Planner {
     }
     const content = {
       format: FORMAT,
-      training: listTrainingSettings(config),
+      training: withoutDraw(listTrainingSettings(config), resample),
       manifest: manifest.hash,
-      data,
+      data: samples ? { validation: data.validation, resample } : data,
       code,
       backend: { name, package: from, version, simd, threads, device },
       versions: { tfjs, node: process.versions.node.split('.')[0] },
@@ -210,11 +238,14 @@ export class Planner {
 
 /** The trials of a row, one for each seed. */
 export function listTrials(
-  { name, hash, sets }: PlannedRow,
+  { name, hash, sets, data, samples }: PlannedRow,
   seeds: readonly number[],
 ): readonly PlannedTrial[] {
   return seeds.map((seed) => {
-    return { id: hashJson([hash, seed]).slice(0, 32), row: name, seed, sets };
+    const sample = samples?.get(seed);
+    const id = hashJson(sample ? [hash, seed, sample.data.train] : [hash, seed]).slice(0, 32);
+    const own = sample ? [...sets, ...sample.sets] : sets;
+    return { id, row: name, seed, sets: own, data: sample?.data ?? data };
   });
 }
 
@@ -228,6 +259,16 @@ function listTrainingSettings(config: LoadedConfig) {
   const epochs = more.length === 0 && 'epochs' in first! ? first.epochs : undefined;
   const stages = epochs === undefined ? [first, ...more] : undefined;
   return { model, data, batchSize, loss, optimizer, epochs, stages, accumulate, semantics };
+}
+
+function withoutDraw(
+  training: ReturnType<typeof listTrainingSettings>,
+  resample: string | undefined,
+) {
+  if (resample === undefined) return training;
+  const { train, ...rest } = training.data;
+  const options = { ...train!.options, [resample.split('.')[3]!]: undefined };
+  return { ...training, data: { ...rest, train: { use: train!.use, options } } };
 }
 
 /** The modules that a configuration names, core among them. */

@@ -20,12 +20,12 @@ const RESERVED: Readonly<Record<string, string>> = {
 };
 
 /** A row's changes but for what it swaps, as `--set` of the command line takes them. */
-export function plainSets(row: string, levels: readonly Level[]): string[] {
+export function plainSets(row: string, levels: readonly Level[], resample?: string): string[] {
   return levels.flatMap(({ change: { preset, drop = [], set = {} } }) => [
     ...(preset === undefined ? [] : [setting('preset', preset)]),
     ...drop.map((id) => setting(`plugins.${id}`, false)),
     ...Object.entries(set).map(([path, value]) => {
-      refuseReserved(`row '${row}'`, path);
+      refuseReserved(`row '${row}'`, path, resample);
       return setting(path, value);
     }),
   ]);
@@ -67,7 +67,13 @@ function setting(path: string, value: unknown): string {
 }
 
 /** @throws EspalierError `study/reserved` for a path of the configuration that no row may set. */
-export function refuseReserved(owner: string, path: string): void {
+export function refuseReserved(owner: string, path: string, resample?: string): void {
+  if (resample !== undefined && `${path}.`.startsWith(`${resample}.`)) {
+    throw new EspalierError('study/reserved', {
+      problem: `${owner} sets '${path}', which resample sets to each trial's seed`,
+      fix: 'Leave it out, or leave out resample.',
+    });
+  }
   const field = Object.keys(RESERVED).find((each) => overlaps(each, path));
   if (field === undefined) return;
   throw new EspalierError('study/reserved', {

@@ -18,5 +18,5 @@ export function stretchStages(
 function atEpoch(steps: unknown, factor: number): unknown {
   return Array.isArray(steps)
     ? steps.map((each) => atEpoch(each, factor))
-    : Math.round((steps as number) * factor);
+    : Math.max(1, Math.round((steps as number) * factor));
 }

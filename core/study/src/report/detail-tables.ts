@@ -76,6 +76,7 @@ interface AddedCost {
 
 const ADDED: readonly AddedCost[] = [
   { cost: 'seconds', name: 'Time', unit: 'second', size: 1, least: 1.05 },
+  { cost: 'cpuSeconds', name: 'CPU time', unit: 'CPU second', size: 1, least: 1.05 },
   { cost: 'peakMemory', name: 'Memory', unit: 'MB', size: 1e6, least: 1.05 },
   { cost: 'modelBytes', name: 'Model', unit: 'kB', size: 1e3, least: 1 },
   { cost: 'macs', name: 'MACs', unit: 'million', size: 1e6, least: 1 },

@@ -12,11 +12,8 @@ export function describeComparison({ rows, seeds, split }: Findings): string {
 }
 
 /** Tuning, readings of the test data, split and backend, one sentence each. */
-export function describeMethod({ tries, readings, backend, split }: Findings): readonly string[] {
-  const tuned =
-    tries === 0
-      ? 'No row was tuned.'
-      : `Every row was tuned on the validation split with ${tries === 1 ? 'one random try' : `the same ${tries} random tries`}.`;
+export function describeMethod(findings: Findings): readonly string[] {
+  const { readings, backend, split, resample } = findings;
   const times = readings.map(
     ({ at, trials }) => `${formatInstant(at)} for ${pluralize(trials, 'trial')}`,
   );
@@ -30,5 +27,24 @@ export function describeMethod({ tries, readings, backend, split }: Findings): r
           'The figures are those of the validation split, which may have been used to choose between rows.',
         ]
       : [];
-  return [tuned, read, ...chosen, `Computed with ${backend.line.split('; ')[0]!}.`];
+  const drawn =
+    resample === undefined
+      ? []
+      : [
+          `Each seed draws its own training data (${resample}), the same in every row: intervals speak of other samples too.`,
+        ];
+  return [
+    describeTuning(findings),
+    ...drawn,
+    read,
+    ...chosen,
+    `Computed with ${backend.line.split('; ')[0]!}.`,
+  ];
+}
+
+function describeTuning({ tries, tuning: [first] }: Findings): string {
+  if (tries === 0) return 'No row was tuned.';
+  const draws = tries === 1 ? 'one random try' : `the same ${tries} random tries`;
+  const seeds = first && first.seeds.length > 1 ? `, each with ${first.seeds.length} seeds` : '';
+  return `Every row was tuned on the validation split with ${draws}${seeds}.`;
 }

@@ -2,6 +2,7 @@ import { numberFormatter } from '@espalier/report';
 import type { Estimate, NumberFormat } from '@espalier/report';
 import type { Findings } from '../analysis/findings.js';
 import type { Summary } from '../statistics/summary.js';
+import { TRAINING } from '../store/read-metric.js';
 
 /** How a metric and its differences are shown. */
 export interface MetricFormat {
@@ -23,7 +24,9 @@ const TWO_DECIMALS: NumberFormat = { style: 'fixed', digits: 2 };
 export function metricFormat({ rows, split }: Findings, i: number): MetricFormat {
   const { name } = rows[0]!.metrics[i]!.metric;
   const values = rows.flatMap(({ metrics }) => [...metrics[i]!.values.values()].filter(isKnown));
-  const label = `${split} ${name}`;
+  const label = name.startsWith(TRAINING)
+    ? `training ${name.slice(TRAINING.length)}`
+    : `${split} ${name}`;
   const isShare = /accuracy/i.test(name) && values.every((value) => value >= 0 && value <= 1);
   const format = isShare ? TWO_DECIMALS : fourDigits(values);
   const signed = format && { ...format, plus: true };

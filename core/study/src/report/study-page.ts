@@ -15,6 +15,7 @@ import { pluralize } from './number-text.js';
 import { costPlots, effectsPlot, hasCosts, learningPlots, leftOut, seedPlots } from './plots.js';
 import { listFailedTrials, progress, listRefusals } from './row-findings.js';
 import { comparedRows, metricTable, studyTable } from './summary-table.js';
+import { tuningTable } from './tuning-table.js';
 import { listWarnings } from './warnings.js';
 
 export interface StudyPageOptions {
@@ -44,6 +45,7 @@ export function studyPage(findings: Findings, { generated }: StudyPageOptions = 
     },
     { heading: 'Learning curves', blocks: learningPlots(findings) },
     { heading: 'Cost', blocks: costBlocks(findings) },
+    { heading: 'Tuning', blocks: findings.tuning.length > 0 ? [tuningTable(findings)] : [] },
     {
       heading: 'Other metrics',
       lead: 'p values are corrected over the rows of one metric, not over metrics.',

@@ -1,6 +1,7 @@
 import { markdownText, table, toCsv, toMarkdown } from '@espalier/report';
 import type { Cell } from '@espalier/report';
 import type { Findings, RowFindings } from '../analysis/findings.js';
+import { TRAINING } from '../store/read-metric.js';
 import { hasResult } from '../store/records.js';
 import { describeMethod, describeComparison } from './introduction.js';
 import { studyTable } from './summary-table.js';
@@ -37,7 +38,7 @@ export function studyCsv(findings: Findings): string {
   );
 }
 
-const COSTS = ['seconds', 'peakMemory', 'modelBytes', 'macs'] as const;
+const COSTS = ['seconds', 'cpuSeconds', 'peakMemory', 'modelBytes', 'macs'] as const;
 
 function lines({ row, trials, metrics }: RowFindings, { split }: Findings) {
   return [...trials].flatMap(([seed, trial]) =>
@@ -45,7 +46,7 @@ function lines({ row, trials, metrics }: RowFindings, { split }: Findings) {
       row: row.name,
       seed,
       metric: metric.name,
-      split,
+      split: metric.name.startsWith(TRAINING) ? 'training' : split,
       value: values.get(seed),
       ...(trial && hasResult(trial) ? trial.result.cost : {}),
       failure: trial && 'failure' in trial ? trial.failure.code : undefined,

@@ -1,8 +1,10 @@
 import { EspalierError, suggest } from '@espalier/core';
 import type { LoadedStudy } from '../definition/load-study.js';
+import { equalComputeRow } from '../plan/equal-compute.js';
 import type { PlannedRow, PlannedTrial } from '../plan/planned-row.js';
 import { Planner, listTrials } from '../plan/planner.js';
-import { equalComputeRow, rowsAfterTuning, readTuning } from '../plan/stages.js';
+import { readTuning, rowsAfterTuning } from '../plan/tuning.js';
+import { listMetricNames, readMetric } from '../store/read-metric.js';
 import { hasResult } from '../store/records.js';
 import type { TrialKind, TrialRecord, TrialResult } from '../store/records.js';
 import { StudyStore } from '../store/store.js';
@@ -110,13 +112,14 @@ class Runner {
     const lookup = (id: string) => this.store.trial(id);
     this.#rows = planned.length;
     const tuning = await readTuning(planner, planned);
-    const tries = tuning.flatMap(({ row, candidates }) =>
-      candidates.map(({ trial }) => ({ trial, row, kind: 'tuning' as const })),
+    const tries = tuning.flatMap(({ tried, candidates }) =>
+      candidates.flatMap(({ trials }) =>
+        trials.map((trial) => ({ trial, row: tried, kind: 'tuning' as const })),
+      ),
     );
     if (!(await this.#stage('tuning', tries))) return this.#outcome('stopped');
     const rows = (await rowsAfterTuning(planner, planned, tuning, lookup))!;
     if (!(await this.#stage('rows', this.#work(rows)))) return this.#outcome('stopped');
-    if (!planner.study.settings.equalCompute) return this.#outcome('completed');
     const longer = await equalComputeRow(planner, rows, lookup);
     const work = longer ? this.#work([longer]) : [];
     const done = await this.#stage('equal compute', work);
@@ -198,7 +201,7 @@ class Runner {
 
   #recordResult(work: Work, result: TrialResult, attempts = 1): void {
     const [primary] = this.planner.study.metrics;
-    const found = result.metrics[primary!.name];
+    const found = readMetric(result, primary!.name);
     if (found !== undefined && !Number.isFinite(found)) {
       const message = `metric '${primary!.name}' is ${found} after the last epoch`;
       return this.#recordFailure(
@@ -212,9 +215,9 @@ class Runner {
   }
 
   /** The primary metric is every row's; another may be some rows' only, but not none's. */
-  #checkMetrics({ row }: Work, { metrics }: TrialResult): void {
+  #checkMetrics({ row }: Work, result: TrialResult): void {
     const [primary, ...others] = this.planner.study.metrics;
-    const own = Object.keys(metrics);
+    const own = listMetricNames(result);
     if (!own.includes(primary!.name)) throw missingMetric(primary!.name, own);
     this.#reported.set(row.name, own);
     if (this.#reported.size < this.#rows) return;
@@ -238,10 +241,10 @@ class Runner {
       | { failure: { code: string; message: string } },
     attempts: number,
   ): TrialRecord {
-    const { budget, data } = row;
+    const { budget } = row;
     const ended = new Date().toISOString();
     const { backend } = this.planner;
-    const record = { ...trial, kind, budget, data, backend, attempts, ended, ...outcome };
+    const record = { ...trial, kind, budget, backend, attempts, ended, ...outcome };
     this.store.end(record);
     this.#ran += 1;
     this.options.onEvent?.({ type: 'end', trial, record });
@@ -252,7 +255,8 @@ class Runner {
     return trialFolder(this.planner.study.dir, id);
   }
 
-  #job({ id, row, seed, sets }: PlannedTrial): TrialJob {
+  #job(trial: PlannedTrial): TrialJob {
+    const { id, row, seed, sets } = trial;
     const { base } = this.planner.study;
     const { name, threads } = this.planner.backend;
     return {
@@ -263,7 +267,7 @@ class Runner {
       file: base.file,
       sets,
       backend: { name, threads },
-      dir: this.#dir({ id, row, seed, sets }),
+      dir: this.#dir(trial),
       task: 'train',
     };
   }
@@ -271,7 +275,7 @@ class Runner {
 
 function missingMetric(name: string, known: readonly string[]): EspalierError {
   return new EspalierError('study/metric', {
-    problem: `no metric of the validation data is named '${name}': ${known.join(', ')}`,
+    problem: `no trial reports a metric '${name}': ${known.join(', ')}`,
     fix: suggest(name, known),
   });
 }

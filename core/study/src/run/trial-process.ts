@@ -113,7 +113,7 @@ async function train(session: Session, job: TrialJob, stages: readonly Stage[]):
   const result: TrialResult = {
     metrics: readValidation(metrics),
     history: epochsDone,
-    cost: { ...cost, seconds: watch.seconds },
+    cost: { ...cost, ...watch.read() },
     uncounted,
     untransformed: session.untransformed,
   };

@@ -23,8 +23,10 @@ export interface TrialResult {
 
 /** What a trial cost. */
 export interface TrialCost {
-  /** Of training and validation, all attempts together. */
+  /** Of training and validation by the clock, all attempts together. */
   readonly seconds: number;
+  /** The same by the processor's time of all threads; null where it is unknown. */
+  readonly cpuSeconds: number | null;
   /** Largest resident memory of its process, in bytes. */
   readonly peakMemory: number;
   /** Of the exported model's parameters. */
