@@ -42,7 +42,7 @@ export default defineStudy({
   metrics: ['loss', 'accuracy/exit_1', 'accuracy/exit_2', 'accuracy/ensemble'],
   tune: {
     trials: 6,
-    seed: 1000,
+    seeds: [1000],
     space: {
       'optimizer.options.learningRate.initial': { low: 0.03, high: 0.3, scale: 'log' },
       'plugins.label-smoothing.options.epsilon': { choices: [0.05, 0.1, 0.2] },
