@@ -11,6 +11,7 @@ import {
 import type { Batch, GradientTransform, PluginContext, StepContext } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { z } from 'zod';
+import { findEstimator } from './estimators/estimator-option.js';
 import { ESTIMATOR, getService, INNER_TRANSFORM, SOURCE, TRANSFORM } from './get-service.js';
 import { bilevelOptions } from './options.js';
 import { OuterData, START } from './outer-data.js';
@@ -21,7 +22,6 @@ import type { OuterCounts, OuterMethod } from './outer-step.js';
 import type { BilevelProblem } from './problem.js';
 import { runProblem, splitParameters } from './run-problem.js';
 import { BILEVEL, HYPERGRADIENT, INNER_OPTIMIZER, OUTER_DATA, OUTER_OPTIMIZER } from './tokens.js';
-import { ESTIMATORS } from './verify.js';
 
 /** What a checkpoint holds beside the optimizer's tensors. */
 interface Saved extends OuterCounts {
@@ -131,7 +131,7 @@ function chooseMethod(
 ): OuterMethod & { readonly inner: BilevelProblem['optimizer'] } {
   const optimizer = getService(ctx, OUTER_OPTIMIZER, TRANSFORM) ?? adam({ learningRate });
   return {
-    estimate: getService(ctx, HYPERGRADIENT, ESTIMATOR) ?? ESTIMATORS[estimator],
+    estimate: getService(ctx, HYPERGRADIENT, ESTIMATOR) ?? findEstimator(estimator),
     inner:
       getService(ctx, INNER_OPTIMIZER, INNER_TRANSFORM) ?? sgd({ learningRate: innerLearningRate }),
     optimizer: clip === undefined ? optimizer : chain(clipByGlobalNorm(clip), optimizer),

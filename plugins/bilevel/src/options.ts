@@ -1,15 +1,14 @@
 import { z } from 'zod';
-import { ESTIMATORS } from './verify.js';
+import { estimatorOption } from './estimators/estimator-option.js';
 
 const patterns = z.array(z.string().min(1)).min(1);
-const estimators = Object.keys(ESTIMATORS) as [keyof typeof ESTIMATORS];
 
 export const bilevelOptions = z.strictObject({
   /** Paths of the outer variables; `*` at the end stands for anything. */
   variables: patterns,
   /** Terms that make the outer loss, likewise. */
   loss: patterns.default(['task/*']),
-  estimator: z.enum(estimators).default('jvp'),
+  estimator: estimatorOption.default('jvp'),
   /** η of the virtual inner step. */
   innerLearningRate: z.number().positive().default(0.1),
   /** β of the outer step. */

@@ -376,7 +376,7 @@ describe('bad input', () => {
     [{ variables, innerLearningRate: 0 }, /innerLearningRate/],
     [{ variables: [] }, /variables/],
     [{}, /variables/],
-    [{ variables, estimator: 'neumann' }, /estimator/],
+    [{ variables, estimator: 'newton' }, /estimator/],
     [{ variables, interval: 0 }, /interval/],
   ])('refuses %j', (options, message) => {
     expect(() => bilevel(options as never)).toThrow(message);

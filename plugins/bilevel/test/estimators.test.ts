@@ -56,7 +56,7 @@ describe.each(backendsUnderTest())('estimators on %s', (backend) => {
   ])('soft targets that depend on features, %s: as by brute force', async (_, optimizer, steps) => {
     const problem = { ...distillation(optimizer), steps };
     const estimators = steps === 1 ? ONE_STEP : { unroll };
-    const { results, failed } = await verify(problem, { estimators, runs: 1 });
+    const { results, failed } = await verify(problem, { estimators, directions: 12, runs: 1 });
     expect(failed).toEqual({});
     expect(results).toHaveLength(Object.keys(estimators).length);
     for (const { cosine, relativeError } of results) {

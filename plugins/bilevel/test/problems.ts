@@ -69,3 +69,29 @@ export function distillation(
     optimizer,
   };
 }
+
+/** A network of three ReLU layers with a ReLU generator, on few examples: kinks all around. */
+export function kinked(seed: number): BilevelProblem {
+  const normal = (shape: [number, number], more: number, deviation = 0.6) =>
+    tf.randomNormal(shape, 0, deviation, 'float32', 1000 * seed + more);
+  const [x, outerX] = [normal([12, 5], 0, 1), normal([12, 5], 1, 1)];
+  const y = tf.oneHot(tf.tensor1d([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2], 'int32'), 3);
+  const through = (of: tf.Tensor, ...weights: tf.Tensor[]) =>
+    weights.reduce((at, weight) => tf.relu(tf.matMul(at, weight)), of);
+  const entropy = (p: tf.Tensor, logits: tf.Tensor) =>
+    tf.neg(tf.mean(tf.sum(tf.mul(p, tf.logSoftmax(logits)), -1))) as tf.Scalar;
+  return {
+    theta: { a: normal([5, 8], 2), b: normal([8, 8], 3), last: normal([8, 3], 4) },
+    phi: { first: normal([8, 8], 5), second: normal([8, 3], 6) },
+    inner({ a, b, last }, made) {
+      const features = through(x, a!, b!);
+      const { soft } = made({ features }, ({ first, second }, given) => ({
+        soft: tf.matMul(through(given['features']!, first!), second!),
+      }));
+      const logits = tf.matMul(features, last!);
+      return tf.add(entropy(y, logits), entropy(tf.softmax(soft!), logits));
+    },
+    outer: ({ a, b, last }) => entropy(y, tf.matMul(through(outerX, a!, b!), last!)),
+    optimizer: sgd({ learningRate: 0.3 }),
+  };
+}

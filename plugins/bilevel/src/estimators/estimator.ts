@@ -41,6 +41,6 @@ function stepsError(name: string, steps: number): EspalierError {
   return new EspalierError('bilevel/steps', {
     problem: `estimator '${name}' looks one inner step back`,
     received: steps,
-    fix: "Set steps: 1, or use 'unroll'.",
+    fix: "Set steps: 1, or use 'unroll', or 'neumann' or 'conjugate-gradient' where the inner problem converges.",
   });
 }
