@@ -66,8 +66,9 @@ export function goOnFrom(
         fresh.map(([slot, values]) => [slot, replaceKnown(values, state[slot] ?? {})]),
       );
     },
-    update: (grads, now, params, { step }) =>
-      transform.update(grads, now, params, { step: step + steps }),
+    update: (grads, now, params, info) =>
+      transform.update(grads, now, params, { ...info, step: info.step + steps }),
+    learningRate: (step, path) => transform.learningRate?.(step + steps, path),
     dispose() {
       Object.values(state).forEach((values) => tf.dispose(values as tf.NamedTensorMap));
       transform.dispose?.();

@@ -1,5 +1,6 @@
 import { EspalierError, suggest } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
+import { noRate } from './transform.js';
 import type { GradientTransform, OptimizerState } from './transform.js';
 
 /**
@@ -33,6 +34,11 @@ export function chain(...transforms: readonly GradientTransform[]): GradientTran
         },
         { updates: grads, state },
       ),
+    learningRate: (step, path) =>
+      transforms.reduce<number | undefined>((product, transform) => {
+        const rate = transform.learningRate?.(step, path);
+        return product === undefined || rate === undefined ? undefined : product * rate;
+      }, 1),
     dispose: () => transforms.forEach((transform) => transform.dispose?.()),
   };
 }
@@ -80,6 +86,7 @@ export function restrict(
       const result = inner.update(selectPaths(grads), state, selectPaths(params), info);
       return { updates: { ...grads, ...result.updates }, state: result.state };
     },
+    learningRate: (step, path) => (belongs(path) ? inner.learningRate?.(step, path) : noRate()),
   };
 }
 

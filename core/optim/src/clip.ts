@@ -2,7 +2,7 @@ import { parseOptions } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { positive } from './schemas.js';
 import type { GradientTransform } from './transform.js';
-import { perParameter } from './transform.js';
+import { noRate, perParameter } from './transform.js';
 
 /**
  * Clips every element to [-limit, limit].
@@ -13,7 +13,8 @@ import { perParameter } from './transform.js';
  */
 export function clipByValue(limit: number): GradientTransform {
   const max = parseOptions('clipByValue', positive, limit);
-  return perParameter('clipByValue', [], () => (grad) => [tf.clipByValue(grad, -max, max)]);
+  const kernel = (grad: tf.Tensor) => [tf.clipByValue(grad, -max, max)] as const;
+  return { ...perParameter('clipByValue', [], () => kernel), learningRate: noRate };
 }
 
 /**
@@ -26,7 +27,7 @@ export function clipByValue(limit: number): GradientTransform {
 export function clipByNorm(maxNorm: number): GradientTransform {
   const max = parseOptions('clipByNorm', positive, maxNorm);
   const kernel = (grad: tf.Tensor) => [tf.mul(grad, shrinkage([grad], max))] as const;
-  return perParameter('clipByNorm', [], () => kernel);
+  return { ...perParameter('clipByNorm', [], () => kernel), learningRate: noRate };
 }
 
 /**
@@ -41,6 +42,7 @@ export function clipByGlobalNorm(maxNorm: number): GradientTransform {
   const max = parseOptions('clipByGlobalNorm', positive, maxNorm);
   return {
     name: 'clipByGlobalNorm',
+    learningRate: noRate,
     init: () => ({}),
     update(grads) {
       if (Object.keys(grads).length === 0) return { updates: grads, state: {} };

@@ -10,7 +10,7 @@ import type {
   OptimizerState,
   Schedule,
 } from './transform.js';
-import { perParameter } from './transform.js';
+import { noRate, perParameter } from './transform.js';
 
 /**
  * An exponential moving average of the parameters, `a ← decay·a + (1 − decay)·(p + update)`, which starts at
@@ -30,7 +30,7 @@ export function ema(decay: Schedule, name = 'ema'): GradientTransform {
       return [update, tf.add(average, tf.mul(gap, rate))] as const;
     };
   };
-  return perParameter(name, ['average'], prepare, tf.clone);
+  return { ...perParameter(name, ['average'], prepare, tf.clone), learningRate: noRate };
 }
 
 /**

@@ -1,10 +1,11 @@
 import { parseOptions } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
+import { rootOf } from './root-of.js';
 import { valueAt } from './schedules.js';
 import * as is from './schemas.js';
 import type { GradientTransform } from './transform.js';
-import { perParameter } from './transform.js';
+import { noRate, perParameter, rateOf } from './transform.js';
 
 const traceOptions = z.strictObject({
   momentum: is.fraction,
@@ -21,13 +22,14 @@ const traceOptions = z.strictObject({
  */
 export function trace(options: z.input<typeof traceOptions>): GradientTransform {
   const { momentum, nesterov } = parseOptions('trace', traceOptions, options);
-  return perParameter('trace', ['b'], () => {
+  const transform = perParameter('trace', ['b'], () => {
     const keep = tf.scalar(momentum);
     return (grad, [before]) => {
       const b = tf.add(tf.mul(before, keep), grad);
       return [nesterov ? tf.add(grad, tf.mul(b, keep)) : b, b];
     };
   });
+  return { ...transform, learningRate: noRate };
 }
 
 export const adamScaling = z.strictObject({
@@ -49,7 +51,7 @@ export const adamScaling = z.strictObject({
  */
 export function scaleByAdam(options: z.input<typeof adamScaling> = {}): GradientTransform {
   const { b1, b2, eps, factor } = parseOptions('scaleByAdam', adamScaling, options);
-  return perParameter('adam', ['m', 'v'], ({ step }) => {
+  const transform = perParameter('adam', ['m', 'v'], ({ step }) => {
     const first = (1 - b1) / (1 - b1 ** (step + 1));
     const root = Math.sqrt((1 - b2) / (1 - b2 ** (step + 1)));
     const direction = overRoot(eps / root, (valueAt(factor, step) * first) / root);
@@ -60,6 +62,7 @@ export function scaleByAdam(options: z.input<typeof adamScaling> = {}): Gradient
       return [direction(m, v), m, v];
     };
   });
+  return { ...transform, learningRate: rateOf(factor) };
 }
 
 export const rmsScaling = z.strictObject({
@@ -80,7 +83,8 @@ export const rmsScaling = z.strictObject({
 export function scaleByRms(options: z.input<typeof rmsScaling> = {}): GradientTransform {
   const { decay, eps, centered } = parseOptions('scaleByRms', rmsScaling, options);
   const root = Math.sqrt(1 - decay);
-  return perParameter<readonly string[]>('rms', centered ? ['v', 'mean'] : ['v'], () => {
+  const slots = centered ? ['v', 'mean'] : ['v'];
+  const transform = perParameter<readonly string[]>('rms', slots, () => {
     const [keep, direction] = [tf.scalar(decay), overRoot(eps / root, 1 / root)];
     return (grad, [squares, sum]) => {
       const v = tf.add(tf.mul(squares as tf.Tensor, keep), tf.square(grad));
@@ -90,10 +94,11 @@ export function scaleByRms(options: z.input<typeof rmsScaling> = {}): GradientTr
       return [direction(grad, variance), v, mean];
     };
   });
+  return { ...transform, learningRate: noRate };
 }
 
 /** (a, v) → factor · a / (√v + eps). */
 function overRoot(eps: number, factor: number) {
   const [floor, by] = [tf.scalar(eps), tf.scalar(factor)];
-  return (a: tf.Tensor, v: tf.Tensor) => tf.mul(tf.div(a, tf.add(tf.sqrt(v), floor)), by);
+  return (a: tf.Tensor, v: tf.Tensor) => tf.mul(tf.div(a, tf.add(rootOf(v), floor)), by);
 }

@@ -5,7 +5,7 @@ import { restrict } from './chain.js';
 import { valueAt } from './schedules.js';
 import * as is from './schemas.js';
 import type { Schedule, GradientTransform } from './transform.js';
-import { perParameter } from './transform.js';
+import { noRate, perParameter, rateOf } from './transform.js';
 
 /**
  * Multiplies by a number, or by a schedule's value at the step.
@@ -16,10 +16,11 @@ import { perParameter } from './transform.js';
  */
 export function scale(factor: Schedule, name = 'scale'): GradientTransform {
   const by = parseOptions(name, is.schedule, factor);
-  return perParameter(name, [], ({ step }) => {
+  const transform = perParameter(name, [], ({ step }) => {
     const scalar = tf.scalar(valueAt(by, step));
     return (grad) => [tf.mul(grad, scalar)];
   });
+  return { ...transform, learningRate: rateOf(by) };
 }
 
 /**
@@ -60,9 +61,10 @@ export function decayWeights(
 ): GradientTransform {
   const decay = parseOptions('decayWeights', is.nonNegative, weightDecay);
   const { mask, factor } = parseOptions('decayWeights', decayOptions, options);
-  const transform = perParameter('decayWeights', [], ({ step }) => {
+  const adding = perParameter('decayWeights', [], ({ step }) => {
     const by = tf.scalar(decay * valueAt(factor, step));
     return (grad, _state, param) => [tf.add(grad, tf.mul(param, by))];
   });
+  const transform = { ...adding, learningRate: noRate };
   return mask ? restrict(transform, mask) : transform;
 }

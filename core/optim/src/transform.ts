@@ -2,6 +2,7 @@ import { EspalierError } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { valueAt } from './schedules.js';
 
 /**
  * The whole state of a transform: slot name, e.g. `'adam/m'` → parameter path, e.g.
@@ -42,8 +43,21 @@ export interface GradientTransform {
     params: NamedTensors,
     info: GradientTransformInfo,
   ): { readonly updates: NamedTensors; readonly state: OptimizerState };
+  /**
+   * The size of the factor by which it multiplies the gradient of a parameter at a step: its learning rate,
+   * and 1 for one that has none (clipping, momentum). Undefined, or absent: nobody can tell.
+   */
+  learningRate?(step: number, path: string): number | undefined;
   /** Frees what the transform holds outside its state, if anything. */
   dispose?(): void;
+}
+
+/** `learningRate` of a transform that has none. */
+export const noRate = (): number => 1;
+
+/** `learningRate` of one that multiplies by a schedule; the sign is no part of it. */
+export function rateOf(factor: Schedule): (step: number) => number {
+  return (step) => Math.abs(valueAt(factor, step));
 }
 
 type State<S extends readonly string[]> = { readonly [I in keyof S]: Tensor };

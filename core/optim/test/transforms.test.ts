@@ -10,6 +10,7 @@ import {
   clipByValue,
   ema,
   emaParams,
+  fromTfOptimizer,
   restrict,
   withName,
   perParameter,
@@ -17,6 +18,7 @@ import {
   scale,
   scaleByLearningRate,
   sgd,
+  tfjs,
   trace,
 } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
@@ -271,5 +273,64 @@ describe('bad options', () => {
   it('a schedule that gives no number names its step', () => {
     const bad = sgd({ learningRate: (step) => 1 / (step - 2) });
     expect(() => train(bad, begin(bad, PARAMS), GRADIENTS)).toThrow(/at step 2.*Infinity/);
+  });
+});
+
+describe('learningRate', () => {
+  const at = (transform: GradientTransform, path = 'a', step = 3) =>
+    transform.learningRate?.(step, path);
+  const halving = (step: number) => 0.5 ** step;
+
+  it.each<[string, GradientTransform, number | undefined]>([
+    ['sgd', sgd({ learningRate: halving, momentum: 0.9, weightDecay: 0.1 }), 0.125],
+    ['adam', adam({ learningRate: halving, weightDecay: 0.1 }), 0.125],
+    ['adamw', adamw({ learningRate: 0.25, mask: () => false }), 0.25],
+    ['rmsprop', rmsprop({ learningRate: 0.25, momentum: 0.5 }), 0.25],
+    ['tfjs.sgd', tfjs.sgd({ learningRate: halving }), 0.125],
+    ['tfjs.momentum', tfjs.momentum({ learningRate: 0.25, momentum: 0.5 }), 0.25],
+    ['tfjs.adam', tfjs.adam({ learningRate: halving }), 0.125],
+    ['tfjs.adamax', tfjs.adamax({ learningRate: 1, decay: 1 }), 0.25],
+    ['tfjs.rmsprop', tfjs.rmsprop({ learningRate: 0.25 }), 0.25],
+    ['tfjs.adagrad', tfjs.adagrad({ learningRate: 0.25 }), 0.25],
+    ['tfjs.adadelta', tfjs.adadelta({ learningRate: 0.25 }), 0.25],
+
+    [
+      'the product of a chain',
+      chain(clipByGlobalNorm(1), sgd({ learningRate: 1 }), ema(0.9), scale(halving)),
+      0.125,
+    ],
+    ['a factor below 0', chain(clipByNorm(1), clipByValue(1), scale(-0.5)), 0.5],
+    ['under another name', withName('x', sgd({ learningRate: 0.25 })), 0.25],
+    ['what is restricted to others', restrict(sgd({ learningRate: 0.25 }), () => false), 1],
+    ['unknown: an optimizer of tfjs', fromTfOptimizer(() => tf.train.sgd(0.1)), undefined],
+    [
+      'unknown: a chain with one',
+      chain(
+        fromTfOptimizer(() => tf.train.sgd(0.1)),
+        scale(0.5),
+      ),
+      undefined,
+    ],
+    [
+      'unknown: a transform that does not tell',
+      perParameter('mine', [], () => (g) => [g]),
+      undefined,
+    ],
+  ])('%s', (_, transform, rate) => {
+    expect(at(transform)).toBe(rate);
+  });
+
+  it('is known of an optimizer that was converted', () => {
+    expect(at(tfjs.convert(tf.train.sgd(0.25)))).toBe(0.25);
+    expect(at(tfjs.convert(tf.train.sgd(0.25), { learningRate: halving }))).toBe(0.125);
+  });
+
+  it('is that of the group', () => {
+    const groups = {
+      body: sgd({ learningRate: 0.25 }),
+      head: fromTfOptimizer(() => tf.train.sgd(1)),
+    };
+    const grouped = byGroup(groups, (path) => (path === 'a' ? 'body' : 'head'));
+    expect([at(grouped), at(grouped, 'b')]).toEqual([0.25, undefined]);
   });
 });

@@ -89,6 +89,7 @@ export {
   adam,
   adamw,
   applyUpdates,
+  byGroup,
   chain,
   clipByGlobalNorm,
   clipByNorm,
@@ -134,7 +135,7 @@ export type {
 } from './hooks/hooks.js';
 export type { Order } from './hooks/order.js';
 export type { TapCost } from './hooks/taps.js';
-export type { Inspection, LossInfo } from './inspect.js';
+export type { Inspection, LossInfo, OptimizerInfo } from './inspect.js';
 export type { FitOptions, FitResult } from './loop/fit.js';
 export { stagesShape } from './loop/stage.js';
 export type { Stage, StageProgress } from './loop/stage.js';
@@ -157,6 +158,7 @@ export type { Effects, Mode } from './plugins/effects.js';
 export { definePlugin } from './plugins/plugin.js';
 export type {
   BaseContext,
+  OwnOptimizer,
   ParameterChoice,
   Plugin,
   PluginContext,

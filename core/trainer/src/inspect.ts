@@ -4,6 +4,7 @@ import type { EditRecord } from '@espalier/model';
 import { HOOKS } from './hooks/hooks.js';
 import type { HookName } from './hooks/hooks.js';
 import type { TapCost } from './hooks/taps.js';
+import type { OptimizerPart } from './loop/optimizer-part.js';
 import type { Manifest } from './preset/index.js';
 import type { Run } from './run.js';
 import type { Semantics } from './settings.js';
@@ -33,6 +34,8 @@ export interface Inspection {
     trainable: boolean;
     group: string;
   }[];
+  /** The optimizers and what each moves: the run's own first, then those of plugins. */
+  readonly optimizers: readonly OptimizerInfo[];
   /** By plugin: what it multiplies the updates of the optimizer by at this moment. */
   readonly updateScales: Readonly<Record<string, number>>;
   /** The plugin whose values evaluations use in place of parameters, if there is one. */
@@ -44,11 +47,33 @@ export interface Inspection {
   readonly tapCosts: readonly TapCost[];
 }
 
+/** An optimizer as plain data. */
+export interface OptimizerInfo {
+  readonly name: string;
+  /** The plugin that has it for parameters of its own; absent: the run's. */
+  readonly plugin?: string;
+  /** The group for which `createSession` has an optimizer, which takes the place of the plugin's. */
+  readonly group?: string;
+  /** Steps that it has made. */
+  readonly steps: number;
+  /** Paths of the parameters that it moves. */
+  readonly parameters: readonly string[];
+}
+
 /** A loss as plain data. */
 export interface LossInfo {
   readonly name: string;
   readonly from?: OutputKind;
   readonly without?: string;
+}
+
+function describeOptimizer(
+  { name, claim, given, paths: parameters }: OptimizerPart,
+  { clock }: Run,
+): OptimizerInfo {
+  if (!claim) return { name, steps: clock.step, parameters };
+  const { plugin, steps } = claim;
+  return { name, plugin, ...(given !== undefined && { group: given }), steps, parameters };
 }
 
 function describeLoss(
@@ -88,6 +113,7 @@ export function inspect(run: Run): Inspection {
       trainable: parameters.isTrainable(path),
       group: parameters.findGroup(path),
     })),
+    optimizers: run.optimizer.parts.map((part) => describeOptimizer(part, run)),
     updateScales: Object.fromEntries(run.updateScales),
     evaluatedAt: run.evaluatedAt?.plugin,
     services: services.providers,
@@ -118,12 +144,20 @@ export function explain(inspection: Inspection, hook?: string): string {
 }
 
 /** What plugins change outside of hooks. */
-function describeOthers({ updateScales, evaluatedAt }: Inspection): string[] {
+function describeOthers({ optimizers, updateScales, evaluatedAt }: Inspection): string[] {
+  const own = optimizers.flatMap((optimizer) => describeOwnOptimizer(optimizer));
   const scales = Object.entries(updateScales).map(([plugin, scale]) => `${plugin} × ${scale}`);
   return [
+    ...own,
     ...(scales.length === 0 ? [] : [`updates of the optimizer: ${scales.join(', ')}`]),
     ...(evaluatedAt === undefined ? [] : [`evaluations use the values of ${evaluatedAt}`]),
   ];
+}
+
+function describeOwnOptimizer({ name, plugin, group, parameters }: OptimizerInfo): string[] {
+  if (plugin === undefined) return [];
+  const whose = group === undefined ? `of ${plugin}` : `of createSession for '${group}'`;
+  return [`optimizer ${whose}: ${name}, for ${parameters.join(', ') || 'nothing that trains'}`];
 }
 
 function describeHook({ hook, kind, doc, taps }: Inspection['hooks'][number]): string {

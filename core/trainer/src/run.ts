@@ -3,6 +3,7 @@ import type { NamedTensors } from '@espalier/base';
 import { refuseLateCopy } from '@espalier/model';
 import type { GradientTransform } from '@espalier/optim';
 import { Telemetry } from '@espalier/telemetry';
+import * as tf from '@tensorflow/tfjs-core';
 import { BatchReader } from './batch/batch-reader.js';
 import type { Batch } from './batch/batch.js';
 import { RunClock } from './clock.js';
@@ -10,6 +11,7 @@ import type { EpochResult, StepLog } from './hooks/hooks.js';
 import type { Placed } from './hooks/order.js';
 import { Taps } from './hooks/taps.js';
 import { EpochSums } from './loop/epoch-sums.js';
+import type { OwnClaim } from './loop/own-claims.js';
 import { RunOptimizer } from './loop/run-optimizer.js';
 import type { StageProgress } from './loop/stage.js';
 import { Objective } from './objective/objective.js';
@@ -106,7 +108,7 @@ export class Run {
 
   /** Every plugin has applied: from here on the run trains. */
   start(): void {
-    this.optimizer.checkGroups();
+    this.optimizer.check();
     this.optimizer.init();
     this.#census = takeCensus(this.structure);
     this.phase = 'training';
@@ -143,8 +145,8 @@ export class Run {
 
   /** Optimizer state and plugins follow the parameters as they are now. */
   followStructure(): void {
-    const { name, resumable } = this.optimizer.transform;
-    if (resumable === false) {
+    for (const { name, transform } of this.optimizer.parts) {
+      if (transform.resumable !== false) continue;
       const message = `what trains has changed, and the optimizer '${name}' keeps state for all parameters together: it starts anew for all of them. tfjs.adam() and its like keep theirs.`;
       this.telemetry.emit('warning', { message });
     }
@@ -167,6 +169,18 @@ export class Run {
   constrain(updated: NamedTensors): NamedTensors {
     const { settings, structure } = this;
     return settings.semantics === 'tfjs' ? updated : structure.parameters.constrain(updated);
+  }
+
+  /** One step more of a plugin's own optimizer, outside of a step of the run. */
+  stepOwn(claim: OwnClaim, gradients: NamedTensors): void {
+    const { optimizer, structure } = this;
+    tf.tidy(() => {
+      const steps = optimizer.computeOwn(claim, gradients);
+      const next = steps.map((step) => this.constrain(step.next));
+      structure.parameters.assign(Object.assign({}, ...next) as NamedTensors);
+      optimizer.commit(steps);
+    });
+    this.assignments += 1;
   }
 
   /** What the optimizer's updates are multiplied by: 1 where no plugin scales them. */

@@ -1,10 +1,11 @@
 import { parseOptions } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
+import { rootOf } from '../root-of.js';
 import { valueAt } from '../schedules.js';
 import * as is from '../schemas.js';
 import type { GradientTransform } from '../transform.js';
-import { perParameter } from '../transform.js';
+import { perParameter, rateOf } from '../transform.js';
 
 // The operations of tf.train.*, in its order, so that every rounding is the same; the trainer's
 // `parameter + update` is tfjs's last addition. Names of options and defaults are those of tf.train.*.
@@ -45,10 +46,11 @@ const adadeltaOptions = z.strictObject({
 /** `tf.train.sgd`, to the bit: `tfjs.sgd({ learningRate: 0.1 })`. */
 export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
   const { learningRate } = parseOptions('tfjs.sgd', sgdOptions, options);
-  return perParameter('tfjs.sgd', [], ({ step }) => {
+  const transform = perParameter('tfjs.sgd', [], ({ step }) => {
     const rate = tf.scalar(-valueAt(learningRate, step));
     return (grad) => [tf.mul(rate, grad)];
   });
+  return { ...transform, learningRate: rateOf(learningRate) };
 }
 
 /**
@@ -58,7 +60,7 @@ export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
 export function momentum(options: z.input<typeof momentumOptions>): GradientTransform {
   const parsed = parseOptions('tfjs.momentum', momentumOptions, options);
   const { learningRate, useNesterov } = parsed;
-  return perParameter('tfjs.momentum', ['momentum'], ({ step }) => {
+  const transform = perParameter('tfjs.momentum', ['momentum'], ({ step }) => {
     const rate = tf.scalar(-valueAt(learningRate, step));
     const keep = tf.scalar(parsed.momentum);
     return (grad, [before]) => {
@@ -67,6 +69,7 @@ export function momentum(options: z.input<typeof momentumOptions>): GradientTran
       return [tf.mul(rate, direction), sum];
     };
   });
+  return { ...transform, learningRate: rateOf(learningRate) };
 }
 
 /** `tf.train.adam`, to the bit: `tfjs.adam({ learningRate: 0.01 })`. */
@@ -74,7 +77,7 @@ export function adam(options: z.input<typeof adamOptions> = {}): GradientTransfo
   const parsed = parseOptions('tfjs.adam', adamOptions, options);
   const { learningRate, beta1, beta2 } = parsed;
   const [power1, power2] = [accumulatePower(beta1), accumulatePower(beta2)];
-  return perParameter('tfjs.adam', ['m', 'v'], ({ step }) => {
+  const transform = perParameter('tfjs.adam', ['m', 'v'], ({ step }) => {
     const correction1 = tf.sub(1, power1(step));
     const correction2 = tf.sub(1, power2(step));
     const rate = -valueAt(learningRate, step);
@@ -82,10 +85,11 @@ export function adam(options: z.input<typeof adamOptions> = {}): GradientTransfo
     return (grad, [first, second]) => {
       const m = tf.add(tf.mul(first, beta1), tf.mul(grad, 1 - beta1));
       const v = tf.add(tf.mul(second, beta2), tf.mul(tf.square(grad), 1 - beta2));
-      const root = tf.add(tf.sqrt(tf.div(v, correction2)), floor);
+      const root = tf.add(rootOf(tf.div(v, correction2)), floor);
       return [tf.mul(tf.div(tf.div(m, correction1), root), rate), m, v];
     };
   });
+  return { ...transform, learningRate: rateOf(learningRate) };
 }
 
 /** `tf.train.adamax`, to the bit: `tfjs.adamax({ learningRate: 0.01, decay: 0.001 })`. */
@@ -93,7 +97,7 @@ export function adamax(options: z.input<typeof adamaxOptions> = {}): GradientTra
   const parsed = parseOptions('tfjs.adamax', adamaxOptions, options);
   const { learningRate, beta1, beta2, decay } = parsed;
   const power1 = accumulatePower(beta1);
-  return perParameter('tfjs.adamax', ['m', 'v'], ({ step }) => {
+  const transform = perParameter('tfjs.adamax', ['m', 'v'], ({ step }) => {
     const slowed = tf.add(tf.mul(tf.scalar(step), decay), 1);
     const rate = tf.div(tf.div(-valueAt(learningRate, step), slowed), tf.sub(1, power1(step)));
     const floor = epsilonOr(parsed.epsilon);
@@ -103,6 +107,8 @@ export function adamax(options: z.input<typeof adamaxOptions> = {}): GradientTra
       return [tf.mul(rate, tf.div(m, tf.add(v, floor))), m, v];
     };
   });
+  const learningRateAt = rateOf(learningRate);
+  return { ...transform, learningRate: (step) => learningRateAt(step) / (1 + decay * step) };
 }
 
 /**
@@ -114,7 +120,7 @@ export function rmsprop(options: z.input<typeof rmspropOptions>): GradientTransf
   const parsed = parseOptions('tfjs.rmsprop', rmspropOptions, options);
   const { learningRate, decay, centered } = parsed;
   const slots = ['rms', 'momentum', ...(centered ? ['mg'] : [])];
-  return perParameter<readonly string[]>('tfjs.rmsprop', slots, ({ step }) => {
+  const transform = perParameter<readonly string[]>('tfjs.rmsprop', slots, ({ step }) => {
     const rate = valueAt(learningRate, step);
     const floor = epsilonOr(parsed.epsilon);
     const average = (before: tf.Tensor, now: tf.Tensor) =>
@@ -128,6 +134,7 @@ export function rmsprop(options: z.input<typeof rmspropOptions>): GradientTransf
       return [tf.neg(next), rms, next, ...(mean ? [mean] : [])];
     };
   });
+  return { ...transform, learningRate: rateOf(learningRate) };
 }
 
 /** `tf.train.adagrad`, to the bit: `tfjs.adagrad({ learningRate: 0.1 })`. */
@@ -142,14 +149,15 @@ export function adagrad(options: z.input<typeof adagradOptions>): GradientTransf
       return [tf.mul(tf.div(grad, tf.sqrt(tf.add(sum, floor))), rate), sum] as const;
     };
   };
-  return perParameter('tfjs.adagrad', ['accumulator'], prepare, initial);
+  const transform = perParameter('tfjs.adagrad', ['accumulator'], prepare, initial);
+  return { ...transform, learningRate: rateOf(parsed.learningRate) };
 }
 
 /** `tf.train.adadelta`, to the bit: `tfjs.adadelta({ learningRate: 1 })`. */
 export function adadelta(options: z.input<typeof adadeltaOptions> = {}): GradientTransform {
   const parsed = parseOptions('tfjs.adadelta', adadeltaOptions, options);
   const { learningRate, rho } = parsed;
-  return perParameter('tfjs.adadelta', ['accum_grad', 'accum_var'], ({ step }) => {
+  const transform = perParameter('tfjs.adadelta', ['accum_grad', 'accum_var'], ({ step }) => {
     const rate = -valueAt(learningRate, step);
     const floor = epsilonOr(parsed.epsilon);
     const average = (before: tf.Tensor, now: tf.Tensor) =>
@@ -161,6 +169,7 @@ export function adadelta(options: z.input<typeof adadeltaOptions> = {}): Gradien
       return [tf.mul(update, rate), average(squares, grad), average(moved, update)];
     };
   });
+  return { ...transform, learningRate: rateOf(learningRate) };
 }
 
 /** `base^(step + 1)` as tfjs has it: multiplied up step by step in 32 bits. */

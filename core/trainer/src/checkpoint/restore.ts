@@ -70,6 +70,9 @@ function warnOfFixed({ structure, telemetry }: Run, { trainable }: RunManifest):
   telemetry.emit('warning', { message });
 }
 
+/** Fields that a checkpoint has only where there is something to say. */
+const OPTIONAL: readonly string[] = ['ownSteps'];
+
 /** Refuses a checkpoint without a field that this release needs: the steps would be others, without an error. */
 function refuseOtherRelease(
   { location }: CheckpointStore,
@@ -81,7 +84,8 @@ function refuseOtherRelease(
   const within = (['clock', 'epoch'] as const).flatMap((part) =>
     listMissing(saved[part] ?? {}, now[part]).map((field) => `${part}.${field}`),
   );
-  const [missing] = [...listMissing(saved, now), ...within];
+  const fields = listMissing(saved, now).filter((field) => !OPTIONAL.includes(field));
+  const [missing] = [...fields, ...within];
   if (missing === undefined) return;
   throw new EspalierError('checkpoint/other-release', {
     problem: `the checkpoint in ${location} was written by another release of Espalier: it has no '${missing}'`,
@@ -131,6 +135,7 @@ function takeOver(
     structure.followTraining();
     structure.parameters.assign(chooseValues(structure.parameters.paths, values, allowMismatch));
     tf.tidy(() => run.optimizer.init(readSlots(saved.slots, restored)));
+    run.optimizer.ownSteps = saved.ownSteps ?? {};
     run.announceStructure();
     for (const { id, contract, state } of states)
       callPlugin(id, 'load', () => contract.load(state));

@@ -30,5 +30,7 @@ export interface RunManifest {
   readonly edits: readonly EditRecord[];
   /** Slot → paths; the tensors are `slots/<slot>/<path>`. */
   readonly slots: Readonly<Record<string, readonly string[]>>;
+  /** Steps of the optimizers that plugins have for parameters of theirs, by plugin; absent where none has one. */
+  readonly ownSteps?: Readonly<Record<string, number>>;
   readonly states: Readonly<Record<string, { readonly version: number; readonly json?: unknown }>>;
 }

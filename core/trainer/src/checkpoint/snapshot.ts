@@ -5,6 +5,7 @@ import type { Checkpoint } from '@espalier/checkpoint';
 import { extractGraph } from '@espalier/model';
 import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import type { OptimizerPart } from '../loop/optimizer-part.js';
 import type { SavedState } from '../plugins/plugin.js';
 import type { Run } from '../run.js';
 import type { RunManifest } from './run-manifest.js';
@@ -59,7 +60,7 @@ function makeManifest(
       losses: Object.fromEntries(
         Object.entries(settings.losses).map(([name, loss]) => [name, loss.name]),
       ),
-      optimizer: { name: optimizer.transform.name, slots: Object.keys(optimizer.state) },
+      optimizer: describeOptimizer(run),
       accumulate: settings.accumulate,
       batchesPerEpoch: settings.train?.batchesPerEpoch ?? null,
     },
@@ -69,14 +70,23 @@ function makeManifest(
     slots: Object.fromEntries(
       Object.entries(optimizer.state).map(([slot, tensors]) => [slot, Object.keys(tensors)]),
     ),
+    ...(optimizer.claims.length > 0 && { ownSteps: optimizer.ownSteps }),
     states: Object.fromEntries(states),
   };
 }
 
+function describeOptimizer({ optimizer }: Run) {
+  const [{ name }, ...others] = optimizer.parts as [OptimizerPart, ...OptimizerPart[]];
+  const own = Object.fromEntries(others.map((part) => [part.claim!.plugin, part.name]));
+  const slots = Object.keys(optimizer.state);
+  return { name, slots, ...(others.length > 0 && { own }) };
+}
+
 /** @throws EspalierError `checkpoint/optimizer` for an optimizer that keeps other state than slots. */
 export function refuseUnresumable({ optimizer }: Run): void {
-  const { name, resumable } = optimizer.transform;
-  if (resumable !== false) return;
+  const found = optimizer.parts.find(({ transform }) => transform.resumable === false);
+  if (!found) return;
+  const { name } = found;
   throw new EspalierError('checkpoint/optimizer', {
     problem: `the optimizer '${name}' keeps state that no checkpoint can hold`,
     fix: 'Use one of the framework in place of fromTfOptimizer (tfjs.adam() and its like are tf.train.* to the bit; tfjs.convert(optimizer) makes one), or train without checkpoints.',

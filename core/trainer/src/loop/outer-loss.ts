@@ -54,10 +54,10 @@ export class OuterLoss {
 }
 
 /**
- * Hooks of epochs, of steps and of the update never fire, and no update is scaled: a plugin that needs them
- * would do nothing, or half.
+ * Hooks of epochs, of steps and of the update never fire, no update is scaled, and no optimizer of a plugin makes
+ * a step: a plugin that needs them would do nothing, or half.
  */
-function refuseUnfired({ order, taps }: Run): void {
+function refuseUnfired({ optimizer, order, taps }: Run): void {
   const hooks = (Object.keys(HOOKS) as HookName[]).filter((hook) =>
     UNFIRED.includes(HOOKS[hook].phase),
   );
@@ -67,7 +67,8 @@ function refuseUnfired({ order, taps }: Run): void {
   const scaling = order
     .filter(({ item }) => declaresKind(item.effects, 'updates'))
     .map(({ item }) => `'${item.id}' (scales updates)`);
-  const found = [...tapped, ...scaling];
+  const own = optimizer.claims.map(({ plugin }) => `'${plugin}' (has an optimizer of its own)`);
+  const found = [...tapped, ...scaling, ...own];
   if (found.length === 0) return;
   throw new EspalierError('session/unfired', {
     problem: `session.loss fires no hooks of epochs, steps and updates, and these plugins need them: ${found.join(', ')}`,

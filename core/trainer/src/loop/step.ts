@@ -1,7 +1,6 @@
 import { EspalierError, suggest } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
 import type { RawBatch } from '@espalier/data';
-import { applyUpdates } from '@espalier/optim';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch } from '../batch/batch.js';
@@ -131,15 +130,11 @@ function applyGradients(
   const { clock, optimizer, structure } = run;
   const { parameters } = structure;
   tf.tidy(() => {
-    const params = parameters.values(parameters.trainable);
     const { updateScale } = run;
-    const { updates, state } = optimizer.transform.update(gradients, optimizer.state, params, {
-      step: clock.step,
-      updateScale,
-    });
-    const next = run.constrain(applyUpdates(params, updates, updateScale));
-    parameters.assign({ ...next, ...Object.fromEntries(statistics) });
-    optimizer.replaceState(state);
+    const steps = optimizer.compute(gradients, { step: clock.step, updateScale });
+    const next = steps.map((step) => run.constrain(step.next));
+    parameters.assign(Object.assign({}, ...next, Object.fromEntries(statistics)) as NamedTensors);
+    optimizer.commit(steps);
   });
 }
 

@@ -13,6 +13,7 @@ import { allows, declaresKind } from './effects.js';
 import type { Effects } from './effects.js';
 import { createGuards } from './guards.js';
 import type { Guards } from './guards.js';
+import { addOwnOptimizer, findOwnOptimizer } from './own-optimizer.js';
 import type { BaseContext, Plugin, PluginContext, StateContract } from './plugin.js';
 import { createStructureAccess } from './structure-access.js';
 
@@ -59,6 +60,13 @@ export function createContext(plugin: Plugin, run: Run): PluginContext {
       mustDeclare(effects, 'evaluation', 'replace');
       run.evaluatedAt = { plugin: id, values };
     }),
+    optimizeWith: atSetup('optimizeWith', (patterns, transform) =>
+      addOwnOptimizer(plugin, run, { patterns, transform }),
+    ),
+    optimizerOf: afterSetup('optimizerOf', (paths) => findOwnOptimizer(plugin, run, paths)),
+    runOptimizer: afterSetup('runOptimizer', () =>
+      run.optimizer.toVirtual({ step: clock.step, updateScale: run.updateScale }),
+    ),
     keepState: atSetup('keepState', (contract) => keepState(run.states, id, contract)),
     onTeardown: (undo) => void run.teardowns.push({ plugin: id, undo }),
     stop: afterSetup('stop', (reason: string) => void (run.stopReason = reason)),

@@ -3,6 +3,7 @@ import type { KeyedRng } from '@espalier/base';
 import type { RawBatch } from '@espalier/data';
 import type { Loss } from '@espalier/losses';
 import type { ModelEdit, ModelView } from '@espalier/model';
+import type { GradientTransform } from '@espalier/optim';
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { z } from 'zod';
@@ -146,8 +147,8 @@ export interface BaseContext<E extends Effects> {
    */
   assign(values: Readonly<Record<string, Tensor>>, how?: { readonly update?: boolean }): void;
   /**
-   * Multiplies the updates of the optimizer by `factor` in every later step, whatever the optimizer is
-   * (`updates` effect). Each plugin has one factor, 1 until it sets another; those of all plugins are
+   * Multiplies the updates of the run's optimizer by `factor` in every later step, whatever the optimizer is
+   * (`updates` effect); plugins' own optimizers keep their rates. Each plugin has one factor, 1 until it sets another; those of all plugins are
    * multiplied. Keep yours with `keepState` and set it again in `load`.
    *
    * @throws EspalierError `plugin/update-scale` for what is not finite or not above 0.
@@ -159,6 +160,33 @@ export interface BaseContext<E extends Effects> {
    * parameters. In `apply`; `values` is called for each batch.
    */
   evaluateAt(values: () => NamedTensors): void;
+  /**
+   * Gives parameters an optimizer of the plugin's own; once, in `apply`. The run's optimizer leaves them alone:
+   * no state, no weight decay. The gradients that the loss gives them go through `transform` in each step of the
+   * run, and through {@link OwnOptimizer.step} between steps. An optimizer that the user gives to
+   * `createSession` for their group (another than `model`) takes its place. The parameters are those of the
+   * plugin's networks, or the plugin declares an effect on `weights:<path>`.
+   *
+   * @param patterns Paths; `*` stands for anything.
+   * @throws EspalierError `plugin/optimizer`; when the session is created: `optim/no-parameters`,
+   * `optim/two-owners`, `optim/several-groups`, `effects/undeclared`.
+   * @example
+   * const own = ctx.optimizeWith(['label-generator:*'], adam({ learningRate: 1e-3 }));
+   */
+  optimizeWith(patterns: readonly string[], transform: GradientTransform): OwnOptimizer;
+  /**
+   * The optimizer that a plugin has for parameters; undefined where the run's own optimizes them. A plugin that
+   * makes steps with another's declares an effect on `weights:<path>`.
+   *
+   * @throws EspalierError `optim/split` where they do not all have the same one; `effects/undeclared`.
+   */
+  optimizerOf(paths: readonly string[]): OwnOptimizer | undefined;
+  /**
+   * The optimizers of the run as they are at this moment, as one transform, for virtual steps: `init` gives
+   * the live state (never dispose it), its step 0 is the next step of the run, its updates and learning rates
+   * have the scale of {@link scaleUpdates}. Nothing of the run moves.
+   */
+  runOptimizer(): GradientTransform;
   /** Declares the plugin's state; exactly one of this and `stateless: true` is required. */
   keepState(contract: StateContract): void;
   /** Undoes what `apply` did; runs always, in reverse plugin order. */
@@ -179,6 +207,28 @@ export interface BaseContext<E extends Effects> {
    * @throws EspalierError `session/aborted`.
    */
   progress(what: string, done: number, total: number): void;
+}
+
+/**
+ * An optimizer that a plugin has for parameters of its own, with its own state and count of steps. Both are in
+ * checkpoints.
+ */
+export interface OwnOptimizer {
+  /** The plugin that has it. */
+  readonly plugin: string;
+  /** Name of its transform; of the user's, where `createSession` has one for the parameters' group. */
+  readonly name: string;
+  /** Paths of the parameters that it moves: of those that train. */
+  readonly paths: readonly string[];
+  /** Steps that it has made, in steps of the run and between them. */
+  readonly steps: number;
+  /**
+   * Makes one step more, outside of a step's own update: for gradients that another loss gave, by path. Layers'
+   * constraints act on it. Whether gradients are finite is the caller's to check; the caller keeps them.
+   *
+   * @throws EspalierError `optim/not-own` for a path that it does not move.
+   */
+  step(gradients: NamedTensors): void;
 }
 
 /** A plugin ready for a run. Made by the factory that {@link definePlugin} returns. */
