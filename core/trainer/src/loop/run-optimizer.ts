@@ -122,6 +122,18 @@ export class RunOptimizer {
     steps.forEach(({ part }) => part.claim && (part.claim.steps += 1));
   }
 
+  /** A plugin's own optimizer begins anew. */
+  restart(claim: OwnClaim): void {
+    const { parameters } = this.structure;
+    claim.steps = 0;
+    tf.tidy(() => {
+      const states = this.#parts.map((part) =>
+        part.claim === claim ? part.transform.init(parameters.values(part.paths)) : part.state,
+      );
+      this.#replace(this.#parts, states);
+    });
+  }
+
   /** The optimizers as they are at this moment, for a step that moves nothing of the run. */
   toVirtual(info: StepInfo): GradientTransform {
     return toVirtualTransform(this.#parts, info);

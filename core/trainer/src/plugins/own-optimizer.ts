@@ -74,6 +74,7 @@ function createHandle(run: Run, claim: OwnClaim): OwnOptimizer {
       refuseForeign(claim, gradients, paths);
       run.stepOwn(claim, gradients);
     },
+    restart: () => run.optimizer.restart(claim),
   };
 }
 

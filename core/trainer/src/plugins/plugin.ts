@@ -229,6 +229,11 @@ export interface OwnOptimizer {
    * @throws EspalierError `optim/not-own` for a path that it does not move.
    */
   step(gradients: NamedTensors): void;
+  /**
+   * Begins anew, as before the first step: for gradients of another size, which moments of those before would
+   * hold back.
+   */
+  restart(): void;
 }
 
 /** A plugin ready for a run. Made by the factory that {@link definePlugin} returns. */

@@ -173,6 +173,22 @@ describe('OwnOptimizer.step', () => {
     );
   });
 
+  it('begins anew where it is told to', () => {
+    let counts: readonly number[] = [];
+    const use = (handle: OwnOptimizer | undefined, ctx: PluginContext) =>
+      ctx.hooks.epochEnd.tap(() => {
+        const before = handle!.steps;
+        handle!.restart();
+        counts = [before, handle!.steps];
+      });
+    return withSession(open({ plugins: [guide({ own: own(), use })] }), async (session) => {
+      await session.fit({ epochs: 1 });
+      expect(counts).toEqual([4, 0]);
+      const slots = Object.values(session.optimizerState['guide/adam/v']!);
+      expect(slots.every((slot) => slot.dataSync().every((value) => value === 0))).toBe(true);
+    });
+  });
+
   it('lets constraints of the layers act', () =>
     withSession(
       open({
