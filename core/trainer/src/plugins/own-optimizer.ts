@@ -74,7 +74,10 @@ function createHandle(run: Run, claim: OwnClaim): OwnOptimizer {
       refuseForeign(claim, gradients, paths);
       run.stepOwn(claim, gradients);
     },
-    restart: () => run.optimizer.restart(claim),
+    restart() {
+      run.optimizer.restart(claim);
+      run.assignments += 1;
+    },
   };
 }
 
