@@ -14,7 +14,7 @@ import { CHANNELS, readRecords, SIDE } from './files.js';
 import type { Records } from './files.js';
 
 const imageOptions = {
-  /** `cifar-10-batches-bin` or `cifar-100-binary`, unpacked. */
+  /** `cifar-10-batches-bin` or `cifar-100-binary`, unpacked; default: what the environment variable `DATA` says. */
   dir: z.string().optional(),
   /** Refuses a folder of the other data set; default: takes what is there. */
   classes: z.union([z.literal(10), z.literal(100)]).optional(),
@@ -26,9 +26,9 @@ const imageOptions = {
 const options = splitOptions.extend(imageOptions);
 const trainOptions = trainSplitOptions.extend(imageOptions);
 
-/** Options of {@link validation} and {@link test}; `dir` must be there. */
+/** Options of {@link validation} and {@link test}. */
 export type CifarOptions = z.input<typeof options>;
-/** Options of {@link train}; `dir` must be there. */
+/** Options of {@link train}. */
 export type CifarTrainOptions = z.input<typeof trainOptions>;
 
 /**
@@ -38,26 +38,26 @@ export type CifarTrainOptions = z.input<typeof trainOptions>;
  * @throws EspalierError `cifar/missing`, `cifar/kind`, `cifar/format`, `images/count`, `images/class`,
  * `options/invalid`.
  */
-export function train(given: CifarTrainOptions): Source {
+export function train(given: CifarTrainOptions = {}): Source {
   const parsed = parseOptions('train of CIFAR', trainOptions, given);
   return trainSplit(imagesOf('train', parsed), parsed);
 }
 
 /** As {@link train}, in order, of images that {@link train} never takes, whatever its draw. */
-export function validation(given: CifarOptions): Source {
+export function validation(given: CifarOptions = {}): Source {
   const parsed = parseOptions('validation of CIFAR', options, given);
   return validationSplit(imagesOf('train', parsed), parsed);
 }
 
 /** As {@link train}, in order, of the test files. */
-export function test(given: CifarOptions): Source {
+export function test(given: CifarOptions = {}): Source {
   const parsed = parseOptions('test of CIFAR', options, given);
   return testSplit(imagesOf('test', parsed), parsed);
 }
 
 function imagesOf(
   split: 'train' | 'test',
-  { dir, classes, side, normalize }: z.output<typeof options>,
+  { dir = process.env['DATA'], classes, side, normalize }: z.output<typeof options>,
 ): LabelledImages {
   const records = readRecords(dir, split, classes);
   const [shift, scale] = normalization(records, normalize);

@@ -61,8 +61,8 @@ export function readRecords(
   split: 'train' | 'test',
   classes?: Classes,
 ): Records {
-  // A configuration may leave out what the types ask for.
-  if (dir === undefined) throw missing('the option dir is missing');
+  if (!dir)
+    throw missing('neither the option dir nor the environment variable DATA names a folder');
   const kind = findKind(dir, split, classes);
   const files = kind[split].map((file) => readFile(join(dir, file), kind));
   return {
@@ -139,7 +139,7 @@ function describeInstead(names: readonly string[]): string {
 }
 
 const FIX =
-  'Unpack the “binary version (suitable for C programs)” from https://www.cs.toronto.edu/~kriz/cifar.html, and give its folder as dir.';
+  'Unpack the “binary version (suitable for C programs)” from https://www.cs.toronto.edu/~kriz/cifar.html, and give its folder as dir or in DATA.';
 
 function missing(problem: string): EspalierError {
   return new EspalierError('cifar/missing', { problem, fix: FIX });

@@ -1,5 +1,5 @@
 /** What every run of this example shares: images, network, augmentation, optimizer. */
-import { cosineSchedule, EspalierError, sgd } from '@espalier/core';
+import { cosineSchedule, sgd } from '@espalier/core';
 import type { GradientTransform } from '@espalier/core';
 
 /** Training images, as many of each of 100 classes, and of a batch. */
@@ -23,27 +23,14 @@ export const SHIFT = 2;
 /** Of SGD. */
 export const MOMENTUM = { momentum: 0.9, weightDecay: 5e-4 };
 
-/**
- * The folder of CIFAR-100, from the environment: `DATA=path/to/cifar-100-binary`.
- *
- * @throws EspalierError `metadistiller/data`.
- */
-export function dataFolder({ DATA } = process.env): string {
-  if (DATA !== undefined && DATA !== '') return DATA;
-  throw new EspalierError('metadistiller/data', {
-    problem: 'it is not said where CIFAR-100 is',
-    fix: 'Set the environment variable DATA to the folder of its binary version: DATA=path/to/cifar-100-binary.',
-  });
-}
-
 /** Options of the training images that a seed draws. */
 export function trainingImages(draw: number) {
-  return { ...IMAGES, dir: dataFolder(), batchSize: BATCH_SIZE, perClass: PER_CLASS, draw };
+  return { ...IMAGES, batchSize: BATCH_SIZE, perClass: PER_CLASS, draw };
 }
 
 /** Options of images to measure with. */
 export function measuredImages(perClass: number) {
-  return { ...IMAGES, dir: dataFolder(), batchSize: 250, perClass };
+  return { ...IMAGES, batchSize: 250, perClass };
 }
 
 /** A cosine that ends after so many epochs. */

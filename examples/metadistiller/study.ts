@@ -23,7 +23,7 @@ export default defineStudy({
     model: { use: '../networks/resnet.ts#resnet', options: network },
     data: {
       train: cifar('train', trainingImages(0)),
-      validation: cifar('validation', measuredImages(20)),
+      validation: cifar('validation', measuredImages(10)),
       test: cifar('test', measuredImages(100)),
     },
     batchSize: BATCH_SIZE,
@@ -39,7 +39,16 @@ export default defineStudy({
   factors: { method: Object.fromEntries(presets) },
   seeds: 12,
   primary: 'accuracy',
-  metrics: ['loss', 'accuracy/exit_1', 'accuracy/exit_2', 'accuracy/ensemble'],
+  metrics: [
+    'loss',
+    'accuracy/exit_1',
+    'accuracy/exit_2',
+    'accuracy/ensemble',
+    ...['exit_1', 'exit_2'].flatMap((exit) =>
+      ['accuracy', 'from-uniform'].map((what) => `train/targets/${exit}/${what}`),
+    ),
+    'train/bilevel/change',
+  ],
   tune: {
     trials: 6,
     seeds: [1000],
@@ -51,6 +60,7 @@ export default defineStudy({
       'plugins.exit-distillation.options.temperature': { choices: [1, 2, 4] },
     },
   },
-  equalCompute: true,
+  resample: 'data.train.options.draw',
+  equalCompute: 'cpuSeconds',
   dir: '../../runs/metadistiller',
 });

@@ -10,7 +10,6 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as data from '../../examples/cifar/data.js';
 import { runMissing } from '../../examples/metadistiller/records.js';
-import { dataFolder } from '../../examples/metadistiller/setting.js';
 
 let dir: string;
 beforeAll(() => onBackend('cpu'));
@@ -52,6 +51,11 @@ async function imagesOf(source: Source) {
 const numbers = (rows: readonly { image: number }[]) => rows.map(({ image }) => image);
 
 describe('CIFAR', () => {
+  const cifar100 = () => {
+    put('train.bin', 200, 0, (i) => [7, i % 100]);
+    put('test.bin', 100, 0, (i) => [7, i % 100]);
+  };
+
   test('CIFAR-10: pixels and labels are those of the files; splits share no image', async () => {
     putCifar10();
     const splits = [
@@ -111,14 +115,16 @@ describe('CIFAR', () => {
     expect(normal.values[2]).toBeCloseTo(-0.4465 / 0.2616, 5);
   });
 
-  test('without a folder, as a configuration may name it, is an error that says so', () => {
-    expect(() => data.train({} as never)).toThrow(/option dir is missing.*Unpack.*cifar\/missing/);
+  test('the environment variable DATA names the folder where dir does not; without both, an error says so', () => {
+    cifar100();
+    vi.stubEnv('DATA', dir);
+    expect(data.test().batchesPerEpoch).toBe(1);
+    vi.stubEnv('DATA', undefined);
+    expect(() => data.test()).toThrow(
+      /neither the option dir nor the environment variable DATA.*Unpack.*cifar\/missing/,
+    );
+    vi.unstubAllEnvs();
   });
-
-  const cifar100 = () => {
-    put('train.bin', 200, 0, (i) => [7, i % 100]);
-    put('test.bin', 100, 0, (i) => [7, i % 100]);
-  };
 
   test.each<[string, () => unknown, RegExp]>([
     [
@@ -277,10 +283,5 @@ describe('the study on CIFAR-100', () => {
     await expect(runMissing(path, '', [{ epochs: 40 }], async () => ({}))).rejects.toThrow(
       /results.jsonl.*line 2.*metadistiller\/results/,
     );
-  });
-
-  test('without the environment variable that names the folder, an error says so', () => {
-    expect(() => dataFolder({})).toThrow(/where CIFAR-100 is.*DATA=path.*metadistiller\/data/);
-    expect(dataFolder({ DATA: 'images' })).toBe('images');
   });
 });

@@ -4,18 +4,16 @@ import { join } from 'node:path';
 import { analyse, loadStudy, Planner } from '@espalier/study';
 import type { PlannedRow } from '@espalier/study';
 import { onBackend } from '@espalier/testkit';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 
-const before = process.env['DATA'];
 let folder: string;
 beforeAll(() => onBackend('cpu'));
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'metadistiller-test-'));
-  process.env['DATA'] = folder;
+  vi.stubEnv('DATA', folder);
 });
 afterEach(() => {
-  if (before === undefined) delete process.env['DATA'];
-  else process.env['DATA'] = before;
+  vi.unstubAllEnvs();
   rmSync(folder, { recursive: true });
 });
 
