@@ -1,6 +1,9 @@
 export { averageLogits, exitEnsemble } from './exit-ensemble.js';
+export { exitMixture } from './exit-mixture.js';
 export { labelGenerator } from './label-generator.js';
 export type { LabelGeneratorOptions, LabelPyramidOptions } from './options.js';
+export { MixLogits, mixLogits } from './mixture.js';
+export { previousEpoch } from './previous-epoch.js';
 export { buildLabelPyramid } from './pyramid.js';
 export { ResizeTo } from './resize-to.js';
 export type { ResizeMode, ResizeToArgs } from './resize-to.js';

@@ -1,18 +1,22 @@
 import {
+  accuracy,
+  adam,
   checkClassifier,
   crossEntropy,
   definePlugin,
   EXITS,
+  OUTER_START,
   SOFT_TARGETS,
   stopGradient,
 } from '@espalier/core';
-import type { AuxiliaryOptions, Clock, ForwardResult } from '@espalier/core';
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { AuxiliaryOptions, Clock, ForwardResult, LossContext } from '@espalier/core';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { findLevels } from './levels.js';
 import type { Level } from './levels.js';
 import { labelGeneratorOptions } from './options.js';
-import type { LabelWeight } from './options.js';
 import { buildLabelPyramid, featuresName, headName } from './pyramid.js';
+import { WarmUp } from './warm-up.js';
+import type { Accuracies } from './warm-up.js';
 
 /**
  * A network of its own makes the soft targets of the shallow exits from the features of the deeper
@@ -22,7 +26,13 @@ import { buildLabelPyramid, featuresName, headName } from './pyramid.js';
  *
  * The divergence that a student is trained by never trains the generator. What does is the
  * cross-entropy of its own logits with the labels (terms `label-generator/<exit>`, option `labelWeight`),
- * or a plugin that differentiates by the labels that it makes. The temperature is the consumer's.
+ * or a plugin that differentiates by the labels that it makes. Both go through one optimizer of its own,
+ * Adam at `learningRate`, unless the run has an optimizer for the group `label-generator`. The temperature is
+ * the consumer's.
+ *
+ * The labels may count for a warm-up only, or for less after it (`labelWeight`); it provides `OUTER_START`, so
+ * that a plugin with an outer loss waits for its end; the optimizer then begins anew. While it waits for better targets, it reports
+ * `label-generator/<exit>/accuracy` and `label-generator/<exit>/exit-accuracy`.
  *
  * @throws EspalierError at setup: `services/missing`, `label-generator/…`.
  * @example
@@ -34,9 +44,9 @@ export const labelGenerator = definePlugin({
   exportedAs: '@espalier/plugin-soft-targets#labelGenerator',
   options: labelGeneratorOptions,
   effects: { loss: 'add', 'structure:networks': 'add' },
-  stateless: true,
-  apply(ctx, { detach, labelWeight, ...design }) {
+  apply(ctx, { detach, learningRate, labelWeight, ...design }) {
     ctx.needs(EXITS);
+    const optimizer = ctx.optimizeWith([`${ctx.id}:*`], adam({ learningRate }));
     let levels: readonly Level[] = [];
     const findOwnExit = () => ctx.get(EXITS).names.at(-1)!;
     const network = ctx.addNetwork(() => {
@@ -64,20 +74,76 @@ export const labelGenerator = definePlugin({
       logits: (context) => Object.fromEntries(logits(context, { detach: true })),
     }));
 
+    const warmUp = new WarmUp(labelWeight);
+    ctx.provide(OUTER_START, () => ({
+      get ready() {
+        return warmUp.isOver(ctx.clock);
+      },
+    }));
     const { perExample } = crossEntropy();
     ctx.hooks.loss.tap((context) => {
-      const { terms, mean, targets, clock } = context;
-      const weight = weightAt(labelWeight, clock);
+      const { terms, mean, targets, clock, nested } = context;
+      const weight = warmUp.weightAt(clock);
       if (weight === 0) return;
+      const labels = targets[findOwnExit()]!;
+      const compares = !nested && warmUp.judgesEpochs && !warmUp.isOver(clock);
       for (const [exit, generated] of logits(context)) {
-        terms.add(exit, mean(perExample(generated, targets[findOwnExit()]!)), { weight });
+        terms.add(exit, mean(perExample(generated, labels)), { weight });
+        if (compares) reportAccuracies(`${ctx.id}/${exit}`, { exit, generated, labels }, context);
       }
+    });
+    // Sizes of the labels' gradients say nothing of those that another loss will give.
+    const restartOnce = ({ clock }: { readonly clock: Clock }) => {
+      if (warmUp.endsNow(clock)) optimizer.restart();
+    };
+    ctx.hooks.epochStart.tap(restartOnce);
+    ctx.hooks.afterStep.tap(restartOnce);
+    ctx.hooks.epochEnd.tap(({ clock, metrics }) => {
+      if (!warmUp.judgesEpochs || warmUp.isOver(clock)) return;
+      const judgement = warmUp.judge(clock, readAccuracies(ctx.id, ctx.get(EXITS).names, metrics));
+      if (judgement === 'too long') ctx.warn(describeLate(warmUp.latest));
+    });
+    ctx.hooks.finish.tap(({ clock, status }) => {
+      const isOpen = warmUp.hasRule && !warmUp.isOver(clock);
+      if (status === 'completed' && isOpen) ctx.warn(describeOpen(clock.epoch));
+    });
+    ctx.keepState({
+      version: 1,
+      save: () => ({ json: warmUp.state }),
+      load: ({ json }) => warmUp.restore(json as WarmUp['state']),
     });
   },
 });
 
-function weightAt(labelWeight: LabelWeight, { step }: Clock): number {
-  if (typeof labelWeight === 'number') return labelWeight;
-  const { weight, steps = Infinity } = labelWeight;
-  return step < steps ? weight : 0;
+interface Judged {
+  readonly exit: string;
+  readonly generated: Tensor2D;
+  readonly labels: Tensor;
 }
+
+function reportAccuracies(
+  prefix: string,
+  { exit, generated, labels }: Judged,
+  { outputs, metric }: LossContext,
+): void {
+  metric(`${prefix}/accuracy`, accuracy(generated, labels));
+  metric(`${prefix}/exit-accuracy`, accuracy(outputs[exit]!, labels));
+}
+
+function readAccuracies(
+  id: string,
+  exits: readonly string[],
+  metrics: Readonly<Record<string, number>>,
+): readonly Accuracies[] {
+  return exits.flatMap((name) => {
+    const targets = metrics[`${id}/${name}/accuracy`];
+    if (targets === undefined) return [];
+    return [{ targets, exit: metrics[`${id}/${name}/exit-accuracy`]! }];
+  });
+}
+
+const describeLate = (epochs: number) =>
+  `after ${epochs} epochs the warm-up ends, although the generator's targets are not right more often than every exit that they teach: see label-generator/<exit>/accuracy. Raise its learningRate, or let it last for longer: labelWeight.latest.`;
+
+const describeOpen = (epoch: number) =>
+  `the fit is over after ${epoch} epochs, and the warm-up of the generator is not: labels alone have trained it. Train for longer, or end it sooner: labelWeight.`;

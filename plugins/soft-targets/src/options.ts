@@ -18,17 +18,42 @@ export const labelPyramidOptions = z.strictObject({
   head: z.enum(['linear', 'hidden']).default('linear'),
 });
 
+const isRule = ({ steps, epochs, until }: { steps?: unknown; epochs?: unknown; until?: unknown }) =>
+  [steps, epochs, until].filter((each) => each !== undefined).length <= 1;
+
+/** How much labels count: a number, or one in a warm-up and another after it. */
+const labelWeight = z.union([
+  weight,
+  z
+    .strictObject({
+      /** Weight in the warm-up. */
+      weight: weight.default(1),
+      /** It lasts for so many optimizer steps, */
+      steps: z.int().positive().optional(),
+      /** or for so many epochs, */
+      epochs: z.int().positive().optional(),
+      /** or until the targets of every exit are right more often, over an epoch of training, than the exit is; */
+      until: z.literal('better').optional(),
+      /** at the latest after so many epochs. */
+      latest: z.int().positive().optional(),
+      /** Weight after it. */
+      then: weight.default(0),
+    })
+    .refine(isRule, 'give one of steps, epochs and until')
+    .refine(
+      ({ latest, until }) => latest === undefined || until !== undefined,
+      "latest belongs to until: 'better'",
+    ),
+]);
+
 /** The options of `labelGenerator`, as data. */
 export const labelGeneratorOptions = labelPyramidOptions.extend({
   /** `false`: the labels that train the generator train the backbone too. */
   detach: z.boolean().default(true),
-  /** Weight of the cross-entropy of its logits with the labels; with `steps` only for the first optimizer steps. */
-  labelWeight: z
-    .union([
-      weight,
-      z.strictObject({ weight: weight.default(1), steps: z.int().positive().optional() }),
-    ])
-    .default(1),
+  /** Of Adam, which trains the generator, whatever trains the rest. */
+  learningRate: z.number().positive().default(3e-3),
+  /** Weight of the cross-entropy of its logits with the labels. */
+  labelWeight: labelWeight.default(1),
 });
 
 /** Options of `buildLabelPyramid`. */

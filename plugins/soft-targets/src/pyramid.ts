@@ -148,5 +148,8 @@ function convolution(
 }
 
 function normalization(name: string): Layer {
-  return tfl.layers.batchNormalization({ name: `${name}_norm`, momentum: 0.9 });
+  return tfl.layers.batchNormalization({
+    name: `${name}_norm`,
+    ...{ momentum: 0.9, epsilon: 1e-5 },
+  });
 }

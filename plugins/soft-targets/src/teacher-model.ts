@@ -49,6 +49,10 @@ export class TeacherModel {
     return this.#loading;
   }
 
+  get isLoaded(): boolean {
+    return this.#predict !== undefined;
+  }
+
   /** @throws EspalierError `teacher/not-loaded`, `teacher/…`. */
   readonly predict: Predict = (inputs) => {
     const loading = this.load();

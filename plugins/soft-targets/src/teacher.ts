@@ -72,6 +72,9 @@ export const teacher = definePlugin({
         given.predict ? given.predict(inputs) : network.predict(inputs);
       return {
         name: 'teacher',
+        get ready() {
+          return given.predict !== undefined || network.isLoaded;
+        },
         logits({ batch, outputs }) {
           const made = ask(batch.inputs);
           if (!(made instanceof tf.Tensor)) throw noLogits(made);

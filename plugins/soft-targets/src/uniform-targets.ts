@@ -25,6 +25,7 @@ export const uniformTargets = definePlugin({
       const names = listTaughtExits(ctx, exits);
       return {
         name: 'uniform',
+        uniform: true,
         logits: ({ outputs }) =>
           Object.fromEntries(
             names.map((name) => [name, tf.zerosLike(outputs[name] as Tensor2D)] as const),

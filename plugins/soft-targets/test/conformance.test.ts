@@ -2,7 +2,9 @@ import type { NamedTensors } from '@espalier/core';
 import { exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import {
   exitEnsemble,
+  exitMixture,
   labelGenerator,
+  previousEpoch,
   teacher,
   uniformTargets,
 } from '@espalier/plugin-soft-targets';
@@ -21,7 +23,12 @@ testPlugin(labelGenerator, [
   { name: 'vectors, defaults', ...vectors },
   {
     name: 'sequences, labels for two steps',
-    options: { channels: 3, labelWeight: { steps: 2 }, upsample: 'bilinear', head: 'hidden' },
+    options: {
+      channels: 3,
+      labelWeight: { steps: 2, then: 0.1 },
+      upsample: 'bilinear',
+      head: 'hidden',
+    },
     companions: () => [multiExit({ at: ['conv_1'] }), exitDistillation()],
     model: sequenceNet,
     session: small([8, 2], 2),
@@ -43,6 +50,10 @@ testPlugin(
 );
 
 testPlugin(exitEnsemble, [{ name: 'arithmetic', options: { mean: 'arithmetic' }, ...vectors }]);
+
+testPlugin(exitMixture, [{ name: 'deeper', options: { members: 'deeper' }, ...vectors }]);
+
+testPlugin(previousEpoch, [{ name: 'exits', options: { exits: 'auxiliary' }, ...vectors }]);
 
 testPlugin(uniformTargets, [{ name: 'auxiliary', options: { exits: 'auxiliary' }, ...vectors }]);
 

@@ -1,5 +1,12 @@
-import { EXITS, sgd } from '@espalier/core';
-import type { ObjectiveOptions, Plugin, Session, Term } from '@espalier/core';
+import { EXITS, memoryStore, OUTER_START, sgd } from '@espalier/core';
+import type {
+  ObjectiveOptions,
+  Plugin,
+  PluginContext,
+  Session,
+  SessionConfig,
+  Term,
+} from '@espalier/core';
 import { exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import { labelGenerator } from '@espalier/plugin-soft-targets';
 import type { LabelGeneratorOptions } from '@espalier/plugin-soft-targets';
@@ -206,7 +213,7 @@ describe('what trains it', () => {
 
   test('its term falls', () =>
     withSession(
-      open(tinyCnn, withGenerator({}, multiExit({ at: 'stage1_relu' })), {
+      open(tinyCnn, withGenerator({ learningRate: 0.02 }, multiExit({ at: 'stage1_relu' })), {
         optimizer: sgd({ learningRate: 0.1, momentum: 0.9 }),
       }),
       async (session) => {
@@ -362,3 +369,145 @@ function anySizeCnn(): LayersModel {
     ],
   });
 }
+
+describe('its warm-up', () => {
+  /** Sees, at each step, how much labels count and whether an outer loss may begin. */
+  const follow = (seen: { step: number; weight: number; ready: boolean }[]): Plugin => {
+    const plugin = onlooker(() => undefined);
+    return {
+      ...plugin,
+      apply: (ctx) => {
+        (ctx as unknown as PluginContext<{ loss: 'add' }>).hooks.loss.tap(({ terms, clock }) => {
+          const weight = terms.all.find(byLabels)?.weight ?? 0;
+          seen.push({ step: clock.step, weight, ready: ctx.get(OUTER_START).ready });
+        });
+      },
+    };
+  };
+
+  const run = async (
+    labelWeight: LabelGeneratorOptions['labelWeight'],
+    epochs: number,
+    more: Partial<SessionConfig> = {},
+    load = false,
+  ) => {
+    const seen: { step: number; weight: number; ready: boolean }[] = [];
+    const warnings: string[] = [];
+    const exits = multiExit({ at: ['hidden'] });
+    const plugins = [...withGenerator({ labelWeight }, exits), follow(seen)];
+    const history = await withSession(open(tinyMlp, plugins, more), async (session) => {
+      session.telemetry.on('warning', ({ message }) => void warnings.push(message));
+      if (load) await session.load();
+      return (await session.fit({ untilEpoch: epochs })).history;
+    });
+    return { seen, warnings: warnings.filter((each) => each.includes('warm-up')), history };
+  };
+
+  test.each<[LabelGeneratorOptions['labelWeight'], number]>([
+    [{ weight: 0.5, steps: 4, then: 0.1 }, 4],
+    [{ weight: 0.5, epochs: 2, then: 0.1 }, 6],
+  ])('%o ends after %d steps, and labels count for less', async (labelWeight, steps) => {
+    const { seen, warnings } = await run(labelWeight, 3);
+    expect(seen.map(({ weight }) => weight)).toEqual(
+      seen.map(({ step }) => (step < steps ? 0.5 : 0.1)),
+    );
+    expect(seen.map(({ ready }) => ready)).toEqual(seen.map(({ step }) => step >= steps));
+    expect(warnings).toEqual([]);
+  });
+
+  test.each<[LabelGeneratorOptions['labelWeight']]>([[0.5], [{ weight: 0.5 }], [0]])(
+    'is none at all with %o',
+    async (labelWeight) => {
+      const { seen, warnings } = await run(labelWeight, 1);
+      expect(seen.every(({ ready }) => ready)).toBe(true);
+      expect(new Set(seen.map(({ weight }) => weight)).size).toBe(1);
+      expect(warnings).toEqual([]);
+    },
+  );
+
+  const better = { until: 'better', then: 0.25 } as const;
+
+  test('ends with the first epoch in which targets are right more often than the exit', async () => {
+    const { seen, history, warnings } = await run({ ...better, latest: 40 }, 40, slow);
+    const [targets, exit] = ['accuracy', 'exit-accuracy'].map((name) =>
+      history.map(({ metrics }) => metrics[`label-generator/exit_1/${name}`]),
+    ) as [number[], number[]];
+    const ended = history.findIndex((_, epoch) => targets[epoch]! > exit[epoch]!);
+    expect(ended).toBeGreaterThanOrEqual(0);
+    expect(targets[ended + 1]).toBeUndefined();
+    expect(seen.find(({ ready }) => ready)!.step).toBe(3 * (ended + 1));
+    expect(seen.at(-1)!.weight).toBe(0.25);
+    expect(warnings).toEqual([]);
+  });
+
+  test('ends at the latest when it is told to, with a warning; one that never ends is told of', async () => {
+    const never = { ...better, weight: 0 };
+    const late = await run({ ...never, latest: 2 }, 3);
+    expect(late.seen.map(({ ready }) => ready)).toEqual(late.seen.map(({ step }) => step >= 6));
+    expect(late.warnings).toEqual([expect.stringMatching(/^after 2 epochs the warm-up ends/)]);
+    const open = await run({ ...never, latest: 9 }, 2);
+    expect(open.warnings).toEqual([expect.stringMatching(/over after 2 epochs.*is not/)]);
+  });
+
+  test('is over in a resumed run where it was over before', async () => {
+    const checkpoint = { store: memoryStore(), everyEpochs: 1 };
+    const rule = { ...better, weight: 0, latest: 1 };
+    await run(rule, 1, { checkpoint });
+    const { seen, warnings } = await run(rule, 2, { checkpoint }, true);
+    expect(seen.every(({ ready }) => ready)).toBe(true);
+    expect(warnings).toEqual([]);
+  });
+
+  test('its optimizer begins anew when it is over', async () => {
+    const options = { labelWeight: { steps: 2, then: 1e-3 }, learningRate: 0.1 };
+    const plugins = withGenerator(options, multiExit({ at: ['hidden'] }));
+    await withSession(open(tinyMlp, plugins), async (session) => {
+      const readBias = () => trainedParts(session).get('label-generator:head_1/bias')!;
+      const batch = data();
+      const steps = [readBias()];
+      for (let step = 0; step < 3; step++) {
+        await session.step(batch);
+        steps.push(readBias());
+      }
+      tf.dispose(batch);
+      // The first step of Adam has the size of its rate, however small the gradient is.
+      steps[3]!.forEach((value, i) => expect(Math.abs(value - steps[2]![i]!)).toBeCloseTo(0.1, 3));
+      const second = Math.abs(steps[2]![0]! - steps[1]![0]!);
+      expect(second).not.toBeCloseTo(0.1, 3);
+    });
+  });
+
+  test('has one rule', () => {
+    expect(() => labelGenerator({ labelWeight: { steps: 3, epochs: 1 } })).toThrow(
+      /give one of steps, epochs and until/,
+    );
+    expect(() => labelGenerator({ labelWeight: { epochs: 1, latest: 2 } })).toThrow(/latest/);
+  });
+
+  test('its own optimizer trains it, whatever the rate of the run', async () => {
+    const still = { optimizer: sgd({ learningRate: 1e-30 }) };
+    await withSession(
+      open(oddCnn, withGenerator({ learningRate: 0.1 }), still),
+      async (session) => {
+        const before = trainedParts(session);
+        await session.fit({ epochs: 1 });
+        const after = trainedParts(session);
+        const change = Math.max(
+          ...after
+            .get('label-generator:head_1/bias')!
+            .map((value, i) => Math.abs(value - before.get('label-generator:head_1/bias')![i]!)),
+        );
+        expect(change).toBeGreaterThan(0.1);
+        expect(change).toBeLessThan(0.31);
+      },
+    );
+  });
+});
+
+/** A backbone that hardly learns, so that the generator passes its exit. */
+const slow: Partial<SessionConfig> = { optimizer: sgd({ learningRate: 1e-4 }) };
+
+const data = () => ({
+  x: tf.randomNormal([4, 6], 0, 1, 'float32', 2),
+  y: tf.tensor1d([0, 1, 2, 1], 'int32'),
+});

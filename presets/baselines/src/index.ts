@@ -6,3 +6,5 @@ export { kd } from './kd.js';
 export type { KdOptions } from './kd.js';
 export { labelSmoothing } from './label-smoothing.js';
 export type { LabelSmoothingOptions } from './label-smoothing.js';
+export { psKd } from './ps-kd.js';
+export type { PsKdOptions } from './ps-kd.js';

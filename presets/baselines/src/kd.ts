@@ -1,6 +1,7 @@
 import { parseOptions } from '@espalier/core';
 import type { Preset } from '@espalier/core';
 import { exitDistillation } from '@espalier/plugin-multi-exit';
+import type { ExitDistillationOptions } from '@espalier/plugin-multi-exit';
 import { teacher as teacherPlugin } from '@espalier/plugin-soft-targets';
 import type { Teacher } from '@espalier/plugin-soft-targets';
 import { z } from 'zod';
@@ -8,20 +9,20 @@ import { z } from 'zod';
 type TeacherSource = string | ((options?: never) => Teacher);
 
 /** Options of {@link kd}. */
-export interface KdOptions {
+export interface KdOptions extends Pick<ExitDistillationOptions, 'divergence' | 'keepLabels'> {
   /**
    * A function that returns who teaches, `{ model: () => loadLayersModel(url) }` or `{ predict }`, or where
    * it is: `'./teacher.js#load'`.
    */
   readonly teacher?: TeacherSource;
   /** Share α of the soft loss; default 0.9. */
-  readonly alpha?: number;
+  readonly alpha?: ExitDistillationOptions['alpha'];
   /** Temperature τ of the soft loss; default 4. */
   readonly temperature?: number;
 }
 
 const kdOptions = exitDistillation.definition.options
-  .pick({ alpha: true, temperature: true })
+  .pick({ alpha: true, temperature: true, divergence: true, keepLabels: true })
   .extend({
     teacher: z
       .custom<TeacherSource>(

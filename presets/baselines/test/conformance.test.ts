@@ -1,5 +1,5 @@
 import type { NamedTensors } from '@espalier/core';
-import { byot, deeplySupervised, kd, labelSmoothing } from '@espalier/preset-baselines';
+import { byot, deeplySupervised, kd, labelSmoothing, psKd } from '@espalier/preset-baselines';
 import { testPreset, tinyCnn, tinySource } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -26,3 +26,5 @@ const teacher = () => ({
 testPreset(kd, [{ name: 'a teacher, other temperature', options: { teacher, temperature: 2 } }]);
 
 testPreset(labelSmoothing, [{ name: 'half', options: { epsilon: 0.5 } }]);
+
+testPreset(psKd, [{ name: 'four epochs', options: { epochs: 4 } }]);
