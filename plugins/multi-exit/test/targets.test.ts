@@ -181,6 +181,14 @@ describe('in a run', () => {
     });
   });
 
+  test('watching them keeps no loop of one’s own from taking the loss', () =>
+    withSession(open(tinyMlp, [exit, deepestExit(), exitDistillation()]), async (session) => {
+      const batch = { x: tf.ones([2, 6]), y: tf.tensor1d([0, 2], 'int32') };
+      const loss = session.loss(batch);
+      expect(loss.dataSync()[0]).toBeGreaterThan(0);
+      tf.dispose([loss, batch]);
+    }));
+
   /** The weights of all terms in the first step of each epoch. */
   const weightsWith = async (options: ExitDistillationOptions, epochs = 1) => {
     const found: Record<string, number>[] = [];

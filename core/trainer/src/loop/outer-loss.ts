@@ -55,14 +55,18 @@ export class OuterLoss {
 
 /**
  * Hooks of epochs, of steps and of the update never fire, no update is scaled, and no optimizer of a plugin makes
- * a step: a plugin that needs them would do nothing, or half.
+ * a step: a plugin that needs them, and not only watches, would do nothing, or half.
  */
 function refuseUnfired({ optimizer, order, taps }: Run): void {
   const hooks = (Object.keys(HOOKS) as HookName[]).filter((hook) =>
     UNFIRED.includes(HOOKS[hook].phase),
   );
+  const watches = new Map(order.map(({ item }) => [item.id, item.watches ?? []]));
   const tapped = hooks.flatMap((hook) =>
-    taps.listTaps(hook).map(({ plugin }) => `'${plugin}' (${hook})`),
+    taps
+      .listTaps(hook)
+      .filter(({ plugin }) => !watches.get(plugin)?.includes(hook))
+      .map(({ plugin }) => `'${plugin}' (${hook})`),
   );
   const scaling = order
     .filter(({ item }) => declaresKind(item.effects, 'updates'))

@@ -244,6 +244,8 @@ export interface Plugin {
   readonly effects: Effects;
   readonly order: Order;
   readonly stateless: boolean;
+  /** As its {@link PluginDefinition} has it. */
+  readonly watches?: readonly HookName[];
   readonly options: unknown;
   /** As its {@link PluginDefinition} has it. */
   readonly exportedAs?: string;
@@ -269,6 +271,11 @@ export interface PluginDefinition<S extends ZodType, E extends Effects> {
   readonly order?: Order;
   /** `true`: nothing to save. Otherwise `apply` must call `ctx.keepState`. */
   readonly stateless?: boolean;
+  /**
+   * Hooks that it taps only to watch and to tell of it, a warning for example: training is the same without
+   * them. `session.loss`, which does not fire all hooks, takes a plugin that taps no others of those.
+   */
+  readonly watches?: readonly HookName[];
   apply(context: PluginContext<E>, options: output<S>): void | Promise<void>;
 }
 
@@ -315,6 +322,7 @@ export function definePlugin<S extends ZodType, const E extends Effects = Record
       order: definition.order ?? {},
       stateless: definition.stateless ?? false,
       options: parsed,
+      ...(definition.watches && { watches: definition.watches }),
       ...(definition.exportedAs !== undefined && { exportedAs: definition.exportedAs }),
       apply: (context) => definition.apply(context as unknown as PluginContext<E>, parsed),
     };

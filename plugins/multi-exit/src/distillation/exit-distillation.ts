@@ -45,6 +45,7 @@ export const exitDistillation = definePlugin({
   effects: { loss: 'add', 'loss:multi-exit/*': 'modify', 'loss:task/*': 'modify' },
   // The hard terms that it scales must be there already.
   order: { after: ['multi-exit'], optional: ['multi-exit'] },
+  watches: ['epochEnd'],
   apply(ctx, { alpha, temperature, divergence, keepLabels, scaleLast, hint }) {
     const outputs = Object.keys(ctx.losses);
     // Which exits are taught is known in the first step only.
