@@ -26,7 +26,7 @@ export const ROWS: Readonly<Record<string, Preset>> = {
   'deeply supervised': augmented(deeplySupervised({ at, branch: 'bottleneck' })),
   BYOT: augmented(byot({ at })),
   'uniform targets': augmented(metadistiller({ at, meta: false }), {
-    'label-generator': { use: uniformTargets },
+    'label-generator': { use: uniformTargets, options: { exits: 'auxiliary' } },
   }),
   'generator by labels': augmented(metadistiller({ at, meta: false })),
   MetaDistiller: augmented(metadistiller({ at })),
