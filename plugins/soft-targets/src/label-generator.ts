@@ -31,7 +31,7 @@ import type { Accuracies } from './warm-up.js';
  * the consumer's.
  *
  * The labels may count for a warm-up only, or for less after it (`labelWeight`); it provides `OUTER_START`, so
- * that a plugin with an outer loss waits for its end; the optimizer then begins anew. While it waits for better targets, it reports
+ * that a plugin with an outer loss waits for its end. While it waits for better targets, it reports
  * `label-generator/<exit>/accuracy` and `label-generator/<exit>/exit-accuracy`.
  *
  * @throws EspalierError at setup: `services/missing`, `label-generator/…`.
@@ -94,7 +94,7 @@ export const labelGenerator = definePlugin({
     });
     // Sizes of the labels' gradients say nothing of those that another loss will give.
     const restartOnce = ({ clock }: { readonly clock: Clock }) => {
-      if (warmUp.endsNow(clock)) optimizer.restart();
+      if (warmUp.endsNow(clock) && warmUp.restarts) optimizer.restart();
     };
     ctx.hooks.epochStart.tap(restartOnce);
     ctx.hooks.afterStep.tap(restartOnce);

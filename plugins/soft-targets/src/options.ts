@@ -38,6 +38,8 @@ const labelWeight = z.union([
       latest: z.int().positive().optional(),
       /** Weight after it. */
       then: weight.default(0),
+      /** Whether the optimizer then begins anew, without what the labels' gradients left in it. */
+      restart: z.boolean().default(true),
     })
     .refine(isRule, 'give one of steps, epochs and until')
     .refine(

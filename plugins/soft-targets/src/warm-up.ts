@@ -45,6 +45,11 @@ export class WarmUp {
     return true;
   }
 
+  /** Whether the optimizer begins anew at its end. */
+  get restarts(): boolean {
+    return typeof this.rule === 'object' && this.rule.restart;
+  }
+
   /** Whether there is an end to it. */
   get hasRule(): boolean {
     if (typeof this.rule === 'number') return false;
