@@ -8,11 +8,13 @@ import { benchLinalg } from './linalg.js';
 import { round } from './measure.js';
 import type { BenchOptions, Figure } from './measure.js';
 import { benchMetadistiller } from './metadistiller.js';
+import { benchNative } from './native.js';
 import { benchOverhead } from './overhead.js';
 import { benchStudy } from './study.js';
 
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Figure[]>>> = {
   backend: benchBackend,
+  native: benchNative,
   attach: benchAttach,
   overhead: benchOverhead,
   linalg: benchLinalg,
