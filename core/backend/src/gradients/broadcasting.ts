@@ -5,8 +5,13 @@ import type { InputGradients } from './define.js';
 /** Sums `gradient` over the axes along which an input of `shape` was broadcast. */
 export function unbroadcast(gradient: tf.Tensor, shape: readonly number[]): tf.Tensor {
   const axes = tf.broadcast_util.getReductionAxes([...shape], gradient.shape);
-  const summed = axes.length > 0 ? tf.sum(gradient, axes) : gradient;
-  return tf.reshape(summed, [...shape]);
+  const summed = axes.length > 0 ? tf.sum(gradient, axes) : tf.clone(gradient);
+  return likeShaped(summed, shape);
+}
+
+/** `x` itself where it has the shape: on the native backend a reshape is an op like any other. */
+export function likeShaped(x: tf.Tensor, shape: readonly number[]): tf.Tensor {
+  return tf.util.arraysEqual(x.shape, [...shape]) ? x : tf.reshape(x, [...shape]);
 }
 
 type Pair = [a: tf.Tensor, b: tf.Tensor];

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { unbroadcast } from './broadcasting.js';
+import { likeShaped, unbroadcast } from './broadcasting.js';
 import { conv2dGradients, depthwiseGradients } from './convolution.js';
 import type { ConvolutionAttrs } from './convolution.js';
 import { wrapMethod } from './engine.js';
@@ -20,7 +20,7 @@ type Saved = [filter: tf.Tensor, x: tf.Tensor, y: tf.Tensor, bias?: tf.Tensor];
 function fusedGradient(gradients: typeof conv2dGradients, attrs: ConvolutionAttrs): tf.GradFunc {
   return (dys, saved) => {
     const [filter, x, y, bias] = saved as Saved;
-    const dy = tf.reshape(dys as tf.Tensor, y.shape);
+    const dy = likeShaped(dys as tf.Tensor, y.shape);
     const { x: dx, filter: dFilter } = gradients(dy, x, filter, attrs);
     return { 0: dx, 1: dFilter, ...(bias && { 2: () => unbroadcast(dy, bias.shape) }) };
   };

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 // Registers the gradients of tfjs itself; a later import would overwrite the repaired ones.
 import '@tensorflow/tfjs-layers';
 import { activations } from './activations.js';
-import { batchNormTraining } from './batch-norm-training.js';
+import { batchNormTraining, skipAbsentGradients } from './batch-norm-training.js';
 import { broadcasting } from './broadcasting.js';
 import { comparisons } from './comparisons.js';
 import { convolution3d } from './convolution-3d.js';
@@ -84,6 +84,7 @@ const enginePatches: readonly EnginePatch[] = [
   repairTapeOrder,
   allowOptionalInputs,
   zeroStoppedInputs,
+  skipAbsentGradients,
   watchRegistry,
 ];
 

@@ -37,6 +37,14 @@ const caseOf = (shape: number[]) => {
   );
 };
 
+type Made = [y: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor];
+
+const throughStatistics: Readonly<Record<string, (made: Made) => tf.Tensor>> = {
+  mean: ([, mean]) => mean,
+  variance: ([, , variance]) => variance,
+  all: ([y, mean, variance]) => tf.add(tf.mul(y, variance), mean),
+};
+
 // With wasm alone nothing would be tested that cpu does not test.
 describe.each(testBackends.filter((name) => name !== 'wasm'))('on %s', (backend) => {
   const undo: (() => void)[] = [];
@@ -72,6 +80,16 @@ describe.each(testBackends.filter((name) => name !== 'wasm'))('on %s', (backend)
 
   test.each(shapes)('the gradient and the Hessian of [%i, %i, …]', (...shape) => {
     const problem = problemOf(caseOf(shape));
+    const before = tf.memory().numTensors;
+    expectGradient(problem);
+    expectHessian(problem);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test.each(Object.entries(throughStatistics))('through %s, twice', (_, take) => {
+    const fn = (x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) =>
+      take(run(x, scale, offset) as Made);
+    const problem = problemOf(example('statistics', fn, [[4, 2], input([2], 0.5, 1.5), [2]]));
     const before = tf.memory().numTensors;
     expectGradient(problem);
     expectHessian(problem);

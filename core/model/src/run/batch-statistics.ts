@@ -36,8 +36,8 @@ export function normalizeInOneKernel(layer: BatchNormalization, x: Tensor): Tens
     const [y, mean, variance] = tf
       .engine()
       .runKernel<Tensor[]>(KERNEL, { x, scale, offset }, { epsilon });
-    moveOn(movingMean, meanOf(x, mean!), momentum);
-    moveOn(movingVariance, varianceOf(x, variance!), momentum);
+    moveOn(movingMean, mean!, momentum);
+    moveOn(movingVariance, variance!, momentum);
     return y!;
   });
 }
@@ -59,32 +59,4 @@ function moveOn(variable: LayerVariable, value: Tensor, momentum: number): void 
     const change = tf.mul(tf.sub(before, value), 1 - momentum);
     variable.write(tf.sub(before, change));
   });
-}
-
-/** The kernel's statistics are constants: these are functions of `x` again. */
-function meanOf(x: Tensor, mean: Tensor): Tensor {
-  return known(x, mean, (by, _x, count) => tf.add(tf.zerosLike(x), tf.div(by, count)));
-}
-
-function varianceOf(x: Tensor, variance: Tensor): Tensor {
-  return known(x, variance, (by, given, count) => {
-    const centred = tf.sub(given, tf.mean(given, axesOf(given)));
-    return tf.mul(centred, tf.div(tf.mul(2, by), count));
-  });
-}
-
-const axesOf = (x: Tensor) => x.shape.map((_, axis) => axis).slice(0, -1);
-
-/** A function of `x` whose value is known. */
-function known(
-  x: Tensor,
-  value: Tensor,
-  gradient: (by: Tensor, x: Tensor, count: number) => Tensor,
-): Tensor {
-  const count = x.size / value.size;
-  return tf.customGrad((given, save) => {
-    (save as tf.GradSaveFunc)([given as Tensor]);
-    const gradFunc = (by: Tensor, [saved]: Tensor[]) => gradient(by, saved!, count);
-    return { value: tf.clone(value), gradFunc };
-  })(x);
 }
