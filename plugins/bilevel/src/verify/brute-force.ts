@@ -26,6 +26,9 @@ const SAMPLE = 6;
 /** Below the step of the smallest error so far, the search ends where the error has grown so many times. */
 const GROWN = 8;
 
+/** How many times the median change rounding makes of half a jump. */
+const JUMP_NOISE = 3;
+
 /** Half of the distance from one float32 to the next, by their size. */
 const HALF_ULP = 2 ** -24;
 
@@ -33,8 +36,8 @@ const HALF_ULP = 2 ** -24;
  * The derivatives at the step of the smallest estimated error, or at a given one. Each is Richardson's
  * extrapolation of central differences at the step and at twice the step. Its error is estimated from three
  * things: its distance to the same at twice the step (truncation, rounding, kinks within the steps), half of
- * the jump from the slope behind to the slope ahead (a kink nearer than any step, of which central
- * differences of all steps see the mean), and the rounding of the outer loss itself.
+ * the jump from the slope behind to the slope ahead as far as it stands out of the former (a kink nearer than
+ * any step, of which central differences of all steps see the mean), and the rounding of the outer loss itself.
  */
 export async function differences(
   problem: BilevelProblem,
@@ -44,22 +47,34 @@ export async function differences(
   const origin = await outerLoss(problem);
   const lines = along.map((each) => new Line(problem, each, origin));
   const step = given ?? (await chooseStep(lines.slice(0, SAMPLE)));
-  const derivatives: Derivative[] = [];
-  for (const line of lines) derivatives.push(await line.derivative(step));
-  return { step, derivatives };
+  return { step, derivatives: await differentiateAt(lines, step) };
 }
 
 /** By root mean square over the lines, so that no lucky coincidence on one of them decides. */
 async function chooseStep(lines: readonly Line[]): Promise<number> {
   let best = { step: NaN, error: Infinity };
   for (const step of EXPONENTS.map((exponent) => 2 ** exponent)) {
-    const errors: number[] = [];
-    for (const line of lines) errors.push((await line.derivative(step)).error);
-    const error = Math.hypot(...errors);
+    const error = Math.hypot(...(await differentiateAt(lines, step)).map((each) => each.error));
     if (error < best.error) best = { step, error };
     if (error > GROWN * best.error) break;
   }
   return best.step;
+}
+
+async function differentiateAt(lines: readonly Line[], step: number): Promise<Derivative[]> {
+  const found: Slope[] = [];
+  for (const line of lines) found.push(await line.slope(step));
+  const noise = JUMP_NOISE * median(found.map(({ change }) => Math.abs(change)));
+  return found.map(({ value, change, jump, rounding }) => {
+    const error = Math.hypot(change, rounding, Math.max(0, Math.abs(jump) / 2 - noise));
+    return { value, error: Number.isFinite(error) ? error : Infinity };
+  });
+}
+
+/** Of those that are numbers. */
+function median(values: readonly number[]): number {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? 0;
 }
 
 /** The outer loss along a direction in φ; each value is computed once. */
@@ -72,16 +87,17 @@ class Line {
     private readonly origin: number,
   ) {}
 
-  async derivative(step: number): Promise<Derivative> {
+  async slope(step: number): Promise<Slope> {
     const near = await this.#pair(step);
     const middle = await this.#pair(2 * step);
     const far = await this.#pair(4 * step);
     const value = extrapolate(near.slope, middle.slope);
-    const change = value - extrapolate(middle.slope, far.slope);
-    const jump = 2 * near.bend - middle.bend;
-    const rounding = (2 * HALF_ULP * Math.abs(this.origin)) / step;
-    const error = Math.hypot(change, jump / 2, rounding);
-    return { value, error: Number.isFinite(error) ? error : Infinity };
+    return {
+      value,
+      change: value - extrapolate(middle.slope, far.slope),
+      jump: 2 * near.bend - middle.bend,
+      rounding: (2 * HALF_ULP * Math.abs(this.origin)) / step,
+    };
   }
 
   #pair(step: number): Promise<Pair> {
@@ -110,6 +126,17 @@ class Line {
       tf.dispose(phi);
     }
   }
+}
+
+/** A derivative and what tells of its error. */
+interface Slope {
+  readonly value: number;
+  /** From the derivative at twice the step. */
+  readonly change: number;
+  /** From the slope behind to the slope ahead, near the origin. */
+  readonly jump: number;
+  /** What rounding of the outer loss alone can do. */
+  readonly rounding: number;
 }
 
 /** What the values ahead and behind tell. */
