@@ -4,8 +4,16 @@ import { adam, createSession, crossEntropy, disposeRaw, keyedRng, sgd } from '@e
 import type { EspalierError, Preset, RawBatch, Session, Source } from '@espalier/core';
 import { loadDigits, sourceOf } from '@espalier/examples/digits';
 import { resnet } from '@espalier/examples/networks';
-import { finiteDifference, jvp, runProblem, unroll, verify } from '@espalier/plugin-bilevel';
-import type { BilevelProblem } from '@espalier/plugin-bilevel';
+import {
+  conjugateGradient,
+  finiteDifference,
+  jvp,
+  neumann,
+  runProblem,
+  unroll,
+  verify,
+} from '@espalier/plugin-bilevel';
+import type { BilevelProblem, Hypergradient } from '@espalier/plugin-bilevel';
 import { deeplySupervised } from '@espalier/preset-baselines';
 import { metadistiller } from '@espalier/preset-metadistiller';
 import * as tf from '@tensorflow/tfjs-core';
@@ -17,6 +25,24 @@ const SHAPE = [28, 28, 1];
 const at = ['stage1', 'stage2'];
 const ESTIMATORS = { 'finite-difference': finiteDifference, jvp, unroll };
 const NAMES = ['finite-difference', 'jvp', 'unroll'] as const;
+
+/** With four products of a vector and the curvature each; damped, so that a network in training is not refused. */
+const IMPLICIT = {
+  neumann: neumann({ terms: 5, rate: 5e-4, damping: 1e3 }),
+  'neumann by differences': neumann({
+    terms: 5,
+    rate: 5e-4,
+    damping: 1e3,
+    products: 'differences',
+  }),
+  'conjugate gradient': conjugateGradient({ iterations: 4, tolerance: 0, damping: 1e3 }),
+  'conjugate gradient by differences': conjugateGradient({
+    iterations: 4,
+    tolerance: 0,
+    damping: 1e3,
+    products: 'differences',
+  }),
+};
 
 /**
  * What a meta step adds to a step of ResNet-8 with exits, by estimator, on wasm and on libtensorflow where
@@ -200,20 +226,40 @@ async function problemOf(session: Session, inner: RawBatch, outer: RawBatch) {
   });
 }
 
-/** Peaks of each estimator, on the same problem. */
+/** Time and peaks of each estimator, on the same problem. */
 async function memory(session: Session, batch: RawBatch): Promise<readonly Figure[]> {
   const problem = await problemOf(session, batch, batchOf(3));
-  const { results } = await verify(problem, {
-    estimators: ESTIMATORS,
-    directions: 1,
+  const all = { ...ESTIMATORS, ...IMPLICIT };
+  const { results, failed } = await verify(problem, {
+    estimators: all,
+    reference: 'unroll',
     runs: 1,
   });
-  return results.map(({ estimator, peakBytes, peakTensors }) => ({
-    name: `peak memory, ${estimator}`,
-    value: peakBytes / 1e6,
-    unit: 'MB',
-    spread: `${peakTensors} tensors`,
-  }));
+  Object.values(failed).forEach((why) => console.warn(why));
+  const figures: Figure[] = [];
+  for (const { estimator, peakBytes, peakTensors } of results) {
+    const value = await cpuTime(() => all[estimator as keyof typeof all](problem));
+    figures.push(
+      { name: `CPU time, ${estimator}`, value, unit: 'ms', spread: 'one run' },
+      {
+        name: `peak memory, ${estimator}`,
+        value: peakBytes / 1e6,
+        unit: 'MB',
+        spread: `${peakTensors} tensors`,
+      },
+    );
+  }
+  return figures;
+}
+
+/** Milliseconds of processor time, which other programs on the machine do not lengthen as they do the clock's. */
+async function cpuTime(run: () => Hypergradient): Promise<number> {
+  const start = process.cpuUsage();
+  const { outer, gradients } = run();
+  await outer.data();
+  const { user, system } = process.cpuUsage(start);
+  tf.dispose([outer, gradients]);
+  return (user + system) / 1000;
 }
 
 /** Tensors and bytes that stay, over many meta steps. */
