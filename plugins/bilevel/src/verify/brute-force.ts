@@ -47,25 +47,33 @@ export async function differences(
   const origin = await outerLoss(problem);
   const lines = along.map((each) => new Line(problem, each, origin));
   const step = given ?? (await chooseStep(lines.slice(0, SAMPLE)));
-  return { step, derivatives: await differentiateAt(lines, step) };
+  return { step, derivatives: estimateErrors(await slopesAt(lines, step)) };
 }
 
-/** By root mean square over the lines, so that no lucky coincidence on one of them decides. */
+/**
+ * By root mean square over the lines, so that no lucky coincidence on one of them decides. Jumps do not count:
+ * those nearer than any step are the same at all steps.
+ */
 async function chooseStep(lines: readonly Line[]): Promise<number> {
   let best = { step: NaN, error: Infinity };
   for (const step of EXPONENTS.map((exponent) => 2 ** exponent)) {
-    const error = Math.hypot(...(await differentiateAt(lines, step)).map((each) => each.error));
+    const slopes = await slopesAt(lines, step);
+    const error = Math.hypot(...slopes.flatMap(({ change, rounding }) => [change, rounding]));
     if (error < best.error) best = { step, error };
     if (error > GROWN * best.error) break;
   }
   return best.step;
 }
 
-async function differentiateAt(lines: readonly Line[], step: number): Promise<Derivative[]> {
-  const found: Slope[] = [];
-  for (const line of lines) found.push(await line.slope(step));
-  const noise = JUMP_NOISE * median(found.map(({ change }) => Math.abs(change)));
-  return found.map(({ value, change, jump, rounding }) => {
+async function slopesAt(lines: readonly Line[], step: number): Promise<readonly Slope[]> {
+  const slopes: Slope[] = [];
+  for (const line of lines) slopes.push(await line.slope(step));
+  return slopes;
+}
+
+function estimateErrors(slopes: readonly Slope[]): readonly Derivative[] {
+  const noise = JUMP_NOISE * median(slopes.map(({ change }) => Math.abs(change)));
+  return slopes.map(({ value, change, jump, rounding }) => {
     const error = Math.hypot(change, rounding, Math.max(0, Math.abs(jump) / 2 - noise));
     return { value, error: Number.isFinite(error) ? error : Infinity };
   });
