@@ -1,48 +1,50 @@
-import {
-  adam,
-  chain,
-  clipByGlobalNorm,
-  definePlugin,
-  disposeRaw,
-  EspalierError,
-  matches,
-  sgd,
-} from '@espalier/core';
-import type { Batch, GradientTransform, PluginContext, StepContext } from '@espalier/core';
-import * as tf from '@tensorflow/tfjs-core';
+import { definePlugin, disposeRaw, matches, OUTER_START } from '@espalier/core';
+import type { Batch, NamedTensors, PluginContext, StepContext } from '@espalier/core';
 import type { z } from 'zod';
 import { findEstimator } from './estimators/estimator-option.js';
-import { ESTIMATOR, getService, INNER_TRANSFORM, SOURCE, TRANSFORM } from './get-service.js';
+import { ESTIMATOR, getService, OUTER_READINESS, SOURCE } from './get-service.js';
+import { chooseInner } from './inner-optimizer.js';
+import type { MeasuresData } from './measures.js';
 import { bilevelOptions } from './options.js';
 import { OuterData, START } from './outer-data.js';
 import type { Position } from './outer-data.js';
+import { chooseOuter } from './outer-optimizer.js';
 import { OuterSchedule } from './outer-schedule.js';
 import { OuterStep } from './outer-step.js';
 import type { OuterCounts, OuterMethod } from './outer-step.js';
-import type { BilevelProblem } from './problem.js';
+import { refuseUnmatched } from './outer-terms.js';
 import { runProblem, splitParameters } from './run-problem.js';
-import { BILEVEL, HYPERGRADIENT, INNER_OPTIMIZER, OUTER_DATA, OUTER_OPTIMIZER } from './tokens.js';
+import { BILEVEL, HYPERGRADIENT, OUTER_DATA } from './tokens.js';
 
-/** What a checkpoint holds beside the optimizer's tensors. */
+/** What a checkpoint holds beside tensors. */
 interface Saved extends OuterCounts {
   readonly data: Position | undefined;
+  /** The step before which outer steps began. */
+  readonly begun: number | null;
+  readonly epoch: MeasuresData;
 }
 
 /**
  * Trains some of the run's parameters φ (`variables`) to lower an outer loss after a virtual step of
  * the others: before an optimizer step, φ ← φ − β·d outer(θ − η∇_θ L(θ, φ))/dφ, L being the whole loss
- * of the run on the step's own batch, the outer loss some terms of it on the next batch or on held-out
- * data. The step itself then follows with the new φ. The run's own optimizer moves φ too where a term
- * of the loss gives it a gradient.
+ * of the run on the step's own batch, the outer loss some terms of it, at weights of its own, on the next batch or
+ * on held-out data. The step itself then follows with the new φ. Where a plugin has an optimizer of its own for φ
+ * (`ctx.optimizeWith`), the outer steps are steps of that one; else of Adam, or of what is bound, and the run's own
+ * optimizer moves φ too where a term of the loss gives it a gradient.
+ *
+ * In the metrics of an epoch, under the plugin's id: `outer` and `norm` (means of the outer loss after the
+ * virtual step and of the norm of the hypergradient), `outer-before` and `outer-after` (the outer loss of the epoch's
+ * first outer step with φ before and after, on the same batches), `change` (‖φ − φ₀‖/‖φ₀‖ since outer steps began).
  *
  * Services: `BILEVEL`; takes `HYPERGRADIENT`, `OUTER_DATA`, `INNER_OPTIMIZER` and `OUTER_OPTIMIZER` where
- * they are bound. Without `OUTER_DATA` the last step of an epoch has no next batch: an outer step due then
- * comes one step later. A `session.step` without `next` has none, and φ stays.
+ * they are bound, and waits for `OUTER_START` where it is. Without `OUTER_DATA` the last step of an epoch has no
+ * next batch: an outer step due then comes one step later. A `session.step` without `next` has none, and φ stays.
  *
- * @throws EspalierError in the first outer step: `bilevel/variables`, `bilevel/loss`,
- * `bilevel/no-gradient`, `bilevel/second-order`; `bilevel/outer-data`; `bilevel/not-finite` after
- * `patience` hypergradients in a row that are not finite, `bilevel/zero` likewise. In the first step:
- * `bilevel/binding`. When saving: `bilevel/outer-optimizer`; when loading: `bilevel/slots`.
+ * @throws EspalierError in the first step: `bilevel/variables`, `bilevel/loss`, `bilevel/binding`,
+ * `bilevel/two-optimizers`, `bilevel/inner-rate`, `bilevel/inner-optimizer`, `optim/split`; in the first outer step:
+ * `bilevel/no-gradient`, `bilevel/second-order`, `bilevel/outer-data`; `bilevel/not-finite` after
+ * `patience` hypergradients in a row that are not finite, `bilevel/zero` likewise. When saving:
+ * `bilevel/outer-optimizer`; when loading: `bilevel/slots`.
  * @example
  * const plugins = [
  *   multiExit(), labelGenerator(), exitDistillation(),
@@ -60,17 +62,27 @@ export const bilevel = definePlugin({
     const seed = Math.floor(ctx.random('outer-data')() * 2 ** 31);
     const schedule = new OuterSchedule(options);
     const outer = new OuterStep(options.patience);
-    const method = lazily(() => chooseMethod(ctx, options));
+    const { measures } = outer;
+    const split = () => splitParameters(ctx, variables);
+    const chooseVirtual = () => chooseInner(ctx, options, Object.keys(split().theta));
+    const method = lazily(() => chooseMethod(ctx, options, Object.keys(split().phi)));
+    const check = lazily((microBatches: readonly Batch[]) => {
+      method();
+      chooseVirtual();
+      refuseUnmatched(loss, listTerms(ctx, microBatches[0]!));
+      return true;
+    });
     let data: OuterData | undefined;
     const openData = () => (data ??= new OuterData(getService(ctx, OUTER_DATA, SOURCE)!, seed));
 
     if (!ctx.has(OUTER_DATA)) ctx.lookAhead();
     ctx.provide(BILEVEL, () => outer.progress);
 
-    const step = (microBatches: readonly Batch[], batch: Batch) => {
-      const { inner: optimizer, ...rest } = method();
+    const step = async (microBatches: readonly Batch[], batch: Batch) => {
+      const optimizer = chooseVirtual();
+      if (!optimizer) return;
       const problem = runProblem(ctx, { variables, microBatches, outer: batch, loss, optimizer });
-      return outer.run(problem, rest, ctx);
+      await outer.run(problem, method(), ctx);
     };
     const stepOnNext = async ({ microBatches, next, clock }: StepContext) => {
       if (!schedule.isDueWithNext(clock)) return;
@@ -88,34 +100,54 @@ export const bilevel = definePlugin({
         disposeRaw(raw);
       }
     };
-    ctx.hooks.beforeStep.tap((context) => {
-      method(); // so that what is bound is refused before anything is trained with it
-      return ctx.has(OUTER_DATA) ? stepOnOuterData(context) : stepOnNext(context);
+    ctx.hooks.beforeStep.tap(async (context) => {
+      check(context.microBatches); // so that it is refused before anything is trained
+      const ready = isReady(ctx);
+      if (schedule.begins(context.clock.step, ready)) measures.begin(split().phi);
+      if (ready) await (ctx.has(OUTER_DATA) ? stepOnOuterData(context) : stepOnNext(context));
     });
-    ctx.hooks.structureChange.tap(({ dropped }) => {
-      const { phi } = splitParameters(ctx, variables);
-      const lost = dropped.filter((path) => matches(variables, path));
+    ctx.hooks.epochEnd.tap(async ({ metric }) => {
+      const numbers = Object.entries(await measures.close(split().phi));
+      numbers.forEach(([name, value]) => metric(`${ctx.id}/${name}`, value));
+    });
+    ctx.hooks.structureChange.tap((change) => {
+      const { phi } = split();
+      const lost = change.dropped.filter((path) => matches(variables, path));
       if (lost.length > 0) ctx.warn(`outer variables are gone: ${lost.join(', ')}`);
-      tf.tidy(() => outer.variables.follow(method().optimizer.init(phi)));
+      measures.follow(change);
+      method().optimizer.follow(phi);
+    });
+    ctx.hooks.finish.tap(({ status }) => {
+      const waits = status === 'completed' && schedule.begun === undefined && !isReady(ctx);
+      if (waits) ctx.warn(NOT_READY);
     });
     ctx.keepState({
-      version: 1,
+      version: 2,
       save: () => {
-        if (outer.counts.steps > 0) refuseUnresumable(method().optimizer);
-        const json = { ...outer.counts, data: data?.position };
-        return { json, tensors: outer.variables.saved };
+        const begun = outer.counts.steps > 0;
+        if (begun) method().optimizer.refuseUnresumable();
+        const json: Saved = {
+          ...outer.counts,
+          ...{ data: data?.position, begun: schedule.begun ?? null, epoch: measures.data },
+        };
+        const slots = begun ? method().optimizer.saved : {};
+        return {
+          json,
+          tensors: { ...prefix('slot ', slots), ...prefix('start ', measures.start) },
+        };
       },
       load: ({ json, tensors = {} }) => {
-        const { data: position, ...counts } = json as Saved;
-        const { phi } = splitParameters(ctx, variables);
-        const fresh = () => method().optimizer.init(phi);
-        tf.tidy(() => outer.variables.restore(counts.steps, tensors, fresh()));
+        const { data: position, begun, epoch, ...counts } = json as Saved;
+        method().optimizer.restore(counts.steps, strip('slot ', tensors), split().phi);
         outer.restore(counts);
+        schedule.begun = begun ?? undefined;
+        measures.restore(epoch, begun === null ? undefined : strip('start ', tensors));
         if (ctx.has(OUTER_DATA)) openData().moveTo(position ?? START);
       },
     });
     ctx.onTeardown(async () => {
-      outer.variables.dispose();
+      measures.dispose();
+      method.made?.optimizer.dispose();
       await data?.close();
     });
   },
@@ -123,30 +155,52 @@ export const bilevel = definePlugin({
 
 const NO_NEXT_BATCH =
   "an outer step is due, but there is no next batch (the last step of an epoch, or a session.step without 'next') and none was done yet: where this is always so, bind 'outer-data' or change interval";
+const NOT_READY =
+  "the fit is over without an outer step: what is bound to 'outer-start' never said that they may begin. Shorten the warm-up, or train for longer";
 
 /** What is bound to the tokens, or what the options name. */
 function chooseMethod(
-  ctx: Pick<PluginContext, 'has' | 'get'>,
-  { estimator, innerLearningRate, learningRate, clip }: z.output<typeof bilevelOptions>,
-): OuterMethod & { readonly inner: BilevelProblem['optimizer'] } {
-  const optimizer = getService(ctx, OUTER_OPTIMIZER, TRANSFORM) ?? adam({ learningRate });
+  ctx: Pick<PluginContext, 'has' | 'get' | 'assign' | 'optimizerOf'>,
+  options: z.output<typeof bilevelOptions>,
+  phi: readonly string[],
+): OuterMethod {
+  const bound = getService(ctx, HYPERGRADIENT, ESTIMATOR);
   return {
-    estimate: getService(ctx, HYPERGRADIENT, ESTIMATOR) ?? findEstimator(estimator),
-    inner:
-      getService(ctx, INNER_OPTIMIZER, INNER_TRANSFORM) ?? sgd({ learningRate: innerLearningRate }),
-    optimizer: clip === undefined ? optimizer : chain(clipByGlobalNorm(clip), optimizer),
+    estimate: bound ?? findEstimator(options.estimator),
+    optimizer: chooseOuter(ctx, phi, options),
   };
 }
 
-function refuseUnresumable({ name, resumable }: GradientTransform): void {
-  if (resumable !== false) return;
-  throw new EspalierError('bilevel/outer-optimizer', {
-    problem: `the outer optimizer '${name}' keeps state that no checkpoint can hold`,
-    fix: 'Use one of the framework (sgd, adam, …), or train without checkpoints.',
-  });
+/** Whether outer steps may be made, as far as others have a say. */
+function isReady(ctx: Pick<PluginContext, 'has' | 'get'>): boolean {
+  return getService(ctx, OUTER_START, OUTER_READINESS)?.ready ?? true;
 }
 
-function lazily<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
+/** Names of the terms of the run's loss: one forward pass. */
+function listTerms(ctx: Pick<PluginContext, 'objective'>, batch: Batch): readonly string[] {
+  const names: string[] = [];
+  const note = ({ name }: { readonly name: string }) => {
+    names.push(name);
+    return false;
+  };
+  ctx.objective(batch, { terms: note }).dispose();
+  return names;
+}
+
+function prefix(start: string, tensors: NamedTensors): NamedTensors {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, tensor]) => [start + name, tensor]),
+  );
+}
+
+function strip(start: string, tensors: NamedTensors): NamedTensors {
+  const own = Object.entries(tensors).filter(([name]) => name.startsWith(start));
+  return Object.fromEntries(own.map(([name, tensor]) => [name.slice(start.length), tensor]));
+}
+
+/** Made when it is first asked for; what fails is tried again. */
+function lazily<A extends readonly unknown[], T>(make: (...given: A) => T) {
+  const get = (...given: A): T => (get.made ??= make(...given));
+  get.made = undefined as T | undefined;
+  return get;
 }

@@ -17,6 +17,11 @@ export const SOURCE: Expected = {
   fix: 'Bind a Source, or a function that returns one: arraySource({ x, y, batchSize }).',
 };
 
+export const OUTER_READINESS: Expected = {
+  is: (value) => typeof (value as { ready?: unknown } | null)?.ready === 'boolean',
+  fix: 'Bind a function that returns { ready: boolean }.',
+};
+
 export const TRANSFORM: Expected = {
   is: (value) => has(value, 'init', 'update'),
   fix: 'Bind an optimizer, or a function that returns one: adam({ learningRate: 1e-3 }).',

@@ -1,18 +1,24 @@
 import { z } from 'zod';
 import { estimatorOption } from './estimators/estimator-option.js';
 
-const patterns = z.array(z.string().min(1)).min(1);
+const pattern = z.string().min(1);
+const patterns = z.array(pattern).min(1);
+const weights = z
+  .record(pattern, z.number().positive())
+  .refine((record) => Object.keys(record).length > 0, 'must name a term');
 
 export const bilevelOptions = z.strictObject({
-  /** Paths of the outer variables; `*` at the end stands for anything. */
+  /** Paths of the outer variables; `*` stands for anything. */
   variables: patterns,
-  /** Terms that make the outer loss, likewise. */
-  loss: patterns.default(['task/*']),
+  /** Terms that make the outer loss, likewise: a list, each at weight 1, or the weight of each. */
+  loss: z.union([patterns, weights]).default(['task/*']),
   estimator: estimatorOption.default('jvp'),
-  /** η of the virtual inner step. */
-  innerLearningRate: z.number().positive().default(0.1),
-  /** β of the outer step. */
-  learningRate: z.number().positive().default(1e-3),
+  /** What makes the virtual step: plain SGD, or the run's optimizer with its live state. */
+  innerOptimizer: z.enum(['sgd', 'run']).default('sgd'),
+  /** η of the virtual step where SGD makes it; `'run'`: the run's at that step. */
+  innerLearningRate: z.union([z.literal('run'), z.number().positive()]).default('run'),
+  /** β of the outer step, of Adam; default 1e-3. Where the variables have an optimizer of their own, it is that one's. */
+  learningRate: z.number().positive().optional(),
   /** An outer step every so many optimizer steps. */
   interval: z.int().positive().default(1),
   /** Optimizer steps before the first outer step. */

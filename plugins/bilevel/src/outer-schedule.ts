@@ -10,15 +10,28 @@ export interface OuterInterval {
 
 /** Says before which optimizer steps an outer step is due, and counts the steps that had no batch for one. */
 export class OuterSchedule {
+  /** The optimizer step before which outer steps began. */
+  begun: number | undefined;
   #missed = false;
   #warned = false;
 
   constructor(private readonly every: OuterInterval) {}
 
-  /** Whether an outer step is due before the optimizer step `step`, counted from 0. */
+  /**
+   * Whether outer steps begin before the optimizer step `step`, counted from 0: once, when the warm-up is over.
+   *
+   * @param ready Whether what they train is ready for them.
+   */
+  begins(step: number, ready: boolean): boolean {
+    if (this.begun !== undefined || !ready || step < this.every.warmup) return false;
+    this.begun = step;
+    return true;
+  }
+
+  /** Whether an outer step is due before the optimizer step `step`. */
   isDue(step: number): boolean {
-    const { warmup, interval } = this.every;
-    return step >= warmup && (step - warmup) % interval === 0;
+    const passed = step - (this.begun ?? Infinity);
+    return passed >= 0 && passed % this.every.interval === 0;
   }
 
   /**

@@ -1,8 +1,11 @@
 import { EspalierError } from '@espalier/core';
-import type { GradientTransform, PluginContext } from '@espalier/core';
+import type { PluginContext } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
+import { runInnerFreely } from './estimators/inner-run.js';
 import { checkHypergradient } from './get-service.js';
-import { OuterVariables } from './outer-variables.js';
+import { Measures } from './measures.js';
+import type { Comparison } from './measures.js';
+import type { OuterOptimizer } from './outer-optimizer.js';
 import type { BilevelProblem, Estimator, Hypergradient } from './problem.js';
 import { dot } from './tensor-math.js';
 
@@ -19,13 +22,16 @@ export interface OuterCounts {
 /** What estimates the hypergradient, and what makes a step of it. */
 export interface OuterMethod {
   readonly estimate: Estimator;
-  readonly optimizer: GradientTransform;
+  readonly optimizer: OuterOptimizer;
 }
 
 /** What an outer step does to a run; a plugin's context is one. */
-export type OuterHost = Pick<PluginContext, 'assign' | 'warn'> & {
+export type OuterHost = Pick<PluginContext, 'warn'> & {
   readonly clock: Pick<PluginContext['clock'], 'step'>;
 };
+
+/** Codes of estimators that fail by the state of the network, not by a mistake of the user's. */
+const OF_THE_MOMENT: readonly string[] = ['bilevel/negative-curvature', 'bilevel/diverges'];
 
 const NOT_FINITE = 'Lower innerLearningRate, or choose another estimator.';
 const ZERO =
@@ -33,7 +39,7 @@ const ZERO =
 
 /** Moves φ by one estimated hypergradient at a time, and counts how often that works. */
 export class OuterStep {
-  readonly variables = new OuterVariables();
+  readonly measures = new Measures();
   /** The outer loss after the last virtual inner step; NaN before the first. */
   readonly progress = { steps: 0, skipped: 0, consecutiveSkips: 0, outer: NaN };
 
@@ -51,7 +57,8 @@ export class OuterStep {
   }
 
   /**
-   * Estimates the hypergradient of `problem`, checks it, assigns φ after a step of the optimizer, and counts.
+   * Estimates the hypergradient of `problem`, checks it, makes a step of the optimizer, and counts. Once per
+   * epoch it compares the outer loss before and after.
    *
    * @throws EspalierError `bilevel/not-finite` and `bilevel/zero` where it is the `patience`-th hypergradient
    * in a row that is unusable; `bilevel/binding`.
@@ -61,21 +68,45 @@ export class OuterStep {
     { estimate, optimizer }: OuterMethod,
     host: OuterHost,
   ): Promise<void> {
-    const found = checkHypergradient(estimate(problem));
+    const found = this.#estimate(problem, estimate, host);
+    if (!found) return;
     try {
       const [value, square] = await readNumbers(found);
       this.progress.outer = value;
       if (!Number.isFinite(value + square)) {
-        return this.#skip('bilevel/not-finite', 'not finite', NOT_FINITE, host);
+        return this.#refuse('bilevel/not-finite', 'not finite', NOT_FINITE, host);
       }
-      if (square === 0) return this.#skip('bilevel/zero', 'zero', ZERO, host);
-      const next = this.variables.computeStep(problem.phi, found.gradients, optimizer);
-      host.assign(next, { update: true });
-      tf.dispose(next);
-      Object.assign(this.progress, { steps: this.variables.steps, consecutiveSkips: 0 });
+      if (square === 0) return this.#refuse('bilevel/zero', 'zero', ZERO, host);
+      optimizer.move(problem.phi, found.gradients);
+      this.progress.steps += 1;
+      this.progress.consecutiveSkips = 0;
+      this.measures.add(value, Math.sqrt(square), await this.#compare(problem, value));
     } finally {
       tf.dispose([found.outer, ...Object.values(found.gradients)]);
     }
+  }
+
+  #estimate(
+    problem: BilevelProblem,
+    estimate: Estimator,
+    host: OuterHost,
+  ): Hypergradient | undefined {
+    try {
+      return checkHypergradient(estimate(problem));
+    } catch (error) {
+      if (!(error instanceof EspalierError) || !OF_THE_MOMENT.includes(error.code)) throw error;
+      this.#skip(error.message, () => error, host);
+      return undefined;
+    }
+  }
+
+  /** φ has moved, and `problem` holds the live one. */
+  async #compare(problem: BilevelProblem, before: number): Promise<Comparison | undefined> {
+    if (!this.measures.wantsComparison) return undefined;
+    const outer = tf.tidy(() => problem.outer(runInnerFreely(problem), problem.phi));
+    const [after] = await outer.data();
+    outer.dispose();
+    return { before, after: after! };
   }
 
   /** Goes on from the counts of a checkpoint. */
@@ -83,22 +114,26 @@ export class OuterStep {
     Object.assign(this.progress, counts, { outer: NaN });
   }
 
-  #skip(code: string, reason: string, fix: string, { clock, warn }: OuterHost): void {
+  #refuse(code: string, reason: string, fix: string, host: OuterHost): void {
+    const { patience, progress } = this;
+    const problem = `the hypergradient at step ${host.clock.step} is ${reason}`;
+    const makeError = () =>
+      new EspalierError(code, {
+        problem: `${problem}, as were the ${patience - 1} before`,
+        received: `outer loss ${progress.outer}`,
+        fix: `${fix} The option patience says at how many in a row the run ends.`,
+      });
+    this.#skip(problem, makeError, host);
+  }
+
+  /** Leaves the outer step out; the last one in a row that is allowed ends the run. */
+  #skip(problem: string, makeError: () => EspalierError, { warn }: OuterHost): void {
     const { progress, patience } = this;
     progress.skipped += 1;
     progress.consecutiveSkips += 1;
-    const problem = `the hypergradient at step ${clock.step} is ${reason}`;
-    if (progress.consecutiveSkips < patience) {
-      warn(
-        `${problem}: outer step skipped (${progress.consecutiveSkips} in a row; the run ends at ${patience})`,
-      );
-      return;
-    }
-    throw new EspalierError(code, {
-      problem: `${problem}, as were the ${patience - 1} before`,
-      received: `outer loss ${progress.outer}`,
-      fix: `${fix} The option patience says at how many in a row the run ends.`,
-    });
+    const { consecutiveSkips: inRow } = progress;
+    if (inRow >= patience) throw makeError();
+    warn(`${problem}: outer step skipped (${inRow} in a row; the run ends at ${patience})`);
   }
 }
 

@@ -3,7 +3,7 @@ import type { NamedTensors, OptimizerState, GradientTransform } from '@espalier/
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
-/** The optimizer of the outer variables, with its slots. */
+/** The slots of an optimizer of the outer variables. */
 export class OuterVariables {
   /** Outer steps done. */
   steps = 0;

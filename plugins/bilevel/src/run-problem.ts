@@ -2,6 +2,8 @@ import { EspalierError, matches, computeShares } from '@espalier/core';
 import type { Batch, NamedTensors, NetworkCall, PluginContext } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar } from '@tensorflow/tfjs-core';
+import { refuseUnmatched, weighTerm } from './outer-terms.js';
+import type { OuterTerms } from './outer-terms.js';
 import type { BilevelProblem, FromPhi } from './problem.js';
 
 /** What evaluates the loss of a run: a session, or a plugin's context. */
@@ -32,8 +34,8 @@ export interface RunProblemOptions {
   /** The micro-batches of the virtual inner step. */
   readonly microBatches: readonly Batch[];
   readonly outer: Batch;
-  /** Terms that make the outer loss, likewise. */
-  readonly loss: readonly string[];
+  /** Terms that make the outer loss, likewise, by their unweighted values: a list, or the weight of each. */
+  readonly loss: OuterTerms;
   /** What makes the virtual inner step; where φ is in it (learned rates): a function of φ. */
   readonly optimizer: BilevelProblem['optimizer'];
 }
@@ -75,17 +77,13 @@ export function runProblem(
       const names: string[] = [];
       const terms = ({ name }: { readonly name: string }) => {
         names.push(name);
-        return matches(loss, name);
+        return weighTerm(loss, name);
       };
       // Detached from the loss of the run, but not from the outer loss, which trains them.
       const networks = (call: NetworkCall) => (isOuter(call) ? call.run(call.inputs) : undefined);
       const total = run.objective(outer, { params: { ...values, ...hyper }, terms, networks });
-      if (names.some((name) => matches(loss, name))) return total;
-      throw new EspalierError('bilevel/loss', {
-        problem: 'no term of the loss matches the option loss, so there is no outer loss',
-        received: loss,
-        fix: `The terms are ${names.join(', ')}.`,
-      });
+      refuseUnmatched(loss, names);
+      return total;
     },
   };
 }

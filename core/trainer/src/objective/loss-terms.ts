@@ -90,11 +90,13 @@ export class TermTable {
     };
   }
 
-  /** The weighted sum of the terms that `wanted` keeps; 0 when there are none. */
-  total(wanted: (term: Term) => boolean): Scalar {
-    const parts = this.#terms
-      .filter(wanted)
-      .map(({ value, weight }) => (weight === 1 ? value : tf.mul<Scalar>(value, weight)));
+  /** The weighted sum of the terms that `choose` keeps, at their weights or its own; 0 when there are none. */
+  total(choose: (term: Term) => boolean | number): Scalar {
+    const parts = this.#terms.flatMap((term) => {
+      const weight = weigh(term, choose(term));
+      if (weight === undefined) return [];
+      return [weight === 1 ? term.value : tf.mul<Scalar>(term.value, weight)];
+    });
     if (parts.length === 0) return tf.scalar(0);
     return parts.length === 1 ? parts[0]! : tf.addN(parts);
   }
@@ -132,6 +134,13 @@ export class TermTable {
       ),
     });
   }
+}
+
+/** The factor of a term's value; undefined: it does not count. */
+function weigh({ name, weight }: Term, chosen: boolean | number): number | undefined {
+  if (typeof chosen === 'boolean') return chosen ? weight : undefined;
+  checkWeight(name, chosen);
+  return chosen === 0 ? undefined : chosen;
 }
 
 const OPTIONS = ['weight', 'groups'];

@@ -18,7 +18,7 @@ import { addPenalties, addTaskTerms, makeReduce } from './add-terms.js';
 import { checkOutputShape } from './heads.js';
 import { TermTable } from './loss-terms.js';
 import type { Term } from './loss-terms.js';
-import type { AuxiliaryOptions, Gradients, ObjectiveOptions } from './options.js';
+import type { AuxiliaryOptions, ChooseTerm, Gradients, ObjectiveOptions } from './options.js';
 import { StepMetrics } from './step-metrics.js';
 import { sumByName } from './sum-by-name.js';
 
@@ -228,7 +228,7 @@ export class Objective {
   #pass(
     batch: Batch,
     evaluation: Evaluation,
-    wanted: (term: Term) => boolean,
+    wanted: ChooseTerm,
     only?: { readonly groups: Groups },
   ) {
     const { parameters } = this.structure;
@@ -240,7 +240,7 @@ export class Objective {
     const { value, aux, gradients } = valueAndGradients(() => {
       table = this.#run(batch, evaluation);
       groups = only ? only.groups : table.terms.find(wanted)?.groups;
-      const total = table.total((term) => wanted(term) && haveSameGroups(term.groups, groups));
+      const total = table.total((term) => haveSameGroups(term.groups, groups) && wanted(term));
       alone = table.terms.length === 1 && total === table.terms[0]!.value;
       const terms = alone ? [] : table.terms.map((term) => term.value);
       return { value: total, aux: [...terms, ...Object.values(evaluation.metrics?.values ?? {})] };

@@ -2,6 +2,9 @@ import type { NamedTensors } from '@espalier/base';
 import type { Scalar } from '@tensorflow/tfjs-core';
 import type { Term } from './loss-terms.js';
 
+/** Says whether a term counts, and at which weight of its own. */
+export type ChooseTerm = (term: Term) => boolean | number;
+
 /** How to evaluate the loss of the run. */
 export interface ObjectiveOptions {
   /** Values to use instead of the current parameters, by path; tape tensors are welcome. */
@@ -10,8 +13,11 @@ export interface ObjectiveOptions {
   readonly rng?: 'replay' | 'fresh';
   /** `keep` (default): moving statistics stay as they are; `update`: this evaluation moves them. */
   readonly state?: 'keep' | 'update';
-  /** Which terms count; default all. */
-  readonly terms?: (term: Term) => boolean;
+  /**
+   * Which terms count: `true` at its weight in the loss of the run, a number its unweighted value times that
+   * number, `false` and 0 not at all. Default all.
+   */
+  readonly terms?: ChooseTerm;
   /** Replaces plugins' own networks: returns the outputs of a call, or nothing to run the network. */
   readonly networks?: (call: NetworkCall) => NamedTensors | undefined;
 }
