@@ -23,11 +23,12 @@ import { prune } from '@espalier/plugin-prune';
 import { quantizer } from '@espalier/plugin-quantizer';
 import {
   exitEnsemble,
+  exitMixture,
   labelGenerator,
   teacher,
   uniformTargets,
 } from '@espalier/plugin-soft-targets';
-import { byot, deeplySupervised, kd, labelSmoothing } from '@espalier/preset-baselines';
+import { byot, deeplySupervised, kd, labelSmoothing, psKd } from '@espalier/preset-baselines';
 import { metadistiller } from '@espalier/preset-metadistiller';
 import {
   firstDifference,
@@ -74,6 +75,8 @@ const METHODS: Record<string, (activation: Activation) => Preset | readonly Plug
   kd: (activation) => kd({ teacher: teaching(activation) }),
   metadistiller: () => metadistiller({ at, alpha: 0.5, meta: { interval: 2, warmup: 2 } }),
   'label-smoothing': () => labelSmoothing(),
+  'ps-kd': () => psKd({ epochs: 2 }),
+  'exit-mixture': () => [multiExit({ at }), exitMixture(), exitDistillation({ alpha: 0.5 })],
   'exit-ensemble': () => [multiExit({ at }), exitEnsemble(), exitDistillation({ alpha: 0.5 })],
   'uniform-targets': () => [multiExit({ at }), uniformTargets(), exitDistillation()],
   'deepest-exit, not detached': () => [

@@ -2,33 +2,57 @@ import { parseOptions } from '@espalier/core';
 import type { Preset } from '@espalier/core';
 import { bilevel } from '@espalier/plugin-bilevel';
 import { exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
-import type { MultiExitOptions } from '@espalier/plugin-multi-exit';
+import type { ExitDistillationOptions, MultiExitOptions } from '@espalier/plugin-multi-exit';
 import { labelGenerator } from '@espalier/plugin-soft-targets';
 import type { LabelGeneratorOptions } from '@espalier/plugin-soft-targets';
 import { z } from 'zod';
+import { listOuterTerms, outerWeights, weightsOption } from './outer-weights.js';
 
-const metaOptions = bilevel.definition.options.omit({ variables: true, loss: true }).partial();
-const distillation = exitDistillation.definition.options.pick({ alpha: true, temperature: true });
+export { outerWeights };
+
+/** What the paper does not say, and our experiments choose: all of it is here. */
+const CHOSEN = {
+  /** An outer step every so many steps. */
+  interval: 4,
+  /** Of Adam, which trains the generator by labels and in outer steps. */
+  learningRate: 3e-3,
+  /** When the warm-up is over, and how much the labels count from then on. */
+  labelWeight: { weight: 1, until: 'better', latest: 20, then: 0, restart: true },
+  /** η of the virtual step: the run's own rate at that step, or a number. */
+  innerLearningRate: 'run',
+} as const;
+
+const metaOptions = bilevel.definition.options
+  .omit({ variables: true, loss: true })
+  .partial()
+  .extend({ weights: weightsOption.optional() });
+const distillation = exitDistillation.definition.options.pick({
+  alpha: true,
+  temperature: true,
+  divergence: true,
+  keepLabels: true,
+});
 const options = multiExit.definition.options.extend({
   ...distillation.shape,
   generator: labelGenerator.definition.options.partial().optional(),
   meta: z.union([z.literal(false), metaOptions]).optional(),
 });
 
-/** Options of {@link metadistiller}; the others are those of `multiExit`. */
-export interface MetadistillerOptions extends MultiExitOptions {
+/** Options of {@link metadistiller}; the others are those of `multiExit` and `exitDistillation`. */
+export interface MetadistillerOptions
+  extends MultiExitOptions, Pick<ExitDistillationOptions, 'divergence' | 'keepLabels'> {
   /** Share α of the soft loss in each auxiliary exit; default 0.1. */
-  readonly alpha?: number;
+  readonly alpha?: ExitDistillationOptions['alpha'];
   /** Temperature τ of the soft loss; default 3. */
   readonly temperature?: number;
   /** Of `labelGenerator`. */
   readonly generator?: LabelGeneratorOptions;
-  /** Of `bilevel`; `false`: the generator learns from the labels alone, all along. */
+  /**
+   * Of `bilevel`, and `weights`: how much each exit counts in the outer loss. `false`: the labels alone
+   * teach the generator, all along, by the same optimizer.
+   */
   readonly meta?: false | z.input<typeof metaOptions>;
 }
-
-/** Steps in which the generator learns from the labels, before the outer loss takes over. */
-const WARMUP = 30;
 
 /** The paper's method; options lie over it as a preset of their own, so that their origin is told apart. */
 const PAPER: Preset = {
@@ -38,23 +62,24 @@ const PAPER: Preset = {
       use: multiExit,
       options: { branch: 'bottleneck' },
     },
-    // Who teaches. To swap: `false` here and another provider of 'soft-targets'.
+    // Who teaches. To swap: the same key with another `use`, and `bilevel: false`.
     'label-generator': {
       use: labelGenerator,
-      options: { labelWeight: { weight: 1, steps: WARMUP } },
+      options: { learningRate: CHOSEN.learningRate, labelWeight: CHOSEN.labelWeight },
     },
     'exit-distillation': {
       use: exitDistillation,
       options: { alpha: 0.1, temperature: 3 },
     },
-    // Makes the teacher good for its students: without it the generator learns from labels only.
+    // Makes the teacher good for its students: without it the generator learns from labels only. It waits
+    // for the end of the generator's warm-up, and steps by the generator's optimizer.
     bilevel: {
       use: bilevel,
       options: {
         variables: ['label-generator:*'],
         loss: ['task/*', 'multi-exit/*'],
-        interval: 16,
-        warmup: WARMUP,
+        interval: CHOSEN.interval,
+        innerLearningRate: CHOSEN.innerLearningRate,
       },
     },
   },
@@ -65,31 +90,46 @@ const PAPER: Preset = {
  * of the deeper feature maps; the generator is meta-learned so that a step towards its targets lowers
  * the loss of the exits on the next batch.
  *
- * @throws EspalierError `options/invalid`.
+ * @throws EspalierError `options/invalid`; at setup: `outer-weights/exits`.
  * @example
  * const session = await createSession({ preset: metadistiller({ at: 'block_*_out' }), …run });
  */
 export function metadistiller(given: MetadistillerOptions = {}): Preset {
   parseOptions("preset 'metadistiller'", options, given);
-  const { alpha, temperature, generator = {}, meta = {}, ...exits } = given;
   if (Object.keys(given).length === 0) return PAPER;
-  const labelWeight = meta === false ? { labelWeight: 1 } : labelsUntil(meta.warmup);
+  const { generator = {}, meta = {}, ...rest } = given;
+  const { alpha, temperature, divergence, keepLabels, ...exits } = rest;
+  const { weights, ...outer } = meta === false ? {} : meta;
+  const labelWeight = generator.labelWeight ?? findLabelWeight(meta);
+  const loss = weights && listOuterTerms(weights);
   return {
     name: 'metadistiller with options',
     extends: PAPER,
     plugins: {
       'multi-exit': { options: dropUndefined(exits) },
-      'label-generator': { options: { ...labelWeight, ...dropUndefined(generator) } },
-      'exit-distillation': { options: dropUndefined({ alpha, temperature }) },
-      bilevel: meta === false ? false : { options: dropUndefined(meta) },
+      'label-generator': { options: dropUndefined({ ...generator, labelWeight }) },
+      'exit-distillation': {
+        options: dropUndefined({ alpha, temperature, divergence, keepLabels }),
+      },
+      bilevel: meta === false ? false : { options: dropUndefined({ ...outer, loss }) },
+      ...(weights && {
+        'outer-weights': {
+          use: outerWeights,
+          options: dropUndefined({ weights, output: exits.output }),
+        },
+      }),
     },
   };
 }
 
-/** The labels teach the generator until meta-learning does. */
-function labelsUntil(steps: number | undefined) {
-  if (steps === undefined) return {};
-  return { labelWeight: steps === 0 ? 0 : { weight: 1, steps } };
+type LabelWeight = LabelGeneratorOptions['labelWeight'];
+
+/** Without meta-learning labels teach all along; a warm-up by steps is that of generator and meta-learning. */
+function findLabelWeight(meta: NonNullable<MetadistillerOptions['meta']> | false): LabelWeight {
+  if (meta === false) return 1;
+  if (meta.warmup === undefined) return undefined;
+  const { weight, then, restart } = CHOSEN.labelWeight;
+  return meta.warmup === 0 ? then : { weight, steps: meta.warmup, then, restart };
 }
 
 function dropUndefined(given: object): Record<string, unknown> {

@@ -2,6 +2,7 @@ import {
   createSession,
   crossEntropy,
   definePlugin,
+  EXITS,
   memoryStore,
   resolvePreset,
   sgd,
@@ -76,27 +77,31 @@ describe('resolves', () => {
   test('to exits, generator, distillation and meta-learning', async () => {
     expect(await optionsOf(metadistiller({ at }))).toMatchObject({
       'multi-exit': { at, branch: 'bottleneck' },
-      'label-generator': { labelWeight: { weight: 1, steps: 30 } },
+      'label-generator': {
+        learningRate: 3e-3,
+        labelWeight: { weight: 1, until: 'better', latest: 20, then: 0, restart: true },
+      },
       'exit-distillation': { alpha: 0.1, temperature: 3, hint: 0 },
       bilevel: {
         variables: ['label-generator:*'],
         loss: ['task/*', 'multi-exit/*'],
-        interval: 16,
-        warmup: 30,
+        interval: 4,
+        warmup: 0,
+        innerLearningRate: 'run',
         estimator: 'jvp',
       },
     });
   });
 
-  test('without meta-learning to a generator that goes on learning from labels', async () => {
+  test('without meta-learning to a generator that goes on learning from labels alike', async () => {
     const found = await optionsOf(metadistiller({ meta: false }));
-    expect(found).toMatchObject({ 'label-generator': { labelWeight: 1 } });
+    expect(found).toMatchObject({ 'label-generator': { labelWeight: 1, learningRate: 3e-3 } });
     expect(found).not.toHaveProperty('bilevel');
   });
 
-  test('with one warm-up for labels and meta-learning', async () => {
+  test('with one warm-up by steps for labels and meta-learning', async () => {
     expect(await optionsOf(metadistiller({ meta: { warmup: 5, interval: 2 } }))).toMatchObject({
-      'label-generator': { labelWeight: { weight: 1, steps: 5 } },
+      'label-generator': { labelWeight: { weight: 1, steps: 5, then: 0, restart: true } },
       bilevel: { warmup: 5, interval: 2 },
     });
     expect(await optionsOf(metadistiller({ meta: { warmup: 0 } }))).toMatchObject({
@@ -104,10 +109,24 @@ describe('resolves', () => {
     });
   });
 
+  test.each<[number[] | Record<string, number>, Record<string, number>]>([
+    [[0.5, 0, 2], { 'multi-exit/exit_1': 0.5, 'task/*': 2 }],
+    [
+      { logits: 1, exit_2: 0.3 },
+      { 'task/*': 1, 'multi-exit/exit_2': 0.3 },
+    ],
+  ])('with the outer weights %j', async (weights, loss) => {
+    expect(await optionsOf(metadistiller({ at, meta: { weights } }))).toMatchObject({
+      bilevel: { loss },
+      'outer-weights': { weights },
+    });
+  });
+
   test.each([
     [{ temprature: 2 }, "unknown option 'temprature'. Did you mean 'temperature'?"],
     [{ alpha: 2 }, "option 'alpha'"],
     [{ meta: { interval: 0 } }, "option 'meta"],
+    [{ meta: { weights: [0, 0] } }, "option 'meta"],
     [{ generator: { channels: 0 } }, "option 'generator.channels'"],
   ])('refuses %j under its own name', (options, message) => {
     const make = () => metadistiller(options as MetadistillerOptions);
@@ -152,6 +171,41 @@ describe.each(backendsUnderTest())('on %s', (backend) => {
   );
 });
 
+describe('refuses when the session is created', () => {
+  beforeAll(() => onBackend('cpu'));
+
+  test.each<[number[] | Record<string, number>, RegExp]>([
+    [
+      [1, 1],
+      /has 3 exits \(exit_1, exit_2, logits\), and there are 2 outer weights.*outer-weights/,
+    ],
+    [{ exit_3: 1 }, /outer weight for 'exit_3'.*no such exit.*'exit_[12]'.*outer-weights\/exits/],
+    [{ exit_1: 1, last: 1 }, /outer weight for 'last'/],
+  ])('outer weights %j for exits that are not there', async (weights, message) => {
+    const preset = metadistiller({ ...small, meta: { weights } });
+    await expect(open(preset)).rejects.toThrow(message);
+  });
+
+  test('a generator on a network with one exit', async () => {
+    const preset = {
+      extends: metadistiller(small),
+      plugins: { 'multi-exit': { use: onlyTheLast } },
+    };
+    await expect(open(preset)).rejects.toThrow(/no auxiliary exit.*label-generator\/no-exits/);
+  });
+});
+
+/** Exits that are none but the network's own output. */
+const onlyTheLast = definePlugin({
+  id: 'multi-exit',
+  version: '1.0.0',
+  options: z.looseObject({}),
+  stateless: true,
+  apply(ctx) {
+    ctx.provide(EXITS, () => ({ names: ['logits'], layers: ['hidden'], macs: [1] }));
+  },
+});
+
 describe('in a run', () => {
   beforeAll(() => onBackend('wasm'));
 
@@ -173,6 +227,7 @@ describe('in a run', () => {
       const { history } = await session.fit({ epochs: 2 });
       expect(observed.map(({ steps }) => steps)).toEqual([0, 1, 2, 3, 3, 4, 5, 6, 7, 7]);
       expect(history[1]!.metrics).not.toHaveProperty('loss/label-generator/exit_1');
+      expect(history[1]!.metrics).toHaveProperty('targets/exit_1/accuracy');
       const own = ({ layers: all }: LayersModel) => all.map(({ name }) => name);
       expect(own(session.export())).toEqual(['stage1_input', ...own(tinyCnn())]);
     });
