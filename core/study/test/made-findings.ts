@@ -1,11 +1,11 @@
 import { keyedRng } from '@espalier/base';
-import type { LoadedConfig } from '@espalier/config';
 import { holm, pairedDifference, summary } from '@espalier/study';
 import type {
   Comparison,
   CostFinding,
   Findings,
   MetricFinding,
+  RecordedRow,
   RowFindings,
   TrialCost,
   TrialRecord,
@@ -76,10 +76,14 @@ export function madeFindings({
     complete,
     tries: 0,
     tuning: [],
+    manifest: { plugins: {}, inline: [], portable: true, hash: 'abc' },
+    environments: [],
+    contrasts: [],
+    smallestEffects: {},
     readings: [],
     ...given,
     rows: rows.map((row, i) => ({
-      row: plannedRow(row, i),
+      row: plannedRow(row, i, seeds),
       trials: trials[i]!,
       metrics: metrics.map((byRow) => byRow[i]!),
       costs: costsOf(trials[i]!, trials[0]!, metrics[0]![i]!),
@@ -87,17 +91,22 @@ export function madeFindings({
   };
 }
 
-function plannedRow({ name, kind = 'row', epochs = EPOCHS, diff = [], sets = [] }: MadeRow, i = 0) {
+function plannedRow(
+  { name, kind = 'row', epochs = EPOCHS, diff = [], sets = [] }: MadeRow,
+  i: number,
+  seeds: readonly number[],
+): RecordedRow {
   return {
     name,
     kind: i === 0 ? ('base' as const) : kind,
     sets,
     diff,
-    config: {} as LoadedConfig,
-    manifest: { plugins: {}, inline: [], portable: true, hash: 'abc' },
     budget: { epochs, batchSize: 64, accumulate: 1 },
     data,
+    modules: [],
     hash: `hash of ${name}`,
+    definition: name,
+    trials: seeds.map((seed) => ({ id: `${name}/${seed}`, seed, data })),
   };
 }
 

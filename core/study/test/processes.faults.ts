@@ -100,6 +100,24 @@ test('what a 2-bit quantizer costs is not 0: rows run their stages, and say whic
   testLoss(plain!).forEach((loss, i) => expect(loss).not.toBe(testLoss(quantized!)[i]));
 });
 
+test('test data after each trial are what report --test would compute', async () => {
+  const sealed = await study({ seeds: 1, test: 'after-each-trial' });
+  await runStudy(sealed);
+  const later = await study({ seeds: 1 });
+  await runStudy(later);
+  for (const loaded of [sealed, later]) {
+    const { planner, rows } = await planOf(loaded);
+    const findings = await analyse(planner, rows, StudyStore.read(loaded.dir));
+    if (loaded === sealed) rmSync(join(loaded.dir, 'trials'), { recursive: true });
+    await testStudy(planner, findings);
+  }
+  const [early, late] = [sealed, later].map(({ dir }) => StudyStore.read(dir)!.tests());
+  expect(early).toEqual(late);
+  expect(early).toHaveLength(1);
+  const { cost } = finished(sealed)[0]!.result;
+  expect(cost.cpuSeconds).toBeGreaterThan(0);
+});
+
 test('each trial has a folder of its own for what plugins write', async () => {
   const diary = { use: './parts.ts#diary', options: { title: './base.json' } };
   const loaded = await study({ base: base({ epochs: 1, plugins: { diary } }) });

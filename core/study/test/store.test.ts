@@ -98,11 +98,11 @@ test.each([
 test('a file of a later release is left alone', () => {
   const dir = temporary();
   const db = new Database(join(dir, 'study.db'));
-  db.exec('PRAGMA user_version = 2');
+  db.exec('PRAGMA user_version = 3');
   db.close();
   const { mtimeMs } = statSync(join(dir, 'study.db'));
   expect(() => StudyStore.open(dir)).toThrow(
-    /later release: its format is 2, this release reads 1.*Update/s,
+    /later release: its format is 3, this release reads 2.*Update/s,
   );
   expect(() => StudyStore.read(dir)).toThrow(/later release/);
   expect(statSync(join(dir, 'study.db')).mtimeMs).toBe(mtimeMs);

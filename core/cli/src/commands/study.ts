@@ -1,22 +1,14 @@
-import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { EspalierError } from '@espalier/core';
-import { toSvg, toText } from '@espalier/report';
 import {
-  analyse,
-  effectsPlot,
+  comparePlans,
+  describeDifference,
+  listTrials,
   loadStudy,
   localExecutor,
   Planner,
+  resolvePlan,
   runStudy,
-  studyCsv,
-  studyMarkdown,
-  studyPage,
   StudyStore,
-  studyTable,
-  testStudy,
-  listTrials,
 } from '@espalier/study';
 import type { LoadedStudy, PlannedRow, TrialRecord } from '@espalier/study';
 import { catchInterrupt } from '../interrupt.js';
@@ -29,15 +21,8 @@ export interface StudyRunOptions {
   readonly concurrency?: number;
   readonly retryFailed?: boolean;
   readonly quiet?: boolean;
-}
-
-/** Options of `espalier study report`. */
-export interface StudyReportOptions {
-  /** Reads the test split, once. */
-  readonly test?: boolean;
-  /** Reads it again, though the study has changed since. */
-  readonly testAgain?: boolean;
-  readonly concurrency?: number;
+  /** Trains trials anew beside recorded ones of other code, data or machine. */
+  readonly newTrials?: boolean;
 }
 
 /** Prints rows, what they change, and how far they are; trains nothing. */
@@ -48,12 +33,25 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
   try {
     process.stdout.write(`${formatHeader(study)}\n${planner.backend.line}\n\n`);
     const left = estimateRemaining(concurrency ?? availableParallelism());
+    const rows: PlannedRow[] = [];
     for await (const row of planner.rows()) {
+      rows.push(row);
       const ends = listTrials(row, study.seeds).map(({ id }) => store?.trial(id));
       left.add(ends);
       process.stdout.write(`${formatRow(row, ends)}\n`);
     }
     process.stdout.write(`\n${left.text()}\n`);
+    const recorded = store?.plan();
+    if (!store || !recorded) return;
+    const difference = comparePlans(
+      recorded,
+      await resolvePlan(planner, rows, (id) => store.trial(id)),
+      store,
+    );
+    if (difference)
+      process.stdout.write(
+        `\n${describeDifference(difference)}. study run refuses to train them again without --new-trials.\n`,
+      );
   } finally {
     store?.close();
   }
@@ -70,6 +68,7 @@ export async function run(path: string, options: StudyRunOptions): Promise<numbe
       executor: localExecutor({ concurrency: options.concurrency, limits }),
       signal: interrupt.signal,
       retryFailed: options.retryFailed,
+      newTrials: options.newTrials,
       onEvent: show.follow,
     });
     show.stop();
@@ -112,43 +111,6 @@ export async function status(path: string): Promise<void> {
   }
 }
 
-/** Prints the table; writes page, Markdown, CSV and the plot of differences next to the results. */
-export async function report(path: string, options: StudyReportOptions): Promise<void> {
-  const study = await loadStudy(path);
-  const planner = await Planner.create(study);
-  const rows: PlannedRow[] = [];
-  for await (const row of planner.rows()) rows.push(row);
-  const read = async (split: 'validation' | 'test') => {
-    const store = StudyStore.read(study.dir);
-    try {
-      if (!store) throw noResultsYet(path);
-      return await analyse(planner, rows, store, split);
-    } finally {
-      store?.close();
-    }
-  };
-  const tests = options.test ?? options.testAgain ?? false;
-  if (tests) {
-    await testStudy(planner, await read('validation'), {
-      executor: localExecutor({ concurrency: options.concurrency }),
-      again: options.testAgain,
-      onProgress: (done, total) => process.stderr.write(`test data: ${done}/${total} trials\n`),
-    });
-  }
-  const findings = await read(tests ? 'test' : 'validation');
-  const generated = `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-  const compared = findings.rows.some(({ metrics }) => metrics[0]!.comparison.kind === 'paired');
-  const files = {
-    ...(compared && { 'differences.svg': toSvg(effectsPlot(findings)) }),
-    'report.html': studyPage(findings, { generated }),
-    'report.md': studyMarkdown(findings),
-    'results.csv': studyCsv(findings),
-  };
-  for (const [name, text] of Object.entries(files)) await writeFile(join(study.dir, name), text);
-  process.stdout.write(`${toText(studyTable(findings))}\n`);
-  process.stdout.write(`${Object.keys(files).join(', ')} in ${study.dir}\n`);
-}
-
 function formatHeader({ name, seeds, tuningSeeds, metrics, settings }: LoadedStudy): string {
   const [primary] = metrics;
   const tune = settings.tune
@@ -161,11 +123,4 @@ function formatRow(row: PlannedRow, ends: readonly (TrialRecord | undefined)[]):
   const done = ends.filter(Boolean).length;
   const changes = row.diff.map((line) => `\n    ${line}`).join('');
   return `${row.name}  ${done}/${ends.length}${changes}`;
-}
-
-function noResultsYet(path: string): EspalierError {
-  return new EspalierError('cli/no-results', {
-    problem: 'no trial has ended yet',
-    fix: `Run the study first: espalier study run ${path}.`,
-  });
 }

@@ -1,29 +1,25 @@
 import type { ReportedMetric } from '../definition/load-study.js';
-import { equalComputeRow } from '../plan/equal-compute.js';
 import type { PlannedRow } from '../plan/planned-row.js';
-import { listTrials } from '../plan/planner.js';
 import type { Planner } from '../plan/planner.js';
-import { readTuning, rowsAfterTuning } from '../plan/tuning.js';
-import { holm } from '../statistics/holm.js';
-import { pairedDifference } from '../statistics/paired-difference.js';
+import { resolvePlan } from '../plan/study-plan.js';
+import type { RecordedRow, StudyPlan } from '../plan/study-plan.js';
 import { summary } from '../statistics/summary.js';
 import { readMetric } from '../store/read-metric.js';
 import { hasResult } from '../store/records.js';
-import type { TrialCost, TrialRecord } from '../store/records.js';
-import type { StudyStore } from '../store/store.js';
+import type { StudyRecords, TrialRecord } from '../store/records.js';
+import { compareRows, correctForMultipleTests } from './compare-rows.js';
+import { familyFindings } from './contrast-findings.js';
+import { costFindings } from './cost-findings.js';
+import { environmentFindings } from './environment-findings.js';
 import type {
   BySeed,
   Comparison,
-  CostFinding,
   Findings,
   MetricFinding,
   RowFindings,
   Split,
 } from './findings.js';
-import { incomparable } from './incomparable.js';
 import { tuningFindings } from './tuning-findings.js';
-
-const COSTS = ['seconds', 'cpuSeconds', 'peakMemory', 'modelBytes', 'macs'] as const;
 
 /**
  * What a study has found. Rows are compared with the base seed by seed, and only once every trial has
@@ -32,156 +28,101 @@ const COSTS = ['seconds', 'cpuSeconds', 'peakMemory', 'modelBytes', 'macs'] as c
 export async function analyse(
   planner: Planner,
   planned: readonly PlannedRow[],
-  store: StudyStore | undefined,
+  store: StudyRecords | undefined,
   split: Split = 'validation',
 ): Promise<Findings> {
-  const { study, backend } = planner;
-  const lookup = (id: string) => store?.trial(id);
-  const tuning = await readTuning(planner, planned);
-  const tuned = await rowsAfterTuning(planner, planned, tuning, lookup);
-  const rows = [...(tuned ?? planned)];
-  const longer = tuned && (await equalComputeRow(planner, tuned, lookup));
-  if (longer) rows.push(longer);
-  const tests = new Map(store?.tests().map(({ id, metrics }) => [id, metrics]));
-  const trials = rows.map((row) => trialsBySeed(row, study.seeds, lookup));
-  const complete = trials.every((bySeed) => [...bySeed.values()].every(Boolean));
+  const plan = await resolvePlan(planner, planned, (id) => store?.trial(id));
+  return analysePlan(plan, store, split);
+}
+
+/** The same from a plan that was recorded: without code, data or training. */
+export function analysePlan(
+  plan: StudyPlan,
+  records: StudyRecords | undefined,
+  split: Split = 'validation',
+): Findings {
+  const lookup = (id: string) => records?.trial(id);
+  const { metrics, smallestEffects, contrasts, seeds, rows } = plan;
+  const trials = rows.map((row) => trialsBySeed(row, lookup));
+  const complete = plan.settled && trials.every((bySeed) => [...bySeed.values()].every(Boolean));
+  const opened = (records?.tests() ?? []).filter(({ sealed }) => sealed !== true);
+  const tests = new Map(opened.map(({ id, metrics: own }) => [id, own]));
   const valueOf = (trial: TrialRecord | undefined, name: string) => {
     if (!trial || !hasResult(trial)) return undefined;
     const evaluated = split === 'test' ? (tests.get(trial.id) ?? {}) : undefined;
     return readMetric(trial.result, name, evaluated);
   };
   const measured = rows.map((row, i) => ({ row, trials: trials[i]!, valueOf }));
-  const byMetric = study.metrics.map((metric) => metricFindings(metric, measured, complete));
+  const tested = contrasts.length === 0;
+  const byMetric = metrics.map((each) => metricFindings(each, measured, { complete, tested }));
+  const found = measured.map((each, i): RowFindings => ({
+    row: each.row,
+    trials: each.trials,
+    metrics: byMetric.map((rowsOfMetric) => rowsOfMetric[i]!),
+    costs: costFindings(each.trials, trials[0]!, byMetric[0]![i]!),
+  }));
+  const compared = { rows: found, metrics, complete, smallestEffects };
   return {
-    name: study.name,
-    backend,
-    seeds: study.seeds,
+    name: plan.name,
+    backend: plan.backend,
+    manifest: plan.manifest,
+    seeds,
     split,
     complete,
-    tries: study.settings.tune?.trials ?? 0,
-    tuning: tuning.map((each) => tuningFindings(each, study, lookup)),
-    ...(study.settings.resample !== undefined && { resample: study.settings.resample }),
-    readings: store?.readings() ?? [],
-    rows: measured.map((each, i) => ({
-      row: each.row,
-      trials: each.trials,
-      metrics: byMetric.map((rowsOfMetric) => rowsOfMetric[i]!),
-      costs: costFindings(each.trials, trials[0]!, byMetric[0]![i]!),
-    })),
+    tries: plan.tries,
+    tuning: plan.tuning.map((each) => tuningFindings(each, metrics[0]!, lookup)),
+    ...(plan.resample !== undefined && { resample: plan.resample }),
+    readings: records?.readings() ?? [],
+    environments: environmentFindings(plan, records),
+    contrasts: contrasts.map((family) => familyFindings(family, compared)),
+    smallestEffects,
+    rows: found,
   };
 }
 
 type Trials = RowFindings['trials'];
 
-interface MeasuredRow {
-  readonly row: PlannedRow;
+interface Row {
+  readonly row: RecordedRow;
   readonly trials: Trials;
   readonly valueOf: (trial: TrialRecord | undefined, metric: string) => number | undefined;
 }
 
-function trialsBySeed(
-  row: PlannedRow,
-  seeds: readonly number[],
-  lookup: (id: string) => TrialRecord | undefined,
-): Trials {
-  return new Map(listTrials(row, seeds).map(({ seed, id }) => [seed, lookup(id)]));
+function trialsBySeed(row: RecordedRow, lookup: (id: string) => TrialRecord | undefined): Trials {
+  return new Map(row.trials.map(({ seed, id }) => [seed, lookup(id)]));
+}
+
+interface How {
+  readonly complete: boolean;
+  /** Whether p values of the rows are a family. */
+  readonly tested: boolean;
 }
 
 function metricFindings(
   metric: ReportedMetric,
-  rows: readonly MeasuredRow[],
-  complete: boolean,
+  rows: readonly Row[],
+  { complete, tested }: How,
 ): readonly MetricFinding[] {
-  const values = rows.map((row) => listValues(metric, row));
-  const compared = rows.map((row, i): Comparison => {
+  const measured = rows.map((row) => ({ ...row, values: listValues(metric, row) }));
+  const compared = measured.map((row, i): Comparison => {
     if (i === 0) return { kind: 'base' };
-    const reasons = [
-      ...incomparable(rows[0]!.row, row.row),
-      ...missing(rows[0]!, values[0]!, complete),
-      ...missing(row, values[i]!, complete),
-    ];
-    if (reasons.length > 0) return { kind: 'refused', reasons };
-    const difference = pairedDifference(
-      [...values[i]!.values()] as number[],
-      [...values[0]!.values()] as number[],
-    );
-    const better = metric.direction === 'max' ? 'higher' : 'lower';
-    return { kind: 'paired', difference, corrected: null, better };
+    return compareRows(row, measured[0]!, metric, complete);
   });
-  const corrected = correctForMultipleTests(compared);
-  return rows.map((_, i) => ({
+  const corrected = tested ? correctForMultipleTests(compared) : compared;
+  return measured.map(({ values }, i) => ({
     metric,
-    values: values[i]!,
-    summary: summarizeValues(values[i]!),
+    values,
+    summary: summarizeValues(values),
     comparison: corrected[i]!,
   }));
 }
 
-function listValues({ name }: ReportedMetric, { trials, valueOf }: MeasuredRow): BySeed {
+function listValues({ name }: ReportedMetric, { trials, valueOf }: Row): BySeed {
   const dropMissing = (value: number | undefined) => (Number.isFinite(value) ? value! : null);
   return new Map([...trials].map(([seed, trial]) => [seed, dropMissing(valueOf(trial, name))]));
 }
 
-/** Seeds without a value, and why: leaving them out would choose the seeds that went well. */
-function missing(
-  { row, trials }: MeasuredRow,
-  values: BySeed,
-  complete: boolean,
-): readonly string[] {
-  if (!complete) return ['the study is not finished'];
-  const seeds = [...values].filter(([, value]) => value === null).map(([seed]) => seed);
-  if (seeds.length === 0) return [];
-  const hasNone = seeds.length === values.size && [...trials.values()].every(isMeasured);
-  if (hasNone) return [`'${row.name}' does not report it`];
-  const codes = seeds.flatMap((seed) => {
-    const trial = trials.get(seed);
-    return trial && 'failure' in trial ? [trial.failure.code] : [];
-  });
-  const why = codes.length > 0 ? ` (${[...new Set(codes)].join(', ')})` : '';
-  const which = seeds.length > 1 ? 'seeds' : 'seed';
-  return [`'${row.name}' has no value for ${which} ${seeds.join(', ')}${why}`];
-}
-
-const isMeasured = (trial: TrialRecord | undefined): boolean =>
-  trial !== undefined && hasResult(trial);
-
 function summarizeValues(values: BySeed) {
   const known = [...values.values()].filter((value) => value !== null);
   return known.length === 0 ? null : summary(known);
-}
-
-function correctForMultipleTests(comparisons: readonly Comparison[]): readonly Comparison[] {
-  const tested = comparisons.flatMap((each) =>
-    each.kind === 'paired' && each.difference.p !== null ? [each.difference.p] : [],
-  );
-  const adjusted = [...holm(tested)];
-  return comparisons.map((each) => {
-    if (each.kind !== 'paired' || each.difference.p === null) return each;
-    return { ...each, corrected: adjusted.shift()! };
-  });
-}
-
-function costFindings(
-  trials: Trials,
-  base: Trials,
-  { comparison }: MetricFinding,
-): readonly CostFinding[] {
-  return COSTS.map((cost) => {
-    const [own, against] = [meanCost(trials, cost), meanCost(base, cost)];
-    const added = own !== null && against !== null ? own - against : 0;
-    return {
-      cost,
-      mean: own,
-      ratio: own === null || !against ? null : own / against,
-      effect: comparison.kind === 'paired' && added > 0 ? comparison.difference.mean / added : null,
-    };
-  });
-}
-
-function meanCost(trials: Trials, cost: keyof TrialCost): number | null {
-  const values = [...trials.values()].flatMap((trial) => {
-    const value = trial && hasResult(trial) ? trial.result.cost[cost] : null;
-    return Number.isFinite(value) ? [value!] : [];
-  });
-  return values.length === 0 ? null : values.reduce((sum, each) => sum + each, 0) / values.length;
 }

@@ -1,5 +1,9 @@
+import type { Manifest } from '@espalier/core';
 import type { ReportedMetric } from '../definition/load-study.js';
-import type { PlannedBackend, PlannedRow } from '../plan/planned-row.js';
+import type { Environment } from '../plan/environment.js';
+import type { PlannedBackend } from '../plan/planned-row.js';
+import type { RecordedRow } from '../plan/study-plan.js';
+import type { Equivalence } from '../statistics/equivalence.js';
 import type { PairedDifference } from '../statistics/paired-difference.js';
 import type { Summary } from '../statistics/summary.js';
 import type { TestReading, TrialCost, TrialRecord } from '../store/records.js';
@@ -28,7 +32,7 @@ export type Comparison =
       readonly kind: 'paired';
       /** Row − base, seed by seed. */
       readonly difference: PairedDifference;
-      /** p after Holm's correction over the compared rows of this metric; null for one pair. */
+      /** p after Holm's correction over its family; null for one pair, and where it belongs to no family. */
       readonly corrected: number | null;
       /** Whether a positive difference is an improvement. */
       readonly better: 'higher' | 'lower';
@@ -46,11 +50,33 @@ export interface CostFinding {
 
 /** A row and what was found of it. */
 export interface RowFindings {
-  readonly row: PlannedRow;
+  readonly row: RecordedRow;
   readonly trials: ReadonlyMap<number, TrialRecord | undefined>;
   /** The primary one first. */
   readonly metrics: readonly MetricFinding[];
   readonly costs: readonly CostFinding[];
+}
+
+/** A contrast of the study. */
+export interface ContrastFinding {
+  readonly of: string;
+  readonly minus: string;
+  /** Index among the study's metrics. */
+  readonly metric: number;
+  readonly comparison: Comparison;
+  /** Against the smallest effect of interest; null without one, or where there is no comparison. */
+  readonly equivalence: Equivalence | null;
+}
+
+/** Contrasts whose p values are corrected together. */
+export interface FamilyFindings {
+  readonly name: string;
+  readonly contrasts: readonly ContrastFinding[];
+}
+
+/** Where trials ran, and how many. */
+export interface EnvironmentFinding extends Environment {
+  readonly trials: number;
 }
 
 /** One draw of a row's tuning. */
@@ -82,6 +108,8 @@ export interface TuningFinding {
 export interface Findings {
   readonly name: string;
   readonly backend: PlannedBackend;
+  /** Of the base. */
+  readonly manifest: Manifest;
   readonly seeds: readonly number[];
   readonly split: Split;
   readonly rows: readonly RowFindings[];
@@ -95,4 +123,11 @@ export interface Findings {
   readonly resample?: string;
   /** Times that the test split was read; the honest number is 1. */
   readonly readings: readonly TestReading[];
+  readonly environments: readonly EnvironmentFinding[];
+  /** Empty: the rows minus the base are the one family. */
+  readonly contrasts: readonly FamilyFindings[];
+  /** By metric, in its unit. */
+  readonly smallestEffects: Readonly<Record<string, number>>;
+  /** How the present code, data or machine differ from those of the trials, where that was looked at. */
+  readonly differs?: string;
 }

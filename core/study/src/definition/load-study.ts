@@ -3,6 +3,8 @@ import { buildConfig, Modules, readObject } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import { EspalierError, parseOptions } from '@espalier/core';
 import { TRAINING } from '../store/read-metric.js';
+import { checkContrasts, listContrasts, listSmallestEffects } from './contrasts.js';
+import type { ContrastFamily } from './contrasts.js';
 import { findCode } from './find-code.js';
 import { listLevels } from './levels.js';
 import type { Level } from './levels.js';
@@ -30,12 +32,16 @@ export interface LoadedStudy {
   readonly levels: readonly Level[];
   /** The primary one first. */
   readonly metrics: readonly ReportedMetric[];
+  /** Families of comparisons; empty: each row minus the base. */
+  readonly contrasts: readonly ContrastFamily[];
+  /** By metric. */
+  readonly smallestEffects: Readonly<Record<string, number>>;
 }
 
 /**
  * Reads a study in TypeScript, JavaScript or JSON.
  *
- * @throws EspalierError `study/inline`, `study/no-validation`, `study/epochs`, `study/tuning-seed`, `config/…`,
+ * @throws EspalierError `study/inline`, `study/no-validation`, `study/epochs`, `study/tuning-seed`, `study/contrast`, `config/…`,
  * `options/invalid`.
  * @example
  * const study = await loadStudy('study.ts');
@@ -58,7 +64,7 @@ export async function buildStudy(written: unknown, file: string): Promise<Loaded
   const name = settings.name ?? basename(file, extname(file));
   const base = await loadBase(settings, file);
   checkBase(base);
-  return {
+  const loaded: LoadedStudy = {
     file,
     name,
     dir: resolve(dirname(file), settings.dir ?? `runs/${name}`),
@@ -68,7 +74,11 @@ export async function buildStudy(written: unknown, file: string): Promise<Loaded
     base,
     levels: listLevels(settings, basename(file)),
     metrics: listMetrics(settings),
+    contrasts: listContrasts(settings),
+    smallestEffects: listSmallestEffects(settings),
   };
+  checkContrasts(loaded);
+  return loaded;
 }
 
 async function loadBase({ base }: CheckedStudy, file: string): Promise<LoadedConfig> {

@@ -10,11 +10,17 @@ export interface RowDesign {
 
 export const BASE = 'base';
 
+/** What contrasts call the row of `equalCompute`, whose own name tells which row it is as long as. */
+export const EQUAL_COMPUTE = 'equal compute';
+
 /** The rows in order, the base first. 10 000 rows of a grid are made as they are asked for. */
 export function* designRows(study: LoadedStudy): Generator<RowDesign> {
   yield { name: BASE, levels: [] };
   for (const row of listDesigns(study)) {
     if (row.name === BASE) throw designError(`row '${BASE}' is the base`, 'Give it another name.');
+    if (row.name === EQUAL_COMPUTE) {
+      throw designError(`row '${EQUAL_COMPUTE}' is that of equalCompute`, 'Give it another name.');
+    }
     yield row;
   }
 }

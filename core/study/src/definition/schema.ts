@@ -26,6 +26,13 @@ const range = z.union([
   z.strictObject({ choices: z.array(z.unknown()).min(2) }),
 ]);
 
+const contrast = z.strictObject({
+  of: name,
+  minus: name,
+  metric: z.union([name.transform((text) => [text]), z.array(name).min(1)]).optional(),
+});
+const effect = z.number().positive();
+
 export const change = z.strictObject({
   drop: z.union([name.transform((id) => [id]), z.array(name).min(1)]).optional(),
   swap: z
@@ -53,6 +60,9 @@ export const study = z.strictObject({
   seeds,
   primary: metric,
   metrics: z.array(metric).default([]),
+  contrasts: z.record(name, z.array(contrast).min(1)).default({}),
+  smallestEffect: z.union([effect, z.record(name, effect)]).optional(),
+  test: z.enum(['after-all', 'after-each-trial']).default('after-all'),
   tune: z
     .strictObject({
       trials: count,

@@ -57,6 +57,15 @@ export interface Limits {
   readonly megabytes?: number;
 }
 
+/** A comparison of two rows: `{ of: 'BYOT', minus: 'deeply supervised' }`. */
+export interface Contrast {
+  /** Name of a row: as the plan prints it, `base`, or `equal compute`. */
+  readonly of: string;
+  readonly minus: string;
+  /** Metrics of the study; default: the primary one. */
+  readonly metric?: string | readonly string[];
+}
+
 /** An ablation study: a base, the changes of each row, the seeds, and the reported metrics. */
 export interface Study {
   /** Names it in reports; default: the name of its file. */
@@ -77,6 +86,16 @@ export interface Study {
   readonly primary: string | Metric;
   /** Further metrics to report. */
   readonly metrics?: readonly (string | Metric)[];
+  /**
+   * Families of comparisons, by name; p values are corrected within each (Holm). Default: one family, each
+   * row minus the base.
+   */
+  readonly contrasts?: Readonly<Record<string, readonly Contrast[]>>;
+  /**
+   * The smallest difference that matters, in the unit of the primary metric (0.005: half a point of
+   * accuracy), or by metric. The report says of each comparison whether its interval excludes such an effect.
+   */
+  readonly smallestEffect?: number | Readonly<Record<string, number>>;
   readonly tune?: Tuning;
   /**
    * The option of the training data that each trial sets to its seed: `data.train.options.draw`. Every seed
@@ -90,6 +109,12 @@ export interface Study {
    */
   readonly equalCompute?: boolean | 'seconds' | 'cpuSeconds';
   readonly limits?: Limits;
+  /**
+   * When trials compute the metrics of the test data. `after-all` (the default): when `report --test` asks for
+   * them. `after-each-trial`: when a trial ends; they stay sealed until `report --test`, which needs no
+   * checkpoints then: for studies that move from machine to machine.
+   */
+  readonly test?: 'after-all' | 'after-each-trial';
   /** Folder of the results, relative to the study's file; default: `runs/<name>`. */
   readonly dir?: string;
 }

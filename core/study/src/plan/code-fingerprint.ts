@@ -36,17 +36,44 @@ export class CodeFingerprints {
     return known;
   }
 
+  /** Those of several modules, by name. */
+  fingerprints(specifiers: readonly string[]): Record<string, string> {
+    return Object.fromEntries(specifiers.map((each) => [each, this.fingerprint(each)]));
+  }
+
+  /** What modules are made of: file → hash of its content, or version of its package. */
+  files(specifiers: readonly string[]): Record<string, string> {
+    return Object.assign({}, ...specifiers.map((each) => this.#parts(each))) as Record<
+      string,
+      string
+    >;
+  }
+
   #hash(specifier: string): string {
-    const parts = new Map<string, string>();
+    return hashJson(this.#parts(specifier));
+  }
+
+  #parts(specifier: string): Record<string, string> {
+    const parts: Record<string, string> = {};
+    const seen = new Set<string>();
     const waiting = [this.#resolveFile(specifier)];
     for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
-      const name = relative(this.folder, file);
-      if (parts.has(name)) continue;
+      if (seen.has(file)) continue;
+      seen.add(file);
       const { part, imports } = this.#read(file);
-      parts.set(name, part);
+      parts[this.#nameFile(file, part)] = part;
       waiting.push(...imports);
     }
-    return hashJson(Object.fromEntries(parts));
+    return parts;
+  }
+
+  /** A name that is the same wherever the files are: in the base's folder, in a package, or a package. */
+  #nameFile(file: string, part: string): string {
+    if (file.includes(INSTALLED)) return part;
+    const own = relative(this.folder, file);
+    if (!own.startsWith('..')) return toSlashes(own);
+    const found = findPackage(file);
+    return toSlashes(found ? join(found.name, relative(found.folder, file)) : own);
   }
 
   #read(file: string) {
@@ -111,15 +138,24 @@ function listRequires(program: Program): string[] {
   return found;
 }
 
+const toSlashes = (path: string): string => path.replaceAll(sep, '/');
+
 /** `name@version` of the package that holds a file. */
 function findPackageVersion(file: string): string {
+  const found = findPackage(file, ({ version }) => version !== undefined);
+  return found ? `${found.name}@${found.version}` : file;
+}
+
+type PackageFile = Partial<Record<'name' | 'version', string>>;
+
+/** The nearest package with a name. */
+function findPackage(file: string, suits: (found: PackageFile) => boolean = () => true) {
   for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {
     const manifest = join(folder, 'package.json');
     if (!existsSync(manifest)) continue;
-    const { name, version } = JSON.parse(readFileSync(manifest, 'utf8')) as Partial<
-      Record<'name' | 'version', string>
-    >;
-    if (name !== undefined && version !== undefined) return `${name}@${version}`;
+    const found = JSON.parse(readFileSync(manifest, 'utf8')) as PackageFile;
+    const { name, version } = found;
+    if (name !== undefined && suits(found)) return { name, version, folder };
   }
-  return file;
+  return undefined;
 }

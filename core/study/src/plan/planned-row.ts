@@ -48,6 +48,8 @@ export interface PlannedRow {
   readonly samples?: ReadonlyMap<number, Sample>;
   /** The differences to the base, field by field; empty for the base. */
   readonly diff: readonly string[];
+  /** Names of the modules that its code is in. */
+  readonly modules: readonly string[];
   /** Hash of all that makes its trials what they are, but for the seed. */
   readonly hash: string;
 }

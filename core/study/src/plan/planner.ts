@@ -51,6 +51,8 @@ export class Planner {
   readonly #fingerprints = new Map<string, Promise<string>>();
   readonly #components = new Map<string, Promise<unknown>>();
   #base: PlannedRow | undefined;
+  /** Of what trials depend on beside the packages that their code names. */
+  readonly versions = { tfjs, node: process.versions.node.split('.')[0]! };
 
   private constructor(
     readonly study: LoadedStudy,
@@ -117,6 +119,11 @@ export class Planner {
     return this.#resolve({ name, kind: as.kind ?? row.kind, sets: [...row.sets, ...sets] });
   }
 
+  /** Files of modules: path in the base's folder or in a package → hash of the content; installed packages. */
+  files(modules: readonly string[]): Readonly<Record<string, string>> {
+    return this.#code.files(modules);
+  }
+
   /** Where a token may be bound: at the plugin that provides it, or wherever the preset binds it. */
   #tokens(manifest: Manifest): Record<string, string> {
     const provided = Object.entries(this.services).filter(([, owner]) => owner in manifest.plugins);
@@ -180,6 +187,7 @@ export class Planner {
       data: samples?.values().next().value?.data ?? (await this.#split(config)),
       ...(samples && { samples }),
       diff: base ? listDifferences(base, { config, manifest }) : [],
+      modules: listSpecifiers(config, manifest),
     };
     return { ...row, hash: this.#hash(row) };
   }
@@ -216,21 +224,17 @@ export class Planner {
   }
 
   /** Where each seed draws its sample, that is part of the trial's id, not of the row's hash. */
-  #hash({ config, manifest, data, samples }: Omit<PlannedRow, 'hash'>): string {
+  #hash({ config, manifest, data, samples, modules }: Omit<PlannedRow, 'hash'>): string {
     const { resample } = this.study.settings;
     const { name, package: from, version, simd, threads, device } = this.backend;
-    const code: Record<string, string> = {};
-    for (const specifier of listSpecifiers(config, manifest)) {
-      code[specifier] = this.#code.fingerprint(specifier);
-    }
     const content = {
       format: FORMAT,
       training: withoutDraw(listTrainingSettings(config), resample),
       manifest: manifest.hash,
       data: samples ? { validation: data.validation, resample } : data,
-      code,
+      code: this.#code.fingerprints(modules),
       backend: { name, package: from, version, simd, threads, device },
-      versions: { tfjs, node: process.versions.node.split('.')[0] },
+      versions: this.versions,
     };
     return hashJson(content);
   }

@@ -1,7 +1,9 @@
 import { code, missing, table } from '@espalier/report';
 import type { Code, Column, Table } from '@espalier/report';
 import type { Findings, RowFindings } from '../analysis/findings.js';
+import { testEquivalence } from '../statistics/equivalence.js';
 import type { TrialCost } from '../store/records.js';
+import { describeEffect } from './contrast-tables.js';
 import { toEstimate, formatInterval, isKnown, metricFormat, scaleValue } from './metric-format.js';
 import { columnFormats } from './number-text.js';
 import {
@@ -12,11 +14,16 @@ import {
   listPaired,
   listRefusals,
 } from './row-findings.js';
-import { comparedRows } from './summary-table.js';
+import { comparedRows, isFamily } from './summary-table.js';
 
 /** All of the paired comparison of the primary metric: both intervals, both p values. */
 export function differencesTable(findings: Findings): Table {
   const shown = metricFormat(findings, 0);
+  const margin = findings.smallestEffects[findings.rows[0]!.metrics[0]!.metric.name];
+  const tested = [
+    { key: 'p', label: 'p', format: columnFormats.p },
+    { key: 'corrected', label: 'p (Holm)', format: columnFormats.p },
+  ];
   const rows = comparedRows(findings, 0).map(({ row, metrics }) => {
     const comparison = listPaired(metrics[0]!)!;
     const { difference, corrected } = comparison;
@@ -31,6 +38,10 @@ export function differencesTable(findings: Findings): Table {
       t,
       p: none ?? p,
       corrected: none ?? corrected,
+      effect:
+        margin === undefined
+          ? undefined
+          : describeEffect(findings, 0, testEquivalence(difference, margin)),
     };
   });
   return table({
@@ -42,8 +53,8 @@ export function differencesTable(findings: Findings): Table {
       { key: 'bootstrap', label: '95\u00a0% of the bootstrap', align: 'right' },
       { key: 'sd', label: 'Standard deviation', format: shown.format },
       { key: 't', label: 't', format: { style: 'fixed', digits: 2 } },
-      { key: 'p', label: 'p', format: columnFormats.p },
-      { key: 'corrected', label: 'p (Holm)', format: columnFormats.p },
+      ...(isFamily(findings) ? tested : []),
+      ...(margin === undefined ? [] : [{ key: 'effect', label: 'Effects that matter' }]),
     ],
     rows,
     caption:

@@ -5,6 +5,7 @@ import { hasResult } from '../store/records.js';
 import { toEstimate, isKnown, metricFormat, scaleValue } from './metric-format.js';
 import type { MetricFormat } from './metric-format.js';
 import { findCost, listPaired } from './row-findings.js';
+import { isFamily } from './summary-table.js';
 
 /** As many series as there are colours to tell apart. */
 const MOST_SERIES = 8;
@@ -28,7 +29,7 @@ export function effectsPlot(findings: Findings): ForestPlot {
         : { value: null, low: null, high: null };
       return { label: row.name, mean: value, low, high };
     }),
-    caption: `Better is to the ${side} of the dashed line. Bars are 95\u00a0% intervals of Student's t for each row alone: of twenty rows without any effect, about one misses the line. The p values with Holm's correction take the number of rows into account.`,
+    caption: `Better is to the ${side} of the dashed line. Bars are 95\u00a0% intervals of Student's t for each row alone: of twenty rows without any effect, about one misses the line.${isFamily(findings) ? " The p values with Holm's correction take the number of rows into account." : ''}`,
   });
 }
 

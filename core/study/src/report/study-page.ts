@@ -1,6 +1,7 @@
 import { keyValues, note, renderReport } from '@espalier/report';
 import type { Block, Section } from '@espalier/report';
 import type { Findings } from '../analysis/findings.js';
+import { contrastBlocks } from './contrast-tables.js';
 import {
   changesCode,
   changesTable,
@@ -10,6 +11,7 @@ import {
   hasAddedCosts,
   refusalsTable,
 } from './detail-tables.js';
+import { environmentsTable } from './environments-table.js';
 import { describeMethod, describeComparison } from './introduction.js';
 import { pluralize } from './number-text.js';
 import { costPlots, effectsPlot, hasCosts, learningPlots, leftOut, seedPlots } from './plots.js';
@@ -36,6 +38,11 @@ export function studyPage(findings: Findings, { generated }: StudyPageOptions = 
       heading: 'Summary',
       lead: describeMethod(findings).join(' '),
       blocks: summaryBlocks(findings),
+    },
+    {
+      heading: 'Contrasts',
+      lead: 'The comparisons that the study names. p values are corrected within each family.',
+      blocks: contrastBlocks(findings),
     },
     { heading: 'Differences to the base', blocks: differenceBlocks(findings) },
     {
@@ -73,6 +80,7 @@ function summaryBlocks(findings: Findings): readonly Block[] {
       : []),
     studyTable(findings),
     facts(findings),
+    ...(findings.environments.length > 0 ? [environmentsTable(findings)] : []),
   ];
 }
 
@@ -122,7 +130,8 @@ function changeBlocks(findings: Findings): readonly Block[] {
 }
 
 /** The base in whole; the other rows by what they set. */
-function makeManifest({ name, backend, seeds, split, tries, readings, rows }: Findings) {
+function makeManifest(findings: Findings) {
+  const { name, backend, manifest, seeds, split, tries, readings, environments, rows } = findings;
   return {
     study: name,
     backend,
@@ -130,7 +139,8 @@ function makeManifest({ name, backend, seeds, split, tries, readings, rows }: Fi
     split,
     tuningTries: tries,
     testReadings: readings,
-    base: rows[0]!.row.manifest,
+    environments,
+    base: manifest,
     rows: rows.map(({ row: { name, kind, hash, budget, data, sets } }) => {
       return { name, kind, hash, budget, data, sets };
     }),

@@ -3,6 +3,7 @@ import type { Cell } from '@espalier/report';
 import type { Findings, RowFindings } from '../analysis/findings.js';
 import { TRAINING } from '../store/read-metric.js';
 import { hasResult } from '../store/records.js';
+import { contrastTable } from './contrast-tables.js';
 import { describeMethod, describeComparison } from './introduction.js';
 import { studyTable } from './summary-table.js';
 import { listWarnings } from './warnings.js';
@@ -17,7 +18,15 @@ export function studyMarkdown(findings: Findings): string {
   const summary = studyTable(findings);
   const lead = [describeComparison(findings), ...describeMethod(findings)].join(' ');
   const notes = listWarnings(findings).map((each) => `**Warning.** ${markdownText(each)}`);
-  const paragraphs = [markdownText(lead), toMarkdown(summary), markdownText(summary.caption ?? '')];
+  const tables = [summary, ...findings.contrasts.map((each) => contrastTable(findings, each))];
+  const paragraphs = [
+    markdownText(lead),
+    ...tables.flatMap((each) => [
+      ...(each.title === undefined ? [] : [`**${markdownText(each.title)}**`]),
+      toMarkdown({ ...each, title: undefined }),
+      markdownText(each.caption ?? ''),
+    ]),
+  ];
   return [...paragraphs, ...notes].map((each) => `${each.trimEnd()}\n`).join('\n');
 }
 

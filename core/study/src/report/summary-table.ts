@@ -97,7 +97,7 @@ function metricColumns(findings: Findings, i: number): Column[] {
   return [
     { key: 'row', label: 'Row' },
     { key: 'mean', label: shown.label, format: shown.format },
-    ...(compared ? difference : []),
+    ...(compared ? difference.slice(0, isFamily(findings) ? 2 : 1) : []),
   ];
 }
 
@@ -126,6 +126,9 @@ function remarksColumn({ rows, complete }: Findings, i: number): Column[] {
   return none ? [] : [{ key: 'remarks', label: 'Remarks' }];
 }
 
+/** Whether rows minus the base are the family that is tested; a study with contrasts tests those. */
+export const isFamily = ({ contrasts }: Findings): boolean => contrasts.length === 0;
+
 export const comparedRows = ({ rows }: Findings, i: number): readonly RowFindings[] =>
   rows.filter(({ metrics }) => listPaired(metrics[i]!));
 
@@ -136,5 +139,7 @@ function howToRead(findings: Findings, i: number): string {
       : 'Values of one seed.';
   const compared = comparedRows(findings, i).length;
   if (compared === 0) return means;
-  return `${means} Differences are row − base, paired by seed; p is that of the paired t test, with Holm's correction over ${pluralize(compared, 'row')}.`;
+  const differences = `${means} Differences are row − base, paired by seed`;
+  if (!isFamily(findings)) return `${differences}; what is tested are the contrasts.`;
+  return `${differences}; p is that of the paired t test, with Holm's correction over ${pluralize(compared, 'row')}.`;
 }

@@ -14,6 +14,7 @@ const FEW_SEEDS = 5;
 /** The reasons to trust the figures less; empty if there are none. */
 export function listWarnings(findings: Findings): readonly string[] {
   return [
+    ...(findings.differs === undefined ? [] : [findings.differs]),
     ...warnUnfinished(findings),
     ...warnFailed(findings),
     ...warnUntransformed(findings),
@@ -21,6 +22,7 @@ export function listWarnings(findings: Findings): readonly string[] {
     ...warnEqualDifferences(findings),
     ...warnDisagreement(findings),
     ...warnRepeatedReadings(findings),
+    ...warnUncommitted(findings),
   ];
 }
 
@@ -92,5 +94,14 @@ function warnRepeatedReadings({ readings }: Findings): readonly string[] {
   if (readings.length < 2) return [];
   return [
     `The test split was read ${readings.length} times. Only the first reading was of data that could not have influenced the choice of rows.`,
+  ];
+}
+
+function warnUncommitted({ environments }: Findings): readonly string[] {
+  const dirty = environments.filter(({ commit }) => commit?.dirty);
+  if (dirty.length === 0) return [];
+  const trials = dirty.reduce((sum, each) => sum + each.trials, 0);
+  return [
+    `${pluralize(trials, 'trial')} ran with files that differ from the commit: their code cannot be restored from it.`,
   ];
 }

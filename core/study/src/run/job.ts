@@ -14,6 +14,8 @@ export interface TrialJob {
   readonly dir: string;
   /** `train`, then compare on validation data; `test`: metrics of the test data at the end. */
   readonly task: 'train' | 'test';
+  /** Whether training ends with the metrics of the test data. */
+  readonly testToo?: boolean;
 }
 
 /** A report of a running trial. */

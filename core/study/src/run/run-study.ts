@@ -1,8 +1,13 @@
 import { EspalierError, suggest } from '@espalier/core';
 import type { LoadedStudy } from '../definition/load-study.js';
+import { comparePlans, describeDifference } from '../plan/compare-plans.js';
+import { readEnvironment } from '../plan/environment.js';
 import { equalComputeRow } from '../plan/equal-compute.js';
+import { hashJson } from '../plan/hash-json.js';
 import type { PlannedRow, PlannedTrial } from '../plan/planned-row.js';
 import { Planner, listTrials } from '../plan/planner.js';
+import { resolvePlan } from '../plan/study-plan.js';
+import type { StudyPlan } from '../plan/study-plan.js';
 import { readTuning, rowsAfterTuning } from '../plan/tuning.js';
 import { listMetricNames, readMetric } from '../store/read-metric.js';
 import { hasResult } from '../store/records.js';
@@ -11,6 +16,7 @@ import { StudyStore } from '../store/store.js';
 import type { Executor, TrialEnd, TrialJob, TrialProgress } from './job.js';
 import { localExecutor } from './local-executor.js';
 import { abortedWith, pool } from './pool.js';
+import { checkTestSplit } from './test-study.js';
 import { watchProgress, readResult, trialFolder } from './trial-folder.js';
 
 /** What happens while a study runs. */
@@ -39,6 +45,11 @@ export interface RunStudyOptions {
   readonly onEvent?: (event: StudyEvent) => void;
   /** Whether trials that failed before run again. */
   readonly retryFailed?: boolean;
+  /**
+   * Trains trials anew beside recorded ones whose rows the study has not changed, though its code, data or
+   * machine has; without it, such a study is refused.
+   */
+  readonly newTrials?: boolean;
   /** Crashes in a row, without progress between them, until a trial is given up; default 3. */
   readonly crashes?: number;
 }
@@ -57,7 +68,8 @@ export interface StudyRun {
  * the row of equal compute. What has ended is kept as it ends; run it again to go on.
  *
  * @throws EspalierError `study/metric` after the first trial if no metric has the primary's name, after
- * the first of every row if one has no trial that reports it; `study/running`, `study/store`; the errors of a row's configuration, before anything runs.
+ * the first of every row if one has no trial that reports it; `study/changed` where trials that have ended would be
+ * trained again; `study/running`, `study/store`; the errors of a row's configuration, before anything runs.
  * @example
  * await runStudy(await loadStudy('study.ts'), { onEvent: (event) => console.log(event) });
  */
@@ -67,6 +79,7 @@ export async function runStudy(
 ): Promise<StudyRun> {
   const planner = await Planner.create(study);
   const rows = await all(planner.rows());
+  if (study.settings.test === 'after-each-trial') await checkTestSplit(study);
   const store = StudyStore.open(study.dir);
   try {
     return await new Runner(planner, store, options).run(rows);
@@ -94,6 +107,7 @@ class Runner {
   readonly #controller: AbortController;
   /** Row → the names of the metrics that a trial of it has. */
   readonly #reported = new Map<string, readonly string[]>();
+  readonly #environment: string;
   #rows = 0;
   #ran = 0;
 
@@ -105,12 +119,18 @@ class Runner {
     const { limits } = planner.study.settings;
     this.#executor = options.executor ?? localExecutor({ limits });
     this.#controller = abortedWith(options.signal);
+    const environment = readEnvironment(planner.study.base.folder, planner.backend);
+    this.#environment = hashJson(environment).slice(0, 16);
+    store.keepEnvironment(this.#environment, environment);
   }
 
   async run(planned: readonly PlannedRow[]): Promise<StudyRun> {
     const { planner } = this;
     const lookup = (id: string) => this.store.trial(id);
     this.#rows = planned.length;
+    const plan = await resolvePlan(planner, planned, lookup);
+    if (!this.options.newTrials) refuseOther(this.store, plan);
+    this.store.keepPlan(plan);
     const tuning = await readTuning(planner, planned);
     const tries = tuning.flatMap(({ tried, candidates }) =>
       candidates.flatMap(({ trials }) =>
@@ -119,8 +139,12 @@ class Runner {
     );
     if (!(await this.#stage('tuning', tries))) return this.#outcome('stopped');
     const rows = (await rowsAfterTuning(planner, planned, tuning, lookup))!;
+    if (tuning.length > 0) this.store.keepPlan(await resolvePlan(planner, planned, lookup));
     if (!(await this.#stage('rows', this.#work(rows)))) return this.#outcome('stopped');
     const longer = await equalComputeRow(planner, rows, lookup);
+    if (planner.study.settings.equalCompute !== false) {
+      this.store.keepPlan(await resolvePlan(planner, planned, lookup));
+    }
     const work = longer ? this.#work([longer]) : [];
     const done = await this.#stage('equal compute', work);
     return this.#outcome(done ? 'completed' : 'stopped');
@@ -176,7 +200,7 @@ class Runner {
     const { onEvent, crashes = 3 } = this.options;
     for (let attempt = 1; ; attempt += 1) {
       onEvent?.({ type: 'start', trial });
-      const end = await this.#executor.run(this.#job(trial), {
+      const end = await this.#executor.run(this.#job(work), {
         signal: this.#controller.signal,
         onProgress: (progress) => onEvent?.({ type: 'progress', trial, progress }),
       });
@@ -199,7 +223,9 @@ class Runner {
     }
   }
 
-  #recordResult(work: Work, result: TrialResult, attempts = 1): void {
+  #recordResult(work: Work, { test, ...result }: TrialResult, attempts = 1): void {
+    const { id } = work.trial;
+    if (test) this.store.keepTest({ id, ...test, sealed: true });
     const [primary] = this.planner.study.metrics;
     const found = readMetric(result, primary!.name);
     if (found !== undefined && !Number.isFinite(found)) {
@@ -244,7 +270,8 @@ class Runner {
     const { budget } = row;
     const ended = new Date().toISOString();
     const { backend } = this.planner;
-    const record = { ...trial, kind, budget, backend, attempts, ended, ...outcome };
+    const environment = this.#environment;
+    const record = { ...trial, kind, budget, backend, attempts, ended, environment, ...outcome };
     this.store.end(record);
     this.#ran += 1;
     this.options.onEvent?.({ type: 'end', trial, record });
@@ -255,9 +282,9 @@ class Runner {
     return trialFolder(this.planner.study.dir, id);
   }
 
-  #job(trial: PlannedTrial): TrialJob {
+  #job({ trial, kind }: Work): TrialJob {
     const { id, row, seed, sets } = trial;
-    const { base } = this.planner.study;
+    const { base, settings } = this.planner.study;
     const { name, threads } = this.planner.backend;
     return {
       id,
@@ -269,8 +296,20 @@ class Runner {
       backend: { name, threads },
       dir: this.#dir(trial),
       task: 'train',
+      ...(kind === 'main' && settings.test === 'after-each-trial' && { testToo: true }),
     };
   }
+}
+
+/** @throws EspalierError `study/changed` where trials that have ended would be trained again. */
+function refuseOther(store: StudyStore, present: StudyPlan): void {
+  const recorded = store.plan();
+  const difference = recorded && comparePlans(recorded, present, store);
+  if (!difference) return;
+  throw new EspalierError('study/changed', {
+    problem: describeDifference(difference),
+    fix: 'Go on with what they ran with (check out their commit, restore the data), or pass --new-trials to train anew beside them.',
+  });
 }
 
 function missingMetric(name: string, known: readonly string[]): EspalierError {

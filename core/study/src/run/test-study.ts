@@ -1,6 +1,8 @@
 import { openSource as testSource } from '@espalier/config';
 import { EspalierError } from '@espalier/core';
+import type { Source } from '@espalier/core';
 import type { Findings } from '../analysis/findings.js';
+import type { LoadedStudy } from '../definition/load-study.js';
 import { hashJson } from '../plan/hash-json.js';
 import type { Planner } from '../plan/planner.js';
 import { hasResult } from '../store/records.js';
@@ -22,32 +24,39 @@ export interface TestStudyOptions {
 
 /**
  * Evaluates the test split with every trial of a finished study, at its last epoch. It does so once, since a choice
- * that is made after it would be biased. After an interruption, the same call continues.
+ * that is made after it would be biased. After an interruption, the same call continues. What
+ * trials computed when they ended is unsealed then, and not computed again.
  *
  * @throws EspalierError `study/no-test`, `study/unfinished`, `study/test-read`, `study/test-failed`.
  */
 export async function testStudy(
   planner: Planner,
-  { rows, complete }: Findings,
+  { rows, complete, differs }: Findings,
   { executor = localExecutor(), signal, onProgress, again = false }: TestStudyOptions = {},
 ): Promise<void> {
   const { study } = planner;
-  const source = await testSource(study.base, 'test');
-  if (!source) throw missingTestSplit();
+  const source = await checkTestSplit(study);
   if (!complete) throw refuseUnfinished();
   const data = await source.fingerprint();
   const store = StudyStore.open(study.dir);
   try {
     const trials = rows.flatMap((row) => [...row.trials.values()].filter(isMeasured));
-    const same = store.tests().filter((each) => each.data === data);
-    const known = new Set(same.map(({ id }) => id));
+    const known = new Map(
+      store.tests().flatMap((each) => (each.data === data ? [[each.id, each] as const] : [])),
+    );
+    const isOpen = ({ id }: MeasuredTrial) => known.has(id) && known.get(id)!.sealed !== true;
+    if (trials.every(isOpen)) return;
     const waiting = trials.filter(({ id }) => !known.has(id));
-    if (waiting.length === 0) return;
+    if (waiting.length > 0 && differs !== undefined) throw refuseOther(differs);
     const readings = store.readings();
     const of = hashJson([data, ...trials.map(({ id }) => id).sort()]);
     const goesOn = readings.at(-1)?.of === of;
     if (readings.length > 0 && !goesOn && !again) throw countEarlierReadings(readings[0]!.at);
     if (!goesOn) store.keepReading({ at: new Date().toISOString(), trials: trials.length, of });
+    for (const { id } of trials) {
+      const test = known.get(id);
+      if (test?.sealed) store.keepTest({ id, data, metrics: test.metrics });
+    }
     const controller = abortedWith(signal);
     let done = 0;
     await pool(waiting, { slots: executor.slots, controller }, async (trial) => {
@@ -60,6 +69,13 @@ export async function testStudy(
   } finally {
     store.close();
   }
+}
+
+/** @throws EspalierError `study/no-test`. */
+export async function checkTestSplit({ base }: LoadedStudy): Promise<Source> {
+  const source = await testSource(base, 'test');
+  if (source) return source;
+  throw missingTestSplit();
 }
 
 type MeasuredTrial = Extract<TrialRecord, { result: unknown }>;
@@ -103,6 +119,13 @@ function refuseUnfinished(): EspalierError {
   return new EspalierError('study/unfinished', {
     problem: 'the study is not finished, and the test split is read once',
     fix: 'Run it first: espalier study run.',
+  });
+}
+
+function refuseOther(differs: string): EspalierError {
+  return new EspalierError('study/changed', {
+    problem: `trained models cannot be tested with other code, data or machine. ${differs}`,
+    fix: 'Test them with what they ran with (check out their commit, restore the data).',
   });
 }
 

@@ -16,7 +16,7 @@ import {
   listUncountedLayers,
   viewModel,
 } from '@espalier/core';
-import type { ModelView, Session, Stage } from '@espalier/core';
+import type { ModelView, Session, Source, Stage } from '@espalier/core';
 import { fileStore, jsonlSink } from '@espalier/core/node';
 import { takeLock } from '../store/lock.js';
 import type { Metrics, TrialResult } from '../store/records.js';
@@ -83,17 +83,36 @@ async function compute(job: TrialJob): Promise<TrialEnd> {
     checkpoint: { store: fileStore(join(job.dir, 'checkpoints')), keep: 1 },
     folder: job.dir,
   });
-  if (job.task === 'train') return train(session, job, listStages(loaded));
+  const test = async () => evaluateOn(session, await openSource(loaded, 'test'));
+  if (job.task === 'train') return train(session, job, { stages: listStages(loaded), test });
   if (!(await session.load())) throw noCheckpoint(job);
-  const test = await openSource(loaded, 'test');
-  const { signal } = controller;
-  const metrics = await session.evaluate(test, { signal }).catch((error: unknown) => {
-    if (!signal.aborted) throw error;
-  });
+  const metrics = (await test())?.metrics;
   return metrics ? { status: 'tested', metrics } : { status: 'stopped' };
 }
 
-async function train(session: Session, job: TrialJob, stages: readonly Stage[]): Promise<TrialEnd> {
+type Test = TrialResult['test'];
+
+/** `undefined` where it was stopped. */
+async function evaluateOn(session: Session, source: Source | undefined): Promise<Test> {
+  const { signal } = controller;
+  const metrics = await session.evaluate(source, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+    return undefined;
+  });
+  return metrics && { data: await source!.fingerprint(), metrics };
+}
+
+interface Training {
+  readonly stages: readonly Stage[];
+  /** Evaluates the test data. */
+  readonly test: () => Promise<Test>;
+}
+
+async function train(
+  session: Session,
+  job: TrialJob,
+  { stages, test }: Training,
+): Promise<TrialEnd> {
   await session.load();
   disposeModel(session.export()); // what cannot be exported is refused now, not after training
   const watch = await Stopwatch.open(job.dir, session.clock.step);
@@ -109,13 +128,17 @@ async function train(session: Session, job: TrialJob, stages: readonly Stage[]):
   await sink.close();
   if (status === 'aborted') return { status: 'stopped' };
   const epochsDone = history.map(({ clock, metrics }) => ({ epoch: clock.epoch + 1, metrics }));
+  const times = watch.read();
   const { uncounted, ...cost } = measureCost(session);
+  const tested = job.testToo ? await test() : undefined;
+  if (job.testToo && !tested) return { status: 'stopped' };
   const result: TrialResult = {
     metrics: readValidation(metrics),
     history: epochsDone,
-    cost: { ...cost, ...watch.read() },
+    cost: { ...cost, ...times },
     uncounted,
     untransformed: session.untransformed,
+    ...(tested && { test: tested }),
   };
   await writeResult(job.dir, result);
   return { status: 'done', result };

@@ -1,4 +1,6 @@
-import type { DataFingerprints, PlannedBackend, Budget } from '../plan/planned-row.js';
+import type { Environment } from '../plan/environment.js';
+import type { Budget, DataFingerprints, PlannedBackend } from '../plan/planned-row.js';
+import type { StudyPlan } from '../plan/study-plan.js';
 
 /** Metrics by name; NaN and infinities among them. */
 export type Metrics = Readonly<Record<string, number>>;
@@ -19,6 +21,8 @@ export interface TrialResult {
   readonly uncounted?: readonly string[];
   /** Plugins that have a transform which never ran: the figures are of the model without it. */
   readonly untransformed?: readonly string[];
+  /** Of the test data, where the study has them computed with each trial. */
+  readonly test?: { readonly data: string; readonly metrics: Metrics };
 }
 
 /** What a trial cost. */
@@ -51,6 +55,8 @@ export type TrialRecord = {
   readonly attempts: number;
   /** ISO 8601. */
   readonly ended: string;
+  /** Where it ran: a key of the study's environments. */
+  readonly environment?: string;
 } & ({ readonly result: TrialResult } | { readonly failure: TrialFailure });
 
 /** Why a trial has no result. */
@@ -66,6 +72,19 @@ export interface TestRecord {
   /** Fingerprint of the test data. */
   readonly data: string;
   readonly metrics: Metrics;
+  /** Whether nobody has asked for them yet: no report shows them. */
+  readonly sealed?: true;
+}
+
+/** What is known of a study: its database, or a packed file. */
+export interface StudyRecords {
+  plan(): StudyPlan | undefined;
+  trial(id: string): TrialRecord | undefined;
+  trials(): readonly TrialRecord[];
+  tests(): readonly TestRecord[];
+  readings(): readonly TestReading[];
+  /** By key. */
+  environments(): ReadonlyMap<string, Environment>;
 }
 
 /** When the test split was read. */

@@ -2,15 +2,17 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EspalierError, fileError, readJson, writeJson } from '@espalier/core';
 import Database from 'libsql';
+import type { Environment } from '../plan/environment.js';
+import type { StudyPlan } from '../plan/study-plan.js';
 import { takeLock } from './lock.js';
-import type { TestReading, TestRecord, TrialRecord } from './records.js';
+import type { StudyRecords, TestReading, TestRecord, TrialRecord } from './records.js';
 import { translateStoreErrors } from './store-errors.js';
 
 /** How long to wait for another connection that is about to close, or a backup program. */
 const PATIENCE_MS = 2000;
 
 /** Format of the database. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS trials (
@@ -20,6 +22,8 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS crashes (id TEXT PRIMARY KEY, count INTEGER NOT NULL, progress TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS test_results (id TEXT PRIMARY KEY, record TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS test_readings (at TEXT NOT NULL, trials INTEGER NOT NULL, of TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS plan (record TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS environments (id TEXT PRIMARY KEY, record TEXT NOT NULL);
   PRAGMA user_version = ${FORMAT};
 `;
 
@@ -29,7 +33,7 @@ const TABLES = `
  * @throws EspalierError (each method) `study/store` with the trouble of the file: locked,
  * read-only, damaged, of a later release, disk full.
  */
-export class StudyStore {
+export class StudyStore implements StudyRecords {
   readonly #db: Database.Database;
 
   private constructor(
@@ -72,7 +76,9 @@ export class StudyStore {
     if (!existsSync(file)) return undefined;
     return translateStoreErrors(file, () => {
       const db = connect(file);
-      if (readFormat(db) > 0) return new StudyStore(file, db, undefined);
+      const format = readFormat(db);
+      if (format > 0 && format < FORMAT) db.exec(TABLES);
+      if (format > 0) return new StudyStore(file, db, undefined);
       db.close(); // whoever made it was killed before there was anything in it
       return undefined;
     });
@@ -81,6 +87,37 @@ export class StudyStore {
   close(): void {
     this.#db.close();
     this.lock?.close();
+  }
+
+  /** The plan of the newest run. */
+  plan(): StudyPlan | undefined {
+    return this.#get<StudyPlan>('SELECT record FROM plan');
+  }
+
+  /** Keeps it in place of the one before. */
+  keepPlan(plan: StudyPlan): void {
+    const text = writeJson(plan, 'plan');
+    this.#run('INSERT OR REPLACE INTO plan (rowid, record) VALUES (1, ?)', [text]);
+  }
+
+  environments(): ReadonlyMap<string, Environment> {
+    const sql = 'SELECT id, record FROM environments ORDER BY id';
+    const rows = translateStoreErrors(this.file, () => this.#db.prepare(sql).all());
+    return new Map(
+      rows.map((row) => [(row as { id: string }).id, parseRecord<Environment>(row)] as const),
+    );
+  }
+
+  keepEnvironment(id: string, environment: Environment): void {
+    this.#run('INSERT OR IGNORE INTO environments VALUES (?, ?)', [
+      id,
+      writeJson(environment, 'environment'),
+    ]);
+  }
+
+  /** Does all of it, or nothing. */
+  together(work: () => void): void {
+    translateStoreErrors(this.file, () => this.#db.transaction(work)());
   }
 
   trial(id: string): TrialRecord | undefined {

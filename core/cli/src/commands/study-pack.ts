@@ -1,0 +1,60 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { EspalierError } from '@espalier/core';
+import { loadStudy, packStudy, StudyStore, unpackStudy } from '@espalier/study';
+import { readPacked, resultsFolder } from '../study/packed-file.js';
+
+/** Writes what is known of a study into one compressed file. */
+export async function pack(path: string, { out }: { readonly out?: string }): Promise<void> {
+  const study = await loadStudy(path);
+  const target = out ?? join(dirname(study.file), `${study.name}.study.gz`);
+  if (!target.endsWith('.gz')) throw wrongName(target);
+  const store = StudyStore.read(study.dir);
+  try {
+    if (!store) throw nothingToPack(path);
+    const bytes = packStudy(store);
+    await replaceFile(target, bytes);
+    const trials = store.trials().length;
+    const size = (bytes.length / 1e6).toFixed(2);
+    process.stdout.write(`${target}: ${trials} trials, ${size} MB\n`);
+  } finally {
+    store?.close();
+  }
+}
+
+/** Puts a packed study back, so that `study run` goes on. */
+export async function unpack(path: string, { dir }: { readonly dir?: string }): Promise<void> {
+  const packed = await readPacked(path);
+  const target = resolve(dir ?? resultsFolder(path, packed.plan()!));
+  unpackStudy(packed, target);
+  process.stdout.write(`${packed.trials().length} trials in ${target}\n`);
+}
+
+async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+  const aside = `${path}.${process.pid}.tmp`;
+  try {
+    await writeFile(aside, bytes);
+    await rename(aside, path);
+  } catch (cause) {
+    await rm(aside, { force: true });
+    throw new EspalierError('cli/packed', {
+      problem: `cannot write ${path}: ${(cause as Error).message}`,
+      fix: 'Choose another file with --out.',
+      cause,
+    });
+  }
+}
+
+function wrongName(path: string): EspalierError {
+  return new EspalierError('cli/packed', {
+    problem: `${path} is no name of a packed study`,
+    fix: 'Let it end in .gz: --out my.study.gz.',
+  });
+}
+
+function nothingToPack(path: string): EspalierError {
+  return new EspalierError('cli/no-results', {
+    problem: 'the study has not run yet',
+    fix: `Run it first: espalier study run ${path}.`,
+  });
+}
