@@ -1,5 +1,6 @@
 import { definePlugin, disposeRaw, matches, OUTER_START } from '@espalier/core';
 import type { Batch, NamedTensors, PluginContext, StepContext } from '@espalier/core';
+import type { Scalar } from '@tensorflow/tfjs-core';
 import type { z } from 'zod';
 import { findEstimator } from './estimators/estimator-option.js';
 import { ESTIMATOR, getService, OUTER_READINESS, SOURCE } from './get-service.js';
@@ -22,6 +23,7 @@ interface Saved extends OuterCounts {
   /** The step before which outer steps began. */
   readonly begun: number | null;
   readonly epoch: MeasuresData;
+  readonly pushWeight: number;
 }
 
 /**
@@ -33,7 +35,7 @@ interface Saved extends OuterCounts {
  * optimizer moves φ too where a term of the loss gives it a gradient.
  *
  * In the metrics of an epoch, under the plugin's id: `outer` and `norm` (means of the outer loss after the
- * virtual step and of the norm of the hypergradient), `outer-before` and `outer-after` (the outer loss of the epoch's
+ * virtual step and of the norm of the hypergradient as found), `loss-norm` (of the gradient that the loss gives φ), `outer-before` and `outer-after` (the outer loss of the epoch's
  * first outer step with φ before and after, on the same batches), `change` (‖φ − φ₀‖/‖φ₀‖ since outer steps began).
  *
  * Services: `BILEVEL`; takes `HYPERGRADIENT`, `OUTER_DATA`, `INNER_OPTIMIZER` and `OUTER_OPTIMIZER` where
@@ -43,7 +45,7 @@ interface Saved extends OuterCounts {
  * @throws EspalierError in the first step: `bilevel/variables`, `bilevel/loss`, `bilevel/binding`,
  * `bilevel/two-optimizers`, `bilevel/inner-rate`, `bilevel/inner-optimizer`, `optim/split`; in the first outer step:
  * `bilevel/no-gradient`, `bilevel/second-order`, `bilevel/outer-data`; `bilevel/not-finite` after
- * `patience` hypergradients in a row that are not finite, `bilevel/zero` likewise. When saving:
+ * `patience` hypergradients in a row that are not finite, `bilevel/zero` and `bilevel/no-loss-gradient` likewise. When saving:
  * `bilevel/outer-optimizer`; when loading: `bilevel/slots`.
  * @example
  * const plugins = [
@@ -56,13 +58,13 @@ export const bilevel = definePlugin({
   version: '0.1.0',
   exportedAs: '@espalier/plugin-bilevel#bilevel',
   options: bilevelOptions,
-  effects: { weights: 'modify' },
+  effects: { weights: 'modify', gradients: 'add' },
   apply(ctx, options) {
     const { variables, loss } = options;
     const seed = Math.floor(ctx.random('outer-data')() * 2 ** 31);
     const schedule = new OuterSchedule(options);
     const outer = new OuterStep(options.patience);
-    const { measures } = outer;
+    const { measures, push } = outer;
     const split = () => splitParameters(ctx, variables);
     const chooseVirtual = () => chooseInner(ctx, options, Object.keys(split().theta));
     const method = lazily(() => chooseMethod(ctx, options, Object.keys(split().phi)));
@@ -80,7 +82,8 @@ export const bilevel = definePlugin({
 
     const step = async (microBatches: readonly Batch[], batch: Batch) => {
       const optimizer = chooseVirtual();
-      if (!optimizer) return;
+      const waits = options.share !== undefined && !push.known && schedule.begun === ctx.clock.step;
+      if (!optimizer || waits) return;
       const problem = runProblem(ctx, { variables, microBatches, outer: batch, loss, optimizer });
       await outer.run(problem, method(), ctx);
     };
@@ -103,8 +106,16 @@ export const bilevel = definePlugin({
     ctx.hooks.beforeStep.tap(async (context) => {
       check(context.microBatches); // so that it is refused before anything is trained
       const ready = isReady(ctx);
-      if (schedule.begins(context.clock.step, ready)) measures.begin(split().phi);
+      if (schedule.begins(context.clock.step, ready)) {
+        measures.begin(split().phi);
+        push.reset(); // the loss may push otherwise from here on
+      }
       if (ready) await (ctx.has(OUTER_DATA) ? stepOnOuterData(context) : stepOnNext(context));
+    });
+    ctx.hooks.gradients.tap((gradients) => {
+      const own = Object.entries(gradients).filter(([path]) => matches(variables, path));
+      push.add(Object.fromEntries(own));
+      return gradients;
     });
     ctx.hooks.epochEnd.tap(async ({ metric }) => {
       const numbers = Object.entries(await measures.close(split().phi));
@@ -128,25 +139,26 @@ export const bilevel = definePlugin({
         if (begun) method().optimizer.refuseUnresumable();
         const json: Saved = {
           ...outer.counts,
-          ...{ data: data?.position, begun: schedule.begun ?? null, epoch: measures.data },
+          ...{ data: data?.position, begun: schedule.begun ?? null },
+          ...{ epoch: measures.data, pushWeight: push.weight },
         };
         const slots = begun ? method().optimizer.saved : {};
-        return {
-          json,
-          tensors: { ...prefix('slot ', slots), ...prefix('start ', measures.start) },
-        };
+        const tensors = { ...prefix('slot ', slots), ...prefix('start ', measures.start) };
+        return { json, tensors: { ...tensors, ...(push.square && { push: push.square }) } };
       },
       load: ({ json, tensors = {} }) => {
-        const { data: position, begun, epoch, ...counts } = json as Saved;
+        const { data: position, begun, epoch, pushWeight, ...counts } = json as Saved;
         method().optimizer.restore(counts.steps, strip('slot ', tensors), split().phi);
         outer.restore(counts);
         schedule.begun = begun ?? undefined;
         measures.restore(epoch, begun === null ? undefined : strip('start ', tensors));
+        push.restore(tensors['push'] as Scalar | undefined, pushWeight);
         if (ctx.has(OUTER_DATA)) openData().moveTo(position ?? START);
       },
     });
     ctx.onTeardown(async () => {
       measures.dispose();
+      push.reset();
       method.made?.optimizer.dispose();
       await data?.close();
     });
@@ -168,6 +180,7 @@ function chooseMethod(
   return {
     estimate: bound ?? findEstimator(options.estimator),
     optimizer: chooseOuter(ctx, phi, options),
+    share: options.share === undefined ? undefined : options.share * options.interval,
   };
 }
 

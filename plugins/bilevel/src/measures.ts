@@ -15,10 +15,22 @@ export interface MeasuresData {
   readonly count: number;
   readonly outer: number;
   readonly norm: number;
+  /** Outer steps at which the norm of the loss's gradient of φ was known, and its sum. */
+  readonly pushes: number;
+  readonly lossNorm: number;
   readonly compared: Comparison | null;
 }
 
-const NONE: MeasuresData = { count: 0, outer: 0, norm: 0, compared: null };
+const NONE: MeasuresData = { count: 0, outer: 0, norm: 0, pushes: 0, lossNorm: 0, compared: null };
+
+/** The numbers of an outer step. */
+export interface OuterNumbers {
+  readonly outer: number;
+  /** Of the hypergradient as found. */
+  readonly norm: number;
+  readonly lossNorm: number | undefined;
+  readonly compared: Comparison | undefined;
+}
 
 /** What the outer steps of an epoch did, and how far φ has come from where they began. */
 export class Measures {
@@ -35,23 +47,26 @@ export class Measures {
     this.#start = mapTensors(phi, (each) => tf.keep(tf.clone(each)));
   }
 
-  add(outer: number, norm: number, compared?: Comparison): void {
-    const { count, ...sums } = this.#epoch;
+  add({ outer, norm, lossNorm, compared }: OuterNumbers): void {
+    const sums = this.#epoch;
     this.#epoch = {
-      count: count + 1,
+      count: sums.count + 1,
       outer: sums.outer + outer,
       norm: sums.norm + norm,
+      pushes: sums.pushes + (lossNorm === undefined ? 0 : 1),
+      lossNorm: sums.lossNorm + (lossNorm ?? 0),
       compared: sums.compared ?? compared ?? null,
     };
   }
 
   /** The numbers of the epoch by name; the next begins. One read, where outer steps have begun. */
   async close(phi: NamedTensors): Promise<Readonly<Record<string, number>>> {
-    const { count, outer, norm, compared } = this.#epoch;
+    const { count, outer, norm, pushes, lossNorm, compared } = this.#epoch;
     this.#epoch = NONE;
     const change = await this.#measureChange(phi);
     return {
       ...(count > 0 && { outer: outer / count, norm: norm / count }),
+      ...(pushes > 0 && { 'loss-norm': lossNorm / pushes }),
       ...(compared && { 'outer-before': compared.before, 'outer-after': compared.after }),
       ...(change !== undefined && { change }),
     };

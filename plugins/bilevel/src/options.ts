@@ -23,6 +23,11 @@ export const bilevelOptions = z.strictObject({
   interval: z.int().positive().default(1),
   /** Optimizer steps before the first outer step. */
   warmup: z.int().nonnegative().default(0),
+  /**
+   * Size of the hypergradient, in place of its own: `share` × `interval` × the running norm of the gradient that the
+   * loss of the run gives the variables; 1: as much as the loss pushes them from one outer step to the next.
+   */
+  share: z.number().positive().optional(),
   /** Largest global norm of a hypergradient; larger ones are scaled down. */
   clip: z.number().positive().optional(),
   /** Hypergradients in a row, zero or not finite, at which the run ends. */

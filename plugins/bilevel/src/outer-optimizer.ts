@@ -3,11 +3,13 @@ import type { GradientTransform, NamedTensors, OwnOptimizer, PluginContext } fro
 import * as tf from '@tensorflow/tfjs-core';
 import { getService, TRANSFORM } from './get-service.js';
 import { OuterVariables } from './outer-variables.js';
+import { mapTensors } from './tensor-math.js';
 import { OUTER_OPTIMIZER } from './tokens.js';
 
 /** What moves φ by hypergradients. Synchronous; the caller keeps the gradients. */
 export interface OuterOptimizer {
-  move(phi: NamedTensors, gradients: NamedTensors): void;
+  /** A step of the gradients times `factor`. */
+  move(phi: NamedTensors, gradients: NamedTensors, factor: number): void;
   /** φ is another one now. */
   follow(phi: NamedTensors): void;
   /** What a checkpoint holds of it; live tensors. */
@@ -56,11 +58,11 @@ export function chooseOuter(
 function stepThrough(own: OwnOptimizer, clipping: readonly GradientTransform[]): OuterOptimizer {
   const nothing = () => undefined;
   return {
-    move: (phi, gradients) =>
+    move: (phi, gradients, factor) =>
       tf.tidy(() => {
         const clip = (given: NamedTensors, by: GradientTransform) =>
           by.update(given, {}, phi, { step: 0 }).updates;
-        own.step(clipping.reduce(clip, gradients));
+        own.step(clipping.reduce(clip, scale(gradients, factor)));
       }),
     follow: nothing,
     saved: {},
@@ -77,11 +79,11 @@ function makeOuter(
 ): OuterOptimizer {
   const variables = new OuterVariables();
   return {
-    move(phi, gradients) {
-      const next = variables.computeStep(phi, gradients, optimizer);
-      assign(next, { update: true });
-      tf.dispose(next);
-    },
+    move: (phi, gradients, factor) =>
+      tf.tidy(() => {
+        const next = variables.computeStep(phi, scale(gradients, factor), optimizer);
+        assign(next, { update: true });
+      }),
     follow: (phi) => tf.tidy(() => variables.follow(optimizer.init(phi))),
     get saved() {
       return variables.saved;
@@ -97,6 +99,10 @@ function makeOuter(
     },
     dispose: () => variables.dispose(),
   };
+}
+
+function scale(gradients: NamedTensors, factor: number): NamedTensors {
+  return factor === 1 ? gradients : mapTensors(gradients, (each) => tf.mul(each, factor));
 }
 
 function severalError(given: readonly string[]): EspalierError {

@@ -3,6 +3,7 @@ import type { PluginContext } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { runInnerFreely } from './estimators/inner-run.js';
 import { checkHypergradient } from './get-service.js';
+import { LossPush } from './loss-push.js';
 import { Measures } from './measures.js';
 import type { Comparison } from './measures.js';
 import type { OuterOptimizer } from './outer-optimizer.js';
@@ -23,12 +24,17 @@ export interface OuterCounts {
 export interface OuterMethod {
   readonly estimate: Estimator;
   readonly optimizer: OuterOptimizer;
+  /** Norm of a hypergradient, in norms of the loss's gradient of φ; absent: as it is found. */
+  readonly share: number | undefined;
 }
 
 /** What an outer step does to a run; a plugin's context is one. */
 export type OuterHost = Pick<PluginContext, 'warn'> & {
   readonly clock: Pick<PluginContext['clock'], 'step'>;
 };
+
+const NO_PUSH =
+  'the option share sets the size of the hypergradient by the gradient that the loss of the run gives the variables, and it has given them none since outer steps began';
 
 /** Codes of estimators that fail by the state of the network, not by a mistake of the user's. */
 const OF_THE_MOMENT: readonly string[] = ['bilevel/negative-curvature', 'bilevel/diverges'];
@@ -40,6 +46,7 @@ const ZERO =
 /** Moves φ by one estimated hypergradient at a time, and counts how often that works. */
 export class OuterStep {
   readonly measures = new Measures();
+  readonly push = new LossPush();
   /** The outer loss after the last virtual inner step; NaN before the first. */
   readonly progress = { steps: 0, skipped: 0, consecutiveSkips: 0, outer: NaN };
 
@@ -65,22 +72,27 @@ export class OuterStep {
    */
   async run(
     problem: BilevelProblem,
-    { estimate, optimizer }: OuterMethod,
+    { estimate, optimizer, share }: OuterMethod,
     host: OuterHost,
   ): Promise<void> {
+    if (share !== undefined && !this.push.known) return this.#skip(NO_PUSH, noPushError, host);
     const found = this.#estimate(problem, estimate, host);
     if (!found) return;
     try {
-      const [value, square] = await readNumbers(found);
+      const [value, square, pushed] = await readNumbers(found, this.push.square);
       this.progress.outer = value;
       if (!Number.isFinite(value + square)) {
         return this.#refuse('bilevel/not-finite', 'not finite', NOT_FINITE, host);
       }
       if (square === 0) return this.#refuse('bilevel/zero', 'zero', ZERO, host);
-      optimizer.move(problem.phi, found.gradients);
+      const norm = Math.sqrt(square);
+      const lossNorm = pushed === undefined ? undefined : this.push.toNorm(pushed);
+      const factor = share === undefined ? 1 : (share * lossNorm!) / norm;
+      optimizer.move(problem.phi, found.gradients, factor);
       this.progress.steps += 1;
       this.progress.consecutiveSkips = 0;
-      this.measures.add(value, Math.sqrt(square), await this.#compare(problem, value));
+      const compared = await this.#compare(problem, value);
+      this.measures.add({ outer: value, norm, lossNorm, compared });
     } finally {
       tf.dispose([found.outer, ...Object.values(found.gradients)]);
     }
@@ -137,10 +149,22 @@ export class OuterStep {
   }
 }
 
-/** The outer loss, and the sum of squares of the hypergradient, in one read. */
-async function readNumbers({ outer, gradients }: Hypergradient): Promise<[number, number]> {
-  const packed = tf.tidy(() => tf.stack([outer, dot(gradients, gradients)]));
+/** The outer loss, the sum of squares of the hypergradient, and a number more where there is one, in one read. */
+async function readNumbers(
+  { outer, gradients }: Hypergradient,
+  more: tf.Scalar | undefined,
+): Promise<[number, number, number | undefined]> {
+  const packed = tf.tidy(() =>
+    tf.stack([outer, dot(gradients, gradients), ...(more ? [more] : [])]),
+  );
   const numbers = await packed.data();
   packed.dispose();
-  return [...numbers] as [number, number];
+  return [...numbers] as [number, number, number | undefined];
+}
+
+function noPushError(): EspalierError {
+  return new EspalierError('bilevel/no-loss-gradient', {
+    problem: NO_PUSH,
+    fix: 'Let a term of the loss train them, as labels train a generator in its warm-up and after it, or leave share out.',
+  });
 }

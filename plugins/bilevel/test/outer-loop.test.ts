@@ -497,3 +497,84 @@ describe('an implicit estimator that fails by the state of the network', () => {
       },
     ));
 });
+
+describe('share', () => {
+  const PULLED = 'soft-labels:soft/kernel';
+
+  /** A term of the loss that trains the outer variables: half their squares. */
+  const pulling = plugin(
+    'pulling',
+    (ctx) =>
+      ctx.hooks.loss.tap(({ terms }) => {
+        const own = Object.entries(ctx.parameters()).filter(([path]) => path === PULLED);
+        terms.add('size', tf.mul(tf.addN(own.map(([, each]) => tf.sum(tf.square(each)))), 0.5));
+      }),
+    { loss: 'add' },
+  );
+  /** Notes the norm of each hypergradient that it gets, and leaves the parameters where they are. */
+  const recording = (seen: number[]) => ({
+    'outer-optimizer': (): GradientTransform => ({
+      name: 'recording',
+      init: () => ({}),
+      update(gradients, state) {
+        const squares = Object.values(gradients).map((each) => tf.sum(tf.square(each)));
+        seen.push(Math.sqrt(tf.addN(squares).dataSync()[0]!));
+        return { updates: {}, state };
+      },
+    }),
+  });
+
+  test('makes the hypergradient as large as the loss’s own gradient over an interval, times it', () => {
+    const seen: number[] = [];
+    return withSession(
+      open({
+        options: { share: 0.5, interval: 2 },
+        bind: recording(seen),
+        others: [pulling],
+        optimizer: {
+          model: sgd({ learningRate: 0.1 }),
+          'soft-labels': sgd({ learningRate: 1e-9 }),
+        },
+      }),
+      async (session) => {
+        const { history } = await session.fit({ epochs: 1 });
+        const kernel = session.parameters()[PULLED]!;
+        const norm = tf.tidy(() => tf.norm(kernel).dataSync()[0]!);
+        // φ stays, so that every gradient of the loss is the kernel itself; the first outer step waits for one.
+        expect(seen.length).toBeGreaterThan(0);
+        seen.forEach((each) => expect(each).toBeCloseTo(0.5 * 2 * norm, 4));
+        const { metrics } = history[0]!;
+        expect(metrics['bilevel/loss-norm']).toBeCloseTo(norm, 4);
+        expect(metrics['bilevel/norm']).not.toBeCloseTo(norm, 4);
+      },
+    );
+  });
+  test('is refused by name where the loss gives the variables no gradient', () =>
+    withSession(open({ options: { share: 1, patience: 2 } }), async (session) => {
+      const warnings: string[] = [];
+      session.telemetry.on('warning', ({ message }) => warnings.push(message));
+      const { code } = await refusal(() => session.fit({ epochs: 1 }));
+      expect(code).toBe('bilevel/no-loss-gradient');
+      expect(warnings).toEqual([expect.stringMatching(/option share.*1 in a row/)]);
+    }));
+
+  test('is resumed to the bit', async () => {
+    const variant = {
+      options: { share: 1 },
+      others: [pulling, owner(adam({ learningRate: 0.01 }))],
+    };
+    const whole = await trained(variant);
+    const checkpoint = { store: memoryStore(), everySteps: 3 };
+    const stop = new AbortController();
+    await withSession(open({ ...variant, checkpoint }), async (session) => {
+      session.telemetry.on('checkpoint', ({ step }) => step === 3 && stop.abort());
+      await session.fit({ epochs: 2, signal: stop.signal });
+    });
+    await withSession(open({ ...variant, checkpoint }), async (session) => {
+      await session.load();
+      const { history } = await session.fit({ untilEpoch: 2 });
+      expect(history).toEqual(whole.history);
+      expect(firstDifference(whole.values, valuesOf(session.parameters()))).toBeUndefined();
+    });
+  });
+});
