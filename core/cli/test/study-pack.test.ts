@@ -12,11 +12,20 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const at = (...names: string[]) => join(folder, ...names);
 const base = fileURLToPath(new URL('fixtures/run.json', import.meta.url));
 const factors = { slow: { set: { 'optimizer.options.learningRate': 0.01 } } };
+const tune = { trials: 1, space: { 'model.options.units': { choices: [8, 9] } } };
 const contrasts = { main: [{ of: 'slow', minus: 'base' }] };
 
 /** A study whose trials end with made-up numbers. */
 beforeAll(async () => {
-  const study = { base, factors, contrasts, seeds: 3, primary: 'accuracy', smallestEffect: 0.01 };
+  const study = {
+    base,
+    factors,
+    contrasts,
+    seeds: 3,
+    primary: 'accuracy',
+    smallestEffect: 0.01,
+    tune,
+  };
   writeFileSync(at('mine.json'), JSON.stringify(study));
   const cost = { seconds: 1, cpuSeconds: 1, peakMemory: 1e6, modelBytes: 100, macs: null };
   const end = ({ row, seed }: TrialJob) => {
@@ -32,7 +41,7 @@ test('a study is packed, reported from the file alone, and put back', async () =
   const packed = await run('study', 'pack', at('mine.json'));
   expect(packed).toMatchObject({
     code: 0,
-    stdout: expect.stringMatching(/mine\.study\.gz: 6 trials, 0\.0\d MB/) as string,
+    stdout: expect.stringMatching(/mine\.study\.gz: 8 trials, 0\.0\d MB/) as string,
   });
   const live = await run('study', 'report', at('mine.json'), '--out', at('live'));
   rmSync(at('runs'), { recursive: true });

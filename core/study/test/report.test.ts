@@ -138,6 +138,23 @@ describe('the page', () => {
     );
   });
 
+  test('says with which commit and on which machine trials ran, and what is other now', () => {
+    const where = { espalier: '0.1.0', node: '20.20.2', backend: 'cpu', machine: '2 × CPU' };
+    const commit = { hash: '0123456789abcdef', dirty: true };
+    const environments = [
+      { ...where, commit, trials: 30 },
+      { ...where, commit: null, trials: 20 },
+    ];
+    const text = studyMarkdown({ ...findings, environments, differs: 'Other code: parts.ts.' });
+    expect(text).toMatch(
+      /30 trials ran with commit 0123456789 with changes and Node\.js 20\.20\.2 on 2 × CPU/,
+    );
+    expect(text).toContain('20 trials ran with code outside a repository');
+    expect(text).toContain('30 trials ran with files that differ from the commit');
+    expect(text).toContain('**Warning.** Other code: parts.ts.');
+    expect(shown(studyPage({ ...findings, environments }))).toContain('Where the trials ran');
+  });
+
   test('a study without blemish has no warning', () => {
     expect(page).not.toContain('note warning');
   });

@@ -41,11 +41,11 @@ export interface StudyReportOptions {
 export async function report(path: string, options: StudyReportOptions): Promise<void> {
   if (isPacked(path)) return reportPacked(path, options);
   const present = await readPresent(path);
-  const read = <T>(work: (records: StudyRecords) => T): T => {
+  const read = async <T>(work: (records: StudyRecords) => T | Promise<T>): Promise<T> => {
     const store = StudyStore.read(present.dir);
     try {
       if (!store) throw noResultsYet(path);
-      return work(store);
+      return await work(store);
     } finally {
       store?.close();
     }
@@ -58,13 +58,13 @@ export async function report(path: string, options: StudyReportOptions): Promise
       return { ...analysePlan(chosen, records, split), ...(differs !== undefined && { differs }) };
     });
   if (tests) {
-    await testStudy(present.planner, find('validation'), {
+    await testStudy(present.planner, await find('validation'), {
       executor: localExecutor({ concurrency: options.concurrency }),
       again: options.testAgain,
       onProgress: (done, total) => process.stderr.write(`test data: ${done}/${total} trials\n`),
     });
   }
-  await writeReport(find(tests ? 'test' : 'validation'), options.out ?? present.dir);
+  await writeReport(await find(tests ? 'test' : 'validation'), options.out ?? present.dir);
 }
 
 async function reportPacked(path: string, options: StudyReportOptions): Promise<void> {

@@ -2,7 +2,6 @@ import { availableParallelism } from 'node:os';
 import {
   comparePlans,
   describeDifference,
-  listTrials,
   loadStudy,
   localExecutor,
   Planner,
@@ -10,7 +9,7 @@ import {
   runStudy,
   StudyStore,
 } from '@espalier/study';
-import type { LoadedStudy, PlannedRow, TrialRecord } from '@espalier/study';
+import type { LoadedStudy, PlannedRow } from '@espalier/study';
 import { catchInterrupt } from '../interrupt.js';
 import { estimateRemaining } from '../study/estimate-remaining.js';
 import { showStudyProgress } from '../study/progress.js';
@@ -34,24 +33,32 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
     process.stdout.write(`${formatHeader(study)}\n${planner.backend.line}\n\n`);
     const left = estimateRemaining(concurrency ?? availableParallelism());
     const rows: PlannedRow[] = [];
-    for await (const row of planner.rows()) {
-      rows.push(row);
-      const ends = listTrials(row, study.seeds).map(({ id }) => store?.trial(id));
+    for await (const row of planner.rows()) rows.push(row);
+    const lookup = (id: string) => store?.trial(id);
+    const plan = await resolvePlan(planner, rows, lookup);
+    const show = (name: string, ids: readonly string[], changes: readonly string[] = []) => {
+      const ends = ids.map(lookup);
       left.add(ends);
-      process.stdout.write(`${formatRow(row, ends)}\n`);
+      const lines = changes.map((line) => `\n    ${line}`).join('');
+      process.stdout.write(`${name}  ${ends.filter(Boolean).length}/${ends.length}${lines}\n`);
+    };
+    for (const { row, draws } of plan.tuning) {
+      const ids = draws.flatMap(({ trials }) => trials.map(({ id }) => id));
+      show(`tuning of ${row}`, [...new Set(ids)]);
     }
+    for (const { name, trials, diff } of plan.rows)
+      show(
+        name,
+        trials.map(({ id }) => id),
+        diff,
+      );
     process.stdout.write(`\n${left.text()}\n`);
     const recorded = store?.plan();
-    if (!store || !recorded) return;
-    const difference = comparePlans(
-      recorded,
-      await resolvePlan(planner, rows, (id) => store.trial(id)),
-      store,
+    const difference = recorded && comparePlans(recorded, plan, store!);
+    if (!difference) return;
+    process.stdout.write(
+      `\n${describeDifference(difference)}. study run refuses to train them again without --new-trials.\n`,
     );
-    if (difference)
-      process.stdout.write(
-        `\n${describeDifference(difference)}. study run refuses to train them again without --new-trials.\n`,
-      );
   } finally {
     store?.close();
   }
@@ -117,10 +124,4 @@ function formatHeader({ name, seeds, tuningSeeds, metrics, settings }: LoadedStu
     ? `, ${settings.tune.trials} tuning tries a row, each with ${tuningSeeds.length === 1 ? 'seed' : 'seeds'} ${tuningSeeds.join(', ')}`
     : '';
   return `${name}: ${primary!.name} of the validation data (${primary!.direction === 'max' ? 'higher' : 'lower'} is better), seeds ${seeds.join(', ')}${tune}`;
-}
-
-function formatRow(row: PlannedRow, ends: readonly (TrialRecord | undefined)[]): string {
-  const done = ends.filter(Boolean).length;
-  const changes = row.diff.map((line) => `\n    ${line}`).join('');
-  return `${row.name}  ${done}/${ends.length}${changes}`;
 }

@@ -39,6 +39,7 @@ export function describeMethod(findings: Findings): readonly string[] {
     read,
     ...chosen,
     `Computed with ${backend.line.split('; ')[0]!}.`,
+    ...describeEnvironments(findings),
   ];
 }
 
@@ -47,4 +48,14 @@ function describeTuning({ tries, tuning: [first] }: Findings): string {
   const draws = tries === 1 ? 'one random try' : `the same ${tries} random tries`;
   const seeds = first && first.seeds.length > 1 ? `, each with ${first.seeds.length} seeds` : '';
   return `Every row was tuned on the validation split with ${draws}${seeds}.`;
+}
+
+/** With which commit, and on which machine. */
+function describeEnvironments({ environments }: Findings): readonly string[] {
+  return environments.map(({ trials, commit, machine, node }) => {
+    const code = commit
+      ? `commit ${commit.hash.slice(0, 10)}${commit.dirty ? ' with changes' : ''}`
+      : 'code outside a repository';
+    return `${pluralize(trials, 'trial')} ran with ${code} and Node.js ${node} on ${machine}.`;
+  });
 }
