@@ -34,7 +34,9 @@ const labelWeight = z.union([
       epochs: z.int().positive().optional(),
       /** or until the targets of every exit are right more often, over an epoch of training, than the exit is; */
       until: z.literal('better').optional(),
-      /** at the latest after so many epochs. */
+      /** not before so many epochs are over, */
+      earliest: z.int().positive().optional(),
+      /** at the latest after so many. */
       latest: z.int().positive().optional(),
       /** Weight after it. */
       then: weight.default(0),
@@ -43,8 +45,12 @@ const labelWeight = z.union([
     })
     .refine(isRule, 'give one of steps, epochs and until')
     .refine(
-      ({ latest, until }) => latest === undefined || until !== undefined,
-      "latest belongs to until: 'better'",
+      ({ earliest, latest, until }) => (earliest ?? latest) === undefined || until !== undefined,
+      "earliest and latest belong to until: 'better'",
+    )
+    .refine(
+      ({ earliest = 0, latest = Infinity }) => earliest <= latest,
+      'earliest must not be after latest',
     ),
 ]);
 

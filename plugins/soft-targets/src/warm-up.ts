@@ -64,16 +64,24 @@ export class WarmUp {
 
   /** Takes in an epoch that is over, exit by exit. */
   judge({ epoch }: Clock, exits: readonly Accuracies[]): Judgement {
-    const isBetter = exits.length > 0 && exits.every(({ targets, exit }) => targets > exit);
-    const isLast = epoch + 1 >= this.latest;
-    this.#isBetter ||= isBetter || isLast;
+    const epochs = epoch + 1;
+    const passes = exits.length > 0 && exits.every(({ targets, exit }) => targets > exit);
+    const isBetter = passes && epochs >= this.earliest;
+    const isLate = epochs >= this.latest;
+    this.#isBetter ||= isBetter || isLate;
     if (isBetter) return 'better';
-    return isLast ? 'too long' : 'goes on';
+    return isLate ? 'too long' : 'goes on';
   }
 
   /** Epochs after which {@link judge} ends it. */
   get latest(): number {
-    return (typeof this.rule === 'object' && this.rule.latest) || LATEST;
+    const { latest, earliest = 1 } = typeof this.rule === 'object' ? this.rule : {};
+    return latest ?? Math.max(LATEST, earliest);
+  }
+
+  /** Epochs before which it does not. */
+  get earliest(): number {
+    return (typeof this.rule === 'object' && this.rule.earliest) || 1;
   }
 
   get state(): { readonly isBetter: boolean; readonly hasEnded: boolean } {

@@ -440,6 +440,15 @@ describe('its warm-up', () => {
     expect(warnings).toEqual([]);
   });
 
+  test('does not end before it is told to', async () => {
+    const { seen, history } = await run({ ...better, earliest: 7, latest: 9 }, 8, slow);
+    const [targets, exit] = ['accuracy', 'exit-accuracy'].map(
+      (name) => history.at(6)!.metrics[`label-generator/exit_1/${name}`]!,
+    );
+    expect(targets).toBeGreaterThan(exit!);
+    expect(seen.find(({ ready }) => ready)!.step).toBe(3 * 7);
+  });
+
   test('ends at the latest when it is told to, with a warning; one that never ends is told of', async () => {
     const never = { ...better, weight: 0 };
     const late = await run({ ...never, latest: 2 }, 3);
@@ -481,6 +490,9 @@ describe('its warm-up', () => {
       /give one of steps, epochs and until/,
     );
     expect(() => labelGenerator({ labelWeight: { epochs: 1, latest: 2 } })).toThrow(/latest/);
+    expect(() => labelGenerator({ labelWeight: { ...better, earliest: 3, latest: 2 } })).toThrow(
+      /earliest must not be after latest/,
+    );
   });
 
   test('its own optimizer trains it, whatever the rate of the run', async () => {
