@@ -16,8 +16,20 @@ const CHOSEN = {
   interval: 4,
   /** Of Adam, which trains the generator by labels and in outer steps. */
   learningRate: 3e-3,
-  /** When the warm-up is over, and how much the labels count from then on. */
-  labelWeight: { weight: 1, until: 'better', latest: 20, then: 0, restart: true },
+  /**
+   * When the warm-up is over, and how much the labels count from then on, beside the outer loss. The epochs
+   * are a quarter and half of a run of 40.
+   */
+  labelWeight: {
+    weight: 1,
+    until: 'better',
+    earliest: 10,
+    latest: 20,
+    then: 0.3,
+    restart: true,
+  },
+  /** Size of the hypergradient; 1: as much as labels push the generator from one outer step to the next. */
+  share: 1,
   /** η of the virtual step: the run's own rate at that step, or a number. */
   innerLearningRate: 'run',
 } as const;
@@ -54,8 +66,8 @@ export interface MetadistillerOptions
   readonly meta?: false | z.input<typeof metaOptions>;
 }
 
-/** The paper's method; options lie over it as a preset of their own, so that their origin is told apart. */
-const PAPER: Preset = {
+/** Without labels beside the outer loss there is nothing for `share` to refer to. */
+const makeMethod = ({ labelsStay }: { readonly labelsStay: boolean }): Preset => ({
   name: 'metadistiller',
   plugins: {
     'multi-exit': {
@@ -80,10 +92,14 @@ const PAPER: Preset = {
         loss: ['task/*', 'multi-exit/*'],
         interval: CHOSEN.interval,
         innerLearningRate: CHOSEN.innerLearningRate,
+        ...(labelsStay && { share: CHOSEN.share }),
       },
     },
   },
-};
+});
+
+/** The method; options lie over it as a preset of their own, so that their origin is told apart. */
+const METHOD = makeMethod({ labelsStay: true });
 
 /**
  * MetaDistiller (Liu et al. 2020): exits learn from labels and from soft targets that a generator makes
@@ -96,7 +112,7 @@ const PAPER: Preset = {
  */
 export function metadistiller(given: MetadistillerOptions = {}): Preset {
   parseOptions("preset 'metadistiller'", options, given);
-  if (Object.keys(given).length === 0) return PAPER;
+  if (Object.keys(given).length === 0) return METHOD;
   const { generator = {}, meta = {}, ...rest } = given;
   const { alpha, temperature, divergence, keepLabels, ...exits } = rest;
   const { weights, ...outer } = meta === false ? {} : meta;
@@ -104,7 +120,7 @@ export function metadistiller(given: MetadistillerOptions = {}): Preset {
   const loss = weights && listOuterTerms(weights);
   return {
     name: 'metadistiller with options',
-    extends: PAPER,
+    extends: doLabelsStay(labelWeight) ? METHOD : makeMethod({ labelsStay: false }),
     plugins: {
       'multi-exit': { options: dropUndefined(exits) },
       'label-generator': { options: dropUndefined({ ...generator, labelWeight }) },
@@ -130,6 +146,13 @@ function findLabelWeight(meta: NonNullable<MetadistillerOptions['meta']> | false
   if (meta.warmup === undefined) return undefined;
   const { weight, then, restart } = CHOSEN.labelWeight;
   return meta.warmup === 0 ? then : { weight, steps: meta.warmup, then, restart };
+}
+
+/** Whether labels teach the generator beside the outer loss, too. */
+function doLabelsStay(labelWeight: LabelWeight = CHOSEN.labelWeight): boolean {
+  if (typeof labelWeight === 'number') return labelWeight > 0;
+  const { weight = 1, then = 0, steps, epochs, until } = labelWeight;
+  return ((steps ?? epochs ?? until) === undefined ? weight : then) > 0;
 }
 
 function dropUndefined(given: object): Record<string, unknown> {

@@ -10,6 +10,7 @@ import {
 import type { Preset, SessionConfig } from '@espalier/core';
 import { BILEVEL, runProblem, verify } from '@espalier/plugin-bilevel';
 import type { VerifyOptions } from '@espalier/plugin-bilevel';
+import type { LabelGeneratorOptions } from '@espalier/plugin-soft-targets';
 import { metadistiller } from '@espalier/preset-metadistiller';
 import type { MetadistillerOptions } from '@espalier/preset-metadistiller';
 import {
@@ -79,7 +80,10 @@ describe('resolves', () => {
       'multi-exit': { at, branch: 'bottleneck' },
       'label-generator': {
         learningRate: 3e-3,
-        labelWeight: { weight: 1, until: 'better', latest: 20, then: 0, restart: true },
+        labelWeight: {
+          ...{ weight: 1, until: 'better', earliest: 10, latest: 20 },
+          ...{ then: 0.3, restart: true },
+        },
       },
       'exit-distillation': { alpha: 0.1, temperature: 3, hint: 0 },
       bilevel: {
@@ -87,6 +91,7 @@ describe('resolves', () => {
         loss: ['task/*', 'multi-exit/*'],
         interval: 4,
         warmup: 0,
+        share: 1,
         innerLearningRate: 'run',
         estimator: 'jvp',
       },
@@ -101,12 +106,22 @@ describe('resolves', () => {
 
   test('with one warm-up by steps for labels and meta-learning', async () => {
     expect(await optionsOf(metadistiller({ meta: { warmup: 5, interval: 2 } }))).toMatchObject({
-      'label-generator': { labelWeight: { weight: 1, steps: 5, then: 0, restart: true } },
+      'label-generator': { labelWeight: { weight: 1, steps: 5, then: 0.3, restart: true } },
       bilevel: { warmup: 5, interval: 2 },
     });
     expect(await optionsOf(metadistiller({ meta: { warmup: 0 } }))).toMatchObject({
-      'label-generator': { labelWeight: 0 },
+      'label-generator': { labelWeight: 0.3 },
     });
+  });
+
+  test.each<[LabelGeneratorOptions['labelWeight'], number | undefined]>([
+    [0, undefined],
+    [{ steps: 3 }, undefined],
+    [{ epochs: 2, then: 0.1 }, 1],
+    [0.5, 1],
+  ])('with labels of weight %o to a hypergradient of the share %o', async (labelWeight, share) => {
+    const { bilevel } = await optionsOf(metadistiller({ generator: { labelWeight } }));
+    expect((bilevel as { share?: number }).share).toBe(share);
   });
 
   test.each<[number[] | Record<string, number>, Record<string, number>]>([
@@ -220,13 +235,14 @@ describe('in a run', () => {
     },
   });
 
-  test('labels teach the generator first, then the outer loss; it is not exported', async () => {
+  test('labels teach the generator first, then the outer loss, too; it is not exported', async () => {
     observed.length = 0;
     const preset = { extends: metadistiller(small), plugins: { observer: { use: observer } } };
     await withSession(open(preset), async (session) => {
       const { history } = await session.fit({ epochs: 2 });
-      expect(observed.map(({ steps }) => steps)).toEqual([0, 1, 2, 3, 3, 4, 5, 6, 7, 7]);
-      expect(history[1]!.metrics).not.toHaveProperty('loss/label-generator/exit_1');
+      // The first step in which an outer step could be tells how large the labels' gradient is.
+      expect(observed.map(({ steps }) => steps)).toEqual([0, 0, 1, 2, 2, 3, 4, 5, 6, 6]);
+      expect(history[1]!.metrics).toHaveProperty('loss/label-generator/exit_1');
       expect(history[1]!.metrics).toHaveProperty('targets/exit_1/accuracy');
       const own = ({ layers: all }: LayersModel) => all.map(({ name }) => name);
       expect(own(session.export())).toEqual(['stage1_input', ...own(tinyCnn())]);
