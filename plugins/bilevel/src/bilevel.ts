@@ -35,8 +35,8 @@ interface Saved extends OuterCounts {
  * optimizer moves φ too where a term of the loss gives it a gradient.
  *
  * In the metrics of an epoch, under the plugin's id: `outer` and `norm` (means of the outer loss after the
- * virtual step and of the norm of the hypergradient as found), `loss-norm` (of the gradient that the loss gives φ), `outer-before` and `outer-after` (the outer loss of the epoch's
- * first outer step with φ before and after, on the same batches), `change` (‖φ − φ₀‖/‖φ₀‖ since outer steps began).
+ * virtual step and of the norm of the hypergradient as found), `loss-norm` (of the gradient that the loss gives φ), `outer-before`, `outer-after` and `outer-start` (the outer loss of the epoch's
+ * first outer step with φ before and after it and with φ₀, on the same batches), `change` (‖φ − φ₀‖/‖φ₀‖ since outer steps began).
  *
  * Services: `BILEVEL`; takes `HYPERGRADIENT`, `OUTER_DATA`, `INNER_OPTIMIZER` and `OUTER_OPTIMIZER` where
  * they are bound, and waits for `OUTER_START` where it is. Without `OUTER_DATA` the last step of an epoch has no
@@ -172,7 +172,7 @@ const NOT_READY =
 
 /** What is bound to the tokens, or what the options name. */
 function chooseMethod(
-  ctx: Pick<PluginContext, 'has' | 'get' | 'assign' | 'optimizerOf'>,
+  ctx: Pick<PluginContext, 'has' | 'get' | 'assign' | 'optimizerOf' | 'random'>,
   options: z.output<typeof bilevelOptions>,
   phi: readonly string[],
 ): OuterMethod {
@@ -180,8 +180,17 @@ function chooseMethod(
   return {
     estimate: bound ?? findEstimator(options.estimator),
     optimizer: chooseOuter(ctx, phi, options),
+    drawSign: () => drawSign(ctx, options.control),
     share: options.share === undefined ? undefined : options.share * options.interval,
   };
+}
+
+function drawSign(
+  ctx: Pick<PluginContext, 'random'>,
+  control: z.output<typeof bilevelOptions>['control'],
+): number {
+  if (control === undefined) return 1;
+  return control === 'negated' || ctx.random('control')() < 0.5 ? -1 : 1;
 }
 
 /** Whether outer steps may be made, as far as others have a say. */

@@ -7,6 +7,8 @@ import { dot, mapTensors } from './tensor-math.js';
 export interface Comparison {
   readonly before: number;
   readonly after: number;
+  /** With φ as it was where outer steps began. */
+  readonly start: number;
 }
 
 /** The numbers of an epoch under way as plain data. */
@@ -67,7 +69,11 @@ export class Measures {
     return {
       ...(count > 0 && { outer: outer / count, norm: norm / count }),
       ...(pushes > 0 && { 'loss-norm': lossNorm / pushes }),
-      ...(compared && { 'outer-before': compared.before, 'outer-after': compared.after }),
+      ...(compared && {
+        'outer-before': compared.before,
+        'outer-after': compared.after,
+        'outer-start': compared.start,
+      }),
       ...(change !== undefined && { change }),
     };
   }

@@ -30,6 +30,11 @@ export const bilevelOptions = z.strictObject({
   share: z.number().positive().optional(),
   /** Largest global norm of a hypergradient; larger ones are scaled down. */
   clip: z.number().positive().optional(),
+  /**
+   * A control that has to be beaten: each hypergradient times a sign drawn at random, or times −1. Same size, same
+   * cost.
+   */
+  control: z.enum(['random-sign', 'negated']).optional(),
   /** Hypergradients in a row, zero or not finite, at which the run ends. */
   patience: z.int().positive().default(10),
 });

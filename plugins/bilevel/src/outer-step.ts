@@ -26,6 +26,8 @@ export interface OuterMethod {
   readonly optimizer: OuterOptimizer;
   /** Norm of a hypergradient, in norms of the loss's gradient of φ; absent: as it is found. */
   readonly share: number | undefined;
+  /** What the hypergradient is multiplied by in the end: −1 or 1. */
+  readonly drawSign: () => number;
 }
 
 /** What an outer step does to a run; a plugin's context is one. */
@@ -72,7 +74,7 @@ export class OuterStep {
    */
   async run(
     problem: BilevelProblem,
-    { estimate, optimizer, share }: OuterMethod,
+    { estimate, optimizer, share, drawSign }: OuterMethod,
     host: OuterHost,
   ): Promise<void> {
     if (share !== undefined && !this.push.known) return this.#skip(NO_PUSH, noPushError, host);
@@ -87,8 +89,8 @@ export class OuterStep {
       if (square === 0) return this.#refuse('bilevel/zero', 'zero', ZERO, host);
       const norm = Math.sqrt(square);
       const lossNorm = pushed === undefined ? undefined : this.push.toNorm(pushed);
-      const factor = share === undefined ? 1 : (share * lossNorm!) / norm;
-      optimizer.move(problem.phi, found.gradients, factor);
+      const size = share === undefined ? 1 : (share * lossNorm!) / norm;
+      optimizer.move(problem.phi, found.gradients, size * drawSign());
       this.progress.steps += 1;
       this.progress.consecutiveSkips = 0;
       const compared = await this.#compare(problem, value);
@@ -115,10 +117,11 @@ export class OuterStep {
   /** φ has moved, and `problem` holds the live one. */
   async #compare(problem: BilevelProblem, before: number): Promise<Comparison | undefined> {
     if (!this.measures.wantsComparison) return undefined;
-    const outer = tf.tidy(() => problem.outer(runInnerFreely(problem), problem.phi));
-    const [after] = await outer.data();
-    outer.dispose();
-    return { before, after: after! };
+    const phis = [problem.phi, { ...problem.phi, ...this.measures.start }];
+    const outers = tf.tidy(() => tf.stack(phis.map((phi) => computeOuter({ ...problem, phi }))));
+    const [after, start] = await outers.data();
+    outers.dispose();
+    return { before, after: after!, start: start! };
   }
 
   /** Goes on from the counts of a checkpoint. */
@@ -147,6 +150,11 @@ export class OuterStep {
     if (inRow >= patience) throw makeError();
     warn(`${problem}: outer step skipped (${inRow} in a row; the run ends at ${patience})`);
   }
+}
+
+/** The outer loss after the inner steps. */
+function computeOuter(problem: BilevelProblem): tf.Scalar {
+  return problem.outer(runInnerFreely(problem), problem.phi);
 }
 
 /** The outer loss, the sum of squares of the hypergradient, and a number more where there is one, in one read. */

@@ -431,14 +431,15 @@ describe("what is bound to 'outer-start'", () => {
 });
 
 describe('what outer steps did', () => {
-  const names = ['outer', 'norm', 'outer-before', 'outer-after', 'change'];
+  const names = ['outer', 'norm', 'outer-before', 'outer-after', 'outer-start', 'change'];
 
   test('is in the numbers of each epoch from the first outer step on', async () => {
     const options = { learningRate: 0.05, warmup: 5, estimator: 'unroll' };
     const { history } = await trained({ options, model: tinyMlp }, 3);
     const numbers = history.map(({ metrics }) => names.map((name) => metrics[`bilevel/${name}`]));
     expect(numbers[0]).toEqual(names.map(() => undefined));
-    for (const [outer, norm, before, after, change] of numbers.slice(1)) {
+    for (const [outer, norm, before, after, start, change] of numbers.slice(1)) {
+      expect(start).toBeGreaterThan(after!);
       expect(Math.min(outer!, norm!, change!)).toBeGreaterThan(0);
       expect(after!).toBeLessThan(before!);
     }
@@ -576,5 +577,37 @@ describe('share', () => {
       expect(history).toEqual(whole.history);
       expect(firstDifference(whole.values, valuesOf(session.parameters()))).toBeUndefined();
     });
+  });
+});
+
+describe('control', () => {
+  /** One number of each hypergradient that moves the variables. */
+  const firstsOf = async (control?: string) => {
+    const seen: number[] = [];
+    const bind = {
+      'outer-optimizer': (): GradientTransform => ({
+        name: 'still',
+        init: () => ({}),
+        update(gradients, state) {
+          seen.push(gradients['soft-labels:soft/bias']!.dataSync()[0]!);
+          return { updates: {}, state };
+        },
+      }),
+    };
+    await trained({ options: { control }, bind });
+    return seen;
+  };
+
+  test('changes the sign of hypergradients and nothing else', async () => {
+    const [plain, negated, drawn] = [
+      await firstsOf(),
+      await firstsOf('negated'),
+      await firstsOf('random-sign'),
+    ];
+    expect(negated).toEqual(plain.map((each) => -each));
+    expect(drawn.map(Math.abs)).toEqual(plain.map(Math.abs));
+    const kept = drawn.filter((each, i) => each === plain[i]).length;
+    expect(kept).toBeGreaterThan(0);
+    expect(kept).toBeLessThan(plain.length);
   });
 });
