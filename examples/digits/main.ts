@@ -12,7 +12,15 @@ import { digitsPage } from './page.js';
 import { BATCH_SIZE, RECIPES } from './recipes.js';
 import { byRecipe } from './result.js';
 import type { Results, RunResult } from './result.js';
-import { accuracyTable, costTable, curveTable, gainTable, withExits } from './tables.js';
+import {
+  accuracyTable,
+  costTable,
+  curveTable,
+  gainTable,
+  teachingTable,
+  withExits,
+  withTargets,
+} from './tables.js';
 import { trainRun } from './train.js';
 
 type Data = Readonly<Record<'train' | 'validation' | 'test', Digits>>;
@@ -88,8 +96,11 @@ async function runAll(data: Data, options: Options, backend: BackendInfo): Promi
 function print(results: Results, caveat: string): void {
   const gain = gainTable(results);
   const curves = [...withExits(results)].map(([recipe, [first]]) => curveTable(recipe, first!));
-  const comparison = [accuracyTable(results), ...(gain ? [gain] : []), costTable(results)];
-  for (const table of [...comparison, ...curves]) {
+  const teaching = [...withTargets(results)].map(([recipe, [first]]) =>
+    teachingTable(recipe, first!),
+  );
+  const comparison = [accuracyTable(results), ...(gain ? [gain] : []), ...teaching];
+  for (const table of [...comparison, costTable(results), ...curves]) {
     console.log(`\n${table.title}\n${toText(table)}${table.caption ?? ''}`.trimEnd());
   }
   console.log(`\n${caveat}`);

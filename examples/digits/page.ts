@@ -5,7 +5,16 @@ import type { Circumstances } from './circumstances.js';
 import { earlyExitPlot, exitBars, learningCurves } from './plots.js';
 import { BATCH_SIZE } from './recipes.js';
 import type { Results } from './result.js';
-import { accuracyTable, costTable, curveTable, gainTable, PERCENT, withExits } from './tables.js';
+import {
+  accuracyTable,
+  costTable,
+  curveTable,
+  gainTable,
+  PERCENT,
+  teachingTable,
+  withExits,
+  withTargets,
+} from './tables.js';
 
 /** The whole comparison as one self-contained HTML page. */
 export function digitsPage(results: Results, circumstances: Circumstances): string {
@@ -31,6 +40,7 @@ function accuracySection(results: Results, caveat: string): Section {
       note({ level: 'info', text: caveat }),
       accuracyTable(results),
       ...(gain ? [gain] : []),
+      ...[...withTargets(results)].map(([recipe, [first]]) => teachingTable(recipe, first!)),
       costTable(results),
       exitBars(results, 'Accuracy', 'accuracy', { label: 'test accuracy', format: PERCENT }),
       exitBars(results, 'Time per image', 'milliseconds', {

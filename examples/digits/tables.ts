@@ -141,3 +141,27 @@ export function gainTable(results: Results): Table | undefined {
     rows,
   });
 }
+
+const TAUGHT = ['exit_1', 'exit_2'];
+
+/** Epoch by epoch, whether the soft targets of a run are better than the exits that learn from them. */
+export function teachingTable(recipe: string, { history, seed }: RunResult): Table {
+  const exits = TAUGHT.flatMap((exit) => [`val/targets/${exit}/accuracy`, `val/accuracy/${exit}`]);
+  const metrics = [...exits, 'val/accuracy', 'val/accuracy/ensemble', 'bilevel/change'];
+  const labels = ['targets 1', 'exit 1', 'targets 2', 'exit 2', 'exit 3', 'ensemble', 'moved'];
+  return table({
+    title: `Who teaches whom, ${recipe}, seed ${seed}`,
+    caption:
+      'Accuracy on the validation images after each epoch. “targets 1” teach exit 1, “targets 2” exit 2. First the generator of the targets learns from the labels; then meta-learning changes it, too. “moved”: by how much its weights have changed since then.',
+    columns: [
+      { key: 'epoch', label: 'epoch' },
+      ...metrics.map((key, i) => ({ key, label: labels[i]!, format: PERCENT })),
+    ],
+    rows: history.map(({ clock, metrics: values }) => ({ ...values, epoch: clock.epoch + 1 })),
+  });
+}
+
+/** The recipes whose exits learn from soft targets. */
+export function withTargets(results: Results): Results {
+  return new Map([...results].filter(([, runs]) => hasTargets(runs)));
+}

@@ -58,13 +58,15 @@ const targetAccuracy = definePlugin({
 
 /** The soft loss counts as much as the labels, so that it matters what the targets say. */
 const shared = { at: ['stage1', 'stage2'], alpha: 0.5 };
-const meta = { interval: 1, learningRate: 1e-2 };
+const meta = { interval: 1 };
+const learningRate = 1e-2;
+const generatorUntil = (then: number) => ({ learningRate, labelWeight: { steps: 30, then } });
 const rows: Readonly<Record<string, Preset>> = {
-  'labels, all along': metadistiller({ ...shared, meta: false }),
-  'labels, 30 steps': { extends: metadistiller(shared), plugins: { bilevel: false } },
-  'meta-learning, next batch': metadistiller({ ...shared, meta }),
+  'labels, all along': metadistiller({ ...shared, generator: { learningRate }, meta: false }),
+  'labels, 30 steps': metadistiller({ ...shared, generator: generatorUntil(0), meta: false }),
+  'meta-learning, next batch': metadistiller({ ...shared, generator: generatorUntil(0.1), meta }),
   'meta-learning, 100 images to trust': {
-    extends: metadistiller({ ...shared, meta }),
+    extends: metadistiller({ ...shared, generator: generatorUntil(0.1), meta }),
     plugins: { bilevel: { bind: { 'outer-data': { use: () => trusted } } } },
   },
 };

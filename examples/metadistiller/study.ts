@@ -17,6 +17,13 @@ const cifar = (split: string, options: Readonly<Record<string, unknown>>) => ({
 });
 const presets = Object.entries(ROWS).map(([name, preset]) => [name, { preset }] as const);
 
+const COMPARED = [
+  ['BYOT', 'deeply supervised'],
+  ['MetaDistiller', 'generator by labels'],
+  ['MetaDistiller', 'uniform targets'],
+] as const;
+const SHALLOW = ['accuracy/exit_1', 'accuracy/exit_2', 'accuracy/ensemble'];
+
 export default defineStudy({
   name: 'metadistiller',
   base: {
@@ -41,9 +48,7 @@ export default defineStudy({
   primary: 'accuracy',
   metrics: [
     'loss',
-    'accuracy/exit_1',
-    'accuracy/exit_2',
-    'accuracy/ensemble',
+    ...SHALLOW,
     ...['exit_1', 'exit_2'].flatMap((exit) =>
       ['accuracy', 'from-uniform'].map((what) => `train/targets/${exit}/${what}`),
     ),
@@ -51,7 +56,8 @@ export default defineStudy({
   ],
   tune: {
     trials: 6,
-    seeds: [1000],
+    seeds: [1001, 1002],
+    share: 0.5,
     space: {
       'optimizer.options.learningRate.initial': { low: 0.03, high: 0.3, scale: 'log' },
       'plugins.label-smoothing.options.epsilon': { choices: [0.05, 0.1, 0.2] },
@@ -60,6 +66,16 @@ export default defineStudy({
       'plugins.exit-distillation.options.temperature': { choices: [1, 2, 4] },
     },
   },
+  contrasts: {
+    'last exit': [
+      { of: 'deeply supervised', minus: 'base' },
+      ...COMPARED.map(([of, minus]) => ({ of, minus })),
+      { of: 'MetaDistiller', minus: 'equal compute' },
+    ],
+    'exits 1 and 2, ensemble': COMPARED.map(([of, minus]) => ({ of, minus, metric: SHALLOW })),
+  },
+  smallestEffect: 0.005,
+  test: 'after-each-trial',
   resample: 'data.train.options.draw',
   equalCompute: 'cpuSeconds',
   dir: '../../runs/metadistiller',
