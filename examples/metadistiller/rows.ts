@@ -30,4 +30,6 @@ export const ROWS: Readonly<Record<string, Preset>> = {
   }),
   'generator by labels': augmented(metadistiller({ at, meta: false })),
   MetaDistiller: augmented(metadistiller({ at })),
+  // As much change of the generator, in directions that say nothing.
+  'MetaDistiller, random sign': augmented(metadistiller({ at, meta: { control: 'random-sign' } })),
 };

@@ -20,6 +20,7 @@ const presets = Object.entries(ROWS).map(([name, preset]) => [name, { preset }] 
 const COMPARED = [
   ['BYOT', 'deeply supervised'],
   ['MetaDistiller', 'generator by labels'],
+  ['MetaDistiller', 'MetaDistiller, random sign'],
   ['MetaDistiller', 'uniform targets'],
 ] as const;
 const SHALLOW = ['accuracy/exit_1', 'accuracy/exit_2', 'accuracy/ensemble'];

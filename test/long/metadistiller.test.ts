@@ -39,5 +39,6 @@ test('the study can be planned: rows that are all compared, and what is tuned', 
     'uniform targets',
     'generator by labels',
     'MetaDistiller',
+    'MetaDistiller, random sign',
   ]);
 });
