@@ -17,6 +17,7 @@ import { labelGeneratorOptions } from './options.js';
 import { buildLabelPyramid, featuresName, headName } from './pyramid.js';
 import { WarmUp } from './warm-up.js';
 import type { Accuracies } from './warm-up.js';
+import { warnOutsideEpochs } from './warn-outside-epochs.js';
 
 /**
  * A network of its own makes the soft targets of the shallow exits from the features of the deeper
@@ -98,6 +99,10 @@ export const labelGenerator = definePlugin({
     };
     ctx.hooks.epochStart.tap(restartOnce);
     ctx.hooks.afterStep.tap(restartOnce);
+    warnOutsideEpochs(ctx, {
+      lasts: (clock) => warmUp.countsEpochs && !warmUp.isOver(clock),
+      effect: 'the warm-up ends with an epoch (labelWeight: { steps } ends it by steps)',
+    });
     ctx.hooks.epochEnd.tap(({ clock, metrics }) => {
       if (!warmUp.judgesEpochs || warmUp.isOver(clock)) return;
       const judgement = warmUp.judge(clock, readAccuracies(ctx.id, ctx.get(EXITS).names, metrics));

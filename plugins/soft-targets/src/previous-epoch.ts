@@ -5,6 +5,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { z } from 'zod';
 import { listTaughtExits, taughtExits } from './list-taught-exits.js';
+import { warnOutsideEpochs } from './warn-outside-epochs.js';
 
 /**
  * The network as it was when the previous epoch ended teaches itself (progressive self-knowledge
@@ -41,6 +42,10 @@ export const previousEpoch = definePlugin({
       );
     };
     ctx.hooks.epochEnd.tap(() => replace(listOwn()));
+    warnOutsideEpochs(ctx, {
+      lasts: () => Object.keys(earlier).length === 0,
+      effect: 'nobody teaches until an epoch has ended',
+    });
     // A network of another structure has no earlier self.
     ctx.hooks.structureChange.tap(({ added, dropped, reshaped }) => {
       if (added.length + dropped.length + reshaped.length > 0) replace({});

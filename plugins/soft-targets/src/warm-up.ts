@@ -57,6 +57,11 @@ export class WarmUp {
     return steps !== undefined || epochs !== undefined || this.judgesEpochs;
   }
 
+  /** Whether only the end of an epoch ends it. */
+  get countsEpochs(): boolean {
+    return this.judgesEpochs || (typeof this.rule === 'object' && this.rule.epochs !== undefined);
+  }
+
   /** Whether it wants to know how good the targets are: it ends when they are better. */
   get judgesEpochs(): boolean {
     return typeof this.rule === 'object' && this.rule.until !== undefined;

@@ -485,6 +485,22 @@ describe('its warm-up', () => {
     });
   });
 
+  test.each<[string, NonNullable<LabelGeneratorOptions['labelWeight']>, RegExp[]]>([
+    ['until: better', { until: 'better' }, [/warm-up ends with an epoch.*in no epoch/]],
+    ['epochs', { epochs: 1 }, [/warm-up ends with an epoch.*in no epoch/]],
+    ['steps', { steps: 3 }, []],
+  ])('by %s in a loop without epochs is told of once, if it cannot end', async (_, rule, told) => {
+    const plugins = withGenerator({ labelWeight: rule }, multiExit({ at: ['hidden'] }));
+    await withSession(open(tinyMlp, plugins), async (session) => {
+      const warnings: string[] = [];
+      session.telemetry.on('warning', ({ message }) => void warnings.push(message));
+      const batch = data();
+      for (let step = 0; step < 2; step++) await session.step(batch);
+      tf.dispose(batch);
+      expect(warnings).toEqual(told.map((each) => expect.stringMatching(each) as string));
+    });
+  });
+
   test('has one rule', () => {
     expect(() => labelGenerator({ labelWeight: { steps: 3, epochs: 1 } })).toThrow(
       /give one of steps, epochs and until/,

@@ -133,3 +133,16 @@ test('teaches what it is told to', async () => {
   await withSession(open(tinyMlp, some), (session) => session.fit({ epochs: 2 }));
   expect([...names]).toEqual(['exit_1']);
 });
+
+test('tells of a loop without epochs, in which nobody teaches', async () => {
+  await withSession(open(tinyMlp, plugins), async (session) => {
+    const warnings: string[] = [];
+    session.telemetry.on('warning', ({ message }) => void warnings.push(message));
+    const batch = { x: tf.ones([3, 6]), y: tf.tensor1d([0, 1, 2], 'int32') };
+    await session.step(batch);
+    await session.beginEpoch();
+    await session.step(batch, { inEpoch: true });
+    tf.dispose(batch);
+    expect(warnings).toEqual([expect.stringMatching(/nobody teaches until.*in no epoch/)]);
+  });
+});
