@@ -112,11 +112,14 @@ export const bilevel = definePlugin({
       }
       if (ready) await (ctx.has(OUTER_DATA) ? stepOnOuterData(context) : stepOnNext(context));
     });
+    let pushing: NamedTensors = {};
     ctx.hooks.gradients.tap((gradients) => {
       const own = Object.entries(gradients).filter(([path]) => matches(variables, path));
-      push.add(Object.fromEntries(own));
+      pushing = Object.fromEntries(own);
       return gradients;
     });
+    // Not before: a step that is refused pushes nothing.
+    ctx.hooks.afterApply.tap(() => push.add(pushing));
     ctx.hooks.epochEnd.tap(async ({ metric }) => {
       const numbers = Object.entries(await measures.close(split().phi));
       numbers.forEach(([name, value]) => metric(`${ctx.id}/${name}`, value));
@@ -129,8 +132,8 @@ export const bilevel = definePlugin({
       method().optimizer.follow(phi);
     });
     ctx.hooks.finish.tap(({ status }) => {
-      const waits = status === 'completed' && schedule.begun === undefined && !isReady(ctx);
-      if (waits) ctx.warn(NOT_READY);
+      if (status !== 'completed' || outer.attempts > 0) return;
+      ctx.warn(isReady(ctx) ? NEVER_DUE : NOT_READY);
     });
     ctx.keepState({
       version: 2,
@@ -169,6 +172,9 @@ const NO_NEXT_BATCH =
   "an outer step is due, but there is no next batch (the last step of an epoch, or a session.step without 'next') and none was done yet: where this is always so, bind 'outer-data' or change interval";
 const NOT_READY =
   "the fit is over without an outer step: what is bound to 'outer-start' never said that they may begin. Shorten the warm-up, or train for longer";
+
+const NEVER_DUE =
+  'the fit is over without an outer step: none was due at a step with a next batch and a learning rate above 0. Lower warmup or interval, or train for longer';
 
 /** What is bound to the tokens, or what the options name. */
 function chooseMethod(

@@ -13,12 +13,14 @@ export class LossPush {
   /** What its weights add up to. */
   #weight = 0;
 
-  /** Adds a step's gradients of φ; steps without any do not count. In a `tf.tidy`. */
+  /** Adds a step's gradients of φ; steps without any do not count. */
   add(gradients: NamedTensors): void {
     if (Object.keys(gradients).length === 0) return;
     const before = this.#square;
-    const now = tf.mul(dot(gradients, gradients), 1 - DECAY);
-    this.#square = tf.keep(before ? tf.add(tf.mul(before, DECAY), now) : now) as Scalar;
+    this.#square = tf.tidy(() => {
+      const now = tf.mul<Scalar>(dot(gradients, gradients), 1 - DECAY);
+      return tf.keep(before ? tf.add<Scalar>(tf.mul(before, DECAY), now) : now);
+    });
     this.#weight = DECAY * this.#weight + 1 - DECAY;
     before?.dispose();
   }

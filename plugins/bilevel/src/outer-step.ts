@@ -83,7 +83,7 @@ export class OuterStep {
     try {
       const [value, square, pushed] = await readNumbers(found, this.push.square);
       this.progress.outer = value;
-      if (!Number.isFinite(value + square)) {
+      if (!Number.isFinite(value + square + (share === undefined ? 0 : pushed!))) {
         return this.#refuse('bilevel/not-finite', 'not finite', NOT_FINITE, host);
       }
       if (square === 0) return this.#refuse('bilevel/zero', 'zero', ZERO, host);

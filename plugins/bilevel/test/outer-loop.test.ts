@@ -499,6 +499,14 @@ describe('an implicit estimator that fails by the state of the network', () => {
     ));
 });
 
+test('a fit in which no outer step is due is told of', () =>
+  withSession(open({ options: { warmup: 100 } }), async (session) => {
+    const warnings: string[] = [];
+    session.telemetry.on('warning', ({ message }) => warnings.push(message));
+    await session.fit({ epochs: 1 });
+    expect(warnings).toEqual([expect.stringMatching(/without an outer step: none was due/)]);
+  }));
+
 describe('share', () => {
   const PULLED = 'soft-labels:soft/kernel';
 
@@ -550,6 +558,30 @@ describe('share', () => {
       },
     );
   });
+
+  test('counts no gradient of a step that is refused', () => {
+    const seen: number[] = [];
+    const bind = recording(seen);
+    return withSession(
+      open({ options: { share: 1 }, bind, others: [pulling], model: tinyMlp }),
+      async (session) => {
+        const batch = (value: number) => ({
+          x: tf.fill([4, 6], value),
+          y: tf.tensor1d([0, 1, 2, 0], 'int32'),
+        });
+        const [good, bad] = [batch(0.5), batch(NaN)];
+        await session.step(good);
+        const before = tf.memory().numTensors;
+        const { code } = await refusal(() => session.step(bad));
+        expect(code).toBe('step/non-finite');
+        expect(tf.memory().numTensors).toBe(before);
+        await session.step(good, { next: good });
+        tf.dispose([good, bad]);
+        expect(seen.map(Number.isFinite)).toEqual([true]);
+      },
+    );
+  });
+
   test('is refused by name where the loss gives the variables no gradient', () =>
     withSession(open({ options: { share: 1, patience: 2 } }), async (session) => {
       const warnings: string[] = [];
