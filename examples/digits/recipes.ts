@@ -12,8 +12,8 @@ export interface Recipe {
 // Behind two of the three stages; the network's own output is the third exit.
 const at = ['stage1', 'stage2'];
 
-// Four epochs are short: the preset would wait until the generator's targets are better than every exit.
-const generator = { labelWeight: { epochs: 1, then: 1 } };
+// Four epochs are short: the preset would wait longer before meta-learning begins.
+const generator = { labelWeight: { epochs: 2, then: 1 } };
 
 /** The three ways that are compared; all else is the same. */
 export const RECIPES: readonly Recipe[] = [
