@@ -17,10 +17,13 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Black images of a hundred classes. */
+/** Images of a hundred classes, each of a grey of its own, since the samples of two seeds must differ. */
 function putImages(file: string, count: number): void {
   const bytes = new Uint8Array(count * 3074);
-  for (let i = 0; i < count; i++) bytes[i * 3074 + 1] = i % 100;
+  for (let i = 0; i < count; i++) {
+    bytes.fill(Math.floor(i / 100), i * 3074 + 2, (i + 1) * 3074);
+    bytes[i * 3074 + 1] = i % 100;
+  }
   writeFileSync(join(folder, file), bytes);
 }
 
