@@ -11,3 +11,6 @@ export function alignColumns(rows: readonly (readonly string[])[], indent = '  '
 export function formatNumber(value: number): string {
   return Number.isInteger(value) ? String(value) : Number(value.toPrecision(5)).toString();
 }
+
+/** Text that others wrote, without what a terminal would obey: escapes and other control characters but line ends. */
+export const printable = (text: string): string => text.replace(/(?!\n)\p{Cc}/gu, '\ufffd');

@@ -83,6 +83,23 @@ test('test results that were never made cannot be reported; a damaged file is to
   });
 });
 
+test('what a terminal would obey is shown, not printed; contrasts have their name, warnings are printed', async () => {
+  const factors = { '\u001b[31mred': { set: { 'optimizer.options.learningRate': 0.01 } } };
+  const contrasts = { main: [{ of: '\u001b[31mred', minus: 'base' }] };
+  const fields = { base, factors, contrasts, seeds: 3, primary: 'accuracy' };
+  writeFileSync(at('red.json'), JSON.stringify(fields));
+  const failure = { status: 'failed', code: 'study/threw', message: '\u001b[2J' } as const;
+  await runStudy(await loadStudy(at('red.json')), {
+    executor: { slots: 1, run: () => Promise.resolve(failure) },
+  });
+  const outputs: string[] = [];
+  for (const command of ['plan', 'status', 'report']) {
+    outputs.push((await run('study', command, at('red.json'))).stdout);
+  }
+  expect(outputs.join('')).not.toContain('\u001b');
+  expect(outputs[2]).toMatch(/Contrasts: main\n.*Warning: 6 trials failed/s);
+});
+
 test('with the study, a packed report says what differs here and now', async () => {
   await run('study', 'pack', at('mine.json'));
   const same = await run('study', 'report', at('mine.study.gz'), '--study', at('mine.json'));

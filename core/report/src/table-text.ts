@@ -4,7 +4,9 @@ import { validate } from './validate.js';
 import type { Cell } from './values.js';
 import { isEstimate } from './values.js';
 
-const oneLine = (text: string): string => text.replace(/\s*[\r\n]+\s*/g, ' ');
+/** On one line, without control characters: a terminal would obey them. */
+const oneLine = (text: string): string =>
+  text.replace(/\s*[\r\n]+\s*/g, ' ').replace(/\p{Cc}/gu, '\ufffd');
 
 /**
  * Text as Markdown that shows it as it is, on one line: in a paragraph or a cell.

@@ -59,6 +59,15 @@ describe('a format with a plus', () => {
 });
 
 describe('toText', () => {
+  it('shows control characters, which a terminal would obey, as signs', () => {
+    const red = table({
+      columns: [{ key: 'a', label: 'a' }],
+      rows: [{ a: '\u001b[31mred\u0007' }],
+    });
+    expect(toText(red)).toBe('a\n─────────\n\ufffd[31mred\ufffd\n');
+    expect(markdownText('\u001b[31mred')).toBe('\ufffd\\[31mred');
+  });
+
   it('aligns columns and stars the best values', () => {
     expect(toText(runs)).toBe(
       [

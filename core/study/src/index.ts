@@ -38,3 +38,4 @@ export { contrastPlots, contrastTable } from './report/contrast-tables.js';
 export { studyJson } from './report/study-json.js';
 export { studyCsv, studyMarkdown } from './report/study-text.js';
 export { studyTable } from './report/summary-table.js';
+export { listWarnings } from './report/warnings.js';

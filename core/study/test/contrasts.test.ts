@@ -1,5 +1,7 @@
+import { toSvg } from '@espalier/report';
 import {
   analyse,
+  contrastPlots,
   contrastTable,
   holm,
   pairedDifference,
@@ -127,6 +129,24 @@ test('a contrast of rows with other data or epochs is refused, with the reason',
   expect(kept!.comparison).toMatchObject({ kind: 'paired' });
   const cells = contrastTable(findings, findings.contrasts[0]!).rows[0]!;
   expect(cells).toMatchObject({ why: 'other epochs: 2 and 3' });
+});
+
+test('a family has a plot of each unit in which something is compared', async () => {
+  const [of, minus] = ['noise', 'base'];
+  const findings = await ran({
+    factors: { ...factors, more: { set: { epochs: 3 } } },
+    contrasts: {
+      some: [
+        { of, minus },
+        { of: 'more', minus, metric: 'loss' },
+      ],
+      none: [{ of: 'more', minus }],
+    },
+  });
+  const titles = findings.contrasts.map((each) =>
+    contrastPlots(findings, each).map((plot) => toSvg(plot).match(/<title[^>]*>([^<]*)/)?.[1]),
+  );
+  expect(titles).toEqual([['some'], []]);
 });
 
 test('nothing is compared before the study is finished, nor with a row of equal compute that is none', async () => {

@@ -228,6 +228,14 @@ describe('what keeps figures from being evidence', () => {
     expect(studyTable(made).rows[2]!.remarks).toBe('mean of 8 of 10 seeds');
   });
 
+  test('a study before its first trial has a page', () => {
+    const pending = findings.seeds;
+    const rows = ablation.rows.map((row) => ({ ...row, pending }));
+    const text = shown(studyPage(madeFindings({ ...ablation, rows })));
+    expect(text).toContain('0 of 50 trials have ended.');
+    expect(text).not.toMatch(/NaN|undefined/);
+  });
+
   test('a row whose trials failed is not compared, and says why', () => {
     const made = changed(2, { failed: [2, 5, 6] });
     const html = studyPage(made);

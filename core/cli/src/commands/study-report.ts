@@ -9,6 +9,7 @@ import {
   contrastTable,
   describeDifference,
   effectsPlot,
+  listWarnings,
   loadStudy,
   localExecutor,
   Planner,
@@ -23,6 +24,7 @@ import {
 } from '@espalier/study';
 import type { Findings, PlannedRow, StudyPlan, StudyRecords } from '@espalier/study';
 import { isPacked, readPacked, resultsFolder } from '../study/packed-file.js';
+import { printable } from '../text-columns.js';
 
 /** Options of `espalier study report`. */
 export interface StudyReportOptions {
@@ -122,13 +124,13 @@ async function writeReport(findings: Findings, dir: string): Promise<void> {
   };
   await mkdir(dir, { recursive: true });
   for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
-  const tables = [
-    studyTable(findings),
-    ...findings.contrasts.map((each) => contrastTable(findings, each)),
-  ];
-  process.stdout.write(`${tables.map(toText).join('\n\n')}\n`);
-  if (findings.differs !== undefined) process.stdout.write(`${findings.differs}\n`);
-  process.stdout.write(`${Object.keys(files).join(', ')} in ${dir}\n`);
+  const contrasts = findings.contrasts.map((family) => {
+    return `Contrasts: ${printable(family.name)}\n${toText(contrastTable(findings, family))}`;
+  });
+  const warnings = listWarnings(findings).map((each) => `Warning: ${printable(each)}\n`);
+  const written = `${Object.keys(files).join(', ')} in ${dir}\n`;
+  const parts = [toText(studyTable(findings)), ...contrasts, ...warnings, written];
+  process.stdout.write(parts.join('\n'));
 }
 
 function noResultsYet(path: string): EspalierError {

@@ -13,7 +13,7 @@ import type { LoadedStudy, PlannedRow } from '@espalier/study';
 import { catchInterrupt } from '../interrupt.js';
 import { estimateRemaining } from '../study/estimate-remaining.js';
 import { showStudyProgress } from '../study/progress.js';
-import { alignColumns } from '../text-columns.js';
+import { alignColumns, printable } from '../text-columns.js';
 
 /** Options of `espalier study run`. */
 export interface StudyRunOptions {
@@ -39,8 +39,10 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
     const show = (name: string, ids: readonly string[], changes: readonly string[] = []) => {
       const ends = ids.map(lookup);
       left.add(ends);
-      const lines = changes.map((line) => `\n    ${line}`).join('');
-      process.stdout.write(`${name}  ${ends.filter(Boolean).length}/${ends.length}${lines}\n`);
+      const lines = changes.map((line) => `\n    ${printable(line)}`).join('');
+      process.stdout.write(
+        `${printable(name)}  ${ends.filter(Boolean).length}/${ends.length}${lines}\n`,
+      );
     };
     for (const { row, draws } of plan.tuning) {
       const ids = draws.flatMap(({ trials }) => trials.map(({ id }) => id));
@@ -104,14 +106,16 @@ export async function status(path: string): Promise<void> {
     const lines = rows.map((row) => {
       const own = trials.filter((trial) => trial.row === row);
       const failed = own.filter((trial) => 'failure' in trial).length;
-      return [row, `${own.length} ended`, failed > 0 ? `${failed} failed` : ''];
+      return [printable(row), `${own.length} ended`, failed > 0 ? `${failed} failed` : ''];
     });
     process.stdout.write(
       lines.length > 0 ? `${alignColumns(lines)}\n` : '  no trial has ended yet\n',
     );
     for (const trial of trials) {
       if (!('failure' in trial)) continue;
-      process.stdout.write(`\n${trial.row}, seed ${trial.seed}: ${trial.failure.message}\n`);
+      process.stdout.write(
+        `\n${printable(`${trial.row}, seed ${trial.seed}: ${trial.failure.message}`)}\n`,
+      );
     }
   } finally {
     store?.close();

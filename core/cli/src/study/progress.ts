@@ -1,6 +1,6 @@
 import type { StudyEvent } from '@espalier/study';
 import progress from 'cli-progress';
-import { formatNumber } from '../text-columns.js';
+import { formatNumber, printable } from '../text-columns.js';
 
 /** What the user sees while a study runs; on standard error. */
 export interface StudyProgress {
@@ -22,7 +22,7 @@ export function showStudyProgress(primary: string, quiet: boolean): StudyProgres
     const total = bar?.getTotal();
     const value = (bar as unknown as { value?: number } | undefined)?.value;
     stop();
-    stderr.write(`${message}\n`);
+    stderr.write(`${printable(message)}\n`);
     if (total !== undefined) bar = describeStart(total, value ?? 0);
   };
   const show = () => bar?.update({ running: [...running.values()].join(', ') });
@@ -79,5 +79,5 @@ function describeStart(total: number, done: number): progress.SingleBar {
 }
 
 function nameTrial({ row, seed }: { readonly row: string; readonly seed: number }): string {
-  return `${row} #${seed}`;
+  return `${printable(row)} #${seed}`;
 }

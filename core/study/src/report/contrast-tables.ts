@@ -93,12 +93,13 @@ function explain({ seeds }: Findings, { contrasts }: FamilyFindings): string {
   return `${how} Effects that matter: what the interval excludes. No gain (no loss): it excludes a gain (a loss) that matters, not the opposite. Cannot tell: it excludes neither. p (TOST): of two one-sided tests that the difference is smaller than an effect that matters; it is below 0.05 where the 90\u00a0% interval is.`;
 }
 
-/** Plots of a family, one for each unit of its metrics. */
+/** Plots of a family, one for each unit of its metrics in which something is compared. */
 export function contrastPlots(findings: Findings, family: FamilyFindings): readonly ForestPlot[] {
-  return listUnits(findings, family).map((unit) => {
+  return listUnits(findings, family).flatMap((unit) => {
     const own = family.contrasts.filter(
       ({ metric }) => metricFormat(findings, metric).unit === unit,
     );
+    if (own.every(({ comparison }) => comparison.kind !== 'paired')) return [];
     const shown = metricFormat(findings, own[0]!.metric);
     return forestPlot({
       title: family.name,

@@ -38,6 +38,7 @@ export function metricFormat({ rows, split }: Findings, i: number): MetricFormat
 /** The same number of decimals for all values of a metric, and for their differences. */
 function fourDigits(values: readonly number[]): NumberFormat | undefined {
   const sizes = values.map(Math.abs).filter((size) => size > 0);
+  if (sizes.length === 0) return undefined;
   const [low, high] = [Math.min(...sizes), Math.max(...sizes)];
   if (!(low >= 1e-3 && high < 1e4 && high < 1e3 * low)) return undefined;
   return { style: 'fixed', digits: Math.max(0, 3 - Math.floor(Math.log10(high))) };

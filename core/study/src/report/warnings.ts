@@ -11,7 +11,12 @@ import {
 /** With fewer seeds, an interval of Student's t is several times as wide as the spread of the seeds. */
 const FEW_SEEDS = 5;
 
-/** The reasons to trust the figures less; empty if there are none. */
+/**
+ * The reasons to trust a study's figures less, as in a report; empty if there are none.
+ *
+ * @example
+ * listWarnings(await analyse(planner, rows, store)).forEach((each) => console.warn(each));
+ */
 export function listWarnings(findings: Findings): readonly string[] {
   return [
     ...(findings.differs === undefined ? [] : [findings.differs]),
