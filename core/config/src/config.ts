@@ -35,7 +35,7 @@ export interface Config {
   readonly model: SessionConfig['model'] | Reference | string;
   readonly data?: {
     readonly train?: SourceConfig;
-    /** Evaluated after every epoch. */
+    /** Evaluated after every epoch, or as `validateEvery` says. */
     readonly validation?: SourceConfig;
     /** Evaluated by `espalier eval`; default: the validation data. */
     readonly test?: SourceConfig;
@@ -56,6 +56,8 @@ export interface Config {
    * every plugin that has a transform.
    */
   readonly stages?: readonly Stage[];
+  /** Epochs from one validation to the next; the last is always one. Default 1. */
+  readonly validateEvery?: number;
   /** Micro-batches per optimizer step; default 1. */
   readonly accumulate?: number;
   /** Default `espalier`; with `tfjs`, a run computes what `LayersModel.fit` does. */

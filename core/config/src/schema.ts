@@ -50,7 +50,7 @@ export const schema = z
     data: z
       .strictObject({
         train: reference('A source of batches, or a function that returns one.').optional(),
-        validation: reference('Evaluated after every epoch.').optional(),
+        validation: reference('Evaluated after every epoch, or as validateEvery says.').optional(),
         test: reference('Evaluated by `espalier eval`.').optional(),
       })
       .default({})
@@ -73,6 +73,9 @@ export const schema = z
     stages: stagesShape
       .optional()
       .describe('Training and transforms, in order; true: by every plugin that has a transform.'),
+    validateEvery: count
+      .optional()
+      .describe('Epochs from one validation to the next; the last is always one. Default 1.'),
     accumulate: count.optional().describe('Micro-batches per optimizer step; default 1.'),
     semantics: z
       .enum(['espalier', 'tfjs'])

@@ -19,7 +19,7 @@ export type Split = 'train' | 'validation' | 'test';
  */
 export async function makeSessionConfig(loaded: LoadedConfig): Promise<SessionConfig> {
   const { settings, written, modules, overrides } = loaded;
-  const { semantics, seed, accumulate, backend, log } = settings;
+  const { semantics, seed, accumulate, validateEvery, backend, log } = settings;
   const [train, validation] = [
     await openSource(loaded, 'train'),
     await openSource(loaded, 'validation'),
@@ -40,6 +40,7 @@ export async function makeSessionConfig(loaded: LoadedConfig): Promise<SessionCo
     ...(semantics && { semantics }),
     seed,
     accumulate,
+    validateEvery,
     logInterval: log.interval,
     checkpoint: checkpointSettings(loaded),
     ...(settings.checkpoint && { folder: resolve(loaded.folder, settings.checkpoint.dir) }),

@@ -46,6 +46,11 @@ export interface SessionConfig extends ResolveOptions {
   readonly preset?: PresetSource;
   readonly train?: Source;
   readonly validation?: Source;
+  /**
+   * `fit` evaluates the validation data every so many epochs, and after its last one; default 1. Other epochs
+   * have no numbers `val/…`.
+   */
+  readonly validateEvery?: number;
   /** Default `espalier`; with `tfjs`, a run computes what `LayersModel.fit` does. */
   readonly semantics?: Semantics;
   /** Default 0. */
@@ -100,6 +105,7 @@ const configShape = z.strictObject({
   modules: anything,
   train: sourceShape.optional(),
   validation: sourceShape.optional(),
+  validateEvery: count,
   semantics: z.enum(['espalier', 'tfjs']).optional(),
   seed: z.int().optional(),
   accumulate: count,

@@ -22,6 +22,8 @@ export interface RunSettings {
   readonly logInterval: number;
   readonly train?: Source | undefined;
   readonly validation?: Source | undefined;
+  /** Epochs from one validation to the next. */
+  readonly validateEvery: number;
   /** Where plugins put files of this run. */
   readonly folder: string | undefined;
   resolvePath(path: string): string;

@@ -57,13 +57,14 @@ function makeSettings(
   backend: BackendInfo,
 ): RunSettings {
   const { seed = 0, semantics = 'espalier', accumulate = 1, logInterval = 50 } = config;
-  const { train, validation, folder, resolvePath = (path) => path } = config;
+  const { train, validation, validateEvery = 1 } = config;
+  const { folder, resolvePath = (path) => path } = config;
   const given = nameLosses(config.loss, structure);
   checkLosses(given, structure.ownOutputs);
   const { losses, logits } = fitLosses(given, structure.network, semantics);
   return {
     ...{ seed, semantics, losses, logits, accumulate, logInterval },
-    ...{ train, validation, folder, resolvePath, backend },
+    ...{ train, validation, validateEvery, folder, resolvePath, backend },
   };
 }
 

@@ -49,7 +49,7 @@ export function readMonitor(metrics: EpochResult['metrics'], monitor: string): n
     problem: `the epoch has no number '${monitor}'`,
     received: known,
     fix: unvalidated
-      ? 'Validate: validationSplit or validationData of model.fit, validation of createSession. Or watch a number of the training data.'
+      ? 'Validate each epoch: validationSplit or validationData of model.fit; validation of createSession, without validateEvery. Or watch a number of the training data.'
       : suggest(monitor, known),
   });
 }

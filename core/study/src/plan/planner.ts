@@ -256,13 +256,14 @@ export function listTrials(
 /** A configuration's settings that its manifest of plugins does not tell. */
 function listTrainingSettings(config: LoadedConfig) {
   const { settings } = config;
-  const { model, batchSize, loss, optimizer, accumulate = 1, semantics } = settings;
+  const { model, batchSize, loss, optimizer, accumulate = 1, semantics, validateEvery } = settings;
   const { train, validation } = settings.data;
   const data = { train, validation };
+  const steps = { batchSize, accumulate, semantics, validateEvery };
   const [first, ...more] = listStages(config);
   const epochs = more.length === 0 && 'epochs' in first! ? first.epochs : undefined;
   const stages = epochs === undefined ? [first, ...more] : undefined;
-  return { model, data, batchSize, loss, optimizer, epochs, stages, accumulate, semantics };
+  return { model, data, loss, optimizer, epochs, stages, ...steps };
 }
 
 function withoutDraw(

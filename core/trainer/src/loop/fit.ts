@@ -53,7 +53,7 @@ export async function fit(
   telemetry.emit('start', { epochs: untilEpoch, epoch, stepsPerEpoch: countSteps(run, train) });
   try {
     while (clock.epoch < untilEpoch && !isStopping(run, signal)) {
-      await runEpoch(run, train, checkpoints, signal);
+      await runEpoch(run, train, checkpoints, { untilEpoch, signal });
     }
   } catch (error) {
     throw await failLoop(run, error);
@@ -79,7 +79,7 @@ async function runEpoch(
   run: Run,
   train: Source,
   checkpoints: LoopCheckpoints,
-  signal?: AbortSignal,
+  { untilEpoch, signal }: Pick<FitOptions, 'signal'> & { readonly untilEpoch: number },
 ): Promise<void> {
   const { clock, epoch } = run;
   await beginEpoch(run);
@@ -96,9 +96,15 @@ async function runEpoch(
     if (isStopping(run, signal)) return;
   }
   if (clock.batchesInEpoch === 0) throw emptySourceError();
-  const validated = await validate(run, signal);
+  const validated = isValidated(run, untilEpoch) ? await validate(run, signal) : {};
   // One whose validation the signal ended comes to its end when the run goes on.
   if (validated) await endEpoch(run, checkpoints, validated);
+}
+
+/** Whether the validation is due at the end of the epoch under way. */
+function isValidated({ clock, settings }: Run, untilEpoch: number): boolean {
+  const done = clock.epoch + 1;
+  return done % settings.validateEvery === 0 || done >= untilEpoch;
 }
 
 /** The validation's numbers, named as an epoch's are; none without a validation source. */

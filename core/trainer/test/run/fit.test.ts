@@ -53,6 +53,23 @@ describe('how long', () => {
       expect(session.clock).toMatchObject({ epoch: 1, step: STEPS, batchesInEpoch: 0 });
     }));
 
+  test.each([
+    [1, 4, [1, 2, 3, 4]],
+    [2, 5, [2, 4, 5]],
+    [9, 3, [3]],
+  ])('validation every %i of %i epochs, the last always', (validateEvery, epochs, validated) =>
+    withSession(small({ validation: tinySource(), validateEvery }), async (session) => {
+      const { history } = await session.fit({ epochs });
+      const found = history.flatMap(({ metrics }, i) => ('val/loss' in metrics ? [i + 1] : []));
+      expect(found).toEqual(validated);
+    }),
+  );
+
+  test('a validation interval of no epochs is refused', async () => {
+    const { message } = await refusal(() => small({ validateEvery: 0 }));
+    expect(message).toMatch(/validateEvery/);
+  });
+
   test.each([{}, { epochs: 1, untilEpoch: 1 }, { goOn: true }])('not both, not none: %j', (given) =>
     withSession(small(), async (session) => {
       const { message } = await refusal(() => session.fit(given));
