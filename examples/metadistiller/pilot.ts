@@ -22,6 +22,7 @@ const RUNS = [
   [80, 0.1],
   [40, 0.1],
   [60, 0.1],
+  [120, 0.1],
   [20, 0.1],
   [160, 0.1],
   [40, 0.05],
@@ -34,7 +35,7 @@ type Setting = Readonly<Record<'epochs' | 'rate' | 'seed', number>>;
 type Measured = 'training accuracy' | 'training loss' | 'accuracy' | 'loss';
 
 const held = validation(measuredImages(VALIDATION_PER_CLASS));
-const settings = SEEDS.flatMap((seed) => RUNS.map(([epochs, rate]) => ({ epochs, rate, seed })));
+const settings = RUNS.flatMap(([epochs, rate]) => SEEDS.map((seed) => ({ epochs, rate, seed })));
 const backend = await useBackend({ prefer: ['tfjs-node-gpu', 'wasm'], threads: 1 });
 report(await runMissing(FILE, machineLine(backend), settings, trained));
 
