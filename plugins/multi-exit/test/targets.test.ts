@@ -16,6 +16,7 @@ import type {
 import { agreement, finiteDifferences, onBackend, tinyMlp, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { observer, open } from './support.js';
@@ -280,4 +281,14 @@ describe('targets that stay uniform', () => {
     expect(await warningsOf(constant(0.1), 3, { checkpoint }, true)).toHaveLength(1);
     expect(await warningsOf(constant(0.1), 8, { checkpoint }, true)).toEqual([]);
   });
+});
+
+test('a network of sequences is refused before it trains', async () => {
+  const words = () =>
+    tfl.sequential({
+      layers: [tfl.layers.dense({ name: 'logits', units: 3, inputShape: [5, 6] })],
+    });
+  await expect(open(words, [exitDistillation()])).rejects.toThrow(
+    /'logits' gives \[batch, 5, 3\].*exit-distillation\/sequences/s,
+  );
 });

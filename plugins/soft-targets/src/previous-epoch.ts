@@ -15,7 +15,7 @@ import { warnOutsideEpochs } from './warn-outside-epochs.js';
  *
  * The method distils with τ = 1 and a share of the soft loss that grows linearly with the epochs.
  *
- * @throws EspalierError in the second epoch: `previous-epoch/exits`.
+ * @throws EspalierError in the first step: `previous-epoch/exits`.
  * @example
  * const alpha = { kind: 'linear', from: 0.8 / epochs, to: 0.8, epochs: epochs - 1 } as const;
  * const plugins = [previousEpoch(), exitDistillation({ alpha, temperature: 1 })];
@@ -53,9 +53,9 @@ export const previousEpoch = definePlugin({
     ctx.provide(SOFT_TARGETS, (): SoftTargets => ({
       name: 'previous-epoch',
       logits({ batch }) {
+        const names = listTaughtExits(ctx, exits); // refuses in the first step, not in the second epoch
         if (Object.keys(earlier).length === 0) return {};
         const network = findNetwork();
-        const names = listTaughtExits(ctx, exits);
         const logits = names.filter((name) => network.heads[name]!.gives === 'probabilities');
         const substitute = new Map(Object.entries(earlier));
         const how = { training: false, logits, substitute };

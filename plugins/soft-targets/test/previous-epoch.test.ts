@@ -146,3 +146,11 @@ test('tells of a loop without epochs, in which nobody teaches', async () => {
     expect(warnings).toEqual([expect.stringMatching(/nobody teaches until.*in no epoch/)]);
   });
 });
+
+test('refuses exits that are not there in the first step, not in the second epoch', () =>
+  withSession(
+    open(tinyMlp, [exits, previousEpoch({ exits: ['exit_7'] }), exitDistillation()]),
+    async (session) => {
+      await expect(session.fit({ epochs: 1 })).rejects.toThrow(/'exit_7'.*previous-epoch\/exits/s);
+    },
+  ));

@@ -17,6 +17,7 @@ import { softDivergence, squaredDistance } from './divergence.js';
 import { measureTargets } from './measure-targets.js';
 import { exitDistillationOptions } from './options.js';
 import type { Divergence } from './options.js';
+import { refuseSequences } from './refuse-sequences.js';
 import { UNIFORM_EPOCHS, UniformWatch } from './uniform-watch.js';
 import type { UniformWatchState } from './uniform-watch.js';
 
@@ -32,8 +33,8 @@ import type { UniformWatchState } from './uniform-watch.js';
  * `…/entropy`, `…/confidence`, `…/divergence`, `…/from-uniform`. A run whose targets stay uniform is
  * warned of once.
  *
- * @throws EspalierError at setup: `exit-distillation/no-classes`; in the first step: `services/missing`,
- * `exit-distillation/…`.
+ * @throws EspalierError at setup: `exit-distillation/no-classes`, `exit-distillation/sequences`; in the first
+ * step: `services/missing`, `exit-distillation/…`.
  * @example
  * const plugins = [multiExit(), deepestExit(), exitDistillation({ alpha: 0.3 })];
  */
@@ -50,6 +51,7 @@ export const exitDistillation = definePlugin({
     const outputs = Object.keys(ctx.losses);
     // Which exits are taught is known in the first step only.
     if (!outputs.some((output) => isClassifier(ctx, output))) checkClassifier(ctx, outputs[0]!);
+    refuseSequences(ctx.model);
     const prefix = prefixFor(ctx.id);
     const checked = new Set<string>();
     const checkOnce = (exit: string) => {
