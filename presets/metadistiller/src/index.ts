@@ -44,11 +44,23 @@ const distillation = exitDistillation.definition.options.pick({
   divergence: true,
   keepLabels: true,
 });
-const options = multiExit.definition.options.extend({
-  ...distillation.shape,
-  generator: labelGenerator.definition.options.partial().optional(),
-  meta: z.union([z.literal(false), metaOptions]).optional(),
-});
+const options = multiExit.definition.options
+  .extend({
+    ...distillation.shape,
+    generator: labelGenerator.definition.options.partial().optional(),
+    meta: z.union([z.literal(false), metaOptions]).optional(),
+  })
+  .refine(
+    ({ generator, meta = {} }) =>
+      meta === false ||
+      meta.share === undefined ||
+      doLabelsStay(generator?.labelWeight ?? findLabelWeight(meta)),
+    {
+      path: ['meta', 'share'],
+      message:
+        'is relative to the gradient of the labels: let them stay beside the outer loss (generator.labelWeight, its then), or leave share out',
+    },
+  );
 
 /** Options of {@link metadistiller}; the others are those of `multiExit` and `exitDistillation`. */
 export interface MetadistillerOptions

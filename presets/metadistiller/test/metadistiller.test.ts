@@ -142,6 +142,8 @@ describe('resolves', () => {
     [{ alpha: 2 }, "option 'alpha'"],
     [{ meta: { interval: 0 } }, "option 'meta"],
     [{ meta: { weights: [0, 0] } }, "option 'meta"],
+    [{ meta: { share: 1 }, generator: { labelWeight: 0 } }, "option 'meta.share': is relative"],
+    [{ meta: { share: 1 }, generator: { labelWeight: { steps: 3 } } }, "option 'meta.share'"],
     [{ generator: { channels: 0 } }, "option 'generator.channels'"],
   ])('refuses %j under its own name', (options, message) => {
     const make = () => metadistiller(options as MetadistillerOptions);
