@@ -8,6 +8,7 @@ import type { TrainOptions } from './commands/train.js';
 import { addCompressCommand } from './program/compress.js';
 import { allowMismatch, checkpoint, fieldOption, repeatable } from './program/options.js';
 import { addStudyCommands } from './program/study.js';
+import { printable } from './text-columns.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
@@ -41,7 +42,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`espalier: ${formatError(error, wantsStack(args))}\n`);
+    process.stderr.write(`espalier: ${printable(formatError(error, wantsStack(args)))}\n`);
     return 1;
   }
 }

@@ -92,6 +92,15 @@ test('any two rows are compared by any metric, p values corrected within each fa
     ['narrow − noise', 'smaller than 2 points'],
     [`narrow − ${longer}`, 'better by at least 2 points'],
   ]);
+  const mixed = contrastTable(findings, {
+    name: 'mixed',
+    contrasts: findings.contrasts.flatMap((family) => family.contrasts),
+  });
+  expect(mixed.rows.map(({ metric }) => metric).slice(2)).toEqual([
+    'accuracy, points',
+    'exit1',
+    'loss',
+  ]);
   // What is not tested has no p value.
   expect(findings.rows[1]!.metrics[0]!.comparison).toMatchObject({ corrected: null });
   expect(studyTable(findings).columns.map(({ key }) => key)).not.toContain('p');
@@ -131,13 +140,13 @@ test('a contrast of rows with other data or epochs is refused, with the reason',
   expect(cells).toMatchObject({ why: 'other epochs: 2 and 3' });
 });
 
-test('a family has a plot of each unit in which something is compared', async () => {
+test('a family has a plot of each metric in which something is compared', async () => {
   const [of, minus] = ['noise', 'base'];
   const findings = await ran({
     factors: { ...factors, more: { set: { epochs: 3 } } },
     contrasts: {
       some: [
-        { of, minus },
+        { of, minus, metric: ['accuracy', 'exit1'] },
         { of: 'more', minus, metric: 'loss' },
       ],
       none: [{ of: 'more', minus }],
@@ -146,7 +155,7 @@ test('a family has a plot of each unit in which something is compared', async ()
   const titles = findings.contrasts.map((each) =>
     contrastPlots(findings, each).map((plot) => toSvg(plot).match(/<title[^>]*>([^<]*)/)?.[1]),
   );
-  expect(titles).toEqual([['some'], []]);
+  expect(titles).toEqual([['some: accuracy', 'some: exit1'], []]);
 });
 
 test('nothing is compared before the study is finished, nor with a row of equal compute that is none', async () => {

@@ -18,7 +18,14 @@ import {
   testStudy,
   unpackStudy,
 } from '@espalier/study';
-import type { LoadedStudy, Study, StudyPlan, TrialJob, TrialRecord } from '@espalier/study';
+import type {
+  Environment,
+  LoadedStudy,
+  Study,
+  StudyPlan,
+  TrialJob,
+  TrialRecord,
+} from '@espalier/study';
 import { describe, expect, test } from 'vitest';
 import { base, done, fixtures, planOf, pretend, study, temporary } from './studies.js';
 
@@ -133,6 +140,19 @@ describe('a packed study', () => {
     expect(StudyStore.read(loaded.dir)!.trials()).toEqual(before);
   });
 
+  test('a run in another place where nothing is left to do leaves no trace', async () => {
+    const packed = openPacked(packOf(await finished()), 'a');
+    const [[, here]] = [...packed.environments()] as [[string, Environment]];
+    const there = new Map([['there', { ...here, machine: 'another' }]]);
+    const trials = packed.trials().map((each) => ({ ...each, environment: 'there' }));
+    const moved = { ...packed, environments: () => there, trials: () => trials };
+    const dir = join(temporary(), 'results');
+    unpackStudy(moved, dir);
+    const other = await study({ ...fields, dir });
+    expect(await runStudy(other, pretend(end))).toMatchObject({ ran: 0 });
+    expect(StudyStore.read(dir)!.environments()).toEqual(there);
+  });
+
   test('a study that never ran has nothing to pack', () => {
     const dir = temporary();
     StudyStore.open(dir).close();
@@ -201,7 +221,7 @@ describe('recorded trials of other code, data or machine', () => {
     await expect(runStudy(again, refused)).rejects.toMatchObject({
       code: 'study/changed',
       message: expect.stringMatching(
-        /12 trials.*rows 'base', 'noise'.*code: parts\.ts.*--new-trials/s,
+        /12 finished trials of 'base' and 'noise' ran with other.*code: parts\.ts.*--new-trials/s,
       ) as string,
     });
     expect(refused.jobs).toEqual([]);
@@ -289,6 +309,19 @@ describe('test data after each trial', () => {
     expect([...found.rows[0]!.metrics[0]!.values.values()]).toEqual([0.1, 0.2]);
     const packed = openPacked(packOf(loaded), 'a');
     expect(analysePlan(packed.plan()!, packed, 'test')).toEqual(found);
+  });
+
+  test('is not read where the test data are others, and that does not count', async () => {
+    const loaded = await begin();
+    fingerprint = 'other';
+    await runStudy(loaded, pretend(sealed));
+    const { planner, rows } = await planOf(loaded);
+    const found = await analyse(planner, rows, StudyStore.read(loaded.dir));
+    await expect(testStudy(planner, found, pretend(sealed))).rejects.toMatchObject({
+      code: 'study/changed',
+      message: expect.stringContaining('4 trials computed test metrics on other') as string,
+    });
+    expect(StudyStore.read(loaded.dir)!.readings()).toEqual([]);
   });
 
   test('a study without test data is refused before it trains', async () => {

@@ -2,12 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { createSession, crossEntropy, sgd } from '@espalier/core';
 import type { SessionConfig } from '@espalier/core';
 import { readJsonl } from '@espalier/core/node';
 import {
   analyse,
   localExecutor,
+  openPacked,
   runStudy,
   studyMarkdown,
   studyTable,
@@ -234,4 +236,10 @@ test.skipIf(process.platform === 'win32')('a full disk loses no result', async (
     Object.fromEntries(finished(each).map(({ id, result }) => [id, result.metrics]));
   expect(Object.keys(metricsOf(loaded))).toHaveLength(6);
   expect(metricsOf(loaded)).toEqual(metricsOf(undisturbed));
+});
+
+test('a packed file that unpacks to more than a text can hold is refused', () => {
+  const part = gzipSync(new Uint8Array(64 * 2 ** 20), { level: 1 });
+  const bomb = Buffer.concat(Array.from({ length: 9 }, () => part)); // gzip's parts may follow each other
+  expect(() => openPacked(bomb, 'my.study.gz')).toThrow(/my\.study\.gz unpacks to more/);
 });

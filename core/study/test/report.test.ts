@@ -150,7 +150,7 @@ describe('the page', () => {
       /30 trials ran with commit 0123456789 with changes and Node\.js 20\.20\.2 on 2 × CPU/,
     );
     expect(text).toContain('20 trials ran with code outside a repository');
-    expect(text).toContain('30 trials ran with files that differ from the commit');
+    expect(text).toContain('30 trials ran with code that differs from the commit');
     expect(text).toContain('**Warning.** Other code: parts.ts.');
     expect(shown(studyPage({ ...findings, environments }))).toContain('Where the trials ran');
   });

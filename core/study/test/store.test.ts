@@ -52,6 +52,22 @@ test('is read while another writes', () => {
   expect(StudyStore.read(dir)!.trials()).toHaveLength(3);
 });
 
+test('what is read together is of one moment', async () => {
+  const dir = temporary();
+  const writer = StudyStore.open(dir);
+  writer.end(record('first'));
+  const reader = StudyStore.read(dir)!;
+  const counts = reader.together(() => {
+    const before = reader.trials().length;
+    writer.end(record('second'));
+    return [before, reader.trials().length];
+  });
+  expect(counts).toEqual([1, 1]);
+  expect(reader.trials()).toHaveLength(2);
+  reader.close();
+  writer.close();
+});
+
 test('one process writes at a time', async () => {
   const loaded = await study();
   const store = StudyStore.open(loaded.dir);

@@ -12,9 +12,8 @@ export async function pack(path: string, { out }: { readonly out?: string }): Pr
   const store = StudyStore.read(study.dir);
   try {
     if (!store) throw nothingToPack(path);
-    const bytes = packStudy(store);
+    const [bytes, trials] = store.together(() => [packStudy(store), store.trials().length]);
     await replaceFile(target, bytes);
-    const trials = store.trials().length;
     const size = (bytes.length / 1e6).toFixed(2);
     process.stdout.write(`${target}: ${trials} trials, ${size} MB\n`);
   } finally {

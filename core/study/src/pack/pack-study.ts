@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { EspalierError, readJson, writeJson } from '@espalier/core';
 import type { Environment } from '../plan/environment.js';
@@ -96,8 +97,11 @@ function readLines(bytes: Uint8Array, name: string): readonly Line[] {
 function decompress(bytes: Uint8Array, name: string): string {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) throw refuse(`${name} is no packed study`, ADVICE);
   try {
-    return gunzipSync(bytes).toString('utf8');
+    return gunzipSync(bytes, { maxOutputLength: constants.MAX_STRING_LENGTH }).toString('utf8');
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      throw refuse(`${name} unpacks to more than a study can be`, ADVICE);
+    }
     throw refuse(`${name} is damaged or cut short: ${(cause as Error).message}`, RESTORE);
   }
 }

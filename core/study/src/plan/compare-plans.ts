@@ -1,3 +1,4 @@
+import { joinWithAnd, pluralize } from '../report/number-text.js';
 import type { StudyRecords } from '../store/records.js';
 import type { RecordedRow, StudyPlan } from './study-plan.js';
 
@@ -103,7 +104,7 @@ function listFields(owner: string, was: object, is: object): string[] {
 
 /** A difference in one sentence. */
 export function describeDifference({ rows, trials, parts }: PlanDifference): string {
-  const which = rows.map((row) => `'${row}'`).join(', ');
+  const which = joinWithAnd(rows.map((row) => `'${row}'`));
   const why = parts.length > 0 ? parts.join('; ') : 'the release of @espalier/study';
-  return `${trials} trials that have ended are none of the present code, data or machine, of ${rows.length === 1 ? 'row' : 'rows'} ${which}. What differs: ${why}`;
+  return `${pluralize(trials, 'finished trial')} of ${which} ran with other code, data or machine than there is now. What differs: ${why}`;
 }

@@ -7,7 +7,7 @@ const { version } = createRequire(import.meta.url)('../../package.json') as { ve
 
 /** Where trials ran, for people: no part of their identity. */
 export interface Environment {
-  /** Git commit of the study's folder, and whether files differed from it; null outside a repository. */
+  /** Git commit of the study's folder, and whether tracked files of code differed from it; null outside a repository. */
   readonly commit: { readonly hash: string; readonly dirty: boolean } | null;
   readonly espalier: string;
   readonly node: string;
@@ -40,9 +40,12 @@ function readCommit(folder: string): Environment['commit'] {
   return found;
 }
 
+const CODE = ['*.[jt]s', '*.[cm][jt]s', '*.[jt]sx', 'package.json', 'package-lock.json'];
+
 function askGit(folder: string): Environment['commit'] {
   try {
-    const args = ['status', '--porcelain=v2', '--branch', '--untracked-files=no'];
+    const code = CODE.map((name) => `:(top,glob)**/${name}`);
+    const args = ['status', '--porcelain=v2', '--branch', '--untracked-files=no', '--', ...code];
     const stdio: 'pipe'[] | 'ignore'[] = ['ignore', 'pipe', 'ignore'] as never;
     const text = execFileSync('git', args, { cwd: folder, encoding: 'utf8', stdio });
     const hash = /^# branch\.oid ([0-9a-f]{40,64})$/m.exec(text)?.[1];

@@ -32,15 +32,14 @@ export function contrastTable(findings: Findings, family: FamilyFindings): Table
       ...(judged ? effect : []),
       ...(refused ? [{ key: 'why', label: 'Not compared' }] : []),
     ],
-    rows: contrasts.map((contrast) => contrastCells(findings, contrast)),
+    rows: contrasts.map((contrast) => contrastCells(findings, contrast, oneUnit)),
     caption: explain(findings, family),
   });
 }
 
-function contrastCells(findings: Findings, contrast: ContrastFinding) {
+function contrastCells(findings: Findings, contrast: ContrastFinding, oneUnit: boolean) {
   const { comparison, equivalence, metric } = contrast;
-  const name = findings.rows[0]!.metrics[metric]!.metric.name;
-  const cells = { contrast: nameContrast(contrast), metric: name };
+  const cells = { contrast: nameContrast(contrast), metric: nameMetric(findings, metric, oneUnit) };
   if (comparison.kind !== 'paired') {
     return { ...cells, why: comparison.kind === 'refused' ? comparison.reasons.join('; ') : null };
   }
@@ -54,6 +53,13 @@ function contrastCells(findings: Findings, contrast: ContrastFinding) {
     effect: equivalence && describeEffect(findings, metric, equivalence),
     equivalence: equivalence?.p,
   };
+}
+
+/** With the unit of its differences, where others of its family have another. */
+function nameMetric(findings: Findings, metric: number, oneUnit: boolean): string {
+  const { name } = findings.rows[0]!.metrics[metric]!.metric;
+  const { unit } = metricFormat(findings, metric);
+  return oneUnit || unit === name ? name : `${name}, ${unit}`;
 }
 
 const nameContrast = ({ of, minus }: ContrastFinding): string => `${of} − ${minus}`;
@@ -90,30 +96,28 @@ function explain({ seeds }: Findings, { contrasts }: FamilyFindings): string {
   const tested = contrasts.filter(({ comparison }) => comparison.kind === 'paired').length;
   const how = `Differences are paired over ${pluralize(seeds.length, 'seed')}, with 95\u00a0% intervals of Student's t; p is that of the paired t test, with Holm's correction over the ${pluralize(tested, 'contrast')} of this family.`;
   if (!judged) return how;
-  return `${how} Effects that matter: what the interval excludes. No gain (no loss): it excludes a gain (a loss) that matters, not the opposite. Cannot tell: it excludes neither. p (TOST): of two one-sided tests that the difference is smaller than an effect that matters; it is below 0.05 where the 90\u00a0% interval is.`;
+  return `${how} Effects that matter: what the interval excludes. No gain (no loss): it excludes a gain (a loss) that matters, not the opposite. Cannot tell: it excludes neither. p (TOST): of two one-sided tests that the difference is smaller than an effect that matters; it is below 0.05 where the 90\u00a0% interval lies between a loss and a gain of that size.`;
 }
 
-/** Plots of a family, one for each unit of its metrics in which something is compared. */
+/** Plots of a family, one for each of its metrics in which something is compared. */
 export function contrastPlots(findings: Findings, family: FamilyFindings): readonly ForestPlot[] {
-  return listUnits(findings, family).flatMap((unit) => {
-    const own = family.contrasts.filter(
-      ({ metric }) => metricFormat(findings, metric).unit === unit,
-    );
+  const { name, contrasts } = family;
+  return [...new Set(contrasts.map(({ metric }) => metric))].flatMap((metric) => {
+    const own = contrasts.filter((each) => each.metric === metric);
     if (own.every(({ comparison }) => comparison.kind !== 'paired')) return [];
-    const shown = metricFormat(findings, own[0]!.metric);
+    const shown = metricFormat(findings, metric);
+    const { name: of, direction } = findings.rows[0]!.metrics[metric]!.metric;
+    const side = direction === 'max' ? 'right' : 'left';
     return forestPlot({
-      title: family.name,
-      x: { label: `difference, ${unit}`, format: shown.signed },
+      title: hasOneMetric(family) ? name : `${name}: ${of}`,
+      x: { label: `difference, ${shown.unit}; better is to the ${side}`, format: shown.signed },
       reference: 0,
       rows: own.map((contrast) => {
-        const { comparison, metric } = contrast;
+        const { comparison } = contrast;
         const none = { value: null, low: null, high: null };
         const { value, low, high } =
           comparison.kind === 'paired' ? toEstimate(comparison.difference, shown) : none;
-        const which = hasOneMetric(family)
-          ? ''
-          : `, ${findings.rows[0]!.metrics[metric]!.metric.name}`;
-        return { label: `${nameContrast(contrast)}${which}`, mean: value, low, high };
+        return { label: nameContrast(contrast), mean: value, low, high };
       }),
       caption:
         "Bars are 95\u00a0% intervals of Student's t for each contrast alone; the p values with Holm's correction take their number into account.",

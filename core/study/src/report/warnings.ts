@@ -107,6 +107,6 @@ function warnUncommitted({ environments }: Findings): readonly string[] {
   if (dirty.length === 0) return [];
   const trials = dirty.reduce((sum, each) => sum + each.trials, 0);
   return [
-    `${pluralize(trials, 'trial')} ran with files that differ from the commit: their code cannot be restored from it.`,
+    `${pluralize(trials, 'trial')} ran with code that differs from the commit: it cannot be restored from there.`,
   ];
 }

@@ -2,6 +2,7 @@ import { EspalierError, suggest } from '@espalier/core';
 import type { LoadedStudy } from '../definition/load-study.js';
 import { comparePlans, describeDifference } from '../plan/compare-plans.js';
 import { readEnvironment } from '../plan/environment.js';
+import type { Environment } from '../plan/environment.js';
 import { equalComputeRow } from '../plan/equal-compute.js';
 import { hashJson } from '../plan/hash-json.js';
 import type { PlannedRow, PlannedTrial } from '../plan/planned-row.js';
@@ -107,7 +108,7 @@ class Runner {
   readonly #controller: AbortController;
   /** Row → the names of the metrics that a trial of it has. */
   readonly #reported = new Map<string, readonly string[]>();
-  readonly #environment: string;
+  readonly #environment: Environment;
   #rows = 0;
   #ran = 0;
 
@@ -119,9 +120,7 @@ class Runner {
     const { limits } = planner.study.settings;
     this.#executor = options.executor ?? localExecutor({ limits });
     this.#controller = abortedWith(options.signal);
-    const environment = readEnvironment(planner.study.base.folder, planner.backend);
-    this.#environment = hashJson(environment).slice(0, 16);
-    store.keepEnvironment(this.#environment, environment);
+    this.#environment = readEnvironment(planner.study.base.folder, planner.backend);
   }
 
   async run(planned: readonly PlannedRow[]): Promise<StudyRun> {
@@ -270,7 +269,8 @@ class Runner {
     const { budget } = row;
     const ended = new Date().toISOString();
     const { backend } = this.planner;
-    const environment = this.#environment;
+    const environment = hashJson(this.#environment).slice(0, 16);
+    this.store.keepEnvironment(environment, this.#environment);
     const record = { ...trial, kind, budget, backend, attempts, ended, environment, ...outcome };
     this.store.end(record);
     this.#ran += 1;

@@ -5,6 +5,7 @@ import type { Findings } from '../analysis/findings.js';
 import type { LoadedStudy } from '../definition/load-study.js';
 import { hashJson } from '../plan/hash-json.js';
 import type { Planner } from '../plan/planner.js';
+import { pluralize } from '../report/number-text.js';
 import { hasResult } from '../store/records.js';
 import type { Metrics, TrialRecord } from '../store/records.js';
 import { StudyStore } from '../store/store.js';
@@ -46,6 +47,7 @@ export async function testStudy(
     );
     const isOpen = ({ id }: MeasuredTrial) => known.has(id) && known.get(id)!.sealed !== true;
     if (trials.every(isOpen)) return;
+    refuseOtherTestData(store, data);
     const waiting = trials.filter(({ id }) => !known.has(id));
     if (waiting.length > 0 && differs !== undefined) throw refuseOther(differs);
     const readings = store.readings();
@@ -119,6 +121,16 @@ function refuseUnfinished(): EspalierError {
   return new EspalierError('study/unfinished', {
     problem: 'the study is not finished, and the test split is read once',
     fix: 'Run it first: espalier study run.',
+  });
+}
+
+/** Before the reading counts: sealed results are of the data that they were computed on. */
+function refuseOtherTestData(store: StudyStore, data: string): void {
+  const other = store.tests().filter((each) => each.sealed && each.data !== data);
+  if (other.length === 0) return;
+  throw new EspalierError('study/changed', {
+    problem: `${pluralize(other.length, 'trial')} computed test metrics on other test data than there are now`,
+    fix: 'Restore the test data. Nothing was read.',
   });
 }
 

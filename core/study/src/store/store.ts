@@ -115,9 +115,9 @@ export class StudyStore implements StudyRecords {
     ]);
   }
 
-  /** Does all of it, or nothing. */
-  together(work: () => void): void {
-    translateStoreErrors(this.file, () => this.#db.transaction(work)());
+  /** Writes all of it, or nothing; reads what was there at one moment, while another process writes. */
+  together<T>(work: () => T): T {
+    return translateStoreErrors(this.file, () => this.#db.transaction(work)() as T);
   }
 
   trial(id: string): TrialRecord | undefined {
