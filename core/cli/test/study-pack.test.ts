@@ -62,6 +62,18 @@ test('a study is packed, reported from the file alone, and put back', async () =
   });
 });
 
+test('a file of the plan before the study changed says so', async () => {
+  const study = JSON.parse(readFileSync(at('mine.json'), 'utf8')) as object;
+  writeFileSync(at('mine.json'), JSON.stringify({ ...study, metrics: ['loss'] }));
+  const changed = await run('study', 'pack', at('mine.json'), '--out', at('changed.gz'));
+  writeFileSync(at('mine.json'), JSON.stringify(study));
+  const same = await run('study', 'pack', at('mine.json'), '--out', at('same.gz'));
+  expect([changed, same].map(({ stdout }) => stdout.includes('has changed since'))).toEqual([
+    true,
+    false,
+  ]);
+});
+
 test('test results that were never made cannot be reported; a damaged file is told by name', async () => {
   const file = at('mine.study.gz');
   await run('study', 'pack', at('mine.json'));
@@ -97,6 +109,7 @@ test('what a terminal would obey is shown, not printed; contrasts have their nam
     outputs.push((await run('study', command, at('red.json'))).stdout);
   }
   expect(outputs.join('')).not.toContain('\u001b');
+  expect(outputs[1]).toMatch(/base +3 of 3 ended {2}3 failed/);
   expect(outputs[2]).toMatch(/Contrasts: main\n.*Warning: 6 trials failed/s);
 });
 

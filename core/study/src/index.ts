@@ -21,7 +21,7 @@ export { unpackStudy } from './pack/unpack-study.js';
 export { comparePlans, describeDifference } from './plan/compare-plans.js';
 export type { PlanDifference } from './plan/compare-plans.js';
 export type { Environment } from './plan/environment.js';
-export { resolvePlan } from './plan/study-plan.js';
+export { isPlanOf, resolvePlan } from './plan/study-plan.js';
 export type * from './plan/study-plan.js';
 export { testEquivalence } from './statistics/equivalence.js';
 export type { EffectPlace, Equivalence } from './statistics/equivalence.js';

@@ -1,7 +1,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { EspalierError } from '@espalier/core';
-import { loadStudy, packStudy, StudyStore, unpackStudy } from '@espalier/study';
+import { isPlanOf, loadStudy, packStudy, StudyStore, unpackStudy } from '@espalier/study';
 import { readPacked, resultsFolder } from '../study/packed-file.js';
 
 /** Writes what is known of a study into one compressed file. */
@@ -16,6 +16,10 @@ export async function pack(path: string, { out }: { readonly out?: string }): Pr
     await replaceFile(target, bytes);
     const size = (bytes.length / 1e6).toFixed(2);
     process.stdout.write(`${target}: ${trials} trials, ${size} MB\n`);
+    if (isPlanOf(store.plan()!, study)) return;
+    process.stdout.write(
+      `The study has changed since its last run; the file has the plan of that run. For the present one: espalier study run ${path}, then pack again.\n`,
+    );
   } finally {
     store?.close();
   }

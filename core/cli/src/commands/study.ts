@@ -9,7 +9,7 @@ import {
   runStudy,
   StudyStore,
 } from '@espalier/study';
-import type { LoadedStudy, PlannedRow } from '@espalier/study';
+import type { LoadedStudy, PlannedRow, StudyPlan, TrialRecord } from '@espalier/study';
 import { catchInterrupt } from '../interrupt.js';
 import { estimateRemaining } from '../study/estimate-remaining.js';
 import { showStudyProgress } from '../study/progress.js';
@@ -102,12 +102,7 @@ export async function status(path: string): Promise<void> {
   try {
     process.stdout.write(`${formatHeader(study)}\n\n`);
     const trials = store?.trials() ?? [];
-    const rows = [...new Set(trials.map(({ row }) => row))];
-    const lines = rows.map((row) => {
-      const own = trials.filter((trial) => trial.row === row);
-      const failed = own.filter((trial) => 'failure' in trial).length;
-      return [printable(row), `${own.length} ended`, failed > 0 ? `${failed} failed` : ''];
-    });
+    const lines = listProgress(store?.plan(), trials);
     process.stdout.write(
       lines.length > 0 ? `${alignColumns(lines)}\n` : '  no trial has ended yet\n',
     );
@@ -120,6 +115,31 @@ export async function status(path: string): Promise<void> {
   } finally {
     store?.close();
   }
+}
+
+/** Of the newest run's plan: a row's trials that have ended, its tuning first, and those that failed. */
+function listProgress(plan: StudyPlan | undefined, trials: readonly TrialRecord[]): string[][] {
+  const ended = new Map(trials.map((trial) => [trial.id, trial]));
+  const line = (name: string, ids: readonly string[]) => {
+    const own = [...new Set(ids)];
+    const ends = own.flatMap((id) => ended.get(id) ?? []);
+    own.forEach((id) => ended.delete(id));
+    const failed = ends.filter((end) => 'failure' in end).length;
+    const count = `${ends.length} of ${own.length} ended`;
+    return [printable(name), count, failed > 0 ? `${failed} failed` : ''];
+  };
+  const tuning = (plan?.tuning ?? []).map(({ row, draws }) => {
+    const ids = draws.flatMap((draw) => draw.trials.map(({ id }) => id));
+    return line(`tuning of ${row}`, ids);
+  });
+  const rows = (plan?.rows ?? []).map((row) =>
+    line(
+      row.name,
+      row.trials.map(({ id }) => id),
+    ),
+  );
+  const earlier = ended.size > 0 ? [['trials of earlier plans', `${ended.size} ended`, '']] : [];
+  return [...tuning, ...rows, ...earlier];
 }
 
 function formatHeader({ name, seeds, tuningSeeds, metrics, settings }: LoadedStudy): string {

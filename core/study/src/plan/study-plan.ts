@@ -1,5 +1,5 @@
 import type { Manifest } from '@espalier/core';
-import { writeJson, readJson } from '@espalier/core';
+import { canonicalJson, readJson, writeJson } from '@espalier/core';
 import type { ContrastFamily } from '../definition/contrasts.js';
 import type { LoadedStudy, ReportedMetric } from '../definition/load-study.js';
 import { equalComputeRow } from './equal-compute.js';
@@ -82,7 +82,7 @@ export async function resolvePlan(
   const record = (row: PlannedRow) => recordRow(row, study);
   const plan: StudyPlan = {
     name,
-    definition: { ...settings, base: study.base.written },
+    definition: defineAsData(study),
     seeds,
     metrics,
     contrasts,
@@ -103,6 +103,19 @@ export async function resolvePlan(
   function haveEnded(all: readonly PlannedRow[]): boolean {
     return all.every((row) => listTrials(row, seeds).every(({ id }) => lookup(id) !== undefined));
   }
+}
+
+const defineAsData = ({ settings, base }: LoadedStudy) => ({ ...settings, base: base.written });
+
+/**
+ * Whether a recorded plan is of the study as it is written now; code and data are not looked at.
+ *
+ * @example
+ * isPlanOf(store.plan()!, await loadStudy('study.ts'));
+ */
+export function isPlanOf(plan: StudyPlan, study: LoadedStudy): boolean {
+  const present: unknown = readJson(writeJson(defineAsData(study), 'study'));
+  return canonicalJson(plan.definition) === canonicalJson(present);
 }
 
 function recordRow(row: PlannedRow, { base, seeds }: LoadedStudy): RecordedRow {
