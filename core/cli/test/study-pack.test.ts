@@ -95,6 +95,14 @@ test('test results that were never made cannot be reported; a damaged file is to
   });
 });
 
+test('the plan of a study that has not run tells that a row comes after the others', async () => {
+  const fields = { base, factors, seeds: 3, primary: 'accuracy', equalCompute: true };
+  writeFileSync(at('new.json'), JSON.stringify(fields));
+  const { stdout } = await run('study', 'plan', at('new.json'));
+  expect(stdout).toMatch(/6 to run.*\nThe row of equal compute comes after them\./);
+  expect((await run('study', 'status', at('new.json'))).stdout).toContain('no trial has ended yet');
+});
+
 test('what a terminal would obey is shown, not printed; contrasts have their name, warnings are printed', async () => {
   const factors = { '\u001b[31mred': { set: { 'optimizer.options.learningRate': 0.01 } } };
   const contrasts = { main: [{ of: '\u001b[31mred', minus: 'base' }] };

@@ -55,11 +55,14 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
         diff,
       );
     process.stdout.write(`\n${left.text()}\n`);
+    if (!plan.settled && study.settings.equalCompute !== false) {
+      process.stdout.write('The row of equal compute comes after them.\n');
+    }
     const recorded = store?.plan();
     const difference = recorded && comparePlans(recorded, plan, store!);
     if (!difference) return;
     process.stdout.write(
-      `\n${describeDifference(difference)}. study run refuses to train them again without --new-trials.\n`,
+      `\n${printable(describeDifference(difference))}. study run refuses to train them again without --new-trials.\n`,
     );
   } finally {
     store?.close();
