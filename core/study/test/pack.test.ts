@@ -21,6 +21,7 @@ import {
 import type {
   Environment,
   LoadedStudy,
+  Metrics,
   Study,
   StudyPlan,
   TrialJob,
@@ -50,6 +51,7 @@ async function finished(more: Partial<Study> = {}, folder = fixtures): Promise<L
   return loaded;
 }
 
+type Finished = Extract<TrialRecord, { result: unknown }>;
 const packOf = ({ dir }: LoadedStudy) => packStudy(StudyStore.read(dir)!);
 
 function copyOfParts(): string {
@@ -112,6 +114,23 @@ describe('a packed study', () => {
         history: [{ epoch: 1, metrics: { loss: 3.14159, 'val/accuracy': 0.333333 } }, history[1]],
       },
     });
+  });
+
+  test('keeps which epochs have a metric, and is packed to the same bytes again', async () => {
+    const epochs: Metrics[] = [{ first: 1, both: NaN }, { both: 2 }, { last: 3, both: 4 }];
+    const history = epochs.map((metrics, i) => ({ epoch: i + 1, metrics }));
+    const cost = { seconds: 1, cpuSeconds: null, peakMemory: 1, modelBytes: 1, macs: null };
+    const loaded = await study({ seeds: 1 });
+    await runStudy(
+      loaded,
+      pretend(() => ({ status: 'done', result: { metrics: { accuracy: 1 }, history, cost } })),
+    );
+    const packed = openPacked(packOf(loaded), 'a');
+    expect(packed.trials()).toMatchObject([{ result: { history } }]);
+    expect(Object.keys((packed.trials() as Finished[])[0]!.result.history[1]!.metrics)).toEqual([
+      'both',
+    ]);
+    expect(packStudy(packed)).toEqual(packOf(loaded));
   });
 
   test('is small: numbers without any pattern take less than 80 kB for ten trials', () => {

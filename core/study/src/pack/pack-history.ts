@@ -3,10 +3,10 @@ import type { EpochRecord, TrialRecord } from '../store/records.js';
 /** Significant digits of epochs before the last. */
 const DIGITS = 6;
 
-/** The history of a trial, names once. */
+/** The history of a trial, names once; null where an epoch does not have the metric. */
 interface Columns {
   readonly epochs: readonly number[];
-  readonly columns: Readonly<Record<string, readonly number[]>>;
+  readonly columns: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
 /** A trial with its history in columns, rounded but for the last epoch. */
@@ -21,19 +21,15 @@ export function unpackHistory(trial: TrialRecord): TrialRecord {
   if (!('result' in trial) || Array.isArray(trial.result.history)) return trial;
   const { epochs, columns } = trial.result.history as unknown as Columns;
   const history = epochs.map((epoch, i) => {
-    const metrics = Object.entries(columns).map(([name, values]) => [name, values[i]!] as const);
-    return { epoch, metrics: Object.fromEntries(metrics) };
+    const all = Object.entries(columns).map(([name, values]) => [name, values[i]!] as const);
+    return { epoch, metrics: Object.fromEntries(all.filter(([, value]) => value !== null)) };
   });
   return { ...trial, result: { ...trial.result, history } };
 }
 
-/** As it is where epochs have other metrics, as those of stages may. */
-function toColumns(history: readonly EpochRecord[]): Columns | readonly EpochRecord[] {
-  const names = Object.keys(history[0]?.metrics ?? {});
-  const isSame = ({ metrics }: EpochRecord) =>
-    Object.keys(metrics).length === names.length && names.every((name) => name in metrics);
-  if (!history.every(isSame)) return history;
-  const column = (name: string) => history.map(({ metrics }) => metrics[name]!);
+function toColumns(history: readonly EpochRecord[]): Columns {
+  const names = [...new Set(history.flatMap(({ metrics }) => Object.keys(metrics)))];
+  const column = (name: string) => history.map(({ metrics }) => metrics[name] ?? null);
   return {
     epochs: history.map(({ epoch }) => epoch),
     columns: Object.fromEntries(names.map((name) => [name, column(name)])),
