@@ -74,6 +74,21 @@ test('a file of the plan before the study changed says so', async () => {
   ]);
 });
 
+test('a packed file where the study is wanted, and a folder that cannot be one, are told by name', async () => {
+  const file = at('mine.study.gz');
+  await run('study', 'pack', at('mine.json'));
+  for (const command of ['plan', 'run', 'status', 'pack']) {
+    expect((await run('study', command, file)).stderr).toMatch(
+      /mine\.study\.gz is a packed study.*study report.*study unpack/,
+    );
+  }
+  const { code, stderr } = await run('study', 'report', file, '--out', at('mine.json', 'x'));
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/cannot write the report into.*cli\/out/),
+  ]);
+});
+
 test('test results that were never made cannot be reported; a damaged file is told by name', async () => {
   const file = at('mine.study.gz');
   await run('study', 'pack', at('mine.json'));

@@ -1,12 +1,12 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { EspalierError } from '@espalier/core';
-import { isPlanOf, loadStudy, packStudy, StudyStore, unpackStudy } from '@espalier/study';
-import { readPacked, resultsFolder } from '../study/packed-file.js';
+import { isPlanOf, packStudy, StudyStore, unpackStudy } from '@espalier/study';
+import { readPacked, readStudy, resultsFolder } from '../study/packed-file.js';
 
 /** Writes what is known of a study into one compressed file. */
 export async function pack(path: string, { out }: { readonly out?: string }): Promise<void> {
-  const study = await loadStudy(path);
+  const study = await readStudy(path);
   const target = out ?? join(dirname(study.file), `${study.name}.study.gz`);
   if (!target.endsWith('.gz')) throw wrongName(target);
   const store = StudyStore.read(study.dir);

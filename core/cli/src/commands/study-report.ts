@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EspalierError } from '@espalier/core';
+import { EspalierError, fileError } from '@espalier/core';
 import { toSvg, toText } from '@espalier/report';
 import {
   analysePlan,
@@ -122,8 +122,7 @@ async function writeReport(findings: Findings, dir: string): Promise<void> {
     'results.csv': studyCsv(findings),
     'results.json': studyJson(findings),
   };
-  await mkdir(dir, { recursive: true });
-  for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
+  await writeFiles(dir, files);
   const contrasts = findings.contrasts.map((family) => {
     return `Contrasts: ${printable(family.name)}\n${toText(contrastTable(findings, family))}`;
   });
@@ -131,6 +130,15 @@ async function writeReport(findings: Findings, dir: string): Promise<void> {
   const written = `${Object.keys(files).join(', ')} in ${dir}\n`;
   const parts = [toText(studyTable(findings)), ...contrasts, ...warnings, written];
   process.stdout.write(parts.join('\n'));
+}
+
+async function writeFiles(dir: string, files: Readonly<Record<string, string>>): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true });
+    for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
+  } catch (cause) {
+    throw fileError('cli/out', `cannot write the report into ${dir}`, cause);
+  }
 }
 
 function noResultsYet(path: string): EspalierError {

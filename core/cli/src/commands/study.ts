@@ -2,7 +2,6 @@ import { availableParallelism } from 'node:os';
 import {
   comparePlans,
   describeDifference,
-  loadStudy,
   localExecutor,
   Planner,
   resolvePlan,
@@ -12,6 +11,7 @@ import {
 import type { LoadedStudy, PlannedRow, StudyPlan, TrialRecord } from '@espalier/study';
 import { catchInterrupt } from '../interrupt.js';
 import { estimateRemaining } from '../study/estimate-remaining.js';
+import { readStudy } from '../study/packed-file.js';
 import { showStudyProgress } from '../study/progress.js';
 import { alignColumns, printable } from '../text-columns.js';
 
@@ -26,7 +26,7 @@ export interface StudyRunOptions {
 
 /** Prints rows, what they change, and how far they are; trains nothing. */
 export async function planStudy(path: string, { concurrency }: StudyRunOptions): Promise<void> {
-  const study = await loadStudy(path);
+  const study = await readStudy(path);
   const planner = await Planner.create(study);
   const store = StudyStore.read(study.dir);
   try {
@@ -71,7 +71,7 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
 
 /** Runs the remaining trials; returns the exit code. */
 export async function run(path: string, options: StudyRunOptions): Promise<number> {
-  const study = await loadStudy(path);
+  const study = await readStudy(path);
   const { limits } = study.settings;
   const show = showStudyProgress(study.metrics[0]!.name, options.quiet ?? false);
   const interrupt = catchInterrupt(show.say);
@@ -100,7 +100,7 @@ export async function run(path: string, options: StudyRunOptions): Promise<numbe
 
 /** Prints how far a study is, while it runs too, and why trials failed. */
 export async function status(path: string): Promise<void> {
-  const study = await loadStudy(path);
+  const study = await readStudy(path);
   const store = StudyStore.read(study.dir);
   try {
     process.stdout.write(`${formatHeader(study)}\n\n`);
