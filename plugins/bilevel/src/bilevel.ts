@@ -132,7 +132,7 @@ export const bilevel = definePlugin({
       method().optimizer.follow(phi);
     });
     ctx.hooks.finish.tap(({ status }) => {
-      if (status !== 'completed' || outer.attempts > 0) return;
+      if (status !== 'completed' || outer.attempts > 0 || schedule.hasWarned) return;
       ctx.warn(isReady(ctx) ? NEVER_DUE : NOT_READY);
     });
     ctx.keepState({

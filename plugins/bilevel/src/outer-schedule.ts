@@ -28,6 +28,11 @@ export class OuterSchedule {
     return true;
   }
 
+  /** Whether `miss` has returned `true`. */
+  get hasWarned(): boolean {
+    return this.#warned;
+  }
+
   /** Whether an outer step is due before the optimizer step `step`. */
   isDue(step: number): boolean {
     const passed = step - (this.begun ?? Infinity);
