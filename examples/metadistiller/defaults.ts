@@ -52,10 +52,10 @@ type Measured =
 
 type Result = Recorded<Setting, Measured>;
 
-const base = { warmup: 'better', share: 1, virtual: 'run' } as const;
-const withoutMeta: Setting = { interval: 0, rate: 3e-3, labels: 1, ...base };
-const GRID: readonly Setting[] = [4, 2, 8].flatMap((interval) =>
-  [3e-3, 1e-3].flatMap((rate) => [0.1, 0.3].map((labels) => ({ interval, rate, labels, ...base }))),
+const base = { rate: 3e-3, warmup: 'better', virtual: 'run' } as const;
+const withoutMeta: Setting = { interval: 0, labels: 1, share: 1, ...base };
+const GRID: readonly Setting[] = [4, 8, 2].flatMap((interval) =>
+  [0.3, 1, 0.1, 3].map((share) => ({ interval, labels: 0.3, share, ...base })),
 );
 
 const backend = await useBackend({ prefer: ['tfjs-node-gpu', 'wasm'], threads: 1 });
@@ -70,11 +70,14 @@ const around = (await measure(variations(choose(grid) ?? GRID[0]!))) as Result[]
 report([...grid, ...around]);
 
 /** One change each, around the best of the grid. */
-function variations({ interval, rate, labels }: Setting): readonly Setting[] {
-  const best = { interval, rate, labels, ...base };
+function variations({ interval, labels, share }: Setting): readonly Setting[] {
+  const best = { interval, labels, share, ...base };
   return [
+    { ...best, labels: 1 },
+    { ...best, rate: 1e-3 },
+    { ...best, rate: 1e-2 },
     { ...best, virtual: 0.1 },
-    { ...best, warmup: 4 },
+    { ...best, warmup: 8 },
     { ...best, labels: 0, share: 0 },
   ];
 }
@@ -107,7 +110,8 @@ function costOf(result: Result): number {
 function presetOf({ interval, rate, warmup, labels, share, virtual }: Setting): Preset {
   const generator = { learningRate: rate };
   if (interval === 0) return metadistiller({ at, generator, meta: false });
-  const rule = warmup === 'better' ? { until: warmup } : { epochs: warmup };
+  const rule =
+    warmup === 'better' ? { until: warmup, earliest: 3, latest: 10 } : { epochs: warmup };
   return metadistiller({
     at,
     generator: { ...generator, labelWeight: { ...rule, then: labels } },

@@ -31,11 +31,12 @@ export default defineStudy({
     model: { use: '../networks/resnet.ts#resnet', options: network },
     data: {
       train: cifar('train', trainingImages(0)),
-      validation: cifar('validation', measuredImages(10)),
+      validation: cifar('validation', measuredImages(40)),
       test: cifar('test', measuredImages(100)),
     },
     batchSize: BATCH_SIZE,
     epochs: EPOCHS,
+    validateEvery: 10,
     preset: plain,
     loss: 'cross-entropy',
     optimizer: {
@@ -50,10 +51,15 @@ export default defineStudy({
   metrics: [
     'loss',
     ...SHALLOW,
-    ...['exit_1', 'exit_2'].flatMap((exit) =>
-      ['accuracy', 'from-uniform'].map((what) => `train/targets/${exit}/${what}`),
+    ...['exit_1', 'exit_2'].flatMap((exit) => [
+      `train/accuracy/${exit}`,
+      ...['accuracy', 'confidence', 'divergence', 'from-uniform'].map(
+        (what) => `train/targets/${exit}/${what}`,
+      ),
+    ]),
+    ...['change', 'norm', 'loss-norm', 'outer-start', 'outer-before', 'outer-after'].map(
+      (what) => `train/bilevel/${what}`,
     ),
-    'train/bilevel/change',
   ],
   tune: {
     trials: 6,
