@@ -31,7 +31,7 @@ export default defineStudy({
     model: { use: '../networks/resnet.ts#resnet', options: network },
     data: {
       train: cifar('train', trainingImages(0)),
-      validation: cifar('validation', measuredImages(40)),
+      validation: cifar('validation', measuredImages(20)),
       test: cifar('test', measuredImages(100)),
     },
     batchSize: BATCH_SIZE,

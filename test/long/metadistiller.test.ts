@@ -28,7 +28,7 @@ function putImages(file: string, count: number): void {
 }
 
 test('the study can be planned: rows that are all compared, and what is tuned', async () => {
-  putImages('train.bin', 24_000);
+  putImages('train.bin', 12_000);
   putImages('test.bin', 10_000);
   const planner = await Planner.create(await loadStudy('examples/metadistiller/study.ts'));
   const rows: PlannedRow[] = [];
