@@ -14,14 +14,18 @@ const { prototype } = tf.serialization.SerializationMap.getMap().classNameMap[
 /**
  * Patches batch normalization, once: in training tfjs reads scale and centre of layers that have
  * none too, and takes the statistics of the batch for frozen ones, those that `isFrozen` names. Where the
- * backend normalizes by the statistics of a batch in one kernel, the layer uses it.
+ * backend normalizes by the statistics of a batch in one kernel, the layer uses it. Outside of a run of
+ * ours it stays as it is: it may be one of another copy of this package, which knows what is frozen there.
  */
-export function patchBatchNormalization(isFrozen: (layer: Layer) => boolean): void {
+export function patchBatchNormalization(
+  isFrozen: (layer: Layer) => boolean,
+  isRunning: () => boolean,
+): void {
   const { call } = prototype;
   const none = { read: () => undefined };
   Object.assign(prototype, { gamma: none, beta: none });
   prototype.call = function (inputs, kwargs) {
-    if (!kwargs['training']) return call.call(this, inputs, kwargs);
+    if (!kwargs['training'] || !isRunning()) return call.call(this, inputs, kwargs);
     if (isFrozen(this)) return call.call(this, inputs, { ...kwargs, training: false });
     const [x] = [inputs].flat() as [tf.Tensor];
     return normalizeInOneKernel(this, x) ?? call.call(this, inputs, kwargs);

@@ -104,7 +104,7 @@ function isFrozen(layer: Layer): boolean {
 }
 
 patchLayers();
-patchBatchNormalization(isFrozen);
+patchBatchNormalization(isFrozen, () => innermost !== undefined);
 
 function runInLayer<T>(path: string, { random, observe }: Interception, run: () => T): T {
   const outer = current;

@@ -126,6 +126,20 @@ describe.each(backendsUnderTest().filter((name) => name !== 'wasm'))('on %s', (b
     await onBackend(backend);
   });
 
+  test('outside of a run the layer computes as tfjs does', () => {
+    const unregister = registerReference(tf.getBackend());
+    const model = modelOf({ shape: [3] });
+    try {
+      const [, runs] = countRuns(() =>
+        tf.tidy(() => model.apply(waves([4, 3], 1), { training: true }) as tf.Tensor),
+      );
+      expect(runs).toBe(0);
+    } finally {
+      unregister();
+      model.weights.forEach((weight) => weight.dispose());
+    }
+  });
+
   test.each(cases)(
     'a batch normalization %s gives what it gave, twice differentiated',
     (name, one) => {
