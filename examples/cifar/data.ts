@@ -61,13 +61,14 @@ function imagesOf(
 ): LabelledImages {
   const records = readRecords(dir, split, classes);
   const [shift, scale] = normalization(records, normalize);
+  const places = listPlaces(side);
   return {
     shape: [side, side, CHANNELS],
     labels: records.labels,
     classes: records.kind.classes,
     image: (position) =>
-      shrink(records.planes[position]!, side).map(
-        (value, i) => (value / 255 - shift[i % CHANNELS]!) / scale[i % CHANNELS]!,
+      shrink(records.planes[position]!, places).map(
+        (value, i) => (value / 255 - shift[i % shift.length]!) / scale[i % scale.length]!,
       ),
   };
 }
@@ -81,18 +82,24 @@ function normalization({ kind }: Records, on: boolean) {
       ] as const);
 }
 
-/** The means of squares of pixels, channels last. */
-function shrink(planes: Uint8Array, side: number): Float32Array {
+/** For each value of an image as files hold it, its place in one of `side` pixels, channels last. */
+function listPlaces(side: number): Int32Array {
   const square = SIDE / side;
-  const image = new Float32Array(side * side * CHANNELS);
-  planes.forEach((value, i) => {
+  return Int32Array.from({ length: SIDE ** 2 * CHANNELS }, (_, i) => {
     const [channel, row, column] = [
       Math.floor(i / SIDE ** 2),
       Math.floor(i / SIDE) % SIDE,
       i % SIDE,
     ];
     const to = Math.floor(row / square) * side + Math.floor(column / square);
-    image[to * CHANNELS + channel]! += value;
+    return to * CHANNELS + channel;
   });
-  return image.map((sum) => sum / square ** 2);
+}
+
+/** The means of squares of pixels: of the values with the same place. */
+function shrink(planes: Uint8Array, places: Int32Array): Float32Array {
+  const image = new Float32Array(places.at(-1)! + 1);
+  planes.forEach((value, i) => (image[places[i]!]! += value));
+  const square = planes.length / image.length;
+  return image.map((sum) => sum / square);
 }
