@@ -118,8 +118,10 @@ export const bilevel = definePlugin({
       pushing = Object.fromEntries(own);
       return gradients;
     });
-    // Not before: a step that is refused pushes nothing.
-    ctx.hooks.afterApply.tap(() => push.add(pushing));
+    // Not before: a step that is refused pushes nothing, and what came before outer steps does not count.
+    ctx.hooks.afterApply.tap(() => {
+      if (schedule.begun !== undefined) push.add(pushing);
+    });
     ctx.hooks.epochEnd.tap(async ({ metric }) => {
       const numbers = Object.entries(await measures.close(split().phi));
       numbers.forEach(([name, value]) => metric(`${ctx.id}/${name}`, value));
