@@ -80,8 +80,8 @@ export class WarmUp {
 
   /** Epochs after which {@link judge} ends it. */
   get latest(): number {
-    const { latest, earliest = 1 } = typeof this.rule === 'object' ? this.rule : {};
-    return latest ?? Math.max(LATEST, earliest);
+    const { latest } = typeof this.rule === 'object' ? this.rule : {};
+    return latest ?? Math.max(LATEST, this.earliest);
   }
 
   /** Epochs before which it does not. */
