@@ -1,6 +1,5 @@
-import { copyFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { keyedRng } from '@espalier/base';
 import {
@@ -28,7 +27,7 @@ import type {
   TrialRecord,
 } from '@espalier/study';
 import { describe, expect, test } from 'vitest';
-import { base, done, fixtures, planOf, pretend, study, temporary } from './studies.js';
+import { base, copyOfParts, done, fixtures, planOf, pretend, study, temporary } from './studies.js';
 
 const factors: Study['factors'] = { noise: { drop: 'noise' } };
 const space = { 'optimizer.options.learningRate': { low: 0.1, high: 0.2 } };
@@ -53,14 +52,6 @@ async function finished(more: Partial<Study> = {}, folder = fixtures): Promise<L
 
 type Finished = Extract<TrialRecord, { result: unknown }>;
 const packOf = ({ dir }: LoadedStudy) => packStudy(StudyStore.read(dir)!);
-
-function copyOfParts(): string {
-  const folder = temporary();
-  copyFileSync(join(fixtures, 'parts.ts'), join(folder, 'parts.ts'));
-  const modules = fileURLToPath(new URL('../../../node_modules', import.meta.url));
-  symlinkSync(modules, join(folder, 'node_modules'));
-  return folder;
-}
 
 describe('a packed study', () => {
   test('reports what the study reports, from the file alone', async () => {

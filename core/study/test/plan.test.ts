@@ -1,10 +1,9 @@
-import { copyFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { listTrials } from '@espalier/study';
 import type { Study } from '@espalier/study';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { base, fixtures, planOf, rowsOf, study, temporary } from './studies.js';
+import { base, copyOfParts, fixtures, planOf, rowsOf, study } from './studies.js';
 
 /** Id of the trial of the base, or of the named row, with a seed. */
 async function idOf(
@@ -14,15 +13,6 @@ async function idOf(
   const { rows } = await planOf(await study(fields, folder));
   const found = rows.find(({ name }) => name === row)!;
   return listTrials(found, [seed])[0]!.id;
-}
-
-/** A folder with a copy of the fixtures' modules that may be edited. */
-function copyOfParts(): string {
-  const folder = temporary();
-  copyFileSync(join(fixtures, 'parts.ts'), join(folder, 'parts.ts'));
-  const modules = fileURLToPath(new URL('../../../node_modules', import.meta.url));
-  symlinkSync(modules, join(folder, 'node_modules'));
-  return folder;
 }
 
 function edit(file: string, change: (text: string) => string): void {

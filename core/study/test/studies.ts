@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,6 +32,15 @@ export function temporary(): string {
   const dir = mkdtempSync(join(tmpdir(), 'espalier-study-'));
   folders.push(dir);
   return dir;
+}
+
+/** A folder with a copy of the fixtures' modules that may be edited. */
+export function copyOfParts(): string {
+  const folder = temporary();
+  copyFileSync(join(fixtures, 'parts.ts'), join(folder, 'parts.ts'));
+  const modules = fileURLToPath(new URL('../../../node_modules', import.meta.url));
+  symlinkSync(modules, join(folder, 'node_modules'));
+  return folder;
 }
 
 /** A study of the fixtures, with a folder of its own. */
