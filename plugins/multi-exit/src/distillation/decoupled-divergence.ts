@@ -2,6 +2,7 @@ import { toDistribution } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { checkShapes, checkTemperature } from './check-pair.js';
+import { divergeByClass } from './kl.js';
 
 /** Options of {@link decoupledDivergence}. */
 export interface DecoupledOptions {
@@ -38,10 +39,10 @@ export function decoupledDivergence(
   const q = decouple(tf.div(teacher, temperature), others);
   const p = decouple(tf.div(student, temperature), others);
   const between = tf.add(
-    diverge(q.logLabel, p.logLabel),
-    diverge(q.logRest, p.logRest),
+    divergeByClass(q.logLabel, p.logLabel),
+    divergeByClass(q.logRest, p.logRest),
   ) as Tensor1D;
-  const among = tf.sum(tf.mul(others, diverge(q.logOthers, p.logOthers)), -1) as Tensor1D;
+  const among = tf.sum(tf.mul(others, divergeByClass(q.logOthers, p.logOthers)), -1) as Tensor1D;
   const sum = tf.add(tf.mul(between, target), tf.mul(among, nonTarget));
   return tf.mul(sum, temperature ** 2);
 }
@@ -64,8 +65,4 @@ function decouple(logits: Tensor, others: Tensor2D) {
   const difference = tf.sum(tf.mul(others, tf.sub(log, logOthers)), -1);
   const logRest = tf.div(difference, tf.sum(others, -1));
   return { logLabel: tf.sum(tf.mul(isLabel, log), -1), logRest, logOthers };
-}
-
-function diverge(logQ: Tensor, logP: Tensor): Tensor {
-  return tf.mul(tf.exp(logQ), tf.sub(logQ, logP));
 }

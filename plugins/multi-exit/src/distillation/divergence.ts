@@ -2,6 +2,7 @@ import { crossEntropy, EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { checkShapes, checkTemperature } from './check-pair.js';
+import { divergeByClass } from './kl.js';
 
 /**
  * τ²·KL(softmax(teacher/τ) ‖ softmax(student/τ)) of each example (Hinton et al. 2015). The factor τ²
@@ -24,7 +25,7 @@ export function softDivergence(
   checkTemperature(temperature);
   const logQ = tf.logSoftmax(tf.div(teacher, temperature));
   const logP = tf.logSoftmax(tf.div(student, temperature));
-  const divergence = tf.sum(tf.mul(tf.exp(logQ), tf.sub(logQ, logP)), -1);
+  const divergence = tf.sum(divergeByClass(logQ, logP), -1);
   return tf.mul(divergence, temperature ** 2);
 }
 
