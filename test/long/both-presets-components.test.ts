@@ -48,7 +48,7 @@ const deepest = { use: '@espalier/plugin-multi-exit#deepestExit' };
 const ROWS: Readonly<Record<string, readonly [Due, Change]>> = {
   // Dropped, one by one; what another one needs cannot go alone.
   'no exits': ['services/missing', { drop: 'multi-exit' }],
-  'no distillation': ['bilevel/no-gradient', { drop: 'exit-distillation' }],
+  'no distillation': ['bilevel/zero', { drop: 'exit-distillation' }],
   'no generator': ['services/missing', { drop: 'label-generator' }],
   'no meta-learning': ['other', { drop: 'bilevel' }],
   'no counts': ['word-importance/counts', { drop: 'vocab-partition' }],

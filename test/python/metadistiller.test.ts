@@ -19,6 +19,7 @@ const STEPS = 8;
 const ALPHA = 0.3;
 const LABELS_AFTER_WARMUP = 0.2;
 const GENERATOR_RATE = 0.01;
+const SHARE = 0.5;
 const OUTER_WEIGHTS = { logits: 1, exit_1: 0.5, exit_2: 0.8 };
 const OUTER_LOSS = {
   'task/*': OUTER_WEIGHTS.logits,
@@ -81,7 +82,9 @@ function open(): Promise<Session> {
             labelWeight: { steps: WARMUP, then: LABELS_AFTER_WARMUP },
           },
         },
-        bilevel: { options: { loss: OUTER_LOSS, interval: 1, warmup: 0, estimator: 'unroll' } },
+        bilevel: {
+          options: { loss: OUTER_LOSS, interval: 1, warmup: 0, share: SHARE, estimator: 'unroll' },
+        },
       },
     },
     seed: 3,
@@ -97,8 +100,11 @@ function trained(session: Session): ByPath {
   return Object.fromEntries(all.map(([path, value]) => [path, Array.from(value.dataSync())]));
 }
 
-/** Reads an optimizer's slots from a checkpoint, by parameter path, and how many steps the generator's made. */
-async function readOptimizers(session: Session) {
+/**
+ * Reads from a checkpoint: an optimizer's slots by parameter path, how many steps the generator's made, and the
+ * running norm of the gradient that the labels give the generator.
+ */
+async function readState(session: Session) {
   const store = memoryStore();
   const file = await session.save(store);
   const bytes = await store.read(file);
@@ -110,8 +116,11 @@ async function readOptimizers(session: Session) {
         return [path, Array.from(found![1].data as Float32Array)];
       }),
     );
-  const { ownSteps } = manifest as RunManifest;
-  return { slot, generatorSteps: ownSteps!['label-generator'] };
+  const { ownSteps, states } = manifest as RunManifest;
+  const [square] = tensors.get('states/bilevel/push')!.data as Float32Array;
+  const { pushWeight } = states['bilevel']!.json as { readonly pushWeight: number };
+  const push = Math.sqrt(square! / pushWeight);
+  return { slot, generatorSteps: ownSteps!['label-generator'], push };
 }
 
 /** What unrolling finds at the next step of a session. */
@@ -141,7 +150,7 @@ async function takeStep() {
   const [phi, theta] = [true, false].map((outer) =>
     Object.keys(before).filter((path) => isOuter(path) === outer),
   ) as [string[], string[]];
-  const { slot, generatorSteps } = await readOptimizers(session);
+  const { slot, generatorSteps, push } = await readState(session);
   const shapes = session.parameters({ trainable: true });
   const given = {
     before: Object.fromEntries(
@@ -168,6 +177,7 @@ async function takeStep() {
       ...OPTIMIZER,
       generatorRate: GENERATOR_RATE,
       generatorSteps,
+      hypergradientNorm: SHARE * push,
     },
   };
   const gradients = await hypergradient(session);

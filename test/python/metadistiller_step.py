@@ -152,7 +152,9 @@ def take_step(given):
     of = lambda slot, values: {p: np.array(given["slots"][slot][p]).reshape(v.shape) for p, v in values.items()}
     first, second = of("m", step.phi), of("v", step.phi)
     hypergradient, count = step.hypergradient(), settings["generatorSteps"]
-    phi, moments = adam(step.phi, hypergradient, {p: (first[p], second[p]) for p in first}, settings, count)
+    norm = np.sqrt(sum((each ** 2).sum() for each in hypergradient.values()))
+    scaled = {p: each * settings["hypergradientNorm"] / norm for p, each in hypergradient.items()}
+    phi, moments = adam(step.phi, scaled, {p: (first[p], second[p]) for p in first}, settings, count)
     loss, by_theta, by_phi = step.inner(step.theta, phi)
     theta = descend(step.theta, by_theta, of("b", step.theta), settings)
     final = adam(phi, by_phi, moments, settings, count + 1)[0] if settings["labelWeight"] > 0 else phi
