@@ -46,7 +46,7 @@ export default defineConfig({
       // has one of (backends, kernels, prototypes, signals) need one.
       suite('unit', ['{plugins,presets}/*/test/**/*.test.ts', core('{', '}')], false),
       suite('unit-isolated', [core('!(', ')'), 'test/cross/**/*.test.ts']),
-      suite('long', ['test/long/**/*.test.ts']),
+      suite('long', ['test/long/**/*.test.ts', '{core,plugins}/*/test/**/*.long.ts']),
       suite('faults', ['test/faults/**/*.test.ts', 'core/*/test/**/*.faults.ts']),
       suite('browser', ['test/browser/**/*.test.ts']),
       suite('python', ['test/python/**/*.test.ts']),

@@ -10,13 +10,14 @@ const packages = publicWorkspaces()
 const presetPackages = packages.filter((name) => /\/preset-/.test(name));
 const pluginPackages = packages.filter((name) => /\/plugin-/.test(name));
 type Exports = Readonly<Record<string, unknown>>;
+type Options = Readonly<Record<string, unknown>>;
 const load = async (name: string) => (await import(name)) as Exports;
 
 /** Exports of preset packages that make no preset. */
 const OTHERS = ['compressMatrix', 'expandMatrix', 'outerWeights'];
 
 /** What presets cannot be made without. */
-const OPTIONS: Readonly<Record<string, object>> = { psKd: { epochs: 2 } };
+const OPTIONS: Readonly<Record<string, Options>> = { psKd: { epochs: 2 } };
 
 test('there are presets and plugins to check', () => {
   expect(presetPackages).toHaveLength(3);
@@ -50,7 +51,7 @@ describe('in a bundled page, which can import nothing by name', () => {
     for (const [key, make] of presets) {
       const options = OPTIONS[key];
       const bundled = page[key] as typeof preset;
-      const preset = make as (options?: object) => Preset;
+      const preset = make as (options?: Options) => Preset;
       const { manifest } = await page.resolvePreset(bundled(options));
       expect(manifest.portable).toBe(true);
       expect(manifest.hash).toBe((await resolvePreset(preset(options))).manifest.hash);

@@ -100,3 +100,9 @@ export function sequenceNet(): LayersModel {
     ],
   });
 }
+
+/** What a case of the kit trains on: 12 examples, which it also validates on. */
+export function small(shape: readonly number[], classes = 3) {
+  const source = tinySource({ shape, classes, examples: 12 });
+  return { train: source, validation: source };
+}
