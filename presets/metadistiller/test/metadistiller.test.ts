@@ -79,9 +79,9 @@ describe('resolves', () => {
     expect(await optionsOf(metadistiller({ at }))).toMatchObject({
       'multi-exit': { at, branch: 'bottleneck' },
       'label-generator': {
-        learningRate: 3e-3,
+        learningRate: 1e-2,
         labelWeight: {
-          ...{ weight: 1, until: 'better', earliest: 10, latest: 20 },
+          ...{ weight: 1, until: 'better', earliest: 3, latest: 10 },
           ...{ then: 0.3, restart: true },
         },
       },
@@ -89,9 +89,9 @@ describe('resolves', () => {
       bilevel: {
         variables: ['label-generator:*'],
         loss: ['task/*', 'multi-exit/*'],
-        interval: 4,
+        interval: 8,
         warmup: 0,
-        share: 1,
+        share: 0.1,
         innerLearningRate: 'run',
         estimator: 'jvp',
       },
@@ -100,7 +100,7 @@ describe('resolves', () => {
 
   test('without meta-learning to a generator that goes on learning from labels alike', async () => {
     const found = await optionsOf(metadistiller({ meta: false }));
-    expect(found).toMatchObject({ 'label-generator': { labelWeight: 1, learningRate: 3e-3 } });
+    expect(found).toMatchObject({ 'label-generator': { labelWeight: 1, learningRate: 1e-2 } });
     expect(found).not.toHaveProperty('bilevel');
   });
 
@@ -117,8 +117,8 @@ describe('resolves', () => {
   test.each<[LabelGeneratorOptions['labelWeight'], number | undefined]>([
     [0, undefined],
     [{ steps: 3 }, undefined],
-    [{ epochs: 2, then: 0.1 }, 1],
-    [0.5, 1],
+    [{ epochs: 2, then: 0.1 }, 0.1],
+    [0.5, 0.1],
   ])('with labels of weight %o to a hypergradient of the share %o', async (labelWeight, share) => {
     const { bilevel } = await optionsOf(metadistiller({ generator: { labelWeight } }));
     expect((bilevel as { share?: number }).share).toBe(share);
