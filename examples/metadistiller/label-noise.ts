@@ -58,15 +58,18 @@ const targetAccuracy = definePlugin({
 
 /** The soft loss counts as much as the labels, so that it matters what the targets say. */
 const shared = { at: ['stage1', 'stage2'], alpha: 0.5 };
-const meta = { interval: 1 };
-const learningRate = 1e-2;
-const generatorUntil = (then: number) => ({ learningRate, labelWeight: { steps: 30, then } });
+// As strong as the labels, so that it can pull against them.
+const meta = { interval: 1, share: 1 };
+const generatorUntil = (then: number) => ({ labelWeight: { steps: 30, then } });
+const learned = (options: { readonly control?: 'random-sign' }) =>
+  metadistiller({ ...shared, generator: generatorUntil(0.1), meta: { ...meta, ...options } });
 const rows: Readonly<Record<string, Preset>> = {
-  'labels, all along': metadistiller({ ...shared, generator: { learningRate }, meta: false }),
+  'labels, all along': metadistiller({ ...shared, meta: false }),
   'labels, 30 steps': metadistiller({ ...shared, generator: generatorUntil(0), meta: false }),
-  'meta-learning, next batch': metadistiller({ ...shared, generator: generatorUntil(0.1), meta }),
+  'meta-learning, next batch': learned({}),
+  'the same, random sign': learned({ control: 'random-sign' }),
   'meta-learning, 100 images to trust': {
-    extends: metadistiller({ ...shared, generator: generatorUntil(0.1), meta }),
+    extends: learned({}),
     plugins: { bilevel: { bind: { 'outer-data': { use: () => trusted } } } },
   },
 };
