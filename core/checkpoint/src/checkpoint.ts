@@ -2,8 +2,8 @@ import type { NamedTensors } from '@espalier/base';
 import { EspalierError, readJson, sha256Hex, writeJson } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import type { HostTensor } from './host-tensor.js';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
-import type { HostTensor } from './safetensors.js';
 
 /** A run's whole state: plain data (NaN and infinities survive) and tensors by name. */
 export interface Checkpoint {

@@ -1,2 +1,3 @@
 export { fileStore } from './file-store.js';
-export type { FileOperations } from './file-store.js';
+export { removeLeftovers, writeWhole } from './write-whole.js';
+export type { FileOperations } from './write-whole.js';
