@@ -19,8 +19,17 @@ export function isNpy(bytes: Uint8Array): boolean {
   return MAGIC.every((byte, i) => bytes[i] === byte);
 }
 
-/** @returns the header and where the data begin. */
-export function readHeader(bytes: Uint8Array): NpyHeader & { readonly start: number } {
+/** So many bytes at the beginning of a file hold its header. */
+export const NPY_START = LENGTH + 4 + MAX_HEADER;
+
+/**
+ * @param size Bytes of the whole file, of which `bytes` is the beginning.
+ * @returns the header and where the data begin.
+ */
+export function readHeader(
+  bytes: Uint8Array,
+  size: number,
+): NpyHeader & { readonly start: number } {
   if (!isNpy(bytes)) throw invalidNpyError("it does not begin with NumPy's mark");
   const version = bytes[VERSION]!;
   if (![1, 2, 3].includes(version))
@@ -29,8 +38,8 @@ export function readHeader(bytes: Uint8Array): NpyHeader & { readonly start: num
   if (bytes.length < begin) throw invalidNpyError('it ends before its header (cut short?)');
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const length = version === 1 ? view.getUint16(LENGTH, true) : view.getUint32(LENGTH, true);
-  if (length > MAX_HEADER || length > bytes.length - begin) {
-    throw invalidNpyError(`it claims a header of ${length} bytes and has ${bytes.length - begin}`);
+  if (length > MAX_HEADER || length > size - begin) {
+    throw invalidNpyError(`it claims a header of ${length} bytes and has ${size - begin}`);
   }
   const start = begin + length;
   return { ...parse(new TextDecoder().decode(bytes.subarray(begin, start))), start };

@@ -1,28 +1,35 @@
 import { EspalierError } from '@espalier/base';
+import { arrayTypeOf, countElements } from '@espalier/checkpoint';
 import type { HostTensor, SafetensorsDtype } from '@espalier/checkpoint';
+import { reverseEach } from '../reverse-each.js';
+import { columnMajor, gather, rowMajor } from '../strided.js';
 import { invalidNpyError, readHeader, writeHeader } from './header.js';
 
 // Written here because npm's kept readers of the format do not write it, nor check what a header
-// claims. Typed arrays are little-endian, as most files are, on every platform that runs WebAssembly.
-const TYPES = {
-  f8: ['F64', Float64Array],
-  i8: ['I64', BigInt64Array],
-  u8: ['U64', BigUint64Array],
-  f4: ['F32', Float32Array],
-  i4: ['I32', Int32Array],
-  u4: ['U32', Uint32Array],
-  f2: ['F16', Uint16Array],
-  i2: ['I16', Int16Array],
-  u2: ['U16', Uint16Array],
-  i1: ['I8', Int8Array],
-  u1: ['U8', Uint8Array],
-  b1: ['BOOL', Uint8Array],
-} as const satisfies Readonly<Record<string, readonly [SafetensorsDtype, unknown]>>;
+// claims.
+const DTYPES = {
+  f8: 'F64',
+  i8: 'I64',
+  u8: 'U64',
+  f4: 'F32',
+  i4: 'I32',
+  u4: 'U32',
+  f2: 'F16',
+  i2: 'I16',
+  u2: 'U16',
+  i1: 'I8',
+  u1: 'U8',
+  b1: 'BOOL',
+} as const satisfies Readonly<Record<string, SafetensorsDtype>>;
 
-type ArrayType = {
-  readonly BYTES_PER_ELEMENT: number;
-  new (buffer: ArrayBufferLike, at: number, length: number): HostTensor['data'];
-};
+/** What the beginning of a `.npy` file says of its array. */
+export interface NpyLayout extends Omit<HostTensor, 'data'> {
+  /** Byte at which the data begin. */
+  readonly start: number;
+  readonly bigEndian: boolean;
+  /** Elements from one index to the next, for each axis. */
+  readonly strides: readonly number[];
+}
 
 /**
  * Decodes a NumPy `.npy` file of version 1, 2 or 3: floats of 16 to 64 bits, integers of 8 to 64, bool.
@@ -37,20 +44,41 @@ type ArrayType = {
  * const { shape, data } = decodeNpy(bytes);
  */
 export function decodeNpy(bytes: Uint8Array): HostTensor {
-  const { descr, fortranOrder, shape, start } = readHeader(bytes);
-  const { dtype, Data, bigEndian } = parseType(descr);
+  const { dtype, shape, start, bigEndian, strides } = readNpyLayout(bytes, bytes.length);
+  const Data = arrayTypeOf(dtype);
   const width = Data.BYTES_PER_ELEMENT;
-  const size = countElements(shape) * width;
-  if (!Number.isSafeInteger(size) || bytes.length - start !== size) {
-    throw invalidNpyError(
-      `it has ${bytes.length - start} bytes of data where ${size} are described`,
-    );
-  }
   const raw = bytes.subarray(start);
   const view = bigEndian || raw.byteOffset % width !== 0 ? Uint8Array.from(raw) : raw;
   if (bigEndian) reverseEach(view, width);
-  const data = new Data(view.buffer, view.byteOffset, size / width);
-  return { dtype, shape, data: fortranOrder ? toRowMajor(data, shape) : data };
+  const data = new Data(view.buffer, view.byteOffset, raw.length / width);
+  const inOrder = strides.join() === rowMajor(shape).join();
+  return { dtype, shape, data: inOrder ? data : gather(dtype, data, shape, strides) };
+}
+
+/**
+ * What the beginning of a `.npy` file says, checked against the size of the file.
+ *
+ * @param start The first bytes of the file: {@link NPY_START} of them, or all.
+ */
+export function readNpyLayout(start: Uint8Array, size: number): NpyLayout {
+  const { descr, fortranOrder, shape, start: begin } = readHeader(start, size);
+  const { dtype, bigEndian } = parseType(descr);
+  const expected = countElements(shape) * arrayTypeOf(dtype).BYTES_PER_ELEMENT;
+  if (!Number.isSafeInteger(expected) || size - begin !== expected) {
+    throw invalidNpyError(`it has ${size - begin} bytes of data where ${expected} are described`);
+  }
+  const strides = fortranOrder ? columnMajor(shape) : rowMajor(shape);
+  return { dtype, shape, start: begin, bigEndian, strides };
+}
+
+/**
+ * What stands in front of the data of a `.npy` file of version 1, little-endian and in C order.
+ *
+ * @throws EspalierError `npy/dtype` on BF16, which NumPy lacks.
+ */
+export function encodeNpyHeader(dtype: SafetensorsDtype, shape: readonly number[]): Uint8Array {
+  const order = arrayTypeOf(dtype).BYTES_PER_ELEMENT === 1 ? '|' : '<';
+  return writeHeader(`${order}${findTypeCode(dtype)}`, shape);
 }
 
 /**
@@ -62,15 +90,14 @@ export function decodeNpy(bytes: Uint8Array): HostTensor {
  * const bytes = encodeNpy({ dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) });
  */
 export function encodeNpy({ dtype, shape, data }: HostTensor): Uint8Array {
-  const code = findTypeCode(dtype);
-  if (!(data instanceof TYPES[code][1]) || data.length !== countElements(shape)) {
+  const header = encodeNpyHeader(dtype, shape);
+  if (!(data instanceof arrayTypeOf(dtype)) || data.length !== countElements(shape)) {
     throw new EspalierError('npy/entry', {
       problem: `the data do not fit ${dtype} [${shape.join(', ')}]`,
       received: `${data.length} elements in a ${data.constructor.name}`,
       fix: 'Give data of that dtype, one element per entry of the shape.',
     });
   }
-  const header = writeHeader(`${data.BYTES_PER_ELEMENT === 1 ? '|' : '<'}${code}`, shape);
   const bytes = new Uint8Array(header.length + data.byteLength);
   bytes.set(header);
   bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), header.length);
@@ -79,50 +106,22 @@ export function encodeNpy({ dtype, shape, data }: HostTensor): Uint8Array {
 
 function parseType(descr: unknown) {
   const [, order, code] = /^([<>|])(\w\d)$/.exec(String(descr)) ?? [];
-  if (!code || !Object.hasOwn(TYPES, code)) {
+  if (!code || !Object.hasOwn(DTYPES, code)) {
     throw new EspalierError('npy/dtype', {
       problem: 'the array has elements of a type that is not read',
       received: descr,
       fix: 'Save array.astype("float32"), or floats, integers or booleans of another width.',
     });
   }
-  const [dtype, Data] = TYPES[code as keyof typeof TYPES];
-  return { dtype, Data: Data as ArrayType, bigEndian: order === '>' };
+  return { dtype: DTYPES[code as keyof typeof DTYPES], bigEndian: order === '>' };
 }
 
-function findTypeCode(dtype: SafetensorsDtype): keyof typeof TYPES {
-  const found = Object.entries(TYPES).find(([, [name]]) => name === dtype);
-  if (found) return found[0] as keyof typeof TYPES;
+function findTypeCode(dtype: SafetensorsDtype): string {
+  const found = Object.entries(DTYPES).find(([, name]) => name === dtype);
+  if (found) return found[0];
   throw new EspalierError('npy/dtype', {
     problem: 'NumPy has no such element type',
     received: dtype,
     fix: "Widen it first: { dtype: 'F32', shape, data: toFloat32(tensor) }.",
   });
-}
-
-function reverseEach(bytes: Uint8Array, width: number): void {
-  for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse();
-}
-
-/** Rearranges data whose first index runs fastest. */
-function toRowMajor(data: HostTensor['data'], shape: readonly number[]): HostTensor['data'] {
-  const from = data as Float64Array; // or any other: elements are moved as they are
-  const to = from.slice();
-  const strides = shape.map((_, axis) => countElements(shape.slice(0, axis)));
-  const index = shape.map(() => 0);
-  for (let i = 0, at = 0; i < to.length; i++) {
-    to[i] = from[at]!;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      at += strides[axis]!;
-      index[axis]! += 1;
-      if (index[axis]! < shape[axis]!) break;
-      at -= strides[axis]! * shape[axis]!;
-      index[axis] = 0;
-    }
-  }
-  return to;
-}
-
-function countElements(shape: readonly number[]): number {
-  return shape.reduce((size, n) => size * n, 1);
 }
