@@ -79,9 +79,9 @@ function summaryOf(model: LayersModel): Record<string, unknown> {
   return Object.fromEntries(entries);
 }
 
-test('the reader has at most 60 lines', () => {
+test('the reader has at most 75 lines', () => {
   const source = readFileSync(new URL('./read_artifact.py', import.meta.url), 'utf8');
-  expect(source.trimEnd().split('\n').length).toBeLessThanOrEqual(60);
+  expect(source.trimEnd().split('\n').length).toBeLessThanOrEqual(75);
 });
 
 describe.skipIf(!python)('NumPy reads bit for bit', () => {

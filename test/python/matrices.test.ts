@@ -40,6 +40,13 @@ const WAYS: NonNullable<QuantizerOptions['matrices']> = {
   'softmax/basis': false,
 };
 
+/** Codes of vectors, which pay for fewer rows only with few bits. */
+const VECTORS: readonly [string, NonNullable<QuantizerOptions['matrices']>[string]][] = [
+  ['parts of different widths', { bits: 4, codebook: { parts: 7 } }],
+  ['stages', { bits: 3, codebook: { stages: 3 } }],
+  ['rotated parts', { bits: 2, codebook: { parts: 6, rotate: true } }],
+];
+
 function languageModel(): LayersModel {
   const [inputDim, outputDim, inputLength] = [WORDS, COLUMNS, 1];
   const embeddingsInitializer = tfl.initializers.randomNormal({ seed: 1 });
@@ -165,6 +172,36 @@ describe.skipIf(!python)('NumPy decodes', () => {
       const [name] = Object.keys(found) as [string];
       expect(found[name]).toEqual(decodedByTfjs(graph, layer, name, shapes[layer]!));
       expect([matrix.length, matrix[0]!.length]).toEqual(shapes[layer]);
+    }
+    disposeModel(model);
+  });
+});
+
+describe.skipIf(!python)('NumPy decodes codes of vectors', () => {
+  beforeAll(() => onBackend('cpu'));
+
+  test.each(VECTORS)('%s', async (name, options) => {
+    const model = await transformed([quantizer({ matrices: { '*': options } })]);
+    const graph = extractGraph(model);
+    const shapes: Record<string, MatrixShape> = {
+      embedding: [WORDS, COLUMNS],
+      softmax: [COLUMNS, WORDS],
+    };
+    const read = await readByNumPy(model, shapes);
+    for (const [layer, { found, matrix }] of Object.entries(read)) {
+      const [weight] = Object.keys(found) as [string];
+      const shape = shapes[layer]!;
+      const rotated = name === 'rotated parts';
+      if (!rotated) expect(found[weight]).toEqual(decodedByTfjs(graph, layer, weight, shape));
+      const storage = readStorages(
+        graph.topology.config.layers.find((entry) => entry.name === layer)!,
+      )![weight]!;
+      const whole = tf.tidy(() =>
+        createStorage(weight, shape, storage)
+          .slice((part) => graph.weights[`${layer}/${part}`]!, 0, shape[0])
+          .arraySync(),
+      );
+      expect(relativeError(matrix, whole)).toBeLessThan(1e-6);
     }
     disposeModel(model);
   });

@@ -26,11 +26,25 @@ def unpacked(words, width, shape):
     bit = np.arange(np.prod(shape)).reshape(shape) * width
     return (words.view("<u4")[bit // 32] >> (bit % 32).astype("<u4")).astype(int) % 2**width
 
-def decoded(weight, shape, kind="float32", bits=4, scheme="", granularity=None, columns=None):
+def codes_of(weight, bits, shape):
+    code = unpacked(weight("_codes"), 2 if bits == 3 else bits, shape)
+    return code if bits != 3 else code + 4 * unpacked(weight("_codes")[(code.size + 15) // 16 :], 1, shape)
+
+def vectors(weight, shape, bits, parts=1, stages=1, transposed=False, rotated=False):
+    rows, columns = shape[::-1] if transposed else shape
+    spans = [(p * columns // parts, (p + 1) * columns // parts) for p in range(parts)] * stages
+    code, total, table = codes_of(weight, bits, (rows, len(spans))), np.zeros((rows, columns), "<f4"), 0
+    for piece, (begin, end) in enumerate(spans):
+        entries = weight("_codebook")[table : (table := table + 2**bits * (end - begin))].reshape(2**bits, -1)
+        total[:, begin:end] += entries[code[:, piece]]
+    total = total @ weight("_rotation").reshape(columns, columns).T if rotated else total
+    return total.T if transposed else total
+
+def decoded(weight, shape, kind="float32", bits=4, scheme="", granularity=None, columns=None, **vector):
     """A stored matrix in float32; `weight` gives its parts by suffix. The arithmetic: the quantizer's README."""
     if kind == "float32": return weight("").reshape(shape)
-    code = unpacked(weight("_codes"), 2 if bits == 3 else bits, shape)
-    if bits == 3: code += 4 * unpacked(weight("_codes")[(code.size + 15) // 16 :], 1, shape)
+    if kind in ("product", "residual"): return vectors(weight, shape, bits, **vector)
+    code = codes_of(weight, bits, shape)
     row, column = np.indices(shape)
     if kind == "codebook": return weight("_codebook")[column // (columns or shape[1]) * 2**bits + code]
     of_run = lambda group: row * -(-shape[1] // group) + column // group

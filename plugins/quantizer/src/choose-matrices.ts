@@ -4,6 +4,7 @@ import { EspalierError, filterNames, matches, suggest, toCanonicalName } from '@
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import type { ParsedOptions } from './options.js';
 import { CODE_KINDS, FAKE_KIND } from './storage/storage-config.js';
+import { isVectorKind } from './vectors/layout.js';
 
 /** A matrix of a layer that can be put into codes. */
 export interface QuantizedMatrix extends StorableMatrix {
@@ -61,7 +62,7 @@ function findMatrices(graph: ModelGraph, entry: LayerEntry): QuantizedMatrix[] {
 
 function isCoded(entry: LayerEntry): boolean {
   const kinds = Object.values(readStorages(entry) ?? {}).map(({ kind }) => kind);
-  return kinds.some((kind) => CODE_KINDS.includes(kind as never));
+  return kinds.some((kind) => CODE_KINDS.includes(kind as never) || isVectorKind(kind));
 }
 
 function expandName(

@@ -8,6 +8,8 @@ const codebook = z.union([
   z.literal(false),
   z.enum(['k-means', 'nf4']),
   z.strictObject({ columns: z.int().positive() }),
+  z.strictObject({ parts: z.int().positive(), rotate: z.boolean().default(false) }),
+  z.strictObject({ stages: z.int().positive() }),
 ]);
 
 const perMatrix = z.strictObject({
@@ -32,7 +34,11 @@ const allOptions = z.strictObject({
   granularity: shape.granularity.default('auto'),
   /** How the range of the levels is chosen. */
   range: shape.range.default('mse'),
-  /** Tables of values in place of evenly spaced levels. */
+  /**
+   * Tables of values in place of evenly spaced levels; `parts`: of pieces of rows (product quantization),
+   * after a learned rotation with `rotate`; `stages`: of whole rows that are added up (residual
+   * quantization).
+   */
   codebook: shape.codebook.default(false),
   /**
    * Quantization-aware training: `'lsq'` learns the steps (Esser et al. 2020), `'ste'` keeps them; both use
@@ -45,14 +51,27 @@ const allOptions = z.strictObject({
 
 /** The options of `quantizer`, as data. */
 export const quantizerOptions = allOptions.superRefine(({ qat, matrices, ...all }, issues) => {
-  if (!qat) return;
   const overrides = Object.entries(matrices).map(([key, of]) => ({ path: ['matrices', key], of }));
   for (const { path, of } of [{ path: [], of: all }, ...overrides]) {
-    const option = untrainable(of);
+    const option = qat && untrainable(of);
     const message = 'quantization-aware training needs uniform symmetric codes';
     if (option) issues.addIssue({ code: 'custom', path: [...path, option], message });
+    const unused = findUnused(of);
+    const why = 'codebooks of parts or stages have no scales';
+    if (unused) issues.addIssue({ code: 'custom', path: [...path, unused], message: why });
   }
 });
+
+/** An option of scales that is set beside a codebook of vectors. */
+function findUnused(
+  of: Partial<MatrixOptions> | false,
+): 'granularity' | 'range' | 'scheme' | undefined {
+  if (!of || !isVectorCodebook(of.codebook)) return undefined;
+  const { scheme = 'symmetric', granularity = 'auto', range = 'mse' } = of;
+  if (scheme !== 'symmetric') return 'scheme';
+  if (granularity !== 'auto') return 'granularity';
+  return range === 'mse' ? undefined : 'range';
+}
 
 function untrainable(of: Partial<MatrixOptions> | false): 'codebook' | 'scheme' | undefined {
   if (of && of.codebook) return 'codebook';
@@ -65,6 +84,15 @@ export type ParsedOptions = z.output<typeof quantizerOptions>;
 
 /** How one matrix is quantized. */
 export type MatrixOptions = z.output<typeof perMatrix>;
+
+/** A codebook of vectors: of pieces of rows, or of whole rows. */
+export type VectorCodebook =
+  { readonly parts: number; readonly rotate: boolean } | { readonly stages: number };
+
+/** Whether a codebook is one of vectors. */
+export function isVectorCodebook(of: MatrixOptions['codebook'] | undefined): of is VectorCodebook {
+  return typeof of === 'object' && !('columns' in of);
+}
 
 /**
  * The options of one matrix: those of the plugin, overridden by entries of `matrices` whose pattern

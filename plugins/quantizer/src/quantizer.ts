@@ -32,18 +32,28 @@ export const quantizer = definePlugin({
   apply(ctx, options) {
     ctx.hooks.transform.tap(async () => {
       const { graph } = ctx.model;
-      storeMatrices(ctx, graph, await store(graph, options));
+      const seedOf = (purpose: string) => ctx.random(purpose)();
+      storeMatrices(ctx, graph, await store(graph, options, seedOf));
     });
   },
 });
 
 /** Every chosen matrix in its new storage, those left out that would not get smaller. */
-async function store(graph: ModelGraph, options: ParsedOptions): Promise<readonly StoredEdit[]> {
+async function store(
+  graph: ModelGraph,
+  options: ParsedOptions,
+  seedOf: (purpose: string) => number,
+): Promise<readonly StoredEdit[]> {
   const stored: StoredEdit[] = [];
   for (const place of chooseMatrices(graph, options)) {
     const read = async (weight: string) =>
       (await graph.weights[`${place.layer}/${weight}`]!.data()) as Float32Array;
-    const result = await storeMatrix(place, read, options);
+    const result = await storeMatrix(
+      place,
+      read,
+      options,
+      seedOf(`${place.layer}/${place.matrix}`),
+    );
     if (result) stored.push(result);
   }
   if (stored.length > 0) return stored;

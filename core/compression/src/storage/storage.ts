@@ -40,6 +40,13 @@ export interface MatrixStorage {
   gather(read: ReadWeight, rows: Tensor1D): Tensor2D;
   /** `size` rows from `begin` on as float32 `[size, columns]`. */
   slice(read: ReadWeight, begin: number, size: number): Tensor2D;
+  /**
+   * Products of each `x` `[n, columns]` with each row: `[n, rows]`. Only where this is faster than
+   * decoding the matrix and multiplying.
+   */
+  scores?(read: ReadWeight, x: Tensor2D): Tensor2D;
+  /** `x` `[n, rows]` times the matrix: `[n, columns]`. Only where this is faster. */
+  multiply?(read: ReadWeight, x: Tensor2D): Tensor2D;
 }
 
 /** Makes the storage of matrix `name` from its configuration. */

@@ -191,7 +191,7 @@ export class StoredDense extends StoredKernel<Layer> implements RowDecoder {
     return tf.tidy(() => {
       const x = only(inputs);
       const flat = tf.reshape(x, [-1, x.shape.at(-1)!]) as Tensor2D;
-      const product = tf.matMul(flat, this.matrix.all());
+      const product = this.matrix.multiply(flat);
       const shaped = tf.reshape(product, [...x.shape.slice(0, -1), this.config.units]);
       return this.activation.apply(this.addBias(shaped));
     });

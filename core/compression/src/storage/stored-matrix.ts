@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { createStorage } from './storage.js';
@@ -66,6 +67,16 @@ export class StoredMatrix {
   /** `size` rows from `begin` on: float32 `[size, columns]`. */
   slice(begin: number, size: number): Tensor2D {
     return this.#storage.slice(this.#read, begin, size);
+  }
+
+  /** Products of each `x` `[n, columns]` with each row: `[n, rows]`. */
+  scores(x: Tensor2D): Tensor2D {
+    return this.#storage.scores?.(this.#read, x) ?? tf.matMul(x, this.all(), false, true);
+  }
+
+  /** `x` `[n, rows]` times the matrix: `[n, columns]`. */
+  multiply(x: Tensor2D): Tensor2D {
+    return this.#storage.multiply?.(this.#read, x) ?? tf.matMul(x, this.all());
   }
 
   /** The whole matrix, decoded. */

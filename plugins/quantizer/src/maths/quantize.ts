@@ -1,8 +1,11 @@
 import { checkMatrix, relativeError } from '@espalier/compression';
 import type { Matrix, MatrixShape, StorageConfig } from '@espalier/compression';
-import { EspalierError } from '@espalier/core';
 import { computeCodeLayout } from '../storage/storage-config.js';
 import type { CodeConfig, CodePart, FakeConfig } from '../storage/storage-config.js';
+import { decodeVectorMatrix } from '../vectors/decode-matrix.js';
+import { isVectorKind } from '../vectors/layout.js';
+import type { VectorPart } from '../vectors/layout.js';
+import { checkBits, checkFinite } from './check.js';
 import { decodeRows } from './decode.js';
 import { uniformCodes, encodeCodebook, encodeNormalFloat, encodeUniform } from './encode.js';
 import type { EncodedMatrix } from './encode.js';
@@ -10,7 +13,7 @@ import { SMALLEST_STEP } from './fake-quantize.js';
 import { computeGrouping, getShape } from './granularity.js';
 import type { Granularity } from './granularity.js';
 import type { Scheme } from './levels.js';
-import { BITS, pack } from './packing.js';
+import { pack } from './packing.js';
 import type { Bits } from './packing.js';
 import type { Range } from './ranges.js';
 
@@ -88,11 +91,21 @@ function packMatrix(matrix: Matrix, { config, codes, ...values }: EncodedMatrix)
   return { config, weights, error: relativeError(matrix, back) };
 }
 
-/** The float32 numbers that codes stand for. */
-export function dequantize(
-  { config, weights }: { readonly config: StorageConfig } & Pick<Quantized, 'weights'>,
-  shape: MatrixShape,
-): Matrix {
+/** The parts of a matrix in codes, by suffix of the weight's name. */
+export interface CodedMatrix {
+  readonly config: StorageConfig;
+  readonly weights: Readonly<Partial<Record<CodePart | VectorPart, Int32Array | Float32Array>>>;
+}
+
+/**
+ * The float32 numbers that codes stand for: those of {@link quantize}, `quantizeProducts` or
+ * `quantizeResiduals`.
+ *
+ * @example
+ * const { data } = dequantize(await quantizeProducts(matrix, { parts: 25 }), [10000, 200]);
+ */
+export function dequantize({ config, weights }: CodedMatrix, shape: MatrixShape): Matrix {
+  if (isVectorKind(config.kind)) return decodeVectorMatrix(config, weights, shape);
   const { format, levels } = computeCodeLayout(config, shape);
   const [rows, columns] = shape;
   const data = new Float32Array(rows * columns);
@@ -104,26 +117,4 @@ export function dequantize(
   const all = Int32Array.from({ length: rows }, (_, row) => row);
   decodeRows(data, weights.codes as Int32Array, values, format, all);
   return { data, rows, columns };
-}
-
-function checkBits({ bits = 8 }: QuantizeOptions): void {
-  if (BITS.includes(bits)) return;
-  throw new EspalierError('quantizer/bits', {
-    problem: `codes have ${BITS.join(', ')} bits`,
-    received: bits,
-    fix: 'Give one of these numbers. Without codes, keep the matrix as it is.',
-  });
-}
-
-function checkFinite({ data, columns }: Matrix): void {
-  if (data.length === 0) {
-    throw new EspalierError('quantizer/empty', { problem: 'a matrix without numbers' });
-  }
-  const at = data.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return;
-  throw new EspalierError('quantizer/not-finite', {
-    problem: `the number in row ${Math.floor(at / columns)}, column ${at % columns} is not finite`,
-    received: data[at],
-    fix: 'Quantize a model whose training has not diverged.',
-  });
 }

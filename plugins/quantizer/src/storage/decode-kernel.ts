@@ -1,11 +1,10 @@
 import { writeElements } from '@espalier/backend';
-import { EspalierError } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { decodeRows } from '../maths/decode.js';
 import type { CodeFormat } from '../maths/decode.js';
-import { placePlanes } from '../maths/packing.js';
-import type { PlacedPlane } from '../maths/packing.js';
+import { checkRows } from './check-rows.js';
+import { int, readCodes } from './read-codes.js';
 
 /** The kernel's name in the registry of tfjs. */
 const KERNEL = 'EspalierDecodeRows';
@@ -55,16 +54,6 @@ const decodeInMemory: tf.KernelFunc = ({ inputs, attrs, backend }) => {
   });
 };
 
-function checkRows(ids: ArrayLike<number>, rows: number): void {
-  const wrong = Array.prototype.find.call(ids, (id: number) => id < 0 || id >= rows);
-  if (wrong === undefined) return;
-  throw new EspalierError('quantizer/row', {
-    problem: `a quantized matrix of ${rows} rows has no such row`,
-    received: wrong,
-    fix: `Look up ids from 0 to ${rows - 1}.`,
-  });
-}
-
 const decodeByOps: tf.KernelFunc = ({ inputs, attrs }) => {
   const { codes, levels, rows, scale, offset } = inputs as unknown as Inputs;
   const {
@@ -77,10 +66,7 @@ const decodeByOps: tf.KernelFunc = ({ inputs, attrs }) => {
     const across = tf.range(0, columns, 1, 'int32');
     const down = tf.reshape(rows, [-1, 1]);
     const element = tf.add(tf.mul(down, int(columns)), across);
-    const parts = placePlanes(bits, height * columns).map((plane) =>
-      readPlaneBits(codes, element, plane),
-    );
-    const code = tf.addN(parts);
+    const code = readCodes(codes, element, bits, height * columns);
     const group = tf.add(
       tf.mul(down, int(grouping.perRow)),
       tf.floorDiv(across, int(grouping.length)),
@@ -90,26 +76,3 @@ const decodeByOps: tf.KernelFunc = ({ inputs, attrs }) => {
     return offset ? tf.add(scaled, tf.gather(offset, group)) : scaled;
   });
 };
-
-/** The bits of one plane, where they stand in the code. Dividing an integer floors: it shifts. */
-function readPlaneBits(codes: Tensor, element: Tensor, plane: PlacedPlane): Tensor {
-  const perWord = int(plane.inWord + 1);
-  const word = tf.floorDiv(element, perWord);
-  const bit = tf.mul(tf.sub(element, tf.mul(word, perWord)), int(plane.width));
-  const bits = tf.gather(codes, tf.add(word, int(plane.begin)));
-  // Two shifts, since 2^31 is no int32.
-  const half = tf.floorDiv(bit, int(2));
-  const powers = tf.tensor1d(
-    Array.from({ length: 17 }, (_, i) => 2 ** i),
-    'int32',
-  );
-  const once = tf.floorDiv(bits, tf.gather(powers, half));
-  const shifted = tf.floorDiv(once, tf.gather(powers, tf.sub(bit, half)));
-  const beyond = int(plane.mask + 1);
-  const part = tf.sub(shifted, tf.mul(tf.floorDiv(shifted, beyond), beyond));
-  return tf.mul(part, int(2 ** plane.from));
-}
-
-function int(value: number): Tensor {
-  return tf.scalar(value, 'int32');
-}

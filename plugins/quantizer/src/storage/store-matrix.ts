@@ -1,13 +1,14 @@
 import { countHostBytes } from '@espalier/compression';
-import type { HostWeight, Matrix, StoredEdit } from '@espalier/compression';
-import { EspalierError } from '@espalier/core';
+import type { Matrix, StoredEdit } from '@espalier/compression';
 import type { QuantizedMatrix } from '../choose-matrices.js';
 import { quantize, quantizeWithSteps } from '../maths/quantize.js';
 import type { Quantized } from '../maths/quantize.js';
-import { resolveOptions } from '../options.js';
+import { isVectorCodebook, resolveOptions } from '../options.js';
 import type { ParsedOptions } from '../options.js';
+import { computeCost, naming, nameWeights } from './edit-parts.js';
 import { FAKE_KIND } from './storage-config.js';
 import type { CodeConfig, FakeConfig } from './storage-config.js';
+import { storeVectors } from './store-vectors.js';
 
 /** Gives the numbers of a weight of the layer, by name. */
 type ReadNumbers = (weight: string) => Promise<Float32Array>;
@@ -16,22 +17,28 @@ type ReadNumbers = (weight: string) => Promise<Float32Array>;
  * A matrix in its next storage: codes, or first the storage of quantization-aware training; `undefined` where the
  * options except it or its codes would not be smaller.
  *
- * @throws EspalierError `quantizer/not-finite` naming layer, matrix, row and column.
+ * @param seed Of the draws of codebooks of vectors.
+ * @throws EspalierError `quantizer/not-finite` naming layer, matrix, row and column; `quantizer/parts`.
  */
 export async function storeMatrix(
   place: QuantizedMatrix,
   read: ReadNumbers,
   options: ParsedOptions,
+  seed: number,
 ): Promise<StoredEdit | undefined> {
   const { names, matrix: name, shape, prefer, storage } = place;
   const chosen = resolveOptions(options, names, name);
   if (!chosen) return undefined;
   const matrix: Matrix = { data: await read(name), rows: shape[0], columns: shape[1] };
+  if (isVectorCodebook(chosen.codebook)) {
+    return await storeVectors(place, matrix, { ...chosen, codebook: chosen.codebook, seed });
+  }
   const steps = storage.kind === FAKE_KIND && (await read(`${name}_step`));
-  const quantized = naming(place, () =>
+  const { codebook } = chosen;
+  const quantized = await naming(place, () =>
     steps
       ? quantizeWithSteps(matrix, storage as FakeConfig, steps)
-      : quantize(matrix, { ...chosen, prefer }),
+      : quantize(matrix, { ...chosen, codebook, prefer }),
   );
   const coded = inCodes(name, quantized);
   if (countHostBytes(coded.weights) >= matrix.data.byteLength) return undefined;
@@ -43,11 +50,7 @@ export async function storeMatrix(
 type Storage = Pick<StoredEdit, 'config' | 'weights' | 'summary'>;
 
 function inCodes(name: string, { config, weights }: Quantized): Storage {
-  const parts = Object.entries(weights).map(([part, data]): [string, HostWeight] => [
-    `${name}_${part}`,
-    { data, shape: [data.length] },
-  ]);
-  return { config, weights: Object.fromEntries(parts), summary: inWords(config) };
+  return { config, weights: nameWeights(name, weights), summary: inWords(config) };
 }
 
 /** The first half of quantization-aware training: float32 numbers, and the scales of their codes as steps. */
@@ -71,12 +74,6 @@ function inTraining(
   };
 }
 
-function computeCost({ data }: Matrix, { error }: Quantized): Pick<StoredEdit, 'error' | 'norm'> {
-  let norm = 0;
-  for (const value of data) norm += value ** 2;
-  return { error: error ** 2 * norm, norm };
-}
-
 /** `8 bits, symmetric, per row`. */
 function inWords(config: CodeConfig): string {
   if (config.kind === 'codebook') {
@@ -87,15 +84,4 @@ function inWords(config: CodeConfig): string {
   const per = typeof of === 'object' ? `per group of ${of.group}` : `per ${of}`;
   if (config.kind === 'nf4') return `NF4, ${per}`;
   return `${config.bits} bits, ${config.scheme}, ${per}`;
-}
-
-/** Adds layer and matrix to what is wrong with the numbers. */
-function naming<T>({ layer, matrix }: QuantizedMatrix, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof EspalierError)) throw error;
-    const problem = `layer '${layer}', matrix '${matrix}': ${error.parts.problem}`;
-    throw new EspalierError(error.code, { ...error.parts, problem });
-  }
 }
