@@ -17,7 +17,7 @@ import type { RowSample } from './sample-rows.js';
 import { findCentroids } from './weighted-k-means.js';
 
 /** Rows for each entry that a codebook is learned from. */
-export const ROWS_EACH = 256;
+const ROWS_EACH = 256;
 
 /** How to put the rows of a matrix into product codes. */
 export interface ProductOptions {
