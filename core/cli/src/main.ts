@@ -6,6 +6,7 @@ import type { ExportOptions } from './commands/export.js';
 import type { InspectOptions } from './commands/inspect.js';
 import type { TrainOptions } from './commands/train.js';
 import { addCompressCommand } from './program/compress.js';
+import { addDecompressCommand } from './program/decompress.js';
 import { allowMismatch, checkpoint, fieldOption, repeatable } from './program/options.js';
 import { addStudyCommands } from './program/study.js';
 import { printable } from './text-columns.js';
@@ -24,6 +25,7 @@ Examples:
   $ espalier explain run.json loss
   $ espalier study run study.ts
   $ espalier compress model.safetensors --counts counts.tsv --ratio 8 --out small
+  $ espalier decompress small --out words.npy
 `;
 
 /**
@@ -92,6 +94,7 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     });
   addStudyCommands(program, setExitCode);
   addCompressCommand(program);
+  addDecompressCommand(program);
   return program;
 }
 

@@ -17,7 +17,7 @@ export interface BytesRow {
   readonly after: number;
 }
 
-/** Every byte of both artifacts: layers, unchanged tensors, names and shapes, manifest. */
+/** Every byte of both artifacts: layers, unchanged tensors, words, names and shapes, manifest. */
 export function listBytes({ before, after, rest }: MeasuredBytes): BytesRow[] {
   const names = [...before.layers, ...after.layers].map(({ layer }) => layer);
   const bytesIn = ({ layers }: ArtifactBytes, name: string) =>
@@ -30,6 +30,7 @@ export function listBytes({ before, after, rest }: MeasuredBytes): BytesRow[] {
       after: bytesIn(after, name),
     })),
     ...(rest.bytes > 0 ? [{ what: unchanged, before: rest.bytes, after: rest.bytes }] : []),
+    ...(before.words > 0 ? [{ what: 'words', before: before.words, after: after.words }] : []),
     { what: 'names and shapes', before: before.header, after: after.header },
     { what: 'manifest', before: before.manifest, after: after.manifest },
   ];

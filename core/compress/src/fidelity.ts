@@ -108,7 +108,7 @@ async function readMatrices(name: string, { original, compressed, counts }: Meas
 }
 
 /** Rows of a layer's word matrix; `undefined` for layers without one. */
-function countWords(layer: Layer): number | undefined {
+export function countWords(layer: Layer): number | undefined {
   const { inputDim, units, blocks } = layer.getConfig() as Readonly<Record<string, unknown>>;
   const rows = (blocks as readonly { readonly rows: number }[] | undefined)?.map((b) => b.rows);
   return (inputDim ?? units ?? rows?.reduce((a, b) => a + b, 0)) as number | undefined;

@@ -42,7 +42,7 @@ export type {
   WrittenRule,
   WrittenRules,
 } from './storage/penalties.js';
-export { isRowDecoder, readRows } from './storage/row-decoder.js';
+export { isRowDecoder, readRows, rowReader } from './storage/row-decoder.js';
 export type { RowDecoder } from './storage/row-decoder.js';
 export { isWordMatrix, listMatrices, readStorages } from './storage/storable-matrices.js';
 export type { StorableMatrix } from './storage/storable-matrices.js';

@@ -1,6 +1,6 @@
 export { countBytes } from './artifact/bytes.js';
 export type { ArtifactBytes, StoredBytes } from './artifact/bytes.js';
-export type { ArtifactManifest, ArtifactPlugin, WeightsEntry } from './artifact/manifest.js';
+export type { ArtifactManifest, ArtifactPlugin, FileEntry } from './artifact/manifest.js';
 export { packArtifact } from './artifact/pack.js';
 export type { ArtifactContent } from './artifact/pack.js';
 export { unpackArtifact } from './artifact/unpack.js';

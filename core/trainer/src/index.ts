@@ -60,6 +60,7 @@ export {
   replaceLayer,
   tidyExcept,
   toCanonicalName,
+  plainModel,
   unplainLayers,
   valueAndGradients,
   viewModel,

@@ -22,6 +22,7 @@ const EXPLAIN: Readonly<Record<string, Explain>> = {
     fix: 'Set a target that is easier to reach, or choose more --bits.',
   }),
   'compress/output': ({ fix }) => (fix === undefined ? {} : { fix: `${fix} The option is --out.` }),
+  'compress/dense': ({ fix }) => ({ fix: `${fix} The options are --out, --words and --layers.` }),
   'block-low-rank/nothing': () => ({
     fix: `${LAYERS} Or leave low rank out: --preset quantize-only.`,
   }),

@@ -14,7 +14,10 @@ export function addCompressCommand(program: Command): void {
   program
     .command('compress')
     .description('Make the matrices of a model smaller without training it.')
-    .argument('<input>', 'a .safetensors or .npy file, the folder of a model.json, or an artifact')
+    .argument(
+      '<input>',
+      'matrices (.npy, .npz, safetensors, PyTorch, GloVe, word2vec, .vec, model2vec), the folder of a model.json, or an artifact',
+    )
     .requiredOption('--out <dir>', 'folder of the result: new, empty, or with an earlier result')
     .option(
       '--preset <name>',

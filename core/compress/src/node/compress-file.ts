@@ -81,7 +81,9 @@ export async function compressFile(
   // Before the input is read: this imports the layers that an artifact may have.
   const plan = await makePlan(settings);
   const run = stageRunner(settings);
-  const input = await run('reading', () => readInput(path));
+  const onProgress = ({ done, total }: { done: number; total: number }) =>
+    settings.onEvent?.({ type: 'progress', what: 'bytes read', done, total });
+  const input = await run('reading', () => readInput(path, { onProgress }));
   try {
     const compressed = await run('compressing', () => runPlan(input.model, plan, settings));
     try {
@@ -110,10 +112,12 @@ async function write(
 ): Promise<Written> {
   const { model, inspection } = compressed;
   const rest = encodeRest(input.rest);
-  const before = countBytes(await packArtifact({ model: input.model }));
+  const { words } = input;
+  const before = countBytes(await packArtifact({ model: input.model, words }));
   const preset = inspection.manifest.hash;
   const content = {
     model,
+    words,
     edits: inspection.edits,
     plugins: listArtifactPlugins(compressed, input.plugins),
     provenance: { ...provenance, input: basename(path), preset },

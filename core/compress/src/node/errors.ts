@@ -4,11 +4,16 @@ export function missingInput(path: string, cause: unknown): EspalierError {
   return new EspalierError('compress/no-input', { problem: `there is no ${path}`, cause });
 }
 
-export function unknownFolder(path: string, names: readonly string[]): EspalierError {
+export function unknownFolder(
+  path: string,
+  names: readonly string[],
+  cause: EspalierError,
+): EspalierError {
   return new EspalierError('compress/no-input', {
-    problem: `${path} holds neither model.json nor the manifest.json of an artifact`,
+    problem: `${path} holds neither model.json nor the manifest.json of an artifact, nor matrices`,
     received: names.slice(0, 5),
-    fix: 'Give a folder that model.save or saveArtifact wrote, or a .safetensors or .npy file.',
+    fix: `Give a folder that model.save or saveArtifact wrote, or a file of matrices. ${cause.parts.fix}`,
+    cause,
   });
 }
 
@@ -41,10 +46,22 @@ export function unwritableOutput(out: string, cause: Error): EspalierError {
   return new EspalierError('compress/output', { problem, cause });
 }
 
-export function foreignOutput(out: string, names: readonly string[]): EspalierError {
+export function foreignOutput(
+  out: string,
+  names: readonly string[],
+  what = 'an artifact',
+): EspalierError {
   return new EspalierError('compress/output', {
-    problem: `${out} holds files that are not an artifact`,
+    problem: `${out} holds files that are not ${what}`,
     received: names.slice(0, 5),
     fix: 'Choose an empty or new folder for the result. Nothing was changed.',
+  });
+}
+
+/** A folder stands where a file is to be written. */
+export function folderAtOutput(out: string): EspalierError {
+  return new EspalierError('compress/output', {
+    problem: `${out} is a folder, where a file is to be written`,
+    fix: 'Choose another name for the file. Nothing was changed.',
   });
 }

@@ -2,9 +2,17 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { copyModel, disposeModel, keyedRng } from '@espalier/core';
+import type { EspalierError } from '@espalier/core';
 import { ResetAfterGRU, ResetAfterGRUCell } from '@espalier/formats';
 import type { ArtifactPlugin, StateDict } from '@espalier/formats';
-import { loadArtifact, readMatrices, readModelFolder } from '@espalier/formats/node';
+import {
+  loadArtifact,
+  openMatrices,
+  readAllTensors,
+  readMatrices,
+  readModelFolder,
+} from '@espalier/formats/node';
+import type { MatrixFile, OnProgress } from '@espalier/formats/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { modelFromStateDict } from '../model-from-state-dict.js';
 import { missingInput, unknownFolder } from './errors.js';
@@ -15,6 +23,8 @@ export interface CompressInput {
   readonly kind: 'matrix' | 'state dict' | 'LayersModel' | 'artifact';
   /** The caller disposes it with `disposeModel`. */
   readonly model: LayersModel;
+  /** The words that rows of its one word matrix stand for, where the input names them. */
+  readonly words?: readonly string[] | undefined;
   /** Tensors that no layer of the model holds. */
   readonly rest: StateDict;
   /** Plugins that register layers of the model. */
@@ -30,32 +40,48 @@ const MODEL = 'model.json';
 const MANIFEST = 'manifest.json';
 
 /**
- * Reads a `.safetensors` or `.npy` file, the folder of a LayersModel (or its `model.json`), or an artifact (or its
- * `manifest.json`). The content decides what it is.
+ * Reads matrices in any format of `openMatrices` (safetensors, `.npy`, PyTorch, vectors in text, …), the folder of a
+ * LayersModel (or its `model.json`), or an artifact (or its `manifest.json`). The content decides what it is.
  *
+ * @param options `onProgress` is called while a file of words is checked, with bytes.
  * @throws EspalierError `compress/no-input`, `compress/no-matrix`, and the errors of the readers of
  * `@espalier/formats`.
  * @example
- * const { model } = await readInput('model.safetensors');
+ * const { model, words } = await readInput('glove.6B.100d.txt');
  */
-export async function readInput(path: string): Promise<CompressInput> {
+export async function readInput(
+  path: string,
+  options: { readonly onProgress?: OnProgress | undefined } = {},
+): Promise<CompressInput> {
   const found = await stat(path).catch((cause: unknown) => {
     throw missingInput(path, cause);
   });
   if (found.isDirectory()) return readFolder(path);
   if (basename(path) === MODEL) return readModel(dirname(path));
   if (basename(path) === MANIFEST) return readArtifact(dirname(path));
-  const state = await readMatrices(path);
-  const kind = state.size === 1 ? 'matrix' : 'state dict';
-  const { model, rest } = modelFromStateDict(state);
-  return { kind, model, rest, plugins: findImportPlugins(model), bytes: found.size };
+  return readState(await openMatrices(path, options));
 }
 
 async function readFolder(path: string): Promise<CompressInput> {
   const names = await readdir(path);
   if (names.includes(MANIFEST)) return readArtifact(path);
   if (names.includes(MODEL)) return readModel(path);
-  throw unknownFolder(path, names);
+  const file = await openMatrices(path).catch((error: EspalierError) => {
+    throw error.code === 'matrices/format' ? unknownFolder(path, names, error) : error;
+  });
+  return readState(file);
+}
+
+async function readState(file: MatrixFile): Promise<CompressInput> {
+  try {
+    const state = await readAllTensors(file);
+    const kind = state.size === 1 ? 'matrix' : 'state dict';
+    const { model, rest } = modelFromStateDict(state);
+    const { bytes, words } = file;
+    return { kind, model, words, rest, plugins: findImportPlugins(model), bytes };
+  } finally {
+    await file.close();
+  }
 }
 
 async function readModel(path: string): Promise<CompressInput> {
@@ -77,13 +103,15 @@ function rebuildLayers(read: LayersModel): LayersModel {
 async function readArtifact(path: string): Promise<CompressInput> {
   const carries = (await readdir(path)).includes(REST);
   const rest = carries ? await readMatrices(join(path, REST)) : NOTHING;
-  const { model, manifest } = await loadArtifact(path);
-  const files = [MANIFEST, manifest.weights.file, ...(carries ? [REST] : [])];
+  const { model, manifest, words } = await loadArtifact(path);
+  const named = [manifest.weights, ...(manifest.words ? [manifest.words] : [])];
+  const files = [MANIFEST, ...named.map(({ file }) => file), ...(carries ? [REST] : [])];
   const { edits, plugins } = manifest;
   const changing = new Set(edits.map(({ plugin }) => plugin));
   return {
     kind: 'artifact',
     model,
+    words,
     rest,
     plugins: plugins.filter(({ id, layers }) => layers !== undefined || changing.has(id)),
     bytes: await measureFiles(path, files),

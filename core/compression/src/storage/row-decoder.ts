@@ -35,15 +35,35 @@ export function isRowDecoder(layer: object): layer is RowDecoder {
  * const matrix = await readRows(model.getLayer('embedding'), 10_000);
  */
 export async function readRows(layer: layers.Layer, words: number): Promise<Matrix | undefined> {
-  const decode = findDecoder(layer);
-  if (!decode) return undefined;
+  const read = rowReader(layer);
+  if (!read) return undefined;
   const parts: Float32Array[] = [];
   for (let begin = 0; begin < words; begin += CHUNK) {
-    const rows = tf.tidy(() => decode(tf.range(begin, Math.min(begin + CHUNK, words), 1, 'int32')));
-    parts.push((await rows.data()) as Float32Array);
-    rows.dispose();
+    parts.push(await read(begin, Math.min(begin + CHUNK, words)));
   }
   return joinRows(parts, words);
+}
+
+/**
+ * A function that reads rows `begin` to `end`, exclusive, of a layer's word matrix; see {@link readRows}.
+ *
+ * @example
+ * const read = rowReader(model.getLayer('embedding'));
+ * const first = await read?.(0, 100); // Float32Array, row-major
+ */
+export function rowReader(
+  layer: layers.Layer,
+): ((begin: number, end: number) => Promise<Float32Array>) | undefined {
+  const decode = findDecoder(layer);
+  if (!decode) return undefined;
+  return async (begin, end) => {
+    const rows = tf.tidy(() => decode(tf.range(begin, end, 1, 'int32')));
+    try {
+      return (await rows.data()) as Float32Array;
+    } finally {
+      rows.dispose();
+    }
+  };
 }
 
 function findDecoder(layer: layers.Layer): RowDecoder['decodeRows'] | undefined {

@@ -1,5 +1,5 @@
 import { decodeSafetensors } from '@espalier/checkpoint';
-import { MANIFEST } from './manifest.js';
+import { isWordsFile, MANIFEST } from './manifest.js';
 
 /** One weight as it is on disk. */
 export interface StoredBytes {
@@ -13,12 +13,14 @@ export interface StoredBytes {
   readonly bytes: number;
 }
 
-/** Where an artifact's bytes are: `total` is the sum of manifest, header and layers. */
+/** Where an artifact's bytes are: `total` is the sum of manifest, words, header and layers. */
 export interface ArtifactBytes {
   /** All bytes of the artifact. */
   readonly total: number;
   /** Bytes of the manifest. */
   readonly manifest: number;
+  /** Bytes of the words; 0 where there are none. */
+  readonly words: number;
   /** Of the weights file: names, shapes and dtypes. */
   readonly header: number;
   /** The weights of each layer. */
@@ -37,14 +39,15 @@ export interface ArtifactBytes {
  */
 export function countBytes(files: ReadonlyMap<string, Uint8Array>): ArtifactBytes {
   const layers = new Map<string, StoredBytes[]>();
-  let [total, manifest, header] = [0, 0, 0];
+  let [total, manifest, words, header] = [0, 0, 0, 0];
   for (const [file, bytes] of files) {
     total += bytes.length;
     if (file === MANIFEST) manifest += bytes.length;
+    else if (isWordsFile(file)) words += bytes.length;
     else header += bytes.length - addWeights(bytes, layers);
   }
   const counted = [...layers].map(([layer, weights]) => ({ layer, bytes: sum(weights), weights }));
-  return { total, manifest, header, layers: counted };
+  return { total, manifest, words, header, layers: counted };
 }
 
 /** Sorts the weights of a file under their layers; gives the bytes of their data. */

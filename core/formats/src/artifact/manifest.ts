@@ -23,9 +23,9 @@ export interface ArtifactPlugin {
   readonly layers?: readonly string[];
 }
 
-/** What {@link ArtifactManifest} says of the weights file. */
-export interface WeightsEntry {
-  /** `weights-<first 16 digits of sha256>.safetensors`. */
+/** What {@link ArtifactManifest} says of another file of the artifact. */
+export interface FileEntry {
+  /** Its name has the first 16 digits of `sha256`. */
   readonly file: string;
   /** SHA-256 of the file, hex. */
   readonly sha256: string;
@@ -51,8 +51,10 @@ export interface ArtifactManifest {
     readonly hash: string;
     readonly [field: string]: unknown;
   };
-  /** The file of weights. */
-  readonly weights: WeightsEntry;
+  /** The file of weights: `weights-<hash>.safetensors`. */
+  readonly weights: FileEntry;
+  /** The file of the words that rows of the one word matrix stand for: `words-<hash>.json`, a list of strings. */
+  readonly words?: FileEntry;
   /** What the caller wishes to keep: exits, thresholds, an account of bytes, a vocabulary. */
   readonly notes?: Readonly<Record<string, unknown>>;
 }
@@ -61,6 +63,13 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const json = z.record(z.string(), z.unknown());
 const index = z.int().nonnegative();
 const outputRef = z.tuple([z.string(), index, index], json.nullable());
+const fileEntry = (nameFile: (sha256: string) => string) =>
+  z
+    .strictObject({ file: z.string(), sha256, bytes: index })
+    .refine(({ file, sha256 }) => file === nameFile(sha256), {
+      path: ['file'],
+      message: 'is not the name that its sha256 gives',
+    });
 const SCHEMA = z.strictObject({
   format: z.literal(FORMAT),
   version: z.literal(VERSION),
@@ -97,12 +106,8 @@ const SCHEMA = z.strictObject({
     }),
   ),
   provenance: z.looseObject({ hash: sha256 }),
-  weights: z
-    .strictObject({ file: z.string(), sha256, bytes: index })
-    .refine(({ file, sha256 }) => file === weightsFile(sha256), {
-      path: ['file'],
-      message: 'is not the name that its sha256 gives',
-    }),
+  weights: fileEntry(weightsFile),
+  words: fileEntry(wordsFile).optional(),
   notes: json.optional(),
 });
 
@@ -111,9 +116,24 @@ export function weightsFile(sha256: string): string {
   return `weights-${sha256.slice(0, 16)}.safetensors`;
 }
 
-/** Whether a file of this name could be the weights of an artifact. */
-export function isWeightsFile(name: string): boolean {
-  return /^weights-[0-9a-f]{16}\.safetensors$/.test(name);
+/** Named in the same way. */
+export function wordsFile(sha256: string): string {
+  return `words-${sha256.slice(0, 16)}.json`;
+}
+
+/** Whether a file of this name could be the words of an artifact. */
+export function isWordsFile(name: string): boolean {
+  return /^words-[0-9a-f]{16}\.json$/.test(name);
+}
+
+/** Whether a file of this name could be one that the manifest of an artifact names. */
+export function isNamedFile(name: string): boolean {
+  return /^weights-[0-9a-f]{16}\.safetensors$/.test(name) || isWordsFile(name);
+}
+
+/** The files that a manifest names. */
+export function listNamedFiles({ weights, words }: ArtifactManifest): readonly string[] {
+  return [weights.file, ...(words ? [words.file] : [])];
 }
 
 /** What a manifest says beyond format, version and hash. */

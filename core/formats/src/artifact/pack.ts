@@ -6,6 +6,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { encodeManifest, MANIFEST, weightsFile } from './manifest.js';
 import type { ArtifactManifest } from './manifest.js';
 import { narrow } from './stored-tensor.js';
+import { encodeWords } from './words.js';
 
 /** What goes into an artifact. */
 export interface ArtifactContent extends Partial<
@@ -13,13 +14,15 @@ export interface ArtifactContent extends Partial<
 > {
   /** Stays the caller's. Weights that a graph lacks get their initial values. */
   readonly model: LayersModel | ModelGraph;
+  /** The words that rows of its one word matrix stand for, in the order of the rows. */
+  readonly words?: readonly string[] | undefined;
   /** How the model came to be: plain JSON, e.g. the hash of the preset, the data, the command. */
   readonly provenance?: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Packs a model into the files of an artifact, by name: `manifest.json` and
- * `weights-<hash>.safetensors`. Equal content gives equal bytes.
+ * Packs a model into the files of an artifact, by name: `manifest.json`,
+ * `weights-<hash>.safetensors` and, where there are words, `words-<hash>.json`. Equal content gives equal bytes.
  *
  * @throws EspalierError `model/unregistered-layer`, `model/rebuild` (naming a layer whose configuration
  * does not tell what it computes), `json/not-json` and `json/forbidden-key` (naming
@@ -46,6 +49,7 @@ async function packModel(content: ArtifactContent, model: LayersModel) {
 
 async function packGraph(content: ArtifactContent, graph: ModelGraph) {
   const { edits = [], plugins = [], provenance = {}, notes } = content;
+  const words = content.words && (await encodeWords(content.words));
   const tensors = await readTensors(graph.weights);
   const bytes = encodeSafetensors(
     [...tensors].map(([name, tensor]) => ({ name, ...narrow(tensor) })),
@@ -53,9 +57,13 @@ async function packGraph(content: ArtifactContent, graph: ModelGraph) {
   const sha256 = await sha256Hex(bytes);
   const weights = { file: weightsFile(sha256), sha256, bytes: bytes.length };
   const { topology } = graph;
-  const manifest = await encodeManifest({ topology, edits, plugins, provenance, weights, notes });
+  const manifest = await encodeManifest({
+    ...{ topology, edits, plugins, provenance, weights, notes },
+    ...(words && { words: words.entry }),
+  });
   return new Map([
     [weights.file, bytes],
+    ...(words ? [[words.entry.file, words.bytes] as const] : []),
     [MANIFEST, manifest],
   ]);
 }

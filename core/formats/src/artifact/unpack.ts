@@ -5,8 +5,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { buildComplete } from './build-complete.js';
 import { damagedError, MANIFEST, parseManifest } from './manifest.js';
-import type { ArtifactManifest, ArtifactPlugin } from './manifest.js';
+import type { ArtifactManifest, ArtifactPlugin, FileEntry } from './manifest.js';
 import { checkDtypes, widen } from './stored-tensor.js';
+import { decodeWords } from './words.js';
 
 /** A model that was restored, and what its artifact says about it. */
 export interface LoadedArtifact {
@@ -14,6 +15,8 @@ export interface LoadedArtifact {
   readonly model: LayersModel;
   /** What the artifact says about itself. */
   readonly manifest: ArtifactManifest;
+  /** The words that rows of its one word matrix stand for, where the artifact has them. */
+  readonly words?: readonly string[];
 }
 
 /**
@@ -31,21 +34,23 @@ export async function unpackArtifact(
   read: (name: string) => Promise<Uint8Array>,
 ): Promise<LoadedArtifact> {
   const manifest = await parseManifest(await read(MANIFEST));
-  const tensors = await readWeights(manifest.weights, read);
+  const { tensors } = decodeSafetensors(await readChecked(manifest.weights, read));
   checkDtypes(tensors);
-  return { model: buildStoredModel(manifest, tensors), manifest };
+  const entry = manifest.words;
+  const words = entry && decodeWords(entry.file, await readChecked(entry, read));
+  return { model: buildStoredModel(manifest, tensors), manifest, ...(words && { words }) };
 }
 
-async function readWeights(
-  { file, sha256, bytes: expected }: ArtifactManifest['weights'],
+async function readChecked(
+  { file, sha256, bytes: expected }: FileEntry,
   read: (name: string) => Promise<Uint8Array>,
-): Promise<ReadonlyMap<string, HostTensor>> {
+): Promise<Uint8Array> {
   const bytes = await read(file);
   if (bytes.length !== expected) {
     throw damagedError(file, `it has ${bytes.length} bytes where the manifest says ${expected}`);
   }
   if ((await sha256Hex(bytes)) !== sha256) throw damagedError(file, 'its SHA-256 does not match');
-  return decodeSafetensors(bytes).tensors;
+  return bytes;
 }
 
 function buildStoredModel(

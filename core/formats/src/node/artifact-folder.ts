@@ -6,7 +6,7 @@ import { fileStore } from '@espalier/checkpoint/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
 import { countBytes } from '../artifact/bytes.js';
 import type { ArtifactBytes } from '../artifact/bytes.js';
-import { isWeightsFile, MANIFEST, parseManifest } from '../artifact/manifest.js';
+import { isNamedFile, listNamedFiles, MANIFEST, parseManifest } from '../artifact/manifest.js';
 import { packArtifact } from '../artifact/pack.js';
 import type { ArtifactContent } from '../artifact/pack.js';
 import { unpackArtifact } from '../artifact/unpack.js';
@@ -14,8 +14,8 @@ import type { LoadedArtifact } from '../artifact/unpack.js';
 import { withStoreErrors } from './store-errors.js';
 
 /**
- * Saves a model as a folder. The new weights are written beside the old ones, then the manifest
- * takes the old one's place, then the old weights go: a kill or a full disk at any moment leaves the
+ * Saves a model as a folder. The new files are written beside the old ones, then the manifest
+ * takes the old one's place, then the old files go: a kill or a full disk at any moment leaves the
  * previous artifact, or the new one, whole. One writer at a time.
  *
  * @returns where the bytes are.
@@ -60,48 +60,48 @@ async function replace(
   files: ReadonlyMap<string, Uint8Array>,
   obsolete: readonly string[],
 ): Promise<void> {
-  const weights = [...files.keys()].find(isWeightsFile)!;
+  const named = [...files.keys()].filter(isNamedFile);
   try {
-    await store.write(weights, files.get(weights)!);
+    for (const name of named) await store.write(name, files.get(name)!);
     await store.write(MANIFEST, files.get(MANIFEST)!);
   } catch (error) {
-    await discard(store, weights).catch(() => undefined); // the first error matters more
+    await discard(store, named).catch(() => undefined); // the first error matters more
     throw error;
   }
-  for (const name of obsolete) if (name !== weights) await store.remove(name);
+  for (const name of obsolete) if (!named.includes(name)) await store.remove(name);
 }
 
-/** Removes weights that a failed save wrote, unless its manifest has come to name them. */
-async function discard(store: CheckpointStore, weights: string): Promise<void> {
-  if ((await weightsInUse(store)) !== weights) await store.remove(weights);
+/** Removes what a failed save wrote, unless its manifest has come to name it, or the earlier one does. */
+async function discard(store: CheckpointStore, names: readonly string[]): Promise<void> {
+  const inUse = (await filesInUse(store)) ?? [];
+  for (const name of names) if (!inUse.includes(name)) await store.remove(name);
 }
 
 /**
- * The weights files to remove once a new artifact is there: the one in use, and those that saves
- * of earlier processes left when they were killed.
+ * The files to remove once a new artifact is there: those in use, and those that saves of earlier
+ * processes left when they were killed.
  */
 async function findObsolete(store: CheckpointStore): Promise<readonly string[]> {
   const names = await store.list();
-  const inUse = await weightsInUse(store);
-  if (inUse === undefined && !names.every(isWeightsFile)) throw occupiedError(store, names);
+  const inUse = await filesInUse(store);
+  if (!inUse && !names.every(isNamedFile)) throw occupiedError(store, names);
   const started = Date.now() - process.uptime() * 1000;
   const isOld = async (name: string) =>
     (await fs.stat(join(store.location, name))).mtimeMs < started;
-  const weights = names.filter(isWeightsFile);
-  const old = await Promise.all(weights.map(async (name) => name === inUse || (await isOld(name))));
-  return weights.filter((_, i) => old[i]);
+  const found = names.filter(isNamedFile);
+  const old = await Promise.all(
+    found.map(async (name) => inUse?.includes(name) || (await isOld(name))),
+  );
+  return found.filter((_, i) => old[i]);
 }
 
-/** The weights file that the folder's manifest names; `undefined` where there is no manifest. */
-async function weightsInUse(store: CheckpointStore): Promise<string | undefined> {
+/** The files that the folder's manifest names; `undefined` where there is no manifest. */
+async function filesInUse(store: CheckpointStore): Promise<readonly string[] | undefined> {
   if (!(await store.list()).includes(MANIFEST)) return undefined;
   const bytes = await store.read(MANIFEST);
-  return parseManifest(bytes).then(
-    ({ weights }) => weights.file,
-    (cause) => {
-      throw occupiedError(store, [MANIFEST], cause);
-    },
-  );
+  return parseManifest(bytes).then(listNamedFiles, (cause) => {
+    throw occupiedError(store, [MANIFEST], cause);
+  });
 }
 
 function occupiedError(store: CheckpointStore, names: readonly string[], cause?: unknown) {

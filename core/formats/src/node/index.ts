@@ -1,6 +1,12 @@
 export { loadArtifact, saveArtifact } from './artifact-folder.js';
+export { readAllTensors } from './files/matrix-file.js';
 export type { FileTensor, MatrixFile, MatrixFormat, OnProgress } from './files/matrix-file.js';
 export { readMatrices } from './matrices.js';
 export { readModelFolder, writeModelFolder } from './model-folder.js';
 export { openMatrices } from './open-matrices.js';
 export type { OpenMatricesOptions } from './open-matrices.js';
+export type { RowSource, WriteOptions } from './write/write-file.js';
+export { writeNpy } from './write/write-npy.js';
+export { writeSafetensors } from './write/write-safetensors.js';
+export type { WrittenTensor } from './write/write-safetensors.js';
+export { writeVectors } from './write/write-vectors.js';

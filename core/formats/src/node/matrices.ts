@@ -1,5 +1,5 @@
 import type { HostTensor } from '@espalier/checkpoint';
-import { countRows } from './files/matrix-file.js';
+import { readAllTensors } from './files/matrix-file.js';
 import { openMatrices } from './open-matrices.js';
 
 /**
@@ -13,12 +13,7 @@ import { openMatrices } from './open-matrices.js';
 export async function readMatrices(path: string): Promise<ReadonlyMap<string, HostTensor>> {
   const file = await openMatrices(path);
   try {
-    const tensors = new Map<string, HostTensor>();
-    for (const [name, tensor] of file.tensors) {
-      const { dtype, data } = await tensor.readBits(0, countRows(tensor));
-      tensors.set(name, { dtype, shape: tensor.shape, data });
-    }
-    return tensors;
+    return await readAllTensors(file);
   } finally {
     await file.close();
   }

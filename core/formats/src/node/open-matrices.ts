@@ -81,7 +81,8 @@ async function openOne(path: string, onProgress?: OnProgress): Promise<MatrixFil
     }
     const content = await readContent(source, start, path, onProgress);
     const named = [...content.tensors.values()].map((tensor) => withErrors(path, tensor));
-    return { ...content, tensors: byName(named), close: () => source.close() };
+    const bytes = source.size;
+    return { ...content, bytes, tensors: byName(named), close: () => source.close() };
   } catch (error) {
     await source.close();
     throw withFileName(path, error);

@@ -43,11 +43,6 @@ export function sliceSource(source: ByteSource, begin: number, size: number): By
   return { size, read: (from, to) => source.read(begin + from, begin + to) };
 }
 
-/** Bytes in memory as a source. */
-export function memorySource(bytes: Uint8Array): ByteSource {
-  return { size: bytes.length, read: async (begin, end) => bytes.slice(begin, end) };
-}
-
 /** The first bytes of a source, fewer where it has fewer. */
 export function readStart(source: ByteSource, size: number): Promise<Uint8Array> {
   return source.read(0, Math.min(size, source.size));

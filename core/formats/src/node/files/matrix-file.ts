@@ -36,6 +36,8 @@ export interface FileTensor {
 export interface MatrixFile {
   /** What it is. */
   readonly format: MatrixFormat;
+  /** Bytes on disk of the files that hold tensors. */
+  readonly bytes: number;
   /** Its tensors by name. */
   readonly tensors: ReadonlyMap<string, FileTensor>;
   /** The words that the rows of its one matrix stand for, where the file names them. */
@@ -47,7 +49,7 @@ export interface MatrixFile {
 }
 
 /** What a reader finds in a file. */
-export type MatrixContent = Omit<MatrixFile, 'close'>;
+export type MatrixContent = Omit<MatrixFile, 'bytes' | 'close'>;
 
 /** Is called while a file is checked, with bytes. */
 export type OnProgress = (progress: { readonly done: number; readonly total: number }) => void;
@@ -72,4 +74,20 @@ export function checkRows(tensor: Pick<FileTensor, 'name' | 'shape'>, begin: num
 /** Tensors by name. */
 export function byName(tensors: readonly FileTensor[]): ReadonlyMap<string, FileTensor> {
   return new Map(tensors.map((tensor) => [tensor.name, tensor]));
+}
+
+/**
+ * All tensors of an open file, whole, with all their bits.
+ *
+ * @throws EspalierError as `openMatrices` does.
+ * @example
+ * const tensors = await readAllTensors(file);
+ */
+export async function readAllTensors(file: MatrixFile): Promise<Map<string, HostTensor>> {
+  const tensors = new Map<string, HostTensor>();
+  for (const [name, tensor] of file.tensors) {
+    const { dtype, data } = await tensor.readBits(0, countRows(tensor));
+    tensors.set(name, { dtype, shape: tensor.shape, data });
+  }
+  return tensors;
 }

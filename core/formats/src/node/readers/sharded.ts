@@ -45,7 +45,8 @@ export async function openShards(
       checkShard(name, [...shard.tensors.keys()], map);
       tensors.push(...shard.tensors.values());
     }
-    return { format: 'sharded', tensors: byName(tensors), close };
+    const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0);
+    return { format: 'sharded', bytes, tensors: byName(tensors), close };
   } catch (error) {
     await close();
     throw error;
