@@ -11,6 +11,8 @@ export { pack, packedLength, unpack } from './maths/packing.js';
 export type { Bits } from './maths/packing.js';
 export { dequantize, quantize, quantizeWithSteps } from './maths/quantize.js';
 export type { CodedMatrix, Quantized, QuantizeOptions } from './maths/quantize.js';
+export { measureDistortion } from './vectors/distortion.js';
+export type { Codec, Distortion, DistortionOptions } from './vectors/distortion.js';
 export { quantizeProducts } from './vectors/products.js';
 export type { ProductOptions } from './vectors/products.js';
 export { quantizeResiduals } from './vectors/residuals.js';

@@ -76,7 +76,8 @@ function drawSystematically(chances: Float64Array, start: number): Int32Array {
   return Int32Array.from(chosen);
 }
 
-function pickRows({ data, columns }: Matrix, order: Int32Array): Matrix {
+/** Rows by number. */
+export function pickRows({ data, columns }: Matrix, order: Int32Array): Matrix {
   const picked = new Float32Array(order.length * columns);
   order.forEach((row, i) => {
     picked.set(data.subarray(row * columns, (row + 1) * columns), i * columns);
