@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { useBackend } from '@espalier/backend';
-import { quantizeProducts, quantizeResiduals } from '@espalier/plugin-quantizer';
+import { measureDistortion, quantizeProducts, quantizeResiduals } from '@espalier/plugin-quantizer';
 
 const [file, ...given] = process.argv.slice(2);
 const ways =
@@ -24,11 +24,14 @@ function readMatrix(path) {
   return { data, rows, columns };
 }
 
-function compute(matrix, way) {
+function toCodec(way) {
   const [kind, count, bits] = [way.split(',')[0], ...way.split(',').slice(1).map(Number)];
-  return kind === 'residual'
-    ? quantizeResiduals(matrix, { stages: count, bits })
-    : quantizeProducts(matrix, { parts: count, bits, rotate: kind === 'rotated' });
+  if (kind === 'residual') return { stages: count, bits };
+  return { parts: count, bits, rotate: kind === 'rotated' };
+}
+
+function compute(matrix, codec) {
+  return 'stages' in codec ? quantizeResiduals(matrix, codec) : quantizeProducts(matrix, codec);
 }
 
 /** By way: CPU seconds and error of faiss; none where there is no faiss. */
@@ -57,17 +60,22 @@ console.log(`Node ${process.version}, ${line}; ${matrix.rows} × ${matrix.column
 const ours = new Map();
 for (const way of ways) {
   const started = process.cpuUsage();
-  const { error } = await compute(matrix, way);
+  const { error } = await compute(matrix, toCodec(way));
   const { user, system } = process.cpuUsage(started);
-  ours.set(way, { error: error ** 2 * norm, seconds: (user + system) / 1e6 });
+  const { plain } = await measureDistortion(matrix, toCodec(way));
+  ours.set(way, { error: error ** 2 * norm, seconds: (user + system) / 1e6, plain });
 }
 const faiss = measureFaiss();
-console.log('| codes | error | faiss | ratio | CPU s | faiss | ratio |');
-console.log('| --- | --: | --: | --: | --: | --: | --: |');
-for (const [way, { error, seconds }] of ours) {
+console.log('| codes | error | faiss | ratio | CPU s | faiss | ratio | estimated error |');
+console.log('| --- | --: | --: | --: | --: | --: | --: | --: |');
+for (const [way, { error, seconds, plain }] of ours) {
   const peer = faiss.get(way);
   const cells = (own, other, digits) =>
     [own, other, other && own / other].map((x, i) => x?.toFixed(i === 2 ? 2 : digits) ?? '');
-  const row = [...cells(error, peer?.error, 4), ...cells(seconds, peer?.seconds, 1)];
+  const row = [
+    ...cells(error, peer?.error, 4),
+    ...cells(seconds, peer?.seconds, 1),
+    plain.toFixed(4),
+  ];
   console.log(`| ${[way, ...row].join(' | ')} |`);
 }
