@@ -1,5 +1,15 @@
 import './register.js';
 
+export { allocateBits } from './allocation/allocate-bits.js';
+export type {
+  AllocateBitsOptions,
+  BitAllocation,
+  BitChoice,
+  RowGroupCurve,
+  WholeChoice,
+} from './allocation/allocate-bits.js';
+export { normalDistortions, normalLevels } from './allocation/normal-levels.js';
+export type { NormalLevels } from './allocation/normal-levels.js';
 export { checkMatrix } from './check-matrix.js';
 export { compressionReport } from './compression-report.js';
 export type {
