@@ -5,10 +5,8 @@ import { placePlanes, unpackInto } from '../maths/packing.js';
 import type { VectorFormat } from '../vectors/layout.js';
 import { decodeRowsOfVectors, spreadToCodes } from './vector-kernels.js';
 
-/** What a look-up in a table costs, in multiplications of a matrix product; measured on wasm. */
-const LOOK_UP = 4;
-/** What decoding a number costs, in the same unit. */
-const DECODE = 6;
+/** What steps take on wasm, in nanoseconds, as measured: to choose the faster way. */
+const COST = { lookUp: 5, decodeNumber: 3, decodePiece: 7, multiply: 0.1 };
 
 /**
  * Whether tables of products give the scores of `queries` rows sooner than decoding: with few queries
@@ -16,8 +14,9 @@ const DECODE = 6;
  */
 export function paysToTabulate(queries: number, { pieces, columns }: VectorFormat): boolean {
   if (!['cpu', 'wasm'].includes(tf.getBackend())) return false;
-  const decoded = pieces.reduce((sum, { width }) => sum + width, 0);
-  return queries * pieces.length * LOOK_UP < decoded * DECODE + queries * columns;
+  const numbers = pieces.reduce((sum, { width }) => sum + width, 0);
+  const decoding = numbers * COST.decodeNumber + pieces.length * COST.decodePiece;
+  return queries * pieces.length * COST.lookUp < decoding + queries * columns * COST.multiply;
 }
 
 /**
