@@ -2,7 +2,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Planner, buildStudy } from '@espalier/study';
+import { analyse, buildStudy, Planner, StudyStore } from '@espalier/study';
 import type {
   Executor,
   LoadedStudy,
@@ -87,4 +87,22 @@ export function pretend(end: (job: TrialJob) => TrialEnd, slots = 1) {
     },
   };
   return { executor, jobs };
+}
+
+/** Rows beside the base. */
+export const factors: Study['factors'] = {
+  noise: { drop: 'noise' },
+  narrow: { set: { 'model.options.units': 4 } },
+};
+/** What a trial reports: another mean for each row. */
+export const metricsOf = ({ row, seed }: TrialJob) => ({
+  accuracy: ({ base: 0.5, noise: 0.6, narrow: 0.3 }[row] ?? 0.4) + 0.01 * ((seed * 7) % 5),
+  loss: 1 / seed,
+});
+
+/** What is known of a study. */
+export async function findingsOf(loaded: LoadedStudy, split?: 'test') {
+  const { planner, rows } = await planOf(loaded);
+  const store = StudyStore.read(loaded.dir);
+  return { planner, findings: await analyse(planner, rows, store, split) };
 }
