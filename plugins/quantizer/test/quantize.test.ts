@@ -230,17 +230,21 @@ describe.each([...backendsUnderTest()])('stored on %s', (backend) => {
     );
   });
 
-  test('a row that there is not is refused', () => {
-    const quantized = quantize(gaussianMatrix(3, 4));
-    const storage = createStorage('m', [3, 4], quantized.config);
-    tf.tidy(() => {
-      const weights = weightsOf(quantized);
-      expect(() => storage.gather((name) => weights.get(name)!, tf.tensor1d([3], 'int32'))).toThrow(
-        // TensorFlow itself refuses it first, in words of its own.
-        tf.getBackend() === 'tensorflow'
-          ? /GatherV2: the index value/
-          : /3 rows has no such row.*Received: 3.*0 to 2.*quantizer\/row/,
-      );
-    });
+  // The words have room for a fourth row, in the second plane of 3 bits also for a negative one.
+  test.each([3, -1])('row %i, which there is not, is refused', (row) => {
+    for (const granularity of ['row', 'tensor'] as const) {
+      const quantized = quantize(gaussianMatrix(3, 2), { bits: 3, granularity });
+      const storage = createStorage('m', [3, 2], quantized.config);
+      tf.tidy(() => {
+        const weights = weightsOf(quantized);
+        const wrong = tf.tensor1d([row], 'int32');
+        expect(() => storage.gather((name) => weights.get(name)!, wrong)).toThrow(
+          // TensorFlow itself refuses it first, in words of its own.
+          tf.getBackend() === 'tensorflow'
+            ? /GatherV2: the index value/
+            : /3 rows has no such row.*Received: (3|-1).*0 to 2.*quantizer\/row/,
+        );
+      });
+    }
   });
 });
