@@ -85,10 +85,12 @@ function chooseAtPrice(
   budget: number,
   distortions: readonly number[],
 ): readonly Choice[] {
-  const at = (price: number) => groups.map((group) => chooseCheapest(group, price, distortions));
+  const nothing = groups.map((group) => storeNothing(group, distortions));
+  const at = (price: number) =>
+    groups.map((group, i) => chooseCheapest(group, nothing[i]!, price, distortions));
   // At the first nothing is worth its bytes; at the last all is.
   let [high, low] = [Math.log(Number.MAX_VALUE), Math.log(Number.MIN_VALUE)];
-  let best = at(Infinity);
+  let best: readonly Choice[] = nothing;
   for (let i = 0; i < HALVINGS; i++) {
     const middle = (high + low) / 2;
     const found = at(Math.exp(middle));
@@ -98,16 +100,19 @@ function chooseAtPrice(
   return best;
 }
 
+function storeNothing(group: RowGroupCurve, distortions: readonly number[]): BitChoice {
+  return toChoice(group, new Uint8Array(group.energies.length), distortions);
+}
+
 function chooseCheapest(
   group: RowGroupCurve,
+  nothing: BitChoice,
   price: number,
   distortions: readonly number[],
 ): Choice {
-  const none = toChoice(group, new Uint8Array(group.energies.length), distortions);
-  if (price === Infinity) return none;
   const coded = toChoice(group, chooseBits(group, price, distortions), distortions);
   const costOf = ({ bytes, error }: Choice) => error + price * bytes;
-  const all: readonly Choice[] = [none, coded, ...(group.others ?? [])];
+  const all: readonly Choice[] = [nothing, coded, ...(group.others ?? [])];
   return all.reduce((best, each) => (costOf(each) < costOf(best) ? each : best));
 }
 
