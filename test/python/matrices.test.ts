@@ -23,6 +23,11 @@ import { python, runPython } from './python.js';
 
 const WORDS = 400;
 const COLUMNS = 24;
+/** Of the matrices of plain layers, by layer. */
+const SHAPES: Readonly<Record<string, MatrixShape>> = {
+  embedding: [WORDS, COLUMNS],
+  softmax: [COLUMNS, WORDS],
+};
 
 /** Twelve ways: one for each of the six matrices of both layers. */
 const WAYS: NonNullable<QuantizerOptions['matrices']> = {
@@ -163,15 +168,11 @@ describe.skipIf(!python)('NumPy decodes', () => {
   test('matrices of plain layers', async () => {
     const model = await transformed([quantizer({ bits: 4 })]);
     const graph = extractGraph(model);
-    const shapes: Record<string, MatrixShape> = {
-      embedding: [WORDS, COLUMNS],
-      softmax: [COLUMNS, WORDS],
-    };
-    const read = await readByNumPy(model, shapes);
+    const read = await readByNumPy(model, SHAPES);
     for (const [layer, { found, matrix }] of Object.entries(read)) {
       const [name] = Object.keys(found) as [string];
-      expect(found[name]).toEqual(decodedByTfjs(graph, layer, name, shapes[layer]!));
-      expect([matrix.length, matrix[0]!.length]).toEqual(shapes[layer]);
+      expect(found[name]).toEqual(decodedByTfjs(graph, layer, name, SHAPES[layer]!));
+      expect([matrix.length, matrix[0]!.length]).toEqual(SHAPES[layer]);
     }
     disposeModel(model);
   });
@@ -183,14 +184,10 @@ describe.skipIf(!python)('NumPy decodes codes of vectors', () => {
   test.each(VECTORS)('%s', async (name, options) => {
     const model = await transformed([quantizer({ matrices: { '*': options } })]);
     const graph = extractGraph(model);
-    const shapes: Record<string, MatrixShape> = {
-      embedding: [WORDS, COLUMNS],
-      softmax: [COLUMNS, WORDS],
-    };
-    const read = await readByNumPy(model, shapes);
+    const read = await readByNumPy(model, SHAPES);
     for (const [layer, { found, matrix }] of Object.entries(read)) {
       const [weight] = Object.keys(found) as [string];
-      const shape = shapes[layer]!;
+      const shape = SHAPES[layer]!;
       const rotated = name === 'rotated parts';
       if (!rotated) expect(found[weight]).toEqual(decodedByTfjs(graph, layer, weight, shape));
       const storage = readStorages(
