@@ -1,0 +1,162 @@
+import type { MatrixShape, StorageConfig } from '@espalier/compression';
+import { EspalierError, parseOptions } from '@espalier/core';
+import { z } from 'zod';
+import { countWords } from './row-bits.js';
+
+/** The kind of {@link BlockCodesConfig}. */
+export const BLOCK_CODES = 'block-codes';
+
+/** The most bits of a number. */
+export const MOST_BITS = 10;
+
+const DIGITS = /^[0-9a]*$/;
+
+const blockConfig = z.strictObject({
+  /** Rows in the block. */
+  rows: z.int().positive(),
+  /** Bits of each direction, a hexadecimal digit each. Directions beyond the last digit have none. */
+  bits: z.string().regex(DIGITS),
+  /**
+   * What the directions are: rows of the basis that are the block's `own`, those that blocks have in common
+   * (`shared`), or the columns of the matrix (`none`).
+   */
+  basis: z.enum(['own', 'shared', 'none']),
+  /** Bits of a row's length; absent: lengths have no codes of their own. */
+  lengths: z.int().min(2).max(8).optional(),
+});
+
+const blockCodesConfig = z.strictObject({
+  kind: z.literal(BLOCK_CODES),
+  blocks: z.array(blockConfig).min(1).max(256),
+  /** Rows of the shared basis; absent: there is none. */
+  shared: z.int().positive().optional(),
+  /** Whether rows are in another order than blocks; then a map says each row's block. */
+  mapped: z.literal(true).optional(),
+  /** Whether the codes are those of the transposed matrix: each column of the matrix is a coded row. */
+  transposed: z.literal(true).optional(),
+});
+
+/** How a matrix is kept in codes of blocks: plain JSON, a `StorageConfig`. */
+export type BlockCodesConfig = z.output<typeof blockCodesConfig>;
+export type BlockConfig = z.output<typeof blockConfig>;
+
+/** A direction of a block that has bits. */
+export interface CodedDirection {
+  readonly bits: number;
+  /** Where its bits begin in a row. */
+  readonly shift: number;
+  /** Row of the basis, or column of the matrix where the block has no basis. */
+  readonly target: number;
+  /** Number of its scale. */
+  readonly scale: number;
+}
+
+/** A block with where its parts are. */
+export interface CodedBlock extends BlockConfig {
+  /** Its first row, in the order of blocks. */
+  readonly begin: number;
+  /** First word of its codes. */
+  readonly word: number;
+  /** Bits of a row: first those of its length, then those of each direction. */
+  readonly width: number;
+  readonly directions: readonly CodedDirection[];
+}
+
+/** A weight that holds a part; its name is the matrix's and this suffix. */
+export type BlockCodesPart = 'codes' | 'basis' | 'scales' | 'ranges' | 'map';
+
+/** What follows from a configuration and a shape. */
+export interface BlockCodesLayout {
+  readonly config: BlockCodesConfig;
+  /** Rows and columns of what is coded: of a transposed matrix those of its transpose. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly blocks: readonly CodedBlock[];
+  /** Rows of the basis: the shared ones first, then those of each block. */
+  readonly basisRows: number;
+  /** Bits of a row's entry in the map; 0: there is none. */
+  readonly mapBits: number;
+  /** Lengths of the parts: `ranges` in float32, the others in words of 32 bits. */
+  readonly parts: Readonly<Partial<Record<BlockCodesPart, number>>>;
+}
+
+/**
+ * What follows from a configuration and the shape of the matrix.
+ *
+ * @throws EspalierError `options/invalid`, `block-codes/config` for what is no such configuration.
+ */
+export function computeLayout(
+  given: StorageConfig | BlockCodesConfig,
+  shape: MatrixShape,
+): BlockCodesLayout {
+  const config = parseOptions('storage', blockCodesConfig, given);
+  const [rows, columns] = config.transposed ? [shape[1], shape[0]] : shape;
+  const { shared = 0, mapped } = config;
+  checkBlocks(config, rows, columns);
+  const blocks: CodedBlock[] = [];
+  let [begin, word, scale, basisRows] = [0, 0, 0, shared];
+  for (const block of config.blocks) {
+    const directions = placeDirections(block, scale, block.basis === 'own' ? basisRows : 0);
+    const width = (block.lengths ?? 0) + directions.reduce((sum, { bits }) => sum + bits, 0);
+    blocks.push({ ...block, begin, word, width, directions });
+    begin += block.rows;
+    word += countWords(block.rows, width);
+    scale += directions.length;
+    if (block.basis === 'own') basisRows += block.bits.length;
+  }
+  const mapBits = mapped ? Math.ceil(Math.log2(blocks.length)) : 0;
+  const parts = {
+    codes: word,
+    basis: Math.ceil((basisRows * columns) / 4),
+    scales: Math.ceil(scale / 4),
+    map: countWords(rows, mapBits),
+  };
+  const present = Object.entries(parts).filter(([, length]) => length > 0);
+  const ranges = RANGES * blocks.length;
+  return {
+    ...{ config, rows, columns, blocks, basisRows, mapBits },
+    parts: { ...Object.fromEntries(present), ranges },
+  };
+}
+
+/** Numbers of a block in `ranges`: the logarithm of its least scale and the step to the next, the same of lengths. */
+export const RANGES = 4;
+
+function placeDirections(
+  { bits, lengths = 0 }: BlockConfig,
+  firstScale: number,
+  firstTarget: number,
+): readonly CodedDirection[] {
+  const placed: CodedDirection[] = [];
+  let [shift, scale] = [lengths, firstScale];
+  [...bits].forEach((digit, k) => {
+    const each = parseInt(digit, 16);
+    if (each === 0) return;
+    placed.push({ bits: each, shift, target: firstTarget + k, scale });
+    shift += each;
+    scale += 1;
+  });
+  return placed;
+}
+
+function checkBlocks(
+  { blocks, shared = 0, mapped }: BlockCodesConfig,
+  rows: number,
+  columns: number,
+): void {
+  const sum = blocks.reduce((total, block) => total + block.rows, 0);
+  const most = { own: columns, shared, none: columns };
+  const wide = blocks.findIndex(({ bits, basis }) => bits.length > most[basis]);
+  const problem =
+    (sum !== rows && `its blocks have ${sum} rows, and the matrix has ${rows}`) ||
+    (wide >= 0 && `block ${wide} has more directions than there are`) ||
+    (shared > columns &&
+      `its shared basis has more rows than the matrix has columns, ${columns}`) ||
+    (mapped && blocks.length < 2 && 'a map needs at least two blocks');
+  if (!problem) return;
+  throw new EspalierError('block-codes/config', {
+    problem: `a configuration of block codes does not fit its matrix: ${problem}`,
+    received: { rows: sum, blocks: blocks.length, shared },
+    fix: 'Take config and weights together, as codeMatrix or the artifact gives them.',
+  });
+}
