@@ -4,9 +4,9 @@ export { allocateBits } from './allocation/allocate-bits.js';
 export type {
   AllocateBitsOptions,
   BitAllocation,
+  BasisCurve,
   BitChoice,
-  RowGroupCurve,
-  WholeChoice,
+  RowGroup,
 } from './allocation/allocate-bits.js';
 export { normalDistortions, normalLevels } from './allocation/normal-levels.js';
 export type { NormalLevels } from './allocation/normal-levels.js';

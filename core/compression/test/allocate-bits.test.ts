@@ -1,33 +1,38 @@
 import { allocateBits, normalDistortions } from '@espalier/compression';
-import type { BitAllocation, RowGroupCurve } from '@espalier/compression';
+import type { BitAllocation, RowGroup } from '@espalier/compression';
 import { keyedRng } from '@espalier/core';
 import { describe, expect, test } from 'vitest';
 
 const SMALL = normalDistortions(2);
 
 /** Groups of two directions each, of very different energies. */
-function drawGroups(seed: number, fixed: number): readonly RowGroupCurve[] {
+function drawGroups(seed: number, fixed: number, bases = 1): readonly RowGroup[] {
   const draw = keyedRng(seed, 'groups');
   return Array.from({ length: 3 }, () => ({
     rows: 8 * Math.ceil(20 * draw()),
-    energies: [100 * draw() ** 4, 10 * draw() ** 4],
-    directionBytes: Math.floor(fixed * draw()),
-    groupBytes: Math.floor(fixed * draw()),
+    bases: Array.from({ length: bases }, () => ({
+      energies: [100 * draw() ** 4, 10 * draw() ** 4],
+      directionBytes: Math.floor(fixed * draw()),
+      groupBytes: Math.floor(fixed * draw()),
+    })),
   }));
 }
 
 /** Every way to give 0, 1 or 2 bits to each direction: its bytes and its error. */
 function listAll(
-  groups: readonly RowGroupCurve[],
+  groups: readonly RowGroup[],
 ): readonly (readonly [bytes: number, error: number])[] {
   return groups.reduce<readonly (readonly [number, number])[]>(
-    (before, { rows, energies, directionBytes, groupBytes }) => {
-      const own = [0, 1, 2].flatMap((a) =>
-        [0, 1, 2].map((b) => {
-          const used = Number(a > 0) + Number(b > 0);
-          const bytes = (rows * (a + b)) / 8 + used * directionBytes + (used > 0 ? groupBytes : 0);
-          return [bytes, energies[0]! * SMALL[a]! + energies[1]! * SMALL[b]!] as const;
-        }),
+    (before, { rows, bases }) => {
+      const own = bases.flatMap(({ energies, directionBytes, groupBytes }) =>
+        [0, 1, 2].flatMap((a) =>
+          [0, 1, 2].map((b) => {
+            const used = Number(a > 0) + Number(b > 0);
+            const fixed = used * directionBytes + (used > 0 ? groupBytes : 0);
+            const error = energies[0]! * SMALL[a]! + energies[1]! * SMALL[b]!;
+            return [(rows * (a + b)) / 8 + fixed, error] as const;
+          }),
+        ),
       );
       return before.flatMap(([bytes, error]) =>
         own.map(([b, e]) => [bytes + b, error + e] as const),
@@ -37,12 +42,12 @@ function listAll(
   );
 }
 
-function bestOf(groups: readonly RowGroupCurve[], budget: number): number {
+function bestOf(groups: readonly RowGroup[], budget: number): number {
   const fitting = listAll(groups).filter(([bytes]) => bytes <= budget);
   return Math.min(...fitting.map(([, error]) => error));
 }
 
-const spend = (groups: readonly RowGroupCurve[], budget: number): BitAllocation =>
+const spend = (groups: readonly RowGroup[], budget: number): BitAllocation =>
   allocateBits(groups, budget, { distortions: SMALL });
 
 const SEEDS = Array.from({ length: 40 }, (_, seed) => seed);
@@ -62,10 +67,10 @@ describe('against all ways there are', () => {
     }
   });
 
-  test('with fixed costs: within the budget, and near the best on average', () => {
+  test.each([1, 2])('with fixed costs, %i bases: near the best on average', (bases) => {
     const ratios: number[] = [];
     for (const seed of SEEDS) {
-      const groups = drawGroups(seed, 30);
+      const groups = drawGroups(seed, 30, bases);
       for (const budget of BUDGETS) {
         const { bytes, error } = spend(groups, budget);
         expect(bytes).toBeLessThanOrEqual(budget);
@@ -78,11 +83,12 @@ describe('against all ways there are', () => {
 });
 
 test('what it says of each choice is what it costs', () => {
-  const groups = drawGroups(1, 30);
+  const groups = drawGroups(1, 30, 2);
   const { choices, bytes, error } = spend(groups, 80);
   choices.forEach((choice, i) => {
-    const [a, b] = (choice as { bits: Uint8Array }).bits as unknown as [number, number];
-    const { rows, energies, directionBytes, groupBytes } = groups[i]!;
+    const [a, b] = choice.bits as unknown as [number, number];
+    const { rows, bases } = groups[i]!;
+    const { energies, directionBytes, groupBytes } = bases[choice.basis]!;
     const used = Number(a > 0) + Number(b > 0);
     const fixed = used * directionBytes + (used > 0 ? groupBytes : 0);
     expect(choice.bytes).toBeCloseTo((rows * (a + b)) / 8 + fixed, 9);
@@ -98,21 +104,21 @@ test('what it says of each choice is what it costs', () => {
   );
 });
 
-test('a group that can be stored as a whole is, where that is worth its bytes', () => {
-  const group = { rows: 800, energies: [50, 40], directionBytes: 4, groupBytes: 4 };
-  const dense = { kind: 'dense', bytes: 3200, error: 0 };
-  const others = [dense, { kind: 'useless', bytes: 3300, error: 1 }];
-  expect(allocateBits([{ ...group, others }], 5000).choices).toEqual([dense]);
-  const [small] = allocateBits([{ ...group, others }], 912).choices;
-  expect(small).toMatchObject({ kind: 'bits', bits: Uint8Array.of(5, 4) });
+test('few rows take the basis that is cheap, many rows the one that is good', () => {
+  const good = { energies: [90, 0], directionBytes: 100, groupBytes: 0 };
+  const cheap = { energies: [50, 40], directionBytes: 1, groupBytes: 0 };
+  const choose = (rows: number) => {
+    return allocateBits([{ rows, bases: [cheap, good] }], rows / 2).choices[0]!.basis;
+  };
+  expect([choose(80), choose(8000)]).toEqual([0, 1]);
 });
 
 test('a frequent few rows before many rare ones: the budget is spent', () => {
   const energies = (weight: number) => Array.from({ length: 100 }, () => weight);
   const fixed = { directionBytes: 104, groupBytes: 50 };
   const groups = [
-    { rows: 1000, energies: energies(2000 * 1000), ...fixed },
-    { rows: 4000, energies: energies(4000), ...fixed },
+    { rows: 1000, bases: [{ energies: energies(2000 * 1000), ...fixed }] },
+    { rows: 4000, bases: [{ energies: energies(4000), ...fixed }] },
   ];
   const { bytes } = allocateBits(groups, 62_500);
   expect(bytes).toBeLessThanOrEqual(62_500);
@@ -120,7 +126,8 @@ test('a frequent few rows before many rare ones: the budget is spent', () => {
 });
 
 test('groups without rows or energy take nothing', () => {
-  const nothing = { rows: 0, energies: [0, 0], directionBytes: 1, groupBytes: 1 };
+  const bases = [{ energies: [0, 0], directionBytes: 1, groupBytes: 1 }];
+  const nothing = { rows: 0, bases };
   expect(allocateBits([nothing, { ...nothing, rows: 10 }], 100)).toMatchObject({
     bytes: 0,
     error: 0,
@@ -132,10 +139,9 @@ test.each([
   ['energies', { energies: [1, NaN] }],
   ['energies', { energies: [-1] }],
   ['bytes', { directionBytes: Infinity }],
-  ['others', { others: [{ kind: 'dense', bytes: -1, error: 0 }] }],
 ])('wrong %s are refused', (_, wrong) => {
-  const group = { rows: 1, energies: [1], directionBytes: 0, groupBytes: 0, ...wrong };
-  expect(() => allocateBits([group], 10)).toThrow(
+  const basis = { energies: [1], directionBytes: 0, groupBytes: 0, ...wrong };
+  expect(() => allocateBits([{ rows: 1, bases: [basis] }], 10)).toThrow(
     expect.objectContaining({ code: 'compression/allocation' }) as Error,
   );
 });

@@ -1,3 +1,13 @@
+export { codeMatrix, codeRows } from './codes/code-matrix.js';
+export type {
+  BlockCodedMatrix,
+  CodeKnowledge,
+  CodeMatrixOptions,
+  FrontPoint,
+} from './codes/code-matrix.js';
+export type { BlockCodesConfig } from './codes/layout.js';
+export type { AllocateBits } from './codes/plan.js';
+export type { RowSource } from './codes/row-source.js';
 export { expandFactors, factorMatrix } from './factor-matrix.js';
 export type { FactorOptions } from './factor-matrix.js';
 export type { LowRankMatrix } from './maths/approximate.js';

@@ -1,10 +1,16 @@
 import { EspalierError } from '@espalier/base';
 import { normalDistortions } from './normal-levels.js';
 
-/** What a group of rows costs and loses, however it is stored: measured once, before anything is encoded. */
-export interface RowGroupCurve {
+/** A group of rows, and the bases that they may be coded in. */
+export interface RowGroup {
   /** How many rows share the choice. */
   readonly rows: number;
+  /** At least one. */
+  readonly bases: readonly BasisCurve[];
+}
+
+/** What coding a group of rows in a basis costs and loses: measured once, before anything is encoded. */
+export interface BasisCurve {
   /**
    * `[directions]`: the weighted squared error that each direction adds while it has no bits. Of the rows times the
    * eigenvectors of their weighted Gram matrix these are its eigenvalues.
@@ -14,21 +20,12 @@ export interface RowGroupCurve {
   readonly directionBytes: number;
   /** Bytes beside those of a group in which any direction has bits: the widths, the norms of its rows. */
   readonly groupBytes: number;
-  /** Other ways to store the whole group. */
-  readonly others?: readonly WholeChoice[];
-}
-
-/** A way to store all rows of a group that leaves no bits to choose. */
-export interface WholeChoice {
-  readonly kind: string;
-  readonly bytes: number;
-  /** Weighted squared error, as in `energies`. */
-  readonly error: number;
 }
 
 /** Bits of each direction of a group; all 0: nothing is stored, and its rows are zeros. */
 export interface BitChoice {
-  readonly kind: 'bits';
+  /** Number of the basis. */
+  readonly basis: number;
   readonly bits: Uint8Array;
   readonly bytes: number;
   readonly error: number;
@@ -36,7 +33,7 @@ export interface BitChoice {
 
 /** A choice for each group, and what they take and lose together. */
 export interface BitAllocation {
-  readonly choices: readonly (BitChoice | WholeChoice)[];
+  readonly choices: readonly BitChoice[];
   readonly bytes: number;
   readonly error: number;
 }
@@ -47,7 +44,7 @@ export interface AllocateBitsOptions {
   readonly distortions?: readonly number[];
 }
 
-const HALVINGS = 64;
+const HALVINGS = 48;
 
 /**
  * Shares bytes out among groups of rows and their directions, so that the error that is left is least: each bit goes
@@ -59,38 +56,32 @@ const HALVINGS = 64;
  * @see Cover & Thomas, Elements of Information Theory, section 10.3.3; Shoham & Gersho 1988, Efficient bit
  * allocation for an arbitrary set of quantizers, IEEE Transactions on Acoustics, Speech, and Signal Processing 36.
  * @example
- * const group = { rows: 1000, energies: [90, 9, 1], directionBytes: 7, groupBytes: 3 };
- * allocateBits([group], 1000).choices[0]; // { kind: 'bits', bits: [4, 3, 0], … }
+ * const basis = { energies: [90, 9, 1], directionBytes: 7, groupBytes: 3 };
+ * allocateBits([{ rows: 1000, bases: [basis] }], 1000).choices[0]; // { basis: 0, bits: [4, 3, 0], … }
  */
 export function allocateBits(
-  groups: readonly RowGroupCurve[],
+  groups: readonly RowGroup[],
   budget: number,
   { distortions = normalDistortions(8) }: AllocateBitsOptions = {},
 ): BitAllocation {
   checkGroups(groups, budget);
-  const choices = spendRest(
-    groups,
-    chooseAtPrice(groups, budget, distortions),
-    budget,
-    distortions,
-  );
+  const start = chooseAtPrice(groups, budget, distortions);
+  const choices = spendRest(groups, start, budget, distortions);
   return { choices, ...sumUp(choices) };
 }
 
-type Choice = BitChoice | WholeChoice;
-
 /** The choices at the least price whose bytes stay within the budget. */
 function chooseAtPrice(
-  groups: readonly RowGroupCurve[],
+  groups: readonly RowGroup[],
   budget: number,
   distortions: readonly number[],
-): readonly Choice[] {
+): readonly BitChoice[] {
   const nothing = groups.map((group) => storeNothing(group, distortions));
   const at = (price: number) =>
     groups.map((group, i) => chooseCheapest(group, nothing[i]!, price, distortions));
-  // At the first nothing is worth its bytes; at the last all is.
-  let [high, low] = [Math.log(Number.MAX_VALUE), Math.log(Number.MIN_VALUE)];
-  let best: readonly Choice[] = nothing;
+  // At the first all that counts is worth its bytes; at the last nothing is.
+  let [low, high] = rangePrices(groups);
+  let best: readonly BitChoice[] = nothing;
   for (let i = 0; i < HALVINGS; i++) {
     const middle = (high + low) / 2;
     const found = at(Math.exp(middle));
@@ -100,51 +91,80 @@ function chooseAtPrice(
   return best;
 }
 
-function storeNothing(group: RowGroupCurve, distortions: readonly number[]): BitChoice {
-  return toChoice(group, new Uint8Array(group.energies.length), distortions);
+/** Logarithms of a price at which all that counts is worth its bytes, and of one at which nothing is. */
+function rangePrices(groups: readonly RowGroup[]): [low: number, high: number] {
+  const sums = groups.flatMap(({ bases }) =>
+    bases.map(({ energies }) => Array.from(energies).reduce((a, b) => a + b, 0)),
+  );
+  const high = Math.log(8 * Math.max(...sums, Number.MIN_VALUE)); // an eighth of a byte takes off all
+  return [high - 100, high];
+}
+
+function storeNothing({ rows, bases }: RowGroup, distortions: readonly number[]): BitChoice {
+  return toChoice(rows, bases, 0, new Uint8Array(bases[0]!.energies.length), distortions);
 }
 
 function chooseCheapest(
-  group: RowGroupCurve,
+  { rows, bases }: RowGroup,
   nothing: BitChoice,
   price: number,
   distortions: readonly number[],
-): Choice {
-  const coded = toChoice(group, chooseBits(group, price, distortions), distortions);
-  const costOf = ({ bytes, error }: Choice) => error + price * bytes;
-  const all: readonly Choice[] = [nothing, coded, ...(group.others ?? [])];
-  return all.reduce((best, each) => (costOf(each) < costOf(best) ? each : best));
+): BitChoice {
+  let [best, least] = [nothing, nothing.error];
+  bases.forEach((curve, basis) => {
+    const bits = chooseBits(rows, curve, price, distortions);
+    const choice = toChoice(rows, bases, basis, bits, distortions);
+    const cost = choice.error + price * choice.bytes;
+    if (cost < least) [best, least] = [choice, cost];
+  });
+  return best;
 }
 
+/**
+ * The bits of each direction that cost least together with their bytes. What a further bit takes off falls from
+ * bit to bit, so those come first that are worth their bytes alone; then all of them must be worth the
+ * direction's own bytes too.
+ */
 function chooseBits(
-  { rows, energies, directionBytes }: RowGroupCurve,
+  rows: number,
+  { energies, directionBytes }: BasisCurve,
   price: number,
   distortions: readonly number[],
 ): Uint8Array {
-  return Uint8Array.from(energies, (energy) => {
-    let [best, least] = [0, energy * distortions[0]!];
-    for (let bits = 1; bits < distortions.length; bits++) {
-      const cost = energy * distortions[bits]! + price * ((rows * bits) / 8 + directionBytes);
-      if (cost < least) [best, least] = [bits, cost];
+  const [whole, bitPrice] = [distortions[0]!, (price * rows) / 8];
+  const chosen = new Uint8Array(energies.length);
+  for (let k = 0; k < energies.length; k++) {
+    const energy = energies[k]!;
+    let bits = 1;
+    while (
+      bits + 1 < distortions.length &&
+      energy * (distortions[bits]! - distortions[bits + 1]!) > bitPrice
+    ) {
+      bits++;
     }
-    return best;
-  });
+    const gain = energy * (whole - distortions[bits]!);
+    if (gain > bits * bitPrice + price * directionBytes) chosen[k] = bits;
+  }
+  return chosen;
 }
 
 function toChoice(
-  group: RowGroupCurve,
+  rows: number,
+  bases: readonly BasisCurve[],
+  basis: number,
   bits: Uint8Array,
   distortions: readonly number[],
 ): BitChoice {
+  const { energies, directionBytes, groupBytes } = bases[basis]!;
   let [sum, used, error] = [0, 0, 0];
-  bits.forEach((each, k) => {
+  for (let k = 0; k < bits.length; k++) {
+    const each = bits[k]!;
     sum += each;
     used += each > 0 ? 1 : 0;
-    error += group.energies[k]! * distortions[each]!;
-  });
-  const bytes =
-    (group.rows * sum) / 8 + used * group.directionBytes + (used > 0 ? group.groupBytes : 0);
-  return { kind: 'bits', bits, bytes, error };
+    error += energies[k]! * distortions[each]!;
+  }
+  const bytes = (rows * sum) / 8 + used * directionBytes + (used > 0 ? groupBytes : 0);
+  return { basis, bits, bytes, error };
 }
 
 /** One bit more for a direction. */
@@ -155,43 +175,40 @@ interface Raise {
   readonly worth: number;
 }
 
-/** Single bits, those of most gain for a byte first, and whole groups, while they fit. */
+/** Single bits, those of most gain for a byte first, while they fit. */
 function spendRest(
-  groups: readonly RowGroupCurve[],
-  start: readonly Choice[],
+  groups: readonly RowGroup[],
+  start: readonly BitChoice[],
   budget: number,
   distortions: readonly number[],
-): readonly Choice[] {
+): readonly BitChoice[] {
   const choices = [...start];
   const raises = groups.flatMap((group, i) => listRaises(group, i, start[i]!, distortions));
   raises.sort((a, b) => b.worth - a.worth);
   let left = budget - sumUp(choices).bytes;
-  const replace = (i: number, next: Choice): boolean => {
-    const bytes = next.bytes - choices[i]!.bytes;
-    if (bytes > left || next.error >= choices[i]!.error) return false;
-    left -= bytes;
-    choices[i] = next;
-    return true;
-  };
   const raise = ({ group, direction, from }: Raise): boolean => {
-    const [now, { rows }] = [choices[group]!, groups[group]!];
-    if (rows / 8 > left || !isBits(now) || now.bits[direction] !== from) return false;
+    const [now, { rows, bases }] = [choices[group]!, groups[group]!];
+    if (rows / 8 > left || now.bits[direction] !== from) return false;
     const bits = now.bits.with(direction, from + 1);
-    return replace(group, toChoice(groups[group]!, bits, distortions));
+    const next = toChoice(rows, bases, now.basis, bits, distortions);
+    const bytes = next.bytes - now.bytes;
+    if (bytes > left || next.error >= now.error) return false;
+    left -= bytes;
+    choices[group] = next;
+    return true;
   };
   // Again, since the second bit of a direction may come before the first, which pays for its basis.
   while (raises.filter(raise).length > 0);
-  groups.forEach(({ others = [] }, i) => others.forEach((other) => replace(i, other)));
   return choices;
 }
 
 function listRaises(
-  { rows, energies, directionBytes }: RowGroupCurve,
+  { rows, bases }: RowGroup,
   group: number,
-  now: Choice,
+  now: BitChoice,
   distortions: readonly number[],
 ): readonly Raise[] {
-  if (!isBits(now)) return [];
+  const { energies, directionBytes } = bases[now.basis]!;
   return Array.from(energies).flatMap((energy, direction) =>
     distortions.slice(now.bits[direction]! + 1).map((distortion, i): Raise => {
       const from = now.bits[direction]! + i;
@@ -201,21 +218,19 @@ function listRaises(
   );
 }
 
-function isBits(choice: Choice): choice is BitChoice {
-  return 'bits' in choice;
-}
-
-function sumUp(choices: readonly Choice[]): { readonly bytes: number; readonly error: number } {
+function sumUp(choices: readonly BitChoice[]): { readonly bytes: number; readonly error: number } {
   const sum = (key: 'bytes' | 'error') => choices.reduce((total, each) => total + each[key], 0);
   return { bytes: sum('bytes'), error: sum('error') };
 }
 
-function checkGroups(groups: readonly RowGroupCurve[], budget: number): void {
-  groups.forEach(({ rows, energies, directionBytes, groupBytes, others = [] }, i) => {
-    const wholes = others.flatMap(({ bytes, error }) => [bytes, error]);
-    const numbers = [rows, directionBytes, groupBytes, ...Array.from(energies), ...wholes];
+function checkGroups(groups: readonly RowGroup[], budget: number): void {
+  groups.forEach(({ rows, bases }, i) => {
+    const numbers = bases.flatMap(({ energies, directionBytes, groupBytes }) => [
+      ...[directionBytes, groupBytes],
+      ...Array.from(energies),
+    ]);
     refuseUnless(
-      numbers.find((each) => !(each >= 0 && each < Infinity)),
+      [rows, ...numbers].find((each) => !(each >= 0 && each < Infinity)),
       `of group ${i}`,
     );
   });

@@ -1,0 +1,224 @@
+import { checkMatrix } from '@espalier/compression';
+import type { Matrix } from '@espalier/compression';
+import { EspalierError, parseOptions } from '@espalier/core';
+import { squareRoot } from '@espalier/linalg';
+import { cutByPosition, cutByWeight } from './cells.js';
+import type { Cells } from './cells.js';
+import { choosePlan } from './choose-plan.js';
+import type { CodeTarget } from './choose-plan.js';
+import { listCurves } from './curves.js';
+import type { Curve } from './curves.js';
+import { encodeRows } from './encode.js';
+import type { BlockCodes } from './encode.js';
+import { readShares, weighRows } from './objective.js';
+import type { Measure, RowKnowledge } from './objective.js';
+import { codeTarget, isOneCodeTarget, ONE_CODE_TARGET, readTarget } from './options.js';
+import type { CodeTargetOptions } from './options.js';
+import { predictError } from './plan.js';
+import type { AllocateBits, CodesPlan, PlanOptions } from './plan.js';
+import { sourceOf } from './row-source.js';
+import type { RowSource } from './row-source.js';
+import { measureLengths, surveyRows } from './survey.js';
+
+/** What {@link codeMatrix} is told, beside the target. */
+export interface CodeKnowledge {
+  /** How often each row is used, `[rows]`. Without: by rank, as in a text of Zipf's law, the first row most often. */
+  readonly counts?: ArrayLike<number> | undefined;
+  /** How much the squared error of each row matters, `[rows]`, for the objective `importance`, which is the default then. */
+  readonly importance?: ArrayLike<number> | undefined;
+  /** Symmetric positive semi-definite `[columns, columns]`: the squared error of a row is `eᵀ M e`. */
+  readonly metric?: Float64Array | undefined;
+  /** Shares the bytes out among blocks and directions; default `allocateBits` of `@espalier/compression`. */
+  readonly allocate?: AllocateBits | undefined;
+  /** Called with a stage, and the rows that are done and all of them. */
+  readonly onProgress?: ((what: string, done: number, total: number) => void) | undefined;
+}
+
+/** Options of {@link codeMatrix}: of `ratio`, `budget` and `maxError` one, or none: a ratio of 8. */
+export type CodeMatrixOptions = CodeKnowledge & CodeTargetOptions;
+
+/** What a size costs. */
+export interface FrontPoint {
+  /** Bytes in float32 over bytes. */
+  readonly ratio: number;
+  readonly bytes: number;
+  /** Root of the objective, predicted: 1 where nothing is stored. */
+  readonly error: number;
+}
+
+/** A matrix in codes of blocks, with what that costs and loses. */
+export interface BlockCodedMatrix extends BlockCodes {
+  readonly rows: number;
+  readonly columns: number;
+  /** Of the weights and of the configuration as JSON. */
+  readonly bytes: number;
+  /** Bytes in float32 over `bytes`. */
+  readonly ratio: number;
+  /** ‖A − Ã‖ / ‖A‖ (Frobenius); 0 for a matrix of zeros. */
+  readonly error: number;
+  /** Root of the objective: 0 where nothing is lost, 1 where nothing is stored. */
+  readonly weightedError: number;
+  /** The same as it was predicted, before anything was coded. */
+  readonly predictedError: number;
+  /** Blocks, and bits a number of each, in words. */
+  readonly summary: string;
+  /** What other sizes would cost, by prediction; nothing is coded for it. */
+  predictFront(ratios?: readonly number[]): readonly FrontPoint[];
+}
+
+const RATIOS = [4, 6, 8, 12, 16, 24, 32, 48, 64];
+
+/**
+ * Codes one matrix in as few bytes as asked for, so that the error is least by an objective. Rows lie in blocks; a row
+ * is coded along the directions of its block, each with 0 to 10 bits a row. Blocks, directions and bits are
+ * chosen together from sums of one pass over the rows (reverse water-filling); a second pass makes the codes.
+ *
+ * @param matrix One row for each word or unit.
+ * @throws EspalierError `options/invalid`, `compression/matrix`, `block-codes/counts`, `block-codes/objective`,
+ * `block-codes/not-finite`, `block-codes/budget`, `block-codes/error`, `linalg/…`.
+ * @see Chen et al. 2018, arXiv 1806.06950, for blocks by frequency; Cover & Thomas, Elements of Information Theory,
+ * section 10.3.3, for bits.
+ * @example
+ * const small = await codeMatrix({ data, rows: 341_479, columns: 100 }, { ratio: 16, objective: 'neighbours' });
+ * console.log(small.bytes, small.error);
+ * const close = expandCodes(small);
+ */
+export async function codeMatrix(
+  matrix: Matrix,
+  options: CodeMatrixOptions = {},
+): Promise<BlockCodedMatrix> {
+  checkMatrix('codeMatrix', matrix);
+  return codeRows(sourceOf(matrix), options);
+}
+
+/**
+ * {@link codeMatrix} for rows that are read some at a time, three times over, and never all at once: the first time only
+ * their lengths are taken.
+ *
+ * @throws EspalierError as {@link codeMatrix}.
+ * @example
+ * const [{ shape, readRows }] = (await openMatrices('vectors.npy')).matrices;
+ * const small = await codeRows({ rows: shape[0], columns: shape[1], readRows }, { ratio: 16 });
+ */
+export async function codeRows(
+  source: RowSource,
+  { counts, importance, metric, allocate, onProgress, ...given }: CodeMatrixOptions = {},
+): Promise<BlockCodedMatrix> {
+  const { rows, columns } = source;
+  const checked = codeTarget.refine(isOneCodeTarget, ONE_CODE_TARGET);
+  const target = parseOptions('codeMatrix', checked, given);
+  const knowledge = {
+    counts: readNumbers('counts', counts, rows),
+    importance: readNumbers('importance', importance, rows),
+  };
+  return code(source, {
+    target: readTarget(target, 4 * rows * columns),
+    shares: readShares(target.objective, knowledge),
+    knowledge,
+    ...(metric && { metric: await squareRoot(metric, columns) }),
+    ...(allocate && { allocate }),
+    tell: (what) => (done, total) => onProgress?.(what, done, total),
+  });
+}
+
+interface CodeRequest {
+  readonly target: CodeTarget;
+  readonly shares: Readonly<Partial<Record<Measure, number>>>;
+  readonly knowledge: RowKnowledge;
+  readonly metric?: Awaited<ReturnType<typeof squareRoot>>;
+  readonly allocate?: AllocateBits;
+  readonly tell: (what: string) => (done: number, total: number) => void;
+}
+
+async function code(
+  source: RowSource,
+  { target, shares, knowledge, metric, allocate, tell }: CodeRequest,
+): Promise<BlockCodedMatrix> {
+  const { rows, columns } = source;
+  const squares = await measureLengths(source, tell('rows measured'));
+  const weighed = weighRows(squares, shares, knowledge);
+  const { weights } = weighed;
+  const divisions = divideRows(rows, shares, knowledge);
+  const { grams, sample } = await surveyRows(source, weights, divisions, tell('rows surveyed'));
+  const surveyed = { sample, ...weighed, squares, metric };
+  const sums = divisions.map((cells, d) => ({ cells, grams: grams[d]! }));
+  const curves = await listCurves(sums, columns, metric?.root);
+  const planning = { allocate, squares, weights };
+  const { plan, coders } = await choosePlan(curves, target, surveyed, planning);
+  const { cells } = plan.curve;
+  const { errors, ...coded } = await encodeRows(
+    source,
+    coders,
+    cells,
+    surveyed,
+    tell('rows coded'),
+  );
+  const dense = 4 * rows * columns;
+  return {
+    ...coded,
+    rows,
+    columns,
+    bytes: plan.bytes,
+    ratio: dense / plan.bytes,
+    error: takeRoot(errors.plain, errors.plainWhole),
+    weightedError: takeRoot(errors.weighted, errors.weightedWhole),
+    predictedError: takeRoot(plan.error, errors.weightedWhole),
+    summary: describe(plan),
+    predictFront: (ratios = RATIOS) => predictFront(curves, dense, ratios, planning),
+  };
+}
+
+function predictFront(
+  curves: readonly Curve[],
+  dense: number,
+  ratios: readonly number[],
+  planning: PlanOptions,
+): readonly FrontPoint[] {
+  return ratios.flatMap((ratio) => {
+    const best = predictError(curves, dense / ratio, planning);
+    return best ? [{ ratio, bytes: best.bytes, error: Math.sqrt(best.error) }] : [];
+  });
+}
+
+function readNumbers(
+  what: string,
+  given: ArrayLike<number> | undefined,
+  rows: number,
+): Float64Array | undefined {
+  if (!given) return undefined;
+  const numbers = Float64Array.from(given);
+  const bad = numbers.findIndex((each) => !(each >= 0 && each < Infinity));
+  if (numbers.length === rows && bad < 0) return numbers;
+  throw new EspalierError('block-codes/counts', {
+    problem:
+      numbers.length === rows
+        ? `${what} of row ${bad} is negative or not finite`
+        : `there are ${numbers.length} numbers in ${what}, and the matrix has ${rows} rows`,
+    received: bad < 0 ? numbers.length : numbers[bad],
+    fix: 'Give one number for each row; 0 for rows that do not count.',
+  });
+}
+
+/** Divisions into groups to choose from: by weight where it differs, and in the order of rows. */
+function divideRows(
+  rows: number,
+  shares: CodeRequest['shares'],
+  { counts, importance }: RowKnowledge,
+): readonly Cells[] {
+  const key = shares.importance ? importance : shares.counts ? counts : undefined;
+  return [...(key ? [cutByWeight(key)] : []), cutByPosition(rows)];
+}
+
+function takeRoot(part: number, whole: number): number {
+  return whole === 0 ? 0 : Math.sqrt(part / whole);
+}
+
+function describe({ blocks, choices }: CodesPlan): string {
+  const list = blocks.map(({ rows, basis }, p) => {
+    const { bits } = choices[p]!;
+    const mean = bits.reduce((sum, each) => sum + each, 0) / bits.length;
+    return `${rows}×${mean.toFixed(1)}${basis === 'own' ? '' : basis[0]}`;
+  });
+  const count = blocks.length === 1 ? '1 block' : `${blocks.length} blocks`;
+  return `${count}, rows×bits ${list.join(' ')}`;
+}

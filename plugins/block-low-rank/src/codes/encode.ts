@@ -1,0 +1,210 @@
+import type { Matrix } from '@espalier/compression';
+import { project } from '@espalier/linalg';
+import type { Cells } from './cells.js';
+import { findCode, takeCoordinates } from './coders.js';
+import type { BlockCoder, Coders, Surveyed } from './coders.js';
+import type { BlockCodesWeights } from './decode.js';
+import type { BlockCodesConfig } from './layout.js';
+import { writeCode } from './row-bits.js';
+import { readChunks } from './row-source.js';
+import type { RowSource } from './row-source.js';
+import { splitRows } from './survey.js';
+import type { OnRows } from './survey.js';
+
+/** A matrix in codes of blocks. */
+export interface BlockCodes {
+  readonly config: BlockCodesConfig;
+  readonly weights: BlockCodesWeights;
+}
+
+/** Squared errors, and squared lengths to compare them with. */
+export interface SquaredErrors {
+  readonly plain: number;
+  readonly plainWhole: number;
+  readonly weighted: number;
+  readonly weightedWhole: number;
+}
+
+/** The second pass over the rows: codes of all, and what they lose. */
+export async function encodeRows(
+  source: RowSource,
+  { layout, blocks, weights: shared }: Coders,
+  cells: Cells,
+  surveyed: Surveyed,
+  onRows?: OnRows,
+): Promise<BlockCodes & { readonly errors: SquaredErrors }> {
+  const { codes: length, map: mapLength = 0 } = layout.parts;
+  const codes = new Int32Array(length ?? 0);
+  const map = new Int32Array(mapLength);
+  const next = blocks.map(() => 0);
+  const sums = { plain: 0, plainWhole: 0, weighted: 0, weightedWhole: 0 };
+  for await (const chunk of readChunks(source)) {
+    for (const [p, select] of splitRows(chunk, cells)) {
+      const squares = surveyed.squares.subarray(chunk.begin, chunk.begin + chunk.rows);
+      const values = await encodeBlockRows(chunk, select, squares, blocks[p]!, codes, next[p]!);
+      next[p]! += select.length;
+      const decoded = await turnBack(values, select.length, blocks[p]!, chunk.columns);
+      await addErrors(sums, chunk, select, decoded, surveyed, chunk.begin);
+    }
+    for (let i = 0; mapLength > 0 && i < chunk.rows; i++) {
+      const row = chunk.begin + i;
+      writeCode(map, 0, layout.mapBits, row, 0, layout.mapBits, cells.of[row]!);
+    }
+    onRows?.(chunk.begin + chunk.rows, source.rows);
+  }
+  const weights = {
+    ...(codes.length > 0 && { codes }),
+    ...shared,
+    ...(mapLength > 0 && { map }),
+  };
+  return { config: layout.config, weights, errors: sums };
+}
+
+/**
+ * Codes of rows of one block, written to `codes`, if there are any, from row `first` of the block on.
+ *
+ * @returns coordinates `[rows, directions]` as they will be decoded, lengths included.
+ */
+export async function encodeBlockRows(
+  matrix: Matrix,
+  select: Int32Array,
+  squares: Float64Array,
+  coder: BlockCoder,
+  codes?: Int32Array,
+  first = 0,
+): Promise<Float32Array> {
+  const { block, bounds, values, units, lengths } = coder;
+  const { directions, word, width } = block;
+  const count = directions.length;
+  const coordinates = await takeCoordinates(matrix, select, coder, block);
+  for (let i = 0; i < select.length && count > 0; i++) {
+    const length = lengths ? Math.sqrt(squares[select[i]!]!) || 1 : 1;
+    const row = first + i;
+    let [products, norm] = [0, 0];
+    for (let k = 0; k < count; k++) {
+      const { bits, shift } = directions[k]!;
+      const value = coordinates[i * count + k]! / length;
+      const code = findCode(value, bounds[k]!);
+      const decoded = values[k]![code]!;
+      if (codes) writeCode(codes, word, width, row, shift, bits, code);
+      products += units[k]! * value * decoded;
+      norm += units[k]! * decoded ** 2;
+      coordinates[i * count + k] = decoded;
+    }
+    if (!lengths) continue;
+    const code = squares[select[i]!] === 0 ? 0 : codeLength((length * products) / norm, lengths);
+    if (codes) writeCode(codes, word, width, row, 0, block.lengths!, code);
+    for (let k = 0; k < count; k++) coordinates[i * count + k]! *= lengths.table[code]!;
+  }
+  return coordinates;
+}
+
+function codeLength(
+  length: number,
+  { table, low, step }: NonNullable<BlockCoder['lengths']>,
+): number {
+  if (!(length > 0) || step === 0) return 1;
+  const code = 1 + Math.round((Math.log(length) - low) / step);
+  return Math.max(1, Math.min(table.length - 1, code));
+}
+
+/** Rows from their coordinates: `[rows, columns]`. */
+export async function turnBack(
+  coordinates: Float32Array,
+  rows: number,
+  { back, block: { directions } }: BlockCoder,
+  columns: number,
+): Promise<Float32Array> {
+  const count = directions.length;
+  if (count > 0 && back) {
+    return (await project({ data: coordinates, rows, columns: count }, back)).data;
+  }
+  const decoded = new Float32Array(rows * columns);
+  for (let i = 0; i < rows; i++) {
+    directions.forEach(({ target }, k) => {
+      decoded[i * columns + target] = coordinates[i * count + k]!;
+    });
+  }
+  return decoded;
+}
+
+async function addErrors(
+  sums: { -readonly [K in keyof SquaredErrors]: number },
+  chunk: Matrix,
+  select: Int32Array,
+  decoded: Float32Array,
+  surveyed: Surveyed,
+  begin: number,
+): Promise<void> {
+  const errors = await measureErrors(chunk, select, decoded, surveyed, (i) => begin + i);
+  sums.plain += errors.plain;
+  sums.plainWhole += errors.plainWhole;
+  sums.weighted += errors.weighted;
+  sums.weightedWhole += errors.weightedWhole;
+}
+
+/**
+ * Squared errors of decoded rows `[select.length, columns]`.
+ *
+ * @param rowOf The row of the whole matrix that row i of `matrix` is.
+ * @param copies How many rows each row of `matrix` stands for; default 1.
+ */
+export async function measureErrors(
+  matrix: Matrix,
+  select: Int32Array,
+  decoded: Float32Array,
+  { weights, angular, squares, metric }: Surveyed,
+  rowOf: (i: number) => number,
+  copies?: Float64Array,
+): Promise<SquaredErrors> {
+  const { columns } = matrix;
+  const original = takeRows(matrix, select);
+  const difference = original.map((value, at) => value - decoded[at]!);
+  const [measured, whole] = metric
+    ? [
+        await inMetric(difference, columns, metric.root),
+        await inMetric(original, columns, metric.root),
+      ]
+    : [difference, original];
+  const sums = { plain: 0, plainWhole: 0, weighted: 0, weightedWhole: 0 };
+  select.forEach((own, i) => {
+    const [row, copy] = [rowOf(own), copies ? copies[own]! : 1];
+    const [error, square] = [sumSquares(difference, i, columns), squares[row]!];
+    const [weight, turned] = [weights[row]!, angular ? angular[row]! : 0];
+    const sine = turned > 0 ? square * measureSine(original, decoded, i, columns) : 0;
+    const straight = metric ? sumSquares(measured, i, columns) : error;
+    sums.plain += copy * error;
+    sums.plainWhole += copy * square;
+    sums.weighted += copy * ((weight - turned) * straight + turned * sine);
+    sums.weightedWhole += copy * weight * (metric ? sumSquares(whole, i, columns) : square);
+  });
+  return sums;
+}
+
+function takeRows({ data, columns }: Matrix, select: Int32Array): Float32Array {
+  const taken = new Float32Array(select.length * columns);
+  select.forEach((row, i) =>
+    taken.set(data.subarray(row * columns, (row + 1) * columns), i * columns),
+  );
+  return taken;
+}
+
+async function inMetric(data: Float32Array, columns: number, root: Float64Array) {
+  const by = { data: Float32Array.from(root), rows: columns, columns };
+  return (await project({ data, rows: data.length / columns, columns }, by)).data;
+}
+
+/** The squared sine of the angle between row `i` of both; 1 where one of them is zeros. */
+function measureSine(a: Float32Array, b: Float32Array, i: number, columns: number): number {
+  let product = 0;
+  for (let at = i * columns; at < (i + 1) * columns; at++) product += a[at]! * b[at]!;
+  const squares = sumSquares(a, i, columns) * sumSquares(b, i, columns);
+  return squares > 0 ? Math.max(0, 1 - product ** 2 / squares) : 1;
+}
+
+/** The squared length of row `i`. */
+function sumSquares(data: Float32Array, i: number, columns: number): number {
+  let sum = 0;
+  for (let at = i * columns; at < (i + 1) * columns; at++) sum += data[at]! ** 2;
+  return sum;
+}
