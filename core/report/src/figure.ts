@@ -58,7 +58,8 @@ export type Figure = Readonly<z.infer<typeof figureSchema>>;
  */
 export const figure = (spec: Omit<Figure, 'kind'>): Figure => ({ kind: 'figure', ...spec });
 
-function swatch(i: number): Markup {
+/** Line and marker of the i-th series, 34 × 14. */
+export function swatch(i: number): Markup {
   const { color, symbol, dash } = seriesStyle(i);
   const options = {
     width: 34,

@@ -1,4 +1,4 @@
-import { figure, forestPlot, table, toSvg } from '@espalier/report';
+import { figure, forestPlot, linePlot, table, toSvg } from '@espalier/report';
 import { DOMParser } from 'linkedom';
 import { describe, expect, test } from 'vitest';
 
@@ -23,6 +23,30 @@ describe('a plot as a file of its own', () => {
     expect(used.length).toBeGreaterThan(0);
     for (const name of used) expect(svg).toContain(`${name}:`);
     expect(svg.replace('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:|<script|url\(/);
+  });
+
+  test('has a legend of its series above the drawing', () => {
+    const names = Array.from({ length: 9 }, (_, i) => `<series> ${i}`);
+    const series = names.map((name, i) => ({ name, points: [{ x: i, y: i }] }));
+    const drawn = toSvg(linePlot({ title: 'T', x, y: x, series }));
+    const { documentElement } = new DOMParser().parseFromString(drawn, 'image/svg+xml');
+    const [, top, width, height] = /^0 (-\d+) (\d+) (\d+)$/
+      .exec(documentElement.getAttribute('viewBox')!)!
+      .map(Number);
+    const items = [...documentElement.children].slice(-2 * names.length);
+    const texts = items.filter(({ tagName }) => tagName === 'text');
+    expect(texts.map(({ textContent }) => textContent)).toEqual(names);
+    const places = items.map((item) => ['x', 'y'].map((name) => Number(item.getAttribute(name))));
+    expect(new Set(places.map(String)).size).toBe(items.length);
+    for (const [left, y] of places) {
+      expect(left).toBeLessThan(width!);
+      expect(y).toBeGreaterThan(top!);
+      expect(y).toBeLessThan(0);
+    }
+    const single = toSvg(linePlot({ title: 'T', x, y: x, series: series.slice(0, 1) }));
+    const { documentElement: alone } = new DOMParser().parseFromString(single, 'image/svg+xml');
+    const whole = Number(alone.getAttribute('viewBox')!.split(' ')[3]);
+    expect(height).toBe(whole - top!);
   });
 
   test('is refused with nothing to draw, and where it is no plot', () => {
