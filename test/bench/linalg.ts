@@ -8,6 +8,7 @@ import { keyedRng } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { ratio, timingOf } from './measure.js';
 import type { BenchOptions, Figure } from './measure.js';
+import { findPython, hasModule } from './python.js';
 
 const SIZES = [
   { rows: 341_479, columns: 100, rank: 20 },
@@ -28,7 +29,6 @@ interface Runs {
 const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const child = fromHere('linalg-child.js');
 const script = fromHere('../../bench/linalg.py');
-const pythons = [process.env['PYTHON'], fromHere('../../../.venv/bin/python'), 'python3'];
 
 /** Weighted low rank beside NumPy and scikit-learn, each in processes of its own, in turn. */
 export async function benchLinalg({ quick }: BenchOptions): Promise<readonly Figure[]> {
@@ -76,8 +76,8 @@ async function writeProblem(folder: string, { rows, columns }: Size): Promise<vo
 
 function compare(folder: string, size: Size, rounds: number): readonly Figure[] {
   const { rows, columns, rank } = size;
-  const python = pythons.find((each) => each && works(each, 'import numpy'));
-  const sklearn = python && works(python, 'import sklearn');
+  const python = findPython();
+  const sklearn = python && hasModule(python, 'sklearn');
   if (!sklearn) console.log(`  ${python ? 'no scikit-learn' : 'no NumPy'}: npm run setup:python`);
   const args = [folder, rows, columns, rank].map(String);
   const cores = cpus().length;
@@ -142,10 +142,6 @@ function merge(rounds: readonly Runs[]) {
     peak: Math.max(...rounds.map(({ peak }) => peak)),
     share: rounds[0]!.share,
   };
-}
-
-function works(python: string, statement: string): boolean {
-  return spawnSync(python, ['-c', statement]).status === 0;
 }
 
 function run([command, ...args]: readonly string[]): Runs {

@@ -3,16 +3,28 @@ import { parseArgs } from 'node:util';
 import { compareCheckouts } from './against.js';
 import { benchAttach } from './attach.js';
 import { benchBackend } from './backend.js';
+import { benchEmbeddings } from './embeddings.js';
+import { EMBEDDINGS_OPTIONS } from './embeddings/options.js';
 import { benchGroupReduce } from './group-reduce.js';
 import { benchLinalg } from './linalg.js';
 import { round } from './measure.js';
-import type { BenchOptions, Figure } from './measure.js';
+import type { Figure } from './measure.js';
 import { benchMetadistiller } from './metadistiller.js';
 import { benchNative } from './native.js';
 import { benchOverhead } from './overhead.js';
 import { benchStudy } from './study.js';
 
-const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Figure[]>>> = {
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    against: { type: 'string' },
+    ...EMBEDDINGS_OPTIONS,
+  },
+});
+
+const BENCHES: Readonly<Record<string, (options: typeof values) => Promise<readonly Figure[]>>> = {
   backend: benchBackend,
   native: benchNative,
   attach: benchAttach,
@@ -21,16 +33,11 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   'group-reduce': benchGroupReduce,
   metadistiller: benchMetadistiller,
   study: benchStudy,
+  embeddings: benchEmbeddings,
 };
+/** Fetches vectors and takes an hour: only where it is named. */
+const NAMED_ONLY = 'embeddings';
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    against: { type: 'string' },
-  },
-});
 const unknown = positionals.find((name) => !BENCHES[name]);
 if (unknown !== undefined) {
   console.error(`No bench '${unknown}'. Known: ${Object.keys(BENCHES).join(', ')}.`);
@@ -39,7 +46,8 @@ if (unknown !== undefined) {
 const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}`;
 const failed: Figure[] = [];
 if (!values.json) console.log(`Machine: ${machine}`);
-for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
+const others = Object.keys(BENCHES).filter((name) => name !== NAMED_ONLY);
+for (const name of positionals.length > 0 ? positionals : others) {
   if (!values.json) console.log(`\n${name}`);
   if (values.against !== undefined) {
     reportComparison(name, values.against);

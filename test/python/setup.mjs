@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Makes .venv if there is none and puts NumPy and scikit-learn there, for the side-by-side bench and
- * the tests that read with NumPy. Running it again installs only what is missing.
+ * Makes .venv if there is none and puts NumPy, scikit-learn and faiss there, for the side-by-side benches
+ * and the tests that read with NumPy. Running it again installs only what is missing.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -20,9 +20,9 @@ function run(command, ...args) {
 }
 
 if (!existsSync(python)) run(process.env.PYTHON ?? 'python3', '-m', 'venv', `${root}.venv`);
-run(python, '-m', 'pip', 'install', '--quiet', 'numpy', 'scikit-learn');
+run(python, '-m', 'pip', 'install', '--quiet', 'numpy', 'scikit-learn', 'faiss-cpu');
 run(
   python,
   '-c',
-  'import numpy, sklearn; print(f"NumPy {numpy.__version__}, scikit-learn {sklearn.__version__} in .venv")',
+  'import faiss, numpy, sklearn; print(f"NumPy {numpy.__version__}, scikit-learn {sklearn.__version__}, faiss {faiss.__version__} in .venv")',
 );

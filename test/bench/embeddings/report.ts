@@ -1,0 +1,66 @@
+import { linePlot, table } from '@espalier/report';
+import type { Column, Table, XyPlot } from '@espalier/report';
+import type { Setting } from './methods.js';
+import type { Row } from './run-row.js';
+
+const percent = { style: 'percent', digits: 1 } as const;
+
+const COLUMNS: readonly Column[] = [
+  { key: 'method', label: 'method' },
+  { key: 'setting', label: 'setting' },
+  { key: 'ratio', label: 'ratio', format: { style: 'fixed', digits: 2 } },
+  { key: 'all', label: 'kept, all', format: percent, best: 'max' },
+  { key: 'allError', label: '±', format: percent },
+  { key: 'top', label: 'kept, top 5000', format: percent, best: 'max' },
+  { key: 'topError', label: '±', format: percent },
+  { key: 'error', label: 'error', format: { style: 'fixed', digits: 3 }, best: 'min' },
+  { key: 'weighted', label: 'weighted', format: { style: 'fixed', digits: 3 }, best: 'min' },
+  { key: 'seconds', label: 'CPU s', format: { style: 'fixed', digits: 1 } },
+  { key: 'peak', label: 'peak MiB', format: { style: 'integer' } },
+  { key: 'times', label: '× input', format: { style: 'fixed', digits: 1 } },
+];
+
+/** All rows of a matrix at one size. */
+export function sizeTable(rows: readonly Row[]): Table {
+  const { matrix, ratio } = rows[0]!;
+  return table({
+    title: `${matrix}, ${ratio}×`,
+    columns: COLUMNS,
+    rows: rows.map((row) => ({
+      method: row.method,
+      setting: describe(row.setting),
+      ratio: row.input / row.bytes,
+      all: row.all.mean,
+      allError: row.all.error,
+      top: row.top?.mean,
+      topError: row.top?.error,
+      error: row.error,
+      weighted: row.weighted,
+      seconds: row.seconds,
+      peak: row.peak,
+      times: (row.peak * 2 ** 20) / row.input,
+    })),
+  });
+}
+
+function describe({ budget, ...setting }: Setting): string {
+  const parts = Object.entries(setting).map(([name, value]) => `${name} ${value}`);
+  return [...parts, ...(budget === undefined ? [] : [`${budget} bytes`])].join(', ');
+}
+
+/** Neighbours kept over the size, a line for each method, over all words. */
+export function keptPlot(rows: readonly Row[]): XyPlot {
+  const methods = [...new Set(rows.map(({ method }) => method))];
+  return linePlot({
+    title: `${rows[0]!.matrix}: ten nearest neighbours kept`,
+    x: { label: 'bytes in float32 over bytes', scale: 'log' },
+    y: { label: 'neighbours kept, all words', format: { style: 'percent', digits: 0 } },
+    series: methods.map((name) => ({
+      name,
+      points: rows
+        .filter(({ method }) => method === name)
+        .map((row) => ({ x: row.input / row.bytes, y: row.all.mean }))
+        .sort((a, b) => a.x - b.x),
+    })),
+  });
+}
