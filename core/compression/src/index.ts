@@ -52,6 +52,7 @@ export type {
   WrittenRule,
   WrittenRules,
 } from './storage/penalties.js';
+export { checkRows } from './storage/check-rows.js';
 export { isRowDecoder, readRows, rowReader } from './storage/row-decoder.js';
 export type { RowDecoder } from './storage/row-decoder.js';
 export { isWordMatrix, listMatrices, readStorages } from './storage/storable-matrices.js';

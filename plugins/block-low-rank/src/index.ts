@@ -1,3 +1,5 @@
+import './codes/register.js';
+
 export { codeMatrix, codeRows } from './codes/code-matrix.js';
 export type {
   BlockCodedMatrix,
@@ -5,6 +7,8 @@ export type {
   CodeMatrixOptions,
   FrontPoint,
 } from './codes/code-matrix.js';
+export { expandCodes } from './codes/expand-codes.js';
+export type { CodedMatrix } from './codes/expand-codes.js';
 export type { BlockCodesConfig } from './codes/layout.js';
 export type { AllocateBits } from './codes/plan.js';
 export type { RowSource } from './codes/row-source.js';

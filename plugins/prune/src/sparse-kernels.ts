@@ -1,5 +1,5 @@
 import { writeElements } from '@espalier/backend';
-import { EspalierError } from '@espalier/core';
+import { checkRows } from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { setBits } from './bitmap.js';
@@ -28,7 +28,7 @@ interface KeptSize extends Size {
  * Rows by number `[n]` of a pruned matrix, as float32 `[n, columns]`: one pass over the bits of these
  * rows. Differentiable in `values`, any number of times.
  *
- * @throws EspalierError `prune/row` on cpu and wasm for a row that there is not.
+ * @throws EspalierError `storage/row` on cpu and wasm for a row that there is not.
  */
 export function sparseRows(inputs: Positions & { readonly values: Tensor }, size: Size): Tensor2D {
   return tf.engine().runKernel(ROWS, inputs as never, size as never) as Tensor2D;
@@ -118,16 +118,6 @@ const valuesInMemory: Kernel = ({ inputs, attrs, backend }) => {
 };
 
 type Memory = [Float32Array, Int32Array, Int32Array, Int32Array];
-
-function checkRows(ids: Int32Array, rows: number): void {
-  const wrong = ids.find((id) => id < 0 || id >= rows);
-  if (wrong === undefined) return;
-  throw new EspalierError('prune/row', {
-    problem: `a pruned matrix of ${rows} rows has no such row`,
-    received: wrong,
-    fix: `Look up ids from 0 to ${rows - 1}.`,
-  });
-}
 
 const composedRows: Kernel = ({ inputs: { values, ...positions }, attrs }) =>
   tf.tidy(() => {

@@ -105,7 +105,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
       // TensorFlow itself refuses it first, in words of its own.
       tf.getBackend() === 'tensorflow'
         ? /GatherV2: the index value/
-        : /5 rows.*no such row.*prune\/row/,
+        : /5 rows.*no such row.*storage\/row/,
     );
   });
 });

@@ -242,7 +242,7 @@ describe.each([...backendsUnderTest()])('stored on %s', (backend) => {
           // TensorFlow itself refuses it first, in words of its own.
           tf.getBackend() === 'tensorflow'
             ? /GatherV2: the index value/
-            : /3 rows has no such row.*Received: (3|-1).*0 to 2.*quantizer\/row/,
+            : /3 rows has no such row.*Received: (3|-1).*0 to 2.*storage\/row/,
         );
       });
     }

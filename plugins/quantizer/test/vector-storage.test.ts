@@ -148,7 +148,7 @@ describe.each([...backendsUnderTest()])('on %s', (backend) => {
       const { read, straight } = storagesOf(coded);
       const wrong = () => straight.gather(read, tf.tensor1d([ROWS], 'int32'));
       expect(wrong).toThrow(
-        tf.getBackend() === 'tensorflow' ? /GatherV2/ : /23 rows has no such row.*quantizer\/row/,
+        tf.getBackend() === 'tensorflow' ? /GatherV2/ : /23 rows has no such row.*storage\/row/,
       );
     });
   });

@@ -1,7 +1,8 @@
 import { normalLevels } from '@espalier/compression';
 import type { Matrix } from '@espalier/compression';
 import { project } from '@espalier/linalg';
-import { decodeBasis, levelTable, lengthTable, scaleOf } from './decode.js';
+import { levelTable } from './coefficients.js';
+import { decodeBasis, lengthTable, scaleOf } from './decode.js';
 import { computeLayout, RANGES } from './layout.js';
 import type { BlockCodesLayout, CodedBlock } from './layout.js';
 import type { RowWeights } from './objective.js';

@@ -1,4 +1,6 @@
-import { normalLevels } from '@espalier/compression';
+import { EspalierError } from '@espalier/core';
+import { makeReader, readCoefficients } from './coefficients.js';
+import type { BlockReader } from './coefficients.js';
 import { RANGES } from './layout.js';
 import type { BlockCodesLayout, BlockCodesPart, CodedBlock } from './layout.js';
 import { readCode, unpackBytes } from './row-bits.js';
@@ -14,26 +16,33 @@ export interface BlockTables {
   readonly basis: Float32Array;
   /** By number of the scale. */
   readonly scales: Float32Array;
-  /** Of each block `[2^lengths]`: what a code of a length stands for; the first is 0. */
-  readonly lengths: readonly (Float32Array | undefined)[];
+  /** Of each block. */
+  readonly readers: readonly BlockReader[];
   /** Position of each row in the order of blocks; absent: they are in that order. */
   readonly positions?: Int32Array;
 }
 
-/** Works the tables out. */
+/**
+ * Works the tables out.
+ *
+ * @throws EspalierError `block-codes/map` where the map gives a block more rows than it has.
+ */
 export function prepareTables(layout: BlockCodesLayout, weights: BlockCodesWeights): BlockTables {
   const ranges = weights.ranges as Float32Array;
+  const scales = decodeScales(layout, weights.scales as Int32Array | undefined, ranges);
+  const basis = decodeBasis(layout, weights.basis as Int32Array | undefined);
+  const lengths = ({ lengths: bits }: CodedBlock, p: number) =>
+    bits === undefined ? undefined : lengthTable(ranges, p, bits);
   return {
-    basis: decodeBasis(layout, weights.basis as Int32Array | undefined),
-    scales: decodeScales(layout, weights.scales as Int32Array | undefined, ranges),
-    lengths: layout.blocks.map(({ lengths }, p) =>
-      lengths ? lengthTable(ranges, p, lengths) : undefined,
+    ...{ basis, scales },
+    readers: layout.blocks.map((block, p) =>
+      makeReader(block, { basis, columns: layout.columns }, scales, lengths(block, p)),
     ),
     ...(layout.mapBits > 0 && { positions: placeRows(layout, weights.map as Int32Array) }),
   };
 }
 
-/** Rows of a basis from signed bytes: only their direction counts. */
+/** Rows of a basis from signed bytes: only their direction counts. A row of zeros stays one. */
 export function decodeBasis(
   { basisRows, columns }: Pick<BlockCodesLayout, 'basisRows' | 'columns'>,
   words: Int32Array | undefined,
@@ -42,7 +51,7 @@ export function decodeBasis(
   for (let row = 0; row < basisRows; row++) {
     const values = basis.subarray(row * columns, (row + 1) * columns);
     const length = Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0));
-    for (let j = 0; j < columns; j++) values[j]! /= length;
+    for (let j = 0; j < columns; j++) values[j]! /= length || 1;
   }
   return basis;
 }
@@ -73,16 +82,19 @@ export function lengthTable(ranges: Float32Array, p: number, bits: number): Floa
 /** Position of each row among the blocks: those of one block keep their order. */
 function placeRows({ rows, blocks, mapBits }: BlockCodesLayout, map: Int32Array): Int32Array {
   const next = blocks.map(({ begin }) => begin);
-  return Int32Array.from({ length: rows }, (_, row) => {
-    return next[readCode(map, 0, mapBits, row, 0, mapBits)]!++;
+  const positions = new Int32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    positions[row] = next[readCode(map, 0, mapBits, row, 0, mapBits)]!++;
+  }
+  // The rows of all blocks are as many as those of the matrix: where one has too many, another has too few.
+  const wrong = blocks.findIndex(({ begin, rows: own }, p) => next[p] !== begin + own);
+  if (wrong < 0) return positions;
+  throw new EspalierError('block-codes/map', {
+    problem: `the map gives block ${wrong} of a matrix in block codes another number of rows than the block has`,
+    received: { mapped: next[wrong]! - blocks[wrong]!.begin, rows: blocks[wrong]!.rows },
+    fix: 'Take config and weights together, as codeMatrix or the artifact gives them.',
   });
 }
-
-/** Levels of `bits` bits in float32. */
-export const levelTable = (() => {
-  const known: Float32Array[] = [];
-  return (bits: number) => (known[bits] ??= Float32Array.from(normalLevels(bits).levels));
-})();
 
 /**
  * Decodes rows by number into `target` `[ids.length, columns]`; only their codes are read.
@@ -93,16 +105,16 @@ export function decodeRows(
   target: Float32Array,
   codes: Int32Array,
   { blocks, columns }: BlockCodesLayout,
-  tables: BlockTables,
+  { readers, positions }: BlockTables,
   ids: ArrayLike<number>,
 ): void {
+  const coefficients = new Float32Array(Math.max(...readers.map(({ count }) => count)));
   target.fill(0);
   for (let i = 0; i < ids.length; i++) {
-    const position = tables.positions ? tables.positions[ids[i]!]! : ids[i]!;
+    const position = positions ? positions[ids[i]!]! : ids[i]!;
     const p = findBlock(blocks, position);
-    decodeRow(target, i * columns, codes, blocks[p]!, position - blocks[p]!.begin, {
-      ...{ tables, columns, p },
-    });
+    readCoefficients(coefficients, 0, codes, readers[p]!, position - blocks[p]!.begin);
+    addDirections(target, i * columns, coefficients, readers[p]!, columns);
   }
 }
 
@@ -117,24 +129,37 @@ export function findBlock(blocks: readonly CodedBlock[], position: number): numb
   return low;
 }
 
-function decodeRow(
+/** Adds coefficients × directions to a row of `target`, four directions at a time. */
+function addDirections(
   target: Float32Array,
   to: number,
-  codes: Int32Array,
-  { word, width, lengths = 0, directions, basis }: CodedBlock,
-  row: number,
-  { tables, columns, p }: { tables: BlockTables; columns: number; p: number },
+  coefficients: Float32Array,
+  { count, directions, targets }: BlockReader,
+  columns: number,
 ): void {
-  const length = lengths ? tables.lengths[p]![readCode(codes, word, width, row, 0, lengths)]! : 1;
-  if (length === 0) return;
-  for (const { bits, shift, target: at, scale } of directions) {
-    const level = levelTable(bits)[readCode(codes, word, width, row, shift, bits)]!;
-    const value = length * level * tables.scales[scale]!;
-    if (basis === 'none') {
-      target[to + at]! += value;
-      continue;
+  if (!directions) {
+    for (let k = 0; k < count; k++) target[to + targets[k]!]! += coefficients[k]!;
+    return;
+  }
+  const end = to + columns;
+  let k = 0;
+  for (; k + 4 <= count; k += 4) {
+    let a = k * columns;
+    let b = a + columns;
+    let c = b + columns;
+    let d = c + columns;
+    const u = coefficients[k]!;
+    const v = coefficients[k + 1]!;
+    const w = coefficients[k + 2]!;
+    const x = coefficients[k + 3]!;
+    for (let j = to; j < end; j++) {
+      target[j]! +=
+        u * directions[a++]! + v * directions[b++]! + w * directions[c++]! + x * directions[d++]!;
     }
-    const from = at * columns;
-    for (let j = 0; j < columns; j++) target[to + j]! += value * tables.basis[from + j]!;
+  }
+  for (; k < count; k++) {
+    const u = coefficients[k]!;
+    let from = k * columns;
+    for (let j = to; j < end; j++) target[j]! += u * directions[from++]!;
   }
 }

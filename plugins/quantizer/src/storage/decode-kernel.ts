@@ -1,9 +1,9 @@
 import { writeElements } from '@espalier/backend';
+import { checkRows } from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { decodeRows } from '../maths/decode.js';
 import type { CodeFormat } from '../maths/decode.js';
-import { checkRows } from './check-rows.js';
 import { int, readCodes } from './read-codes.js';
 
 /** The kernel's name in the registry of tfjs. */

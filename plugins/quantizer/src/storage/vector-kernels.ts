@@ -1,9 +1,9 @@
 import { writeElements } from '@espalier/backend';
+import { checkRows } from '@espalier/compression';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { decodeVectors, spreadToCodebook } from '../vectors/decode-vectors.js';
 import type { VectorFormat } from '../vectors/layout.js';
-import { checkRows } from './check-rows.js';
 import { readCodes } from './read-codes.js';
 
 /** The kernels' names in the registry of tfjs. Each is the transpose of the other, and its gradient. */
