@@ -297,7 +297,7 @@ function fitScale(
 }
 
 /** Half-way between neighbouring levels. */
-function findBounds(bits: number): Float64Array {
+export function findBounds(bits: number): Float64Array {
   const { levels } = normalLevels(bits);
   return Float64Array.from(
     { length: levels.length - 1 },
@@ -317,7 +317,7 @@ export function findCode(value: number, bounds: Float64Array): number {
 }
 
 /** Scales on a logarithmic grid of 256 from the least to the largest. */
-function placeScales(scales: readonly number[]) {
+export function placeScales(scales: readonly number[]) {
   const logarithms = scales.map(Math.log);
   const low = Math.fround(Math.min(...logarithms));
   const step = Math.fround((Math.max(...logarithms) - low) / 255);

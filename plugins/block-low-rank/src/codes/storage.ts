@@ -32,8 +32,10 @@ export function blockCodesStorage(
   const readParts = (read: ReadWeight): BlockCodesTensors =>
     Object.fromEntries(parts.map(([part]) => [part, read(`${name}_${part}`)]));
   const codes = accessCodes({ layout, known: new WeakMap() }, readParts);
-  const { config } = layout;
-  return { config, weights, ...(config.transposed ? transposed(codes, layout) : codes) };
+  const { config, rows } = layout;
+  if (!config.transposed) return { config, weights, ...codes };
+  const { slice, scores, multiply } = codes;
+  return { config, weights, ...sliceColumns(slice, rows), scores: multiply, multiply: scores };
 }
 
 type Access = Pick<MatrixStorage, 'gather' | 'slice'> &
@@ -70,17 +72,15 @@ function paysToProject(x: Tensor2D, { blocks }: BlockCodesLayout): boolean {
   return x.shape[0] * directions <= coefficients;
 }
 
-/** Where a coded row is a column of the matrix. */
-function transposed(
-  { slice, scores, multiply }: Access,
-  { rows: columns }: BlockCodesLayout,
-): Access {
+/** Access to a matrix whose columns are the rows that `slice` decodes. */
+export function sliceColumns(
+  slice: MatrixStorage['slice'],
+  columns: number,
+): Pick<MatrixStorage, 'gather' | 'slice'> {
   const all = (read: ReadWeight) => slice(read, 0, columns);
   return {
     gather: (read, rows) => tf.tidy(() => tf.transpose(tf.gather(all(read), rows, 1))),
     slice: (read, begin, size) =>
       tf.tidy(() => tf.transpose(tf.slice2d(all(read), [0, begin], [columns, size]))),
-    scores: multiply,
-    multiply: scores,
   };
 }
