@@ -1,4 +1,6 @@
 import type { Matrix } from '@espalier/compression';
+import { codeMatrix, expandCodes } from '@espalier/plugin-block-low-rank';
+import type { CodeMatrixOptions } from '@espalier/plugin-block-low-rank';
 import {
   quantize,
   quantizeProducts,
@@ -36,6 +38,8 @@ export interface OurMethod extends Method {
 }
 
 const BY = 'Espalier';
+/** The rows by which the aims of aims.ts are judged. */
+export const AIMED = { neighbours: 'our codes, neighbours', counts: 'our codes, counts' } as const;
 
 function inCodes({ rows, columns }: Matrix, coded: CodedMatrix): OurResult {
   const bytes = Object.values(coded.weights).reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -105,6 +109,23 @@ const groupReduce: OurMethod = {
   },
 };
 
+/** Codes of blocks, all chosen by one allocator for an objective. */
+const codes = (
+  name: string,
+  objective: CodeMatrixOptions['objective'],
+  needs: Pick<Method, 'counts'>,
+): OurMethod => ({
+  name,
+  by: BY,
+  ...needs,
+  choose: (request) => ({ budget: budgetOf(request) }),
+  async compress({ matrix, counts, setting }) {
+    const budget = setting['budget']! - HEADER_BYTES;
+    const coded = await codeMatrix(matrix, { budget, objective, ...(needs.counts && { counts }) });
+    return { bytes: coded.bytes, decode: () => expandCodes(coded) };
+  },
+});
+
 const tables = ({ columns }: Shape): number => 4 * 256 * columns;
 
 /**
@@ -118,4 +139,9 @@ export const OURS: readonly OurMethod[] = [
   ...withBothTables(products('OPQ', true), tables),
   ...withBothTables(residuals, tables),
   groupReduce,
+  codes('our codes, default', undefined, { counts: true }),
+  codes(AIMED.neighbours, 'neighbours', { counts: true }),
+  codes(AIMED.counts, 'counts', { counts: true }),
+  codes('our codes, uniform', 'uniform', {}),
+  codes('our codes, without counts', undefined, {}),
 ];

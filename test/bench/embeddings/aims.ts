@@ -1,3 +1,4 @@
+import { AIMED } from '../embeddings-ours.js';
 import type { Figure } from '../measure.js';
 import { groupBy } from './results.js';
 import type { Row } from './run-row.js';
@@ -19,27 +20,28 @@ export function listFigures(rows: readonly Row[]): readonly Figure[] {
 }
 
 function compareQuality(rows: readonly Row[]): readonly Figure[] {
-  const [ours, theirs] = [rows.filter(isOurs), rows.filter((row) => !isOurs(row))];
+  const theirs = rows.filter((row) => !isOurs(row));
   const compare = (
+    method: string,
     { name, unit, target }: Pick<Figure, 'name' | 'unit' | 'target'>,
     valueOf: (row: Row) => number | undefined,
     distance: (mine: number, best: number) => number,
   ): readonly Figure[] => {
+    const ours = rows.filter((row) => row.method === method);
     const [mine, best] = [ours, theirs].map((some) => findLeast(some, valueOf));
     if (!mine || !best) return [];
-    const spread = `${mine.row.method} against ${best.row.method}`;
+    const spread = `${method} against ${best.row.method}`;
     return [{ name, unit, target, value: distance(mine.value, best.value), spread }];
   };
   const behind = (mine: number, best: number) => 100 * (mine - best);
-  const points = (name: string) => ({ name: `neighbours kept, ${name}, behind`, unit: 'points' });
+  const points = (name: string) =>
+    ({ name: `neighbours kept, ${name}, behind`, unit: 'points', target: 1 }) as const;
+  const lostOfTop = ({ top }: Row) => (top ? 1 - top.mean : undefined);
   return [
-    ...compare({ ...points('all'), target: 1 }, ({ all }) => 1 - all.mean, behind),
+    ...compare(AIMED.neighbours, points('all'), ({ all }) => 1 - all.mean, behind),
+    ...compare(AIMED.neighbours, points('top 5000'), lostOfTop, behind),
     ...compare(
-      { ...points('top 5000'), target: 1 },
-      ({ top }) => (top ? 1 - top.mean : undefined),
-      behind,
-    ),
-    ...compare(
+      AIMED.counts,
       { name: 'weighted error / theirs', unit: '×', target: 1 },
       ({ weighted }) => weighted ?? undefined,
       (mine, best) => mine / best,

@@ -56,9 +56,10 @@ def pack_pairs(codes):
 
 
 def svd(x, weights, rank, weighted=0):
-    roots = np.sqrt(weights)[:, None] if weighted else 1
-    u, s, vt = np.linalg.svd(x * roots, full_matrices=False)
-    left = code_rows(u[:, :rank] * s[:rank] / roots, 8)
+    roots = np.sqrt(weights)[:, None] if weighted else None
+    u, s, vt = np.linalg.svd(x * roots if weighted else x, full_matrices=False)
+    left = u[:, :rank] * s[:rank]
+    left = code_rows(left / roots if weighted else left, 8)
     right = code_rows(vt[:rank], 8)
     return [*left, *right], lambda: decode_rows(*left) @ decode_rows(*right)
 
