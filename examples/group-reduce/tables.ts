@@ -63,14 +63,19 @@ export function accountTable(results: readonly RowResult[], ratio: number): Tabl
       ROW,
       { key: 'plugin', label: 'plugin' },
       { key: 'layer', label: 'layer' },
-      { key: 'what', label: 'what' },
+      { key: 'summary', label: 'what' },
       { key: 'bytesBefore', label: 'bytes before', format: BYTES },
       { key: 'bytesAfter', label: 'after', format: BYTES },
       { key: 'relativeError', label: 'relative error', format: ERROR },
       { key: 'weightedError', label: 'weighted', format: ERROR },
     ],
     rows: at(results, ratio).flatMap(({ row, account }) =>
-      account.map((line) => ({ row, ...line })),
+      account.map(
+        ({ plugin, layer, summary, bytesBefore, bytesAfter, relativeError, weightedError }) => ({
+          ...{ row, plugin, layer, summary, bytesBefore, bytesAfter, relativeError },
+          ...(weightedError !== undefined && { weightedError }),
+        }),
+      ),
     ),
   });
 }

@@ -1,4 +1,5 @@
 import type { BackendInfo } from '@espalier/backend';
+import type { Objective } from '@espalier/compression';
 import { EspalierError, parseOptions } from '@espalier/core';
 import type { PresetSource, ResolveOptions } from '@espalier/core';
 import * as z from 'zod';
@@ -16,6 +17,8 @@ export interface CompressOptions extends Pick<ResolveOptions, 'load' | 'modules'
   readonly maxError?: number | undefined;
   /** Bits of a number in the result; `none`: no quantization. Default: those of the preset. */
   readonly bits?: 8 | 4 | 3 | 2 | 'none' | undefined;
+  /** What errors are measured by, where the preset chooses bits by it (`blockCodes()`). Default: see there. */
+  readonly objective?: Objective | undefined;
   /** How often each word occurs, by word id: one number for each row of the word matrices. */
   readonly counts?: ArrayLike<number> | undefined;
   /** Blocks that the vocabulary is divided into by word frequency. */
@@ -37,6 +40,7 @@ const shape = z.strictObject({
   budget: z.number().positive().optional(),
   maxError: z.number().gt(0).lt(1).optional(),
   bits: z.literal([8, 4, 3, 2, 'none']).optional(),
+  objective: z.unknown().optional(),
   counts: z.unknown().optional(),
   blocks: z.union([z.int().positive(), z.literal('auto')]).optional(),
   layers: z.array(z.string().min(1)).nonempty().optional(),

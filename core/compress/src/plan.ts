@@ -7,8 +7,8 @@ import type { Target } from './target.js';
 type Options = Readonly<Record<string, unknown>>;
 type Plugins = Manifest['plugins'];
 
-/** Plugins that make matrices smaller by a given ratio or to a given budget. */
-const SHRINKERS = ['block-low-rank', 'prune'];
+/** Plugins that make matrices smaller by a given ratio or to a given budget, of which a preset has one. */
+const SHRINKERS = ['block-low-rank', 'prune', 'block-codes'];
 const QUANTIZER = '@espalier/plugin-quantizer#quantizer';
 
 /** A preset as the options change it. */
@@ -35,15 +35,20 @@ export function planCompression(
 ): Plan {
   const hasPlugin = (id: string) => Object.hasOwn(plugins, id);
   const target = readTarget(options);
-  const takers = target?.option === 'maxError' ? ['block-low-rank'] : SHRINKERS;
+  const takers = target?.option === 'maxError' ? ['block-low-rank', 'block-codes'] : SHRINKERS;
   if (target && !takers.some(hasPlugin)) throw missingPlugin(target.option, takers, plugins);
   if (options.tied && !hasPlugin('block-low-rank'))
     throw missingPlugin('tied', ['block-low-rank'], plugins);
+  refuseOptions(plugins, options);
   const shrinker = SHRINKERS.find(hasPlugin);
   const bits = options.bits ?? pluginOptions(plugins, 'quantizer')['bits'];
   const byFrequency = frequencyEntries(plugins, options);
-  const { layers, tied } = options;
-  const shrinks = { ...(layers && { layers }), ...(tied !== undefined && { tied }) };
+  const { layers, tied, objective } = options;
+  const shrinks = {
+    ...(layers && { layers }),
+    ...(tied !== undefined && { tied }),
+    ...(objective !== undefined && { objective }),
+  };
   return {
     overrides: {
       ...byFrequency,
@@ -54,6 +59,16 @@ export function planCompression(
     bits: typeof bits === 'number' ? bits : 32,
     leftOut: Object.keys(byFrequency).filter((id) => byFrequency[id] === false),
   };
+}
+
+/** Options of a plugin that the preset lacks: codes of blocks choose blocks and bits themselves. */
+function refuseOptions(plugins: Plugins, { bits, blocks, objective }: CompressOptions): void {
+  const choosesItself = Object.hasOwn(plugins, 'block-codes');
+  if (objective !== undefined && !choosesItself)
+    throw missingPlugin('objective', ['block-codes'], plugins);
+  if (!choosesItself) return;
+  if (bits !== undefined) throw missingPlugin('bits', ['quantizer'], plugins);
+  if (blocks !== undefined) throw missingPlugin('blocks', ['block-low-rank'], plugins);
 }
 
 /**

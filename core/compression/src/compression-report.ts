@@ -14,6 +14,17 @@ export interface CompressionEntry {
   readonly relativeError: number;
   /** What the plugin minimised, relative: weighted by importance. */
   readonly weightedError?: number;
+  /** What other sizes of the matrix would cost, where the plugin knows. */
+  readonly front?: readonly SizeCost[];
+}
+
+/** What a size of a matrix costs, by prediction. */
+export interface SizeCost {
+  /** Bytes in float32 over bytes. */
+  readonly ratio: number;
+  readonly bytes: number;
+  /** What the plugin minimises, relative: 1 where nothing is stored. */
+  readonly error: number;
 }
 
 /** A line of the compression report, with the plugin that wrote it. */

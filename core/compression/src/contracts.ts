@@ -1,5 +1,6 @@
 import { createToken } from '@espalier/core';
 import type { Matrix } from '@espalier/linalg';
+import type { AllocateBitsOptions, BitAllocation, RowGroup } from './allocation/allocate-bits.js';
 
 export type { Matrix };
 
@@ -117,3 +118,28 @@ export interface RankAllocator {
 
 /** Who provides it: a rank allocation rule. */
 export const RANK_ALLOCATOR = createToken<RankAllocator>('rank-allocator');
+
+/** Shares bytes out among blocks of rows and the directions that they are coded along. */
+export interface BitAllocator {
+  /** Its name, for reports. */
+  readonly name: string;
+  /** As `allocateBits`: bytes stay within `budget`. */
+  allocate(
+    groups: readonly RowGroup[],
+    budget: number,
+    options: AllocateBitsOptions,
+  ): BitAllocation;
+}
+
+/** Who provides it: a rule that shares bits out. Without one: `allocateBits`. */
+export const BIT_ALLOCATOR = createToken<BitAllocator>('bit-allocator');
+
+/**
+ * A measure of errors; each is a mean of squared relative errors, 1 where nothing is stored: of words by their counts, of
+ * all rows alike, of the directions of rows (the squared sine of the angle, which decides what is near), or by
+ * weights from elsewhere.
+ */
+export type Measure = 'counts' | 'importance' | 'neighbours' | 'uniform';
+
+/** What is to be small: one measure, or shares of several. */
+export type Objective = Measure | Readonly<Partial<Record<Measure, number>>>;

@@ -16,14 +16,24 @@ export type {
   CompressionDetail,
   CompressionEntry,
   CompressionReportLine,
+  SizeCost,
 } from './compression-report.js';
-export { IMPORTANCE, RANK_ALLOCATOR, VOCAB_PARTITIONER, WORD_COUNTS } from './contracts.js';
+export {
+  BIT_ALLOCATOR,
+  IMPORTANCE,
+  RANK_ALLOCATOR,
+  VOCAB_PARTITIONER,
+  WORD_COUNTS,
+} from './contracts.js';
 export type {
+  BitAllocator,
   BlockSpectrum,
   Importance,
   ImportanceRequest,
   ImportanceWeights,
   Matrix,
+  Measure,
+  Objective,
   RankAllocator,
   RefineRequest,
   VocabPartition,

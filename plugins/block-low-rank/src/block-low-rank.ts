@@ -1,17 +1,17 @@
 import {
   describeRules,
-  IMPORTANCE,
   RANK_ALLOCATOR,
   refuseConstraints,
   VOCAB_PARTITIONER,
-  WORD_COUNTS,
 } from '@espalier/compression';
 import type { CompressionEntry, ImportanceWeights, Matrix } from '@espalier/compression';
 import { definePlugin } from '@espalier/core';
-import type { BaseContext, Effects, PluginFactory } from '@espalier/core';
+import type { PluginFactory } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { checkBudget, computeTarget, sumSizes } from './budget.js';
 import type { LayerRequest } from './budget.js';
+import { findCounts, findImportance } from './layer-knowledge.js';
+import type { Services } from './layer-knowledge.js';
 import { checkSides, readMatrix, findTargets } from './layer-targets.js';
 import type { LayerTarget } from './layer-targets.js';
 import { replaceLayers } from './layers/replace-layers.js';
@@ -22,9 +22,6 @@ import { listPartitions } from './maths/plan.js';
 import type { ErrorOrSize } from './maths/plan.js';
 import { greedyRanks } from './maths/rank-rules.js';
 import { blockLowRankOptions } from './options.js';
-
-/** What is asked of the context by token. */
-type Services = Pick<BaseContext<Effects>, 'has' | 'get'>;
 
 const effects = { 'structure:matrices': 'modify' } as const;
 
@@ -91,8 +88,8 @@ async function requestFor(
   matrix: Matrix,
   target: ErrorOrSize,
 ): Promise<LayerRequest> {
-  const counts = countsFor(services, place, matrix);
-  const importance = await importanceFor(services, place, matrix, counts);
+  const counts = findCounts(services, place, matrix);
+  const importance = (await findImportance(services, place, matrix, counts)) ?? weighAlike(matrix);
   checkSides(place, matrix, importance);
   const partitioner = services.has(VOCAB_PARTITIONER) ? services.get(VOCAB_PARTITIONER) : undefined;
   return {
@@ -119,25 +116,6 @@ function report({ place: { entry }, lowRank }: Approximation): CompressionEntry 
   };
 }
 
-/** An embedding has a row for each word; a dense layer may be something else than a softmax. */
-function countsFor(
-  services: Services,
-  { role: side }: LayerTarget,
-  { rows }: Matrix,
-): Float64Array | undefined {
-  if (!services.has(WORD_COUNTS)) return undefined;
-  const words = services.get(WORD_COUNTS);
-  return side === 'softmax' && !words.fits(rows) ? undefined : words.counts(rows);
-}
-
-async function importanceFor(
-  services: Services,
-  { entry, role: side }: LayerTarget,
-  matrix: Matrix,
-  counts: Float64Array | undefined,
-): Promise<ImportanceWeights> {
-  if (!services.has(IMPORTANCE)) return { rows: new Float64Array(matrix.rows).fill(1) };
-  return services
-    .get(IMPORTANCE)
-    .weights({ layer: entry.name, side, matrix, ...(counts && { counts }) });
+function weighAlike({ rows }: Matrix): ImportanceWeights {
+  return { rows: new Float64Array(rows).fill(1) };
 }

@@ -1,14 +1,11 @@
 import './codes/register.js';
 
-export { codeMatrix, codeRows } from './codes/code-matrix.js';
-export type {
-  BlockCodedMatrix,
-  CodeKnowledge,
-  CodeMatrixOptions,
-  FrontPoint,
-} from './codes/code-matrix.js';
 export { expandCodes } from './codes/expand-codes.js';
 export type { CodedMatrix } from './codes/expand-codes.js';
+export { blockCodes, blockCodesOptions } from './codes/block-codes.js';
+export type { BlockCodesOptions } from './codes/block-codes.js';
+export { codeMatrix, codeRows } from './codes/code-matrix.js';
+export type { BlockCodedMatrix, CodeKnowledge, CodeMatrixOptions } from './codes/code-matrix.js';
 export type { BlockCodesConfig } from './codes/layout.js';
 export type { AllocateBits } from './codes/plan.js';
 export type { RowSource } from './codes/row-source.js';

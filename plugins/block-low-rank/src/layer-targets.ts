@@ -1,10 +1,14 @@
 import { isWordMatrix, listMatrices } from '@espalier/compression';
-import type { ImportanceWeights, Matrix, StorableMatrix } from '@espalier/compression';
+import type {
+  ChosenLayers,
+  ImportanceWeights,
+  Matrix,
+  StorableMatrix,
+} from '@espalier/compression';
 import { EspalierError, suggest, toCanonicalName } from '@espalier/core';
 import type { LayerEntry, ModelGraph } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import type { ParsedOptions } from './options.js';
 
 /** A layer whose matrix can be approximated. */
 export interface LayerTarget {
@@ -25,7 +29,7 @@ export const FACTORISED = ['BlockLowRankEmbedding', 'BlockLowRankDense', 'BlockL
  *
  * @throws EspalierError `model/unknown-layer`, `block-low-rank/layer`, `block-low-rank/nothing`.
  */
-export function findTargets(graph: ModelGraph, { layers, minSize }: ParsedOptions): LayerTarget[] {
+export function findTargets(graph: ModelGraph, { layers, minSize }: ChosenLayers): LayerTarget[] {
   const entries = graph.topology.config.layers;
   if (layers !== 'auto') return layers.map((name) => findTarget(name, graph));
   const found = entries.flatMap((entry): LayerTarget[] => {

@@ -1,7 +1,7 @@
 import { parseBytes } from '@espalier/compression';
 import { z } from 'zod';
 
-const bytes = z.union([
+export const bytes = z.union([
   z.number().positive(),
   z.string().refine((text) => parseBytes(text) !== undefined, "must be a size such as '10MB'"),
 ]);
@@ -30,13 +30,18 @@ const ONE_TARGET = 'give one of ratio, budget, maxError and rank';
 /** The target of `factorMatrix`, as data. */
 export const targetOptions = target.refine(isOneTarget, ONE_TARGET);
 
+/** Which layers, as data. */
+export const layerOptions = {
+  /** Names of the layers, or `auto`: every embedding and wide dense layer that is large enough. */
+  layers: z.union([z.literal('auto'), layerNames]).default('auto'),
+  /** With `auto`: the least numbers that a matrix must have. */
+  minSize: z.int().positive().default(50_000),
+} as const;
+
 /** The options of `blockLowRank`, as data. */
 export const blockLowRankOptions = target
   .extend({
-    /** Names of the layers, or `auto`: every embedding and wide dense layer that is large enough. */
-    layers: z.union([z.literal('auto'), layerNames]).default('auto'),
-    /** With `auto`: the least numbers that a matrix must have. */
-    minSize: z.int().positive().default(50_000),
+    ...layerOptions,
     /**
      * An embedding and a dense layer that hold one matrix: `share` its factors, `split` them in two,
      * or `refuse`.

@@ -1,8 +1,31 @@
 import type { Preset } from '@espalier/core';
+import { blockCodes as codes } from '@espalier/plugin-block-low-rank';
+import type { BlockCodesOptions } from '@espalier/plugin-block-low-rank';
 import { prune as plugin } from '@espalier/plugin-prune';
 import type { PruneOptions } from '@espalier/plugin-prune';
+import { vocabPartition } from '@espalier/plugin-vocab-partition';
 import { groupReduce } from './group-reduce.js';
 import type { GroupReduceOptions } from './stages.js';
+
+/**
+ * Codes of blocks: blocks, directions and bits of each matrix chosen together for a size, without training. Not
+ * of the paper; what it makes better is in the README. `counts` are those of `vocabPartition`.
+ */
+export function blockCodes({
+  counts,
+  ...options
+}: BlockCodesOptions & {
+  readonly counts?: NonNullable<Exclude<GroupReduceOptions['partition'], false>>['counts'];
+} = {}): Preset {
+  const counted = counts === undefined ? {} : { options: { counts } };
+  return {
+    name: 'block-codes',
+    plugins: {
+      'vocab-partition': { use: vocabPartition, ...counted },
+      'block-codes': { use: codes, options },
+    },
+  };
+}
 
 /** Truncated SVD of each matrix: one block, all errors alike, nothing quantized. */
 export function svd(lowRank: NonNullable<GroupReduceOptions['lowRank']> = {}): Preset {

@@ -1,4 +1,4 @@
-export { prune, quantizeOnly, svd, weightedSvd } from './baselines.js';
+export { blockCodes, prune, quantizeOnly, svd, weightedSvd } from './baselines.js';
 export { compressMatrix, expandMatrix } from './compress-matrix.js';
 export type { CodedMatrix, CompressedMatrix, CompressMatrixOptions } from './compress-matrix.js';
 export { groupReduce } from './group-reduce.js';

@@ -47,10 +47,10 @@ function readOptions(
   options: CompressCommandOptions,
   given: Pick<CompressFileOptions, 'backend' | 'onEvent'>,
 ): CompressFileOptions {
-  const { out, counts, ratio, maxError, bits, blocks, layers, tied } = options;
+  const { out, counts, ratio, maxError, bits, blocks, layers, objective, tied } = options;
   return {
     ...given,
-    ...{ out, counts, ratio, maxError, bits, blocks, layers, tied },
+    ...{ out, counts, ratio, maxError, bits, blocks, layers, objective, tied },
     preset: findPreset(options.preset),
     budget: readBudget(options.budget),
     load: new Modules(resolve('espalier')).load,

@@ -5,7 +5,7 @@ import { EspalierError, suggest } from '@espalier/core';
 /** The flags of `espalier compress` that decide what is compressed and how. */
 export interface CompressFlags extends Pick<
   CompressOptions,
-  'ratio' | 'maxError' | 'bits' | 'blocks' | 'layers' | 'tied'
+  'ratio' | 'maxError' | 'bits' | 'blocks' | 'layers' | 'objective' | 'tied'
 > {
   /** A short name, or `module#export`. */
   readonly preset: string;
@@ -15,6 +15,7 @@ export interface CompressFlags extends Pick<
 
 const PACKAGE = '@espalier/preset-group-reduce';
 const SHORT: Readonly<Record<string, string>> = {
+  'block-codes': 'blockCodes',
   'group-reduce': 'groupReduce',
   svd: 'svd',
   'weighted-svd': 'weightedSvd',

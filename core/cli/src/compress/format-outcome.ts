@@ -7,17 +7,19 @@ import type { Table } from '@espalier/report';
 import type { CompressFlags } from './flags.js';
 import { writeLoadingCode } from './loading-code.js';
 import type { Outcome } from './outcome.js';
-import { makeBytesTable, makeDecileTable } from './tables.js';
+import { makeBytesTable, makeDecileTable, makeFrontTable } from './tables.js';
 
 /** The outcome for a terminal. */
 export function formatText(outcome: Outcome): string {
   const deciles = makeDecileTable(outcome);
+  const front = makeFrontTable(outcome);
   const { matrices, whole } = sumBytes(outcome);
   const { inputBytes, out, kind } = outcome;
   return [
     ...outcome.remarks.map((text) => `note: ${text}`),
     addTitle(makeBytesTable(outcome)),
     ...(deciles ? [addTitle(deciles)] : []),
+    ...(front ? [addTitle(front)] : []),
     `Matrices ${formatRatio(matrices)} smaller, everything ${formatRatio(whole)}. On disk: ${inputBytes} bytes (${kind}) → ${whole.after}.`,
     `${out} holds the result, ${join(out, 'report.html')} tells more. To load it:\n\n${writeLoadingCode(outcome.modules, out)}`,
   ].join('\n\n');
@@ -46,12 +48,13 @@ export function formatCommand(
   path: string,
   { layers, counts, maxError, ...flags }: CompressFlags,
 ): string {
-  const { preset, ratio, budget, bits, blocks, tied } = flags;
+  const { preset, ratio, budget, objective, bits, blocks, tied } = flags;
   const given = {
     preset,
     ratio,
     budget,
     'max-error': maxError,
+    objective: writeObjective(objective),
     bits,
     counts: counts === undefined ? undefined : basename(counts),
     blocks,
@@ -62,6 +65,12 @@ export function formatCommand(
     value === undefined ? [] : [`--${name} ${value}`],
   );
   return ['espalier compress', basename(path), ...written].join(' ');
+}
+
+function writeObjective(objective: CompressFlags['objective']): string | undefined {
+  if (typeof objective !== 'object') return objective;
+  const shares = Object.entries(objective).map(([name, share]) => `${name}=${share}`);
+  return shares.join(',');
 }
 
 function addTitle(table: Table): string {

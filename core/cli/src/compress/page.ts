@@ -14,7 +14,13 @@ import {
 import type { Block, Section } from '@espalier/report';
 import { writeLoadingCode } from './loading-code.js';
 import type { Outcome } from './outcome.js';
-import { makeStepsTable, makeBytesTable, makeDecileTable } from './tables.js';
+import {
+  listFronts,
+  makeBytesTable,
+  makeDecileTable,
+  makeFrontTable,
+  makeStepsTable,
+} from './tables.js';
 
 /** The outcome as one self-contained HTML page. */
 export function renderPage(outcome: Outcome): string {
@@ -26,6 +32,7 @@ export function renderPage(outcome: Outcome): string {
     sections: [
       bytesSection(outcome),
       ...fidelitySection(outcome),
+      ...frontSection(outcome),
       stepsSection(outcome),
       {
         heading: 'Use it',
@@ -73,6 +80,24 @@ function fidelitySection(outcome: Outcome): Section[] {
         },
       ]
     : [];
+}
+
+/** What other sizes would cost, where a plugin says so. */
+function frontSection(outcome: Outcome): Section[] {
+  const front = makeFrontTable(outcome);
+  if (!front) return [];
+  const series = listFronts(outcome.compressed.steps).map(({ layer, front: points }) => ({
+    name: layer,
+    points: points.map(({ ratio, error }) => ({ x: ratio, y: error })),
+  }));
+  const plot = linePlot({
+    title: 'Error by size, predicted',
+    x: { label: 'times smaller' },
+    y: { label: 'root of the objective', domain: [0, 0] },
+    series,
+    width: 'half',
+  });
+  return [{ heading: 'Other sizes', blocks: [front, plot] }];
 }
 
 function decilePlot(

@@ -1,3 +1,4 @@
+import type { Measure, Objective } from '@espalier/compression';
 import { InvalidArgumentError } from 'commander';
 
 /** `--ratio`. */
@@ -27,6 +28,22 @@ export function parseBlocks(text: string): number | 'auto' {
 /** `--layers`. */
 export function parseNames(text: string): readonly string[] {
   return text.split(',').map((name) => name.trim());
+}
+
+const MEASURES: readonly Measure[] = ['counts', 'importance', 'neighbours', 'uniform'];
+
+/** `--objective`: a measure, or shares of several: `counts=0.7,uniform=0.3`. */
+export function parseObjective(text: string): Objective {
+  const parts = parseNames(text).map((part) => part.split('='));
+  const known = parts.every(([name]) => MEASURES.includes(name as Measure));
+  const shares = parts.map(([, share]) => Number(share ?? NaN));
+  if (known && parts.length === 1 && parts[0]!.length === 1) return parts[0]![0] as Measure;
+  if (known && shares.every((share) => share >= 0 && share < Infinity)) {
+    return Object.fromEntries(parts.map(([name], i) => [name, shares[i]!]));
+  }
+  throw new InvalidArgumentError(
+    `It must be one of ${MEASURES.join(', ')}, or shares of them: counts=0.7,uniform=0.3.`,
+  );
 }
 
 function parseNumber(text: string, isAllowed: (n: number) => boolean, message: string): number {

@@ -1,12 +1,19 @@
 import type { CompressedFile } from '@espalier/compress/node';
 
 /** What the user should know about a result, in sentences. */
-export function listRemarks({ compressed: { leftOut }, counts, rest }: CompressedFile): string[] {
+export function listRemarks({ compressed, counts, rest }: CompressedFile): string[] {
   const { tensors } = rest;
+  const { leftOut, steps } = compressed;
+  const byOrder = leftOut.length > 0 && steps.some(({ plugin }) => plugin === 'block-codes');
   const codes = tensors.filter(({ isFloat, shape }) => !isFloat && shape.length > 1);
   const dtypes = [...new Set(codes.map(({ dtype }) => dtype))];
   return [
-    ...(leftOut.length > 0
+    ...(byOrder
+      ? [
+          'Without --counts, rows are taken in the order of their file: the first as the most frequent word, by the law of Zipf. If that is wrong: --objective uniform.',
+        ]
+      : []),
+    ...(leftOut.length > 0 && !byOrder
       ? [`Without --counts all words are alike: ${leftOut.join(' and ')} left out of the preset.`]
       : []),
     ...(counts === 'in the order of the words'

@@ -64,6 +64,40 @@ export function makeDecileTable({ fidelity, counts }: Outcome): Table | undefine
   });
 }
 
+/** What other sizes would cost, by prediction; `undefined` where no plugin says so. */
+export function makeFrontTable({ compressed: { steps } }: Outcome): Table | undefined {
+  const fronts = listFronts(steps);
+  if (fronts.length === 0) return undefined;
+  const ratios = [...new Set(fronts.flatMap(({ front }) => front.map(({ ratio }) => ratio)))];
+  return table({
+    title: 'Other sizes',
+    columns: [
+      { key: 'ratio', label: 'Ratio', format: { style: 'fixed', digits: 0, unit: '×' } },
+      ...fronts.map(({ layer }, k) => ({
+        key: `error${k}`,
+        label: `${layer}: error`,
+        format: ERROR,
+      })),
+    ],
+    rows: ratios.map((ratio) => ({
+      ratio,
+      ...Object.fromEntries(
+        fronts.map(({ front }, k) => [
+          `error${k}`,
+          front.find((point) => point.ratio === ratio)?.error ?? null,
+        ]),
+      ),
+    })),
+    caption:
+      'Predicted from what is known about the matrices, without coding them: the root of the objective, 1 where nothing is stored.',
+  });
+}
+
+/** The layers whose plugin says what other sizes would cost. */
+export function listFronts(steps: Outcome['compressed']['steps']) {
+  return steps.flatMap(({ layer, front }) => (front ? [{ layer, front }] : []));
+}
+
 /** What each plugin did to each layer, in order. */
 export function makeStepsTable({ compressed: { steps } }: Outcome): Table {
   return table({

@@ -5,6 +5,7 @@ import {
   parseBits,
   parseBlocks,
   parseNames,
+  parseObjective,
   parseRatio,
   parseShare,
 } from '../compress/parse-flags.js';
@@ -21,8 +22,8 @@ export function addCompressCommand(program: Command): void {
     .requiredOption('--out <dir>', 'folder of the result: new, empty, or with an earlier result')
     .option(
       '--preset <name>',
-      'group-reduce, svd, weighted-svd, quantize-only, prune, or module#export',
-      'group-reduce',
+      'block-codes, group-reduce, svd, weighted-svd, quantize-only, prune, or module#export',
+      'block-codes',
     )
     .addOption(
       target('--ratio <n>', 'how many times smaller the matrices become (default: 8)').argParser(
@@ -32,6 +33,11 @@ export function addCompressCommand(program: Command): void {
     .addOption(target('--budget <size>', 'size of all compressed matrices together, e.g. 10MB'))
     .addOption(
       target('--max-error <n>', 'largest relative error of each matrix').argParser(parseShare),
+    )
+    .option(
+      '--objective <measure>',
+      'what errors are measured by: counts, uniform, neighbours, or shares, e.g. counts=0.7,uniform=0.3',
+      parseObjective,
     )
     .option(
       '--bits <n>',

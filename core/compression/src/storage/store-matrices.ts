@@ -1,6 +1,6 @@
 import type { LayerEntry, ModelGraph, NamedTensors, StructureAccess } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { CompressionDetail, CompressionEntry } from '../compression-report.js';
+import type { CompressionDetail, CompressionEntry, SizeCost } from '../compression-report.js';
 import { describeRules } from './penalties.js';
 import { isOwnWeight, listMatrices, readStorages } from './storable-matrices.js';
 import type { StorableMatrix } from './storable-matrices.js';
@@ -28,6 +28,9 @@ export interface StoredEdit {
   /** Squared error, and squared length of the matrix before. */
   readonly error: number;
   readonly norm: number;
+  /** What was minimised, relative, and what other sizes would cost; for layers of one matrix. */
+  readonly weightedError?: number;
+  readonly front?: readonly SizeCost[];
 }
 
 /**
@@ -108,12 +111,15 @@ function createReport(before: ModelGraph, stored: readonly StoredEdit[]): Compre
     const removed = paths.reduce((sum, path) => sum + countTensorBytes(before.weights[path]!), 0);
     const added = own.reduce((sum, { weights }) => sum + countHostBytes(weights), 0);
     const [error, norm] = [sumBy(own, 'error'), sumBy(own, 'norm')];
+    const { weightedError, front } = own.length === 1 ? own[0]! : {};
     return {
       layer,
       summary: [describe(own), ...describeLostRules(before, layer, own)].join('; '),
       bytesBefore,
       bytesAfter: bytesBefore - removed + added,
       relativeError: norm === 0 ? 0 : Math.sqrt(error / norm),
+      ...(weightedError !== undefined && { weightedError }),
+      ...(front && { front }),
     };
   });
 }

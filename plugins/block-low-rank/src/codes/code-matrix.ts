@@ -1,5 +1,5 @@
 import { checkMatrix } from '@espalier/compression';
-import type { Matrix } from '@espalier/compression';
+import type { Matrix, Measure, SizeCost } from '@espalier/compression';
 import { EspalierError, parseOptions } from '@espalier/core';
 import { squareRoot } from '@espalier/linalg';
 import { cutByPosition, cutByWeight } from './cells.js';
@@ -11,7 +11,7 @@ import type { Curve } from './curves.js';
 import { encodeRows } from './encode.js';
 import type { BlockCodes } from './encode.js';
 import { readShares, weighRows } from './objective.js';
-import type { Measure, RowKnowledge } from './objective.js';
+import type { RowKnowledge } from './objective.js';
 import { codeTarget, isOneCodeTarget, ONE_CODE_TARGET, readTarget } from './options.js';
 import type { CodeTargetOptions } from './options.js';
 import { predictError } from './plan.js';
@@ -37,15 +37,6 @@ export interface CodeKnowledge {
 /** Options of {@link codeMatrix}: of `ratio`, `budget` and `maxError` one, or none: a ratio of 8. */
 export type CodeMatrixOptions = CodeKnowledge & CodeTargetOptions;
 
-/** What a size costs. */
-export interface FrontPoint {
-  /** Bytes in float32 over bytes. */
-  readonly ratio: number;
-  readonly bytes: number;
-  /** Root of the objective, predicted: 1 where nothing is stored. */
-  readonly error: number;
-}
-
 /** A matrix in codes of blocks, with what that costs and loses. */
 export interface BlockCodedMatrix extends BlockCodes {
   readonly rows: number;
@@ -63,7 +54,7 @@ export interface BlockCodedMatrix extends BlockCodes {
   /** Blocks, and bits a number of each, in words. */
   readonly summary: string;
   /** What other sizes would cost, by prediction; nothing is coded for it. */
-  predictFront(ratios?: readonly number[]): readonly FrontPoint[];
+  predictFront(ratios?: readonly number[]): readonly SizeCost[];
 }
 
 const RATIOS = [4, 6, 8, 12, 16, 24, 32, 48, 64];
@@ -173,7 +164,7 @@ function predictFront(
   dense: number,
   ratios: readonly number[],
   planning: PlanOptions,
-): readonly FrontPoint[] {
+): readonly SizeCost[] {
   return ratios.flatMap((ratio) => {
     const best = predictError(curves, dense / ratio, planning);
     return best ? [{ ratio, bytes: best.bytes, error: Math.sqrt(best.error) }] : [];

@@ -1,11 +1,6 @@
 import { floorCounts } from '@espalier/compression';
+import type { Measure, Objective } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
-
-/** What an error may be measured by; each is a relative squared error, 1 where nothing is stored. */
-export type Measure = 'counts' | 'uniform' | 'neighbours' | 'importance';
-
-/** One measure, or shares of several. */
-export type Objective = Measure | Readonly<Partial<Record<Measure, number>>>;
 
 /** What is known about rows beside their numbers. */
 export interface RowKnowledge {

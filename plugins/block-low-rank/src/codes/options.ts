@@ -1,5 +1,6 @@
 import { parseBytes } from '@espalier/compression';
 import { z } from 'zod';
+import { bytes } from '../options.js';
 
 const share = z.number().nonnegative().optional();
 
@@ -9,11 +10,6 @@ export const objective = z.union([
   z
     .strictObject({ counts: share, uniform: share, neighbours: share, importance: share })
     .refine((shares) => Object.values(shares).some((each) => each! > 0), 'give a share above 0'),
-]);
-
-const bytes = z.union([
-  z.number().positive(),
-  z.string().refine((text) => parseBytes(text) !== undefined, "must be a size such as '10MB'"),
 ]);
 
 /** How small, or how close, and what closeness is. */

@@ -1,12 +1,12 @@
 import { allocateBits, normalDistortions } from '@espalier/compression';
-import type { BitAllocation, BitChoice, RowGroup } from '@espalier/compression';
+import type { BitAllocation, BitAllocator, BitChoice, RowGroup } from '@espalier/compression';
 import type { Curve } from './curves.js';
 import { computeLayout, MOST_BITS, RANGES } from './layout.js';
 import type { BlockCodesConfig, BlockConfig } from './layout.js';
 import { countWords } from './row-bits.js';
 
 /** Shares bytes out among blocks and their directions: `allocateBits`, or a rule of yours. */
-export type AllocateBits = typeof allocateBits;
+export type AllocateBits = BitAllocator['allocate'];
 
 /** What planning starts from, beside the curves. */
 export interface PlanOptions {
