@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { useBackend } from '@espalier/backend';
 import { checkOutputFolder, compressFile } from '@espalier/compress/node';
 import type { CompressedFile, CompressFileOptions } from '@espalier/compress/node';
@@ -53,9 +54,28 @@ function readOptions(
     ...{ out, counts, ratio, maxError, bits, blocks, layers, objective, tied },
     preset: findPreset(options.preset),
     budget: readBudget(options.budget),
-    load: new Modules(resolve('espalier')).load,
+    load: loadFromBoth,
     provenance: { command: formatCommand(path, options) },
   };
+}
+
+/** A module of the working folder, or where there is none, one that is installed beside this command. */
+function loadFromBoth(specifier: string): ReturnType<Modules['load']> {
+  const [working, own] = [resolve('espalier'), fileURLToPath(import.meta.url)].map(
+    (from) => new Modules(from),
+  ) as [Modules, Modules];
+  return isFound(working, specifier) || !isFound(own, specifier)
+    ? working.load(specifier)
+    : own.load(specifier);
+}
+
+function isFound(modules: Modules, specifier: string): boolean {
+  try {
+    modules.resolve(specifier);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function finish(result: CompressedFile, command: string, json = false): Promise<void> {

@@ -20,8 +20,11 @@ export interface RowWeights {
 
 /** Shares of a mixture of counts and the tail, which serves both. */
 const MIXTURE = { counts: 0.7, uniform: 0.3 } as const;
-/** A little weight of counts costs all words a fraction of a point, and doubles what frequent words keep. */
-const NEIGHBOURS = { neighbours: 0.9, counts: 0.1 } as const;
+/**
+ * A little weight of counts costs all words a fraction of a point of the neighbours that stay, and doubles those of
+ * frequent words; a little weight of all rows makes lengths count.
+ */
+const NEIGHBOURS = { neighbours: 0.85, counts: 0.1, uniform: 0.05 } as const;
 
 /** Weights that rows have by their rank where nothing is known but their order (Zipf and Mandelbrot). */
 const SHIFT = 2.7;
