@@ -1,4 +1,9 @@
-import { blockLowRank, rankRule, wordImportance } from '@espalier/plugin-block-low-rank';
+import {
+  blockCodes,
+  blockLowRank,
+  rankRule,
+  wordImportance,
+} from '@espalier/plugin-block-low-rank';
 import { vocabPartition } from '@espalier/plugin-vocab-partition';
 import { testPlugin } from '@espalier/testkit';
 import { tinyLanguageModel, tinyText, zipf } from './models.js';
@@ -28,5 +33,20 @@ testPlugin(wordImportance, [
     ...run,
     options: { rows: 'fisher', metric: 'hidden-covariance', softmax: 'softmax' },
     companions: () => [blockLowRank({ minSize: 50, ratio: 1.3 })],
+  },
+]);
+
+const larger = {
+  model: () => tinyLanguageModel({ words: 120, columns: 8 }),
+  session: { train: tinyText({ words: 120 }), validation: tinyText({ words: 120 }) },
+};
+
+testPlugin(blockCodes, [
+  { name: 'by the order of words', ...larger, options: { ratio: 3, minSize: 400 } },
+  {
+    name: 'by counts and importance',
+    ...larger,
+    options: { ratio: 3, minSize: 400, objective: { importance: 0.9, neighbours: 0.1 } },
+    companions: () => [vocabPartition({ counts: [...zipf(120)] }), wordImportance({ power: 0.5 })],
   },
 ]);

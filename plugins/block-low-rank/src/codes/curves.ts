@@ -42,13 +42,18 @@ export async function listCurves(
   for (const [d, division] of divisions.entries()) {
     const measured = root ? inMetric(division, root, columns) : division;
     const counts = BLOCKS.filter((count, i) => i === 0 || BLOCKS[i - 1]! < measured.grams.length);
+    if (!paysBasis(division.cells.of.length, columns)) {
+      const { cells, grams } = joinDivision(division, 1, columns);
+      return [{ cells, bases: [keepColumns({ cells, grams }, columns)] }];
+    }
     const whole = await findDirections(sumGrams(measured.grams), columns);
     for (const count of counts) {
       if (count === 1 && d > 0) continue;
       const joined = joinDivision(measured, count, columns);
       const columnwise = root ? [] : [keepColumns(joined, columns)];
-      const own = columns <= WIDE || [1, 4].includes(count) ? [await ownDirections(joined)] : [];
       const shared = shareDirections(joined, whole.vectors, columns);
+      const finds = columns <= WIDE || [1, 4].includes(count);
+      const own = finds ? [await ownDirections(joined, shared, columns)] : [];
       const { cells } = joined;
       if (count > 1) curves.push({ cells, bases: [shared, ...own, ...columnwise] });
       if (own.length > 0) curves.push({ cells, bases: [...own, ...columnwise] });
@@ -73,9 +78,22 @@ function inMetric({ cells, grams }: Division, root: Float64Array, columns: numbe
   return { cells, grams: grams.map(turn) };
 }
 
-async function ownDirections({ grams }: Division): Promise<BasisOfBlocks> {
+/** Whether a basis of their own may be worth its bytes to so many rows. */
+function paysBasis(rows: number, columns: number): boolean {
+  return 2 * rows >= columns;
+}
+
+async function ownDirections(
+  { cells, grams }: Division,
+  shared: BasisOfBlocks,
+  columns: number,
+): Promise<BasisOfBlocks> {
   const found: Awaited<ReturnType<typeof findDirections>>[] = [];
-  for (const gram of grams) found.push(await findDirections(gram, Math.sqrt(gram.length)));
+  for (const [p, gram] of grams.entries()) {
+    const own = paysBasis(cells.sizes[p]!, columns);
+    const common = { values: shared.energies[p]!, vectors: shared.directions[0]! };
+    found.push(own ? await findDirections(gram, columns) : common);
+  }
   const energies = found.map(({ values }) => values);
   return { kind: 'own', energies, directions: found.map(({ vectors }) => vectors) };
 }
@@ -97,7 +115,10 @@ function keepColumns({ grams }: Division, columns: number): BasisOfBlocks {
   return { kind: 'none', energies, directions: [] };
 }
 
-async function findDirections(gram: Float64Array, columns: number) {
+async function findDirections(
+  gram: Float64Array,
+  columns: number,
+): Promise<{ readonly values: Float64Array; readonly vectors: Float32Array }> {
   const { values, vectors } = await eigenpairs(gram, columns);
   return { values: values.map((value) => Math.max(value, 0)), vectors };
 }
