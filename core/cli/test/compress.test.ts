@@ -89,6 +89,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 const LM = ['--layers', 'embedding,softmax'];
 const NPY = ['--layers', 'words'];
+const PAPER = ['--preset', 'group-reduce'];
 
 async function told(input: string, ...flags: string[]): Promise<{ told: Told; out: string }> {
   const out = fresh();
@@ -107,7 +108,7 @@ async function refused(input: string, ...flags: string[]): Promise<string> {
 
 describe('espalier compress', () => {
   it('writes an artifact that is what its table says, and a page', async () => {
-    const flags = [...LM, '--counts', at('counts.json'), '--ratio', '6', '--blocks', '3'];
+    const flags = [...LM, '--counts', at('counts.json'), '--ratio', '6'];
     const { told: table, out } = await told('lm.safetensors', ...flags);
 
     const files = await readdir(out);
@@ -154,17 +155,19 @@ describe('espalier compress', () => {
     expect(ended.code).toBe(0);
     expect(ended.stdout).toMatch(/^words +115,200 +[\d,]+ +[89]\.\d\d.× +0\.\d+$/m);
     expect(ended.stdout).toContain('rows are taken in their order');
-    expect(ended.stdout).toContain("import '@espalier/plugin-quantizer';");
-    expect(ended.stdout).toMatch(/Without --counts all words are alike: vocab-partition and/);
+    expect(ended.stdout).toContain("import '@espalier/plugin-block-low-rank';");
+    expect(ended.stdout).toMatch(/Without --counts, rows are taken in the order of their file/);
+    expect(ended.stdout).toMatch(/^ *16 × +0\.\d+$/m);
     expect(ended.stderr).toMatch(/^reading …$/m);
-    expect(ended.stderr).toMatch(/^ {2}words factorised \(1\/1\)$/m);
+    expect(ended.stderr).toMatch(/^ {2}words: rows coded \(\d+\/\d+\)$/m);
     expect(ended.stderr).toMatch(/^measuring: [\d.]+ s$/m);
   });
 
   it.each([
     ['--budget', '13000'],
-    ['--budget', '13kB', '--bits', '4'],
-    ['--ratio', '9', '--bits', 'none'],
+    ['--budget', '13kB', '--objective', 'counts=0.5,neighbours=0.5'],
+    ['--budget', '13kB', '--bits', '4', ...PAPER],
+    ['--ratio', '9', '--bits', 'none', ...PAPER],
   ])('keeps %s %s', async (...target) => {
     const { told: table } = await told('words.npy', ...NPY, ...target);
     const most = target[0] === '--budget' ? 13_000 : (4 * WORDS * SIZE) / 9;
@@ -172,8 +175,12 @@ describe('espalier compress', () => {
     expect(table.totals.matrices.after).toBeGreaterThan(0.7 * most);
   });
 
-  it('keeps an error, codes included', async () => {
-    const { told: table } = await told('words.npy', ...NPY, '--max-error', '0.2', '--bits', '4');
+  it.each([
+    ['group-reduce', ['--bits', '4']],
+    ['block-codes', ['--objective', 'uniform']],
+  ])('keeps an error, codes included: %s', async (preset, flags) => {
+    const own = [...NPY, '--preset', preset, '--max-error', '0.2', ...flags];
+    const { told: table } = await told('words.npy', ...own);
     expect(table.fidelity[0]!.error).toBeLessThanOrEqual(0.2);
     expect(table.totals.matrices.after).toBeLessThan(table.totals.matrices.before / 8);
   });
@@ -224,10 +231,10 @@ describe('espalier compress', () => {
       'softmax.bias': vector(WORDS, 'b'),
     };
     await writeFile(at('tied.safetensors'), state(tied));
-    const { told: table } = await told('tied.safetensors', ...LM);
+    const { told: table } = await told('tied.safetensors', ...LM, ...PAPER);
     const softmax = table.bytes.find(({ what }) => what === 'softmax');
     expect(softmax).toMatchObject({ after: 4 * WORDS }); // its bias
-    expect(await refused('tied.safetensors', ...LM, '--tied', 'refuse')).toMatch(
+    expect(await refused('tied.safetensors', ...LM, ...PAPER, '--tied', 'refuse')).toMatch(
       /they are tied.*--tied share/,
     );
   });
@@ -367,7 +374,9 @@ describe('bad input of espalier compress', () => {
   it('counts that are not there, or blocks without any', async () => {
     const missing = await refused('words.npy', '--counts', at('none.json'));
     expect(missing).toMatch(/cannot read the counts in .*none\.json: ENOENT/);
-    expect(await refused('words.npy', ...NPY, '--blocks', '3')).toContain('Add --counts FILE');
+    expect(await refused('words.npy', ...NPY, ...PAPER, '--blocks', '3')).toContain(
+      'Add --counts FILE',
+    );
     expect(await refused('words.npy', '--counts', folder)).toMatch(/EISDIR.*A folder stands/);
   });
 
@@ -391,7 +400,7 @@ describe('bad input of espalier compress', () => {
   it.each([
     [['--layers', 'lstm'], /'lstm' is neither an Embedding nor a Dense.*embedding, softmax/],
     [['--layers', 'embeding'], /no layer 'embeding'.*Did you mean 'embedding'/],
-    [['--ratio', '4'], /8 bits alone make matrices 4 times smaller.*quantize-only/],
+    [[...PAPER, '--ratio', '4'], /8 bits alone make matrices 4 times smaller.*quantize-only/],
     [
       ['--preset', 'quantize-only', '--ratio', '4'],
       /--ratio sets an option of block-low-rank or prune/,
@@ -400,6 +409,9 @@ describe('bad input of espalier compress', () => {
     [['--preset', 'group-reduse'], /Did you mean 'group-reduce'/],
     [['--preset', '@espalier/preset-group-reduce#svdd'], /Did you mean 'svd'/],
     [['--budget', 'much'], /must be a size.*10MB/],
+    [['--bits', '4'], /--bits sets an option of quantizer/],
+    [['--tied', 'split'], /--tied sets an option of block-low-rank/],
+    [[...PAPER, '--objective', 'uniform'], /--objective sets an option of block-codes/],
     [[], /no embedding.*of 50000 numbers or more\. Name the layers: --layers a,b/],
     [
       ['--preset', 'prune'],
@@ -421,6 +433,8 @@ describe('bad input of espalier compress', () => {
     [['--bits', '5'], '8, 4, 3, 2 or none'],
     [['--max-error', '1'], 'between 0 and 1'],
     [['--blocks', '0'], 'whole number'],
+    [['--objective', 'speed'], 'counts, importance, neighbours, uniform'],
+    [['--objective', 'counts=x'], 'shares of them'],
   ])('exits with 2 on %j', async (flags, message) => {
     const { code, stderr } = await run(
       'compress',

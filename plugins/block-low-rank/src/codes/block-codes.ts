@@ -17,6 +17,7 @@ import { codeMatrix } from './code-matrix.js';
 import type { BlockCodedMatrix, CodeMatrixOptions } from './code-matrix.js';
 import { codeTarget, isOneCodeTarget, ONE_CODE_TARGET, readTarget } from './options.js';
 import type { ParsedCodeTarget } from './options.js';
+import { leastBytes } from './plan.js';
 
 /** The options of `blockCodes`, as data. */
 export const blockCodesOptions = codeTarget
@@ -59,11 +60,15 @@ export const blockCodes: PluginFactory<typeof blockCodesOptions, typeof effects>
       const found = findTargets(graph, options);
       const matrices = await Promise.all(found.map((place) => readMatrix(graph, place)));
       const whole = matrices.reduce((sum, { data }) => sum + data.byteLength, 0);
-      const stored: StoredEdit[] = [];
+      const requests: LayerRequest[] = [];
       for (const [i, place] of found.entries()) {
         const matrix = matrices[i]!;
-        const share = shareTarget(options, matrix, whole);
         const known = await knowledgeOf(ctx, place, matrix);
+        requests.push({ place, matrix, known, share: shareTarget(options, matrix, whole) });
+      }
+      checkBudget(requests, options, whole);
+      const stored: StoredEdit[] = [];
+      for (const { place, matrix, known, share } of requests) {
         const name = place.entry.name;
         const coded = await naming(name, () =>
           codeMatrix(matrix, {
@@ -78,6 +83,53 @@ export const blockCodes: PluginFactory<typeof blockCodesOptions, typeof effects>
     });
   },
 });
+
+interface LayerRequest {
+  readonly place: LayerTarget;
+  readonly matrix: Matrix;
+  readonly known: Awaited<ReturnType<typeof knowledgeOf>>;
+  readonly share: CodeMatrixOptions;
+}
+
+/**
+ * Refuses a size that some matrix cannot keep, before anything is computed.
+ *
+ * @throws EspalierError `block-codes/budget`, with `details`: `{ layer, leastBytes }` and `smallestBudget` or
+ * `largestRatio`.
+ */
+function checkBudget(
+  requests: readonly LayerRequest[],
+  options: ParsedCodeTarget,
+  whole: number,
+): void {
+  if (options.maxError !== undefined) return;
+  const { bytes } = readTarget(options, whole) as { readonly bytes: number };
+  const needs = requests.map(({ place, matrix: { rows, columns, data }, known }) => {
+    const least = leastBytes(rows, columns, known.metric !== undefined);
+    return { layer: place.entry.name, least, share: data.byteLength / whole };
+  });
+  const largest = needs.reduce((a, b) => (b.least / b.share > a.least / a.share ? b : a));
+  const smallestBudget = Math.ceil(largest.least / largest.share);
+  if (bytes >= smallestBudget) return;
+  const { layer, least: leastOfLayer } = largest;
+  const problem = `layer '${layer}' takes ${leastOfLayer} bytes at least (one bit a row)`;
+  const asRatio = options.budget === undefined;
+  const largestRatio = Math.floor((100 * whole) / smallestBudget) / 100;
+  throw new EspalierError('block-codes/budget', {
+    problem: asRatio
+      ? `${problem}, so the largest possible ratio is ${largestRatio}`
+      : `the smallest possible budget is ${smallestBudget} bytes: ${problem}, and budgets are divided by size`,
+    received: options.budget ?? options.ratio,
+    fix: asRatio
+      ? 'Allow a lower ratio, or leave the layer out.'
+      : 'Allow more bytes, or leave the layer out.',
+    details: {
+      layer,
+      leastBytes: leastOfLayer,
+      ...(asRatio ? { largestRatio } : { smallestBudget }),
+    },
+  });
+}
 
 /** Of a budget for all, a matrix's share is by its size. */
 function shareTarget(

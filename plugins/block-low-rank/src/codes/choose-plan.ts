@@ -4,7 +4,7 @@ import type { Coders, Surveyed } from './coders.js';
 import type { Curve } from './curves.js';
 import { encodeBlockRows, measureErrors, turnBack } from './encode.js';
 import { MOST_BITS } from './layout.js';
-import { leastBytes, planCodes, predictError } from './plan.js';
+import { planCodes, predictError } from './plan.js';
 import type { CodesPlan, PlanOptions } from './plan.js';
 
 /** The bytes that a matrix may take, or the root of the objective that it may have. */
@@ -23,7 +23,8 @@ const ATTEMPTS = 6;
  * The plan that leaves the least error within a budget, or takes the fewest bytes within an error: of those that
  * promise most the one that is best on sampled rows.
  *
- * @throws EspalierError `block-codes/budget`, `block-codes/error`.
+ * @param target Bytes: at least `leastBytes`.
+ * @throws EspalierError `block-codes/error`.
  */
 export async function choosePlan(
   curves: readonly Curve[],
@@ -46,17 +47,12 @@ export async function choosePlan(
   });
 }
 
-/**
- * @throws EspalierError `block-codes/budget` with `details`: `{ leastBytes, largestRatio }`.
- */
 async function tryPlans(
   curves: readonly Curve[],
   bytes: number,
   surveyed: Surveyed,
   options: PlanOptions,
 ): Promise<ChosenPlan & { readonly error: number }> {
-  const least = leastBytes(curves);
-  if (bytes < least) throw tooSmall(bytes, least, surveyed);
   let best: (ChosenPlan & { readonly error: number }) | undefined;
   for (const plan of planCodes(curves, bytes, options)) {
     const coders = await makeCoders(plan, surveyed);
@@ -64,16 +60,6 @@ async function tryPlans(
     if (!best || error < best.error) best = { plan, coders, error };
   }
   return best!;
-}
-
-function tooSmall(bytes: number, least: number, { sample, squares }: Surveyed): EspalierError {
-  const most = Math.floor((400 * squares.length * sample.columns) / least) / 100;
-  return new EspalierError('block-codes/budget', {
-    problem: `codes of the matrix take ${least} bytes at least (one bit a row), so the largest possible ratio is ${most}`,
-    received: `${Math.floor(bytes)} bytes`,
-    fix: 'Allow more bytes or a lower ratio.',
-    details: { leastBytes: least, largestRatio: most },
-  });
 }
 
 /** The fewest bytes that keep an error by prediction. */

@@ -14,7 +14,7 @@ import { readShares, weighRows } from './objective.js';
 import type { RowKnowledge } from './objective.js';
 import { codeTarget, isOneCodeTarget, ONE_CODE_TARGET, readTarget } from './options.js';
 import type { CodeTargetOptions } from './options.js';
-import { predictError } from './plan.js';
+import { leastBytes, predictError } from './plan.js';
 import type { AllocateBits, CodesPlan, PlanOptions } from './plan.js';
 import { sourceOf } from './row-source.js';
 import type { RowSource } from './row-source.js';
@@ -126,6 +126,7 @@ async function code(
   { target, shares, knowledge, metric, allocate, tell }: CodeRequest,
 ): Promise<BlockCodedMatrix> {
   const { rows, columns } = source;
+  checkBytes(source, target, metric !== undefined);
   const squares = await measureLengths(source, tell('rows measured'));
   const weighed = weighRows(squares, shares, knowledge);
   const { weights } = weighed;
@@ -157,6 +158,19 @@ async function code(
     summary: describe(plan),
     predictFront: (ratios = RATIOS) => predictFront(curves, dense, ratios, planning),
   };
+}
+
+/** Refuses a size that no codes keep, before anything is read. */
+function checkBytes({ rows, columns }: RowSource, target: CodeTarget, hasMetric: boolean): void {
+  const least = leastBytes(rows, columns, hasMetric);
+  if ('error' in target || target.bytes >= least) return;
+  const most = Math.floor((400 * rows * columns) / least) / 100;
+  throw new EspalierError('block-codes/budget', {
+    problem: `codes of the matrix take ${least} bytes at least (one bit a row), so the largest possible ratio is ${most}`,
+    received: `${Math.floor(target.bytes)} bytes`,
+    fix: 'Allow more bytes or a lower ratio.',
+    details: { leastBytes: least, largestRatio: most },
+  });
 }
 
 function predictFront(

@@ -58,15 +58,10 @@ export function planCodes(
   return [...plain.slice(0, 1), ...withLengths];
 }
 
-/** The bytes of the smallest codes that are any: one bit of one direction for the rows of one block. */
-export function leastBytes(curves: readonly Curve[]): number {
-  const each = curves.map((curve) => {
-    const [basis] = listGroups(curve, 0).map(({ rows, bases }) =>
-      Math.min(...bases.map(({ directionBytes }) => rows / 8 + directionBytes)),
-    );
-    return countFixed(curve, curve.bases.some(({ kind }) => kind === 'shared') ? 1 : 0) + basis!;
-  });
-  return Math.ceil(Math.min(...each));
+/** Bytes of the smallest codes that are any: one bit a row, along one direction. */
+export function leastBytes(rows: number, columns: number, hasMetric: boolean): number {
+  const blocks = countBlockBytes(1, columns);
+  return Math.ceil(blocks + rows / 8 + 1 + (hasMetric ? columns : 0));
 }
 
 /** The least predicted error within a budget, and its bytes; none where nothing fits. */
@@ -89,20 +84,22 @@ function planCurve(
   const distortions = normalDistortions(MOST_BITS);
   const spent = lengths === 0 ? undefined : measureLengthErrors(curve, lengths, options);
   const groups = listGroups(curve, lengths);
-  // Of a shared basis only the directions count that are used, which depends on what they cost.
-  let used = curve.bases.some(({ kind }) => kind === 'shared') ? countColumns(curve) : 0;
+  const shares = curve.bases.some(({ kind }) => kind === 'shared');
+  // What all choices have in common depends on them: which shared directions are used, how long the configuration is.
+  let fixed = countFixed(curve, shares ? countColumns(curve) : 0);
   let plan: CodesPlan | undefined;
-  for (let round = 0; round < 2; round++) {
-    const fixed = countFixed(curve, used);
-    if (fixed > budget) break;
+  for (let round = 0; round < ROUNDS && fixed <= budget; round++) {
     const allocation = allocate(groups, budget - fixed, { distortions });
     const next = finishPlan(curve, allocation, lengths, spent);
     if (next.bytes <= budget && (!plan || next.error < plan.error)) plan = next;
-    if (next.shared.length === used) break;
-    used = next.shared.length;
+    else if (plan) break;
+    fixed = Math.ceil(next.bytes - allocation.bytes);
   }
   return plan;
 }
+
+/** Rounds in which what is left of a budget is spent. */
+const ROUNDS = 3;
 
 function countColumns({ bases }: Curve): number {
   return bases[0]!.energies[0]!.length;
@@ -122,15 +119,18 @@ function listGroups({ cells, bases }: Curve, lengths: number): readonly RowGroup
   }));
 }
 
-/** Bytes that do not depend on the choice of bits. */
+/** Bytes that do not depend on the choice of bits, at most. */
 function countFixed(curve: Curve, shared: number): number {
   const { cells } = curve;
   const columns = countColumns(curve);
   const blocks = cells.sizes.length;
   const map = cells.inOrder || blocks === 1 ? 0 : countWords(cells.of.length, mapBits(blocks));
-  const configuration = blocks * (columns + BLOCK_TEXT) + TEXT;
-  // Each part ends on a whole word.
-  return 4 * map + shared * columns + configuration + 4 * RANGES * blocks + 4 * blocks + 12;
+  return 4 * map + shared * columns + countBlockBytes(blocks, columns);
+}
+
+/** Bytes of the configuration and of ranges, and of the last word of each part. */
+function countBlockBytes(blocks: number, columns: number): number {
+  return blocks * (columns + BLOCK_TEXT + 4 * RANGES + 4) + TEXT + 12;
 }
 
 /** Characters of a block in the configuration, beside its digits; and of the rest. */
