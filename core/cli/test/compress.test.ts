@@ -157,7 +157,7 @@ describe('espalier compress', () => {
     expect(ended.stdout).toContain('rows are taken in their order');
     expect(ended.stdout).toContain("import '@espalier/plugin-block-low-rank';");
     expect(ended.stdout).toMatch(/Without --counts, rows are taken in the order of their file/);
-    expect(ended.stdout).toMatch(/^ *16 × +0\.\d+$/m);
+    expect(ended.stdout).toMatch(/^ *16.× +0\.\d+$/m);
     expect(ended.stderr).toMatch(/^reading …$/m);
     expect(ended.stderr).toMatch(/^ {2}words: rows coded \(\d+\/\d+\)$/m);
     expect(ended.stderr).toMatch(/^measuring: [\d.]+ s$/m);

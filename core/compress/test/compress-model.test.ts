@@ -103,7 +103,7 @@ it.each<[string, CompressOptions, string, object | undefined]>([
     'a target without a plugin that takes it',
     { preset: quantizeOnly(), ratio: 9 },
     'compress/no-plugin',
-    { option: 'ratio', plugins: ['block-low-rank', 'prune'], preset: ['quantizer'] },
+    { option: 'ratio', plugins: ['block-low-rank', 'prune', 'block-codes'], preset: ['quantizer'] },
   ],
   ['blocks without counts', { preset: groupReduce(), blocks: 2 }, 'compress/no-counts', undefined],
   [
