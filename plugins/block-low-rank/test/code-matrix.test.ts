@@ -3,6 +3,7 @@ import type { Matrix } from '@espalier/compression';
 import { keyedRng } from '@espalier/core';
 import { codeMatrix, codeRows, expandCodes } from '@espalier/plugin-block-low-rank';
 import type { BlockCodedMatrix } from '@espalier/plugin-block-low-rank';
+import { dequantize, quantize } from '@espalier/plugin-quantizer';
 import { onBackend } from '@espalier/testkit';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -242,6 +243,17 @@ describe('odd matrices', () => {
     await expect(codeMatrix(sound, { objective: {} })).rejects.toThrow(failing('options/invalid'));
   });
 });
+
+test.each([8, 4, 3, 2] as const)(
+  'without counts, rows in no order: no worse than plain codes of %i bits of the same size',
+  async (bits) => {
+    const matrix = drawMatrix(1500, 40, bits, 1);
+    const plain = quantize(matrix, { bits, prefer: 'row' });
+    const budget = Object.values(plain.weights).reduce((sum, each) => sum + each.byteLength, 0);
+    const { error } = await codeMatrix(matrix, { budget });
+    expect(error).toBeLessThan(relativeError(matrix, dequantize(plain, [1500, 40])));
+  },
+);
 
 test('rows that are read some at a time become the same codes', async () => {
   const matrix = drawMatrix(3000, 10, 4);

@@ -20,6 +20,8 @@ export interface RowWeights {
 
 /** Shares of a mixture of counts and the tail, which serves both. */
 const MIXTURE = { counts: 0.7, uniform: 0.3 } as const;
+/** The same where the order of rows stands for counts: if it tells nothing, little is lost by it. */
+const BY_ORDER = { counts: 0.3, uniform: 0.7 } as const;
 /**
  * A little weight of counts costs all words a fraction of a point of the neighbours that stay, and doubles those of
  * frequent words; a little weight of all rows makes lengths count.
@@ -32,9 +34,10 @@ const SHIFT = 2.7;
 /** The shares of an objective; where none is asked for: importance if there is any, else the mixture. */
 export function readShares(
   objective: Objective | undefined,
-  { importance }: RowKnowledge,
+  { counts, importance }: RowKnowledge,
 ): Readonly<Partial<Record<Measure, number>>> {
-  if (objective === undefined) return importance ? { importance: 1 } : MIXTURE;
+  if (objective === undefined && importance) return { importance: 1 };
+  if (objective === undefined) return counts ? MIXTURE : BY_ORDER;
   if (objective === 'neighbours') return NEIGHBOURS;
   return typeof objective === 'string' ? { [objective]: 1 } : objective;
 }
