@@ -1,6 +1,13 @@
-import { createStorage, StoredDense, StoredEmbedding } from '@espalier/compression';
+import { createStorage, relativeError, StoredDense, StoredEmbedding } from '@espalier/compression';
 import type { MatrixStorage } from '@espalier/compression';
-import { expandCodes } from '@espalier/plugin-block-low-rank';
+import { keyedRng } from '@espalier/core';
+import {
+  codeMatrix,
+  expandCodes,
+  finishTraining,
+  startTraining,
+} from '@espalier/plugin-block-low-rank';
+import type { CodedMatrix } from '@espalier/plugin-block-low-rank';
 import {
   agreement,
   backendsUnderTest,
@@ -18,7 +25,7 @@ import type { KnownCodes, Spelled } from './random-codes.js';
 
 type Read = (name: string) => Tensor;
 
-function storageOf({ config, weights, rows, columns }: KnownCodes) {
+function storageOf({ config, weights, rows, columns }: CodedMatrix) {
   const tensors = new Map(
     Object.entries(weights).map(([part, data]) => [`m_${part}`, tf.tensor1d(data)]),
   );
@@ -271,3 +278,72 @@ function compareAll(
   expect(gap(storage.scores!(read, x), tf.matMul(x, matrix, false, true))).toBeLessThan(1e-5);
   expect(gap(storage.multiply!(read, y), tf.matMul(y, matrix))).toBeLessThan(1e-5);
 }
+
+test('codes of a matrix expand to what their error says, in a layer as on the host', async () => {
+  await onBackend('wasm');
+  const draw = keyedRng(3, 'matrix');
+  const data = Float32Array.from({ length: 400 * 12 }, (_, i) => (draw() - 0.5) / (1 + (i % 12)));
+  const counts = Array.from({ length: 400 }, (_, i) => (i % 3 ? 1 : 1000));
+  const coded = await codeMatrix(
+    { data, rows: 400, columns: 12 },
+    { ratio: 8, counts, objective: 'counts' },
+  );
+  expect(coded.config.mapped).toBe(true);
+  const expanded = expandCodes(coded);
+  expect(relativeError({ data, rows: 400, columns: 12 }, expanded)).toBeCloseTo(coded.error, 5);
+  tf.tidy(() => {
+    const { storage, read } = storageOf(coded);
+    expect(gap(storage.slice(read, 0, 400), tf.tensor2d(expanded.data, [400, 12]))).toBeLessThan(
+      1e-6,
+    );
+  });
+  const again = finishTraining(startTraining(coded));
+  expect(again.weights.codes).toEqual(coded.weights.codes);
+  expect(again.weights.map).toEqual(coded.weights.map);
+  expect(again.weights.basis).toEqual(coded.weights.basis);
+});
+
+const BLOCK = { rows: 4, bits: '31', basis: 'own' };
+
+test.each<[string, object, RegExp]>([
+  ['no blocks', { blocks: [] }, /option 'blocks'/],
+  ['bits that are no digits', { blocks: [{ ...BLOCK, bits: '3b' }] }, /option 'blocks.*bits'/],
+  ['a length of one bit', { blocks: [{ ...BLOCK, lengths: 1 }] }, /option 'blocks.*lengths'/],
+  ['an unknown field', { blocks: [BLOCK], map: true }, /unknown option 'map'.*mapped/],
+  [
+    'other rows',
+    { blocks: [{ ...BLOCK, rows: 5 }] },
+    /blocks have 5 rows, and the matrix has 4.*block-codes\/config/,
+  ],
+  [
+    'too many directions',
+    { blocks: [{ ...BLOCK, bits: '1111' }] },
+    /block 0 has more directions.*block-codes\/config/,
+  ],
+  [
+    'a shared basis that there is not',
+    { blocks: [{ ...BLOCK, basis: 'shared' }] },
+    /block 0 has more directions/,
+  ],
+  [
+    'a shared basis of too many rows',
+    { blocks: [BLOCK], shared: 4 },
+    /more rows than the matrix has columns, 3/,
+  ],
+  ['a map of one block', { blocks: [BLOCK], mapped: true }, /a map needs at least two blocks/],
+])('a configuration is refused: %s', (_, config, message) => {
+  for (const given of [
+    { kind: 'block-codes', ...config },
+    { kind: 'block-codes-training', codes: { kind: 'block-codes', ...config } },
+  ]) {
+    expect(() => createStorage('m', [4, 3], given)).toThrow(message);
+  }
+});
+
+test('a map of other rows is refused', () => {
+  const coded = randomCodes({ ...LARGE, columns: 64 });
+  const map = coded.weights.map!.map((word, i) => (i === 0 ? word ^ 7 : word)) as Int32Array;
+  expect(() => expandCodes({ ...coded, weights: { ...coded.weights, map } })).toThrow(
+    /another number of rows than the block has.*block-codes\/map/,
+  );
+});
