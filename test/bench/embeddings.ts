@@ -36,7 +36,8 @@ export async function benchEmbeddings(values: EmbeddingsValues): Promise<readonl
   const [rows, failures]: [Row[], string[]] = [[], []];
   for (const trial of listTrials(matrices, methods, options)) {
     try {
-      const row = results.find(trial.key) ?? (await run(python, trial, results));
+      const known = results.find(trial.key);
+      const row = known ?? (options.report ? undefined : await run(python, trial, results));
       if (row) rows.push(row);
     } catch (error) {
       failures.push(`${nameOf(trial)}: ${(error as Error).message}`);

@@ -185,15 +185,8 @@ describe.skipIf(!python)('the bench', () => {
 });
 
 describe('what it cannot take is refused by name', () => {
-  const values = {
-    sizes: '4',
-    rows: '',
-    queries: '100',
-    half: 'odd',
-    seed: '0',
-    out: '',
-    cache: '',
-  };
+  const numbers = { sizes: '4', queries: '100', seed: '0' };
+  const values = { ...numbers, rows: '', half: 'odd', out: '', cache: '', report: false };
   test.each([
     [{ rows: 'QP' }, "no row has 'qp' in its name. Rows: 'faiss PQ'"],
     [{ sizes: '4,small' }, "--sizes needs numbers of at least 1, not 'small'"],

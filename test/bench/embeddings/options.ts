@@ -14,12 +14,14 @@ export const EMBEDDINGS_OPTIONS = {
   seed: { type: 'string', default: '0' },
   out: { type: 'string', default: join('runs', 'bench', 'embeddings.jsonl') },
   cache: { type: 'string', default: join('runs', 'data', 'embeddings') },
+  report: { type: 'boolean', default: false },
 } as const;
 
 /** As `parseArgs` gives them. */
 export type EmbeddingsValues = Readonly<
   Record<'sizes' | 'rows' | 'queries' | 'half' | 'seed' | 'out' | 'cache', string> &
-    Partial<Record<'vectors' | 'counts' | 'data', string>>
+    Partial<Record<'vectors' | 'counts' | 'data', string>> &
+    Record<'report', boolean>
 >;
 
 /** What the command line sets. */
@@ -35,6 +37,8 @@ export interface EmbeddingsOptions {
   /** Rows of results, `.jsonl`. */
   readonly out: string;
   readonly cache: string;
+  /** Only the tables and plots of rows that are there. */
+  readonly report: boolean;
 }
 
 /** @throws Error that says what is wrong. */
@@ -42,7 +46,7 @@ export function parseEmbeddingsOptions(
   values: EmbeddingsValues,
   methods: readonly Method[],
 ): EmbeddingsOptions {
-  const { vectors, counts, data, half, out, cache } = values;
+  const { vectors, counts, data, half, out, cache, report } = values;
   if (counts !== undefined && vectors === undefined) {
     throw new Error('--counts needs --vectors: GloVe comes with counts of its own.');
   }
@@ -51,7 +55,7 @@ export function parseEmbeddingsOptions(
   const queries = parseNumber('queries', values.queries, 10);
   const asked = { queries, half, seed: parseNumber('seed', values.seed, 0) } as const;
   const chosen = chooseMethods(values.rows, methods);
-  return { vectors, counts, data, sizes, methods: chosen, asked, out, cache };
+  return { vectors, counts, data, sizes, methods: chosen, asked, out, cache, report };
 }
 
 function parseNumber(name: string, text: string, least: number): number {
