@@ -1,5 +1,13 @@
 import type { PluginEntries, Preset } from '@espalier/core';
-import { groupReduce, prune, quantizeOnly, svd, weightedSvd } from '@espalier/preset-group-reduce';
+import { wordImportance } from '@espalier/plugin-block-low-rank';
+import {
+  blockCodes,
+  groupReduce,
+  prune,
+  quantizeOnly,
+  svd,
+  weightedSvd,
+} from '@espalier/preset-group-reduce';
 
 /** A row of the ablation: what it changes, and whether it goes on from another row's result. */
 export interface Row {
@@ -87,8 +95,17 @@ export const ROWS: readonly Row[] = [
     retraining: 'never',
     preset: ({ ratio }) => quantizeOnly({ bits: bitsFor(ratio), layers }),
   },
+  { name: 'block codes', statistics: true, retraining: 'never', preset: blocksInCodes },
   { name: 'prune', preset: ({ ratio }) => prune({ ratio, layers }) },
 ];
+
+/** Codes of blocks, chosen in one go for the size, with the importance of “better importance”. */
+function blocksInCodes({ counts, ratio }: RowGiven): Preset {
+  return {
+    extends: blockCodes({ counts, ratio, layers }),
+    plugins: { 'word-importance': { use: wordImportance, options: covariance } },
+  };
+}
 
 /** The retrained factors in codes. */
 function codes(name: string, options: Parameters<typeof quantizeOnly>[0]): Row {
