@@ -1,13 +1,14 @@
 import type { Matrix } from '@espalier/compression';
 import { project } from '@espalier/linalg';
 import type { Cells } from './cells.js';
-import { findCode, takeCoordinates } from './coders.js';
+import { takeCoordinates } from './coders.js';
 import type { BlockCoder, Coders, Surveyed } from './coders.js';
 import type { BlockCodesWeights } from './decode.js';
 import type { BlockCodesConfig } from './layout.js';
 import { writeCode } from './row-bits.js';
 import { readChunks } from './row-source.js';
 import type { RowSource } from './row-source.js';
+import { findCode } from './scales.js';
 import { splitRows } from './survey.js';
 import type { OnRows } from './survey.js';
 

@@ -1,8 +1,8 @@
 import { writeElements } from '@espalier/backend';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { findBounds, findCode } from './coders.js';
 import { levelTable } from './coefficients.js';
+import { findBounds, findCode } from './scales.js';
 
 /** The kernel's name in the registry of tfjs. */
 const NEAREST = 'EspalierNearestLevels';

@@ -1,11 +1,11 @@
 import { EspalierError } from '@espalier/core';
-import { findBounds, findCode, placeScales } from './coders.js';
 import { readCoefficients, readLength } from './coefficients.js';
 import { findBlock, lengthTable, prepareTables } from './decode.js';
 import type { CodedMatrix } from './expand-codes.js';
 import { computeLayout, RANGES } from './layout.js';
 import type { BlockCodesLayout, BlockCodesPart, CodedBlock } from './layout.js';
 import { packBytes, writeCode } from './row-bits.js';
+import { findBounds, findCode, placeScales } from './scales.js';
 import { BLOCK_CODES_TRAINING, computeTrainingLayout } from './training-layout.js';
 import type { BlockCodesTrainingConfig, TrainingLayout, TrainingPart } from './training-layout.js';
 
