@@ -1,5 +1,5 @@
 """Reads an artifact of Espalier with NumPy alone: python read_artifact.py FOLDER [LAYER ROWS COLUMNS]"""
-import hashlib, json, sys
+import hashlib, json, read_block_codes, sys
 from pathlib import Path
 import numpy as np
 
@@ -44,6 +44,7 @@ def decoded(weight, shape, kind="float32", bits=4, scheme="", granularity=None, 
     """A stored matrix in float32; `weight` gives its parts by suffix. The arithmetic: the quantizer's README."""
     if kind == "float32": return weight("").reshape(shape)
     if kind in ("product", "residual"): return vectors(weight, shape, bits, **vector)
+    if kind == "block-codes": return read_block_codes.decode(weight, shape, **vector)
     code = codes_of(weight, bits, shape)
     row, column = np.indices(shape)
     if kind == "codebook": return weight("_codebook")[column // (columns or shape[1]) * 2**bits + code]
