@@ -65,6 +65,8 @@ export type {
 export { checkRows } from './storage/check-rows.js';
 export { isRowDecoder, readRows, rowReader } from './storage/row-decoder.js';
 export type { RowDecoder } from './storage/row-decoder.js';
+export { findRows, offerRows } from './storage/row-source.js';
+export type { RowSource, WordStore, WorkStore } from './storage/row-source.js';
 export { isWordMatrix, listMatrices, readStorages } from './storage/storable-matrices.js';
 export type { StorableMatrix } from './storage/storable-matrices.js';
 export { createStorage, FLOAT32, registerStorage } from './storage/storage.js';

@@ -1,7 +1,7 @@
 export { countBytes } from './artifact/bytes.js';
 export type { ArtifactBytes, StoredBytes } from './artifact/bytes.js';
 export type { ArtifactManifest, ArtifactPlugin, FileEntry } from './artifact/manifest.js';
-export { packArtifact } from './artifact/pack.js';
+export { measureArtifact, packArtifact } from './artifact/pack.js';
 export type { ArtifactContent } from './artifact/pack.js';
 export { unpackArtifact } from './artifact/unpack.js';
 export type { LoadedArtifact } from './artifact/unpack.js';

@@ -13,7 +13,7 @@ export type Services = Pick<BaseContext<Effects>, 'get' | 'has'>;
 export function findCounts(
   services: Services,
   { role: side }: LayerTarget,
-  { rows }: Matrix,
+  { rows }: Pick<Matrix, 'rows'>,
 ): Float64Array | undefined {
   if (!services.has(WORD_COUNTS)) return undefined;
   const words = services.get(WORD_COUNTS);

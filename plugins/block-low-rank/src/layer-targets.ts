@@ -1,8 +1,9 @@
-import { isWordMatrix, listMatrices } from '@espalier/compression';
+import { findRows, isWordMatrix, listMatrices, readStorages } from '@espalier/compression';
 import type {
   ChosenLayers,
   ImportanceWeights,
   Matrix,
+  RowSource,
   StorableMatrix,
 } from '@espalier/compression';
 import { EspalierError, suggest, toCanonicalName } from '@espalier/core';
@@ -21,6 +22,16 @@ const SIDES: Readonly<Record<string, LayerTarget['role']>> = {
   Dense: 'softmax',
 };
 
+/** The side of a layer with a matrix of numbers, in the model or elsewhere. */
+function sideOf(entry: LayerEntry): LayerTarget['role'] | undefined {
+  return streamedRows(entry) ? 'embedding' : SIDES[entry.className];
+}
+
+/** The rows of an embedding whose matrix is not in the model. */
+export function streamedRows(entry: LayerEntry): RowSource | undefined {
+  return findRows(readStorages(entry)?.['embeddings']);
+}
+
 /** The classes that this plugin puts in their place. */
 export const FACTORISED = ['BlockLowRankEmbedding', 'BlockLowRankDense', 'BlockLowRankTiedDense'];
 
@@ -33,7 +44,7 @@ export function findTargets(graph: ModelGraph, { layers, minSize }: ChosenLayers
   const entries = graph.topology.config.layers;
   if (layers !== 'auto') return layers.map((name) => findTarget(name, graph));
   const found = entries.flatMap((entry): LayerTarget[] => {
-    const side = SIDES[entry.className];
+    const side = sideOf(entry);
     if (!side) return [];
     const [{ shape }] = listMatrices(graph, entry) as [StorableMatrix];
     const large = shape[0] * shape[1] >= minSize;
@@ -53,14 +64,14 @@ function findTarget(layer: string, { topology, ownNames = {} }: ModelGraph): Lay
   const known = entries.map((each) => each.name);
   const name = toCanonicalName(layer, known, ownNames);
   const entry = entries.find((each) => each.name === name);
-  const able = entries.filter(({ className }) => className in SIDES).map((each) => each.name);
+  const able = entries.filter(sideOf).map((each) => each.name);
   if (!entry) {
     throw new EspalierError('model/unknown-layer', {
       problem: `the model has no layer '${name}'`,
       fix: suggest(name, able),
     });
   }
-  const side = SIDES[entry.className];
+  const side = sideOf(entry);
   if (side) return { entry, role: side };
   throw new EspalierError('block-low-rank/layer', {
     problem: FACTORISED.includes(entry.className)
@@ -102,7 +113,7 @@ const LONGEST_SIDE = 8192;
  */
 export function checkSides(
   { entry }: LayerTarget,
-  { rows, columns }: Matrix,
+  { rows, columns }: Pick<Matrix, 'columns' | 'rows'>,
   { metric }: ImportanceWeights,
 ): void {
   if ((metric ? columns : Math.min(rows, columns)) <= LONGEST_SIDE) return;

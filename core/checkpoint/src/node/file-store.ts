@@ -5,6 +5,15 @@ import type { CheckpointStore } from '../store.js';
 import { removeLeftovers, writeWhole } from './write-whole.js';
 import type { FileOperations } from './write-whole.js';
 
+/** A store in a folder. */
+export interface FileStore extends CheckpointStore {
+  /** As `write`, of a content that is never in memory as a whole. */
+  writePieces(
+    name: string,
+    pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  ): Promise<void>;
+}
+
 /**
  * Keeps checkpoints as files of one folder, made when first written to. A file is written aside
  * (`.tmp-…`), fsynced and renamed, and the folder fsynced: a kill at any moment leaves the old file
@@ -18,19 +27,21 @@ import type { FileOperations } from './write-whole.js';
 export function fileStore(
   dir: string,
   options: { readonly files?: Partial<FileOperations> } = {},
-): CheckpointStore {
+): FileStore {
   const location = resolve(dir);
   const at = (name: string) => join(location, checkName(name));
   let opened = false;
+  const writePieces: FileStore['writePieces'] = async (name, pieces) => {
+    const path = at(name);
+    await withFileErrors(`write checkpoint ${path}`, async () => {
+      opened ||= await openFolder(location);
+      await writeWhole(path, pieces, options);
+    });
+  };
   return {
     location,
-    async write(name, bytes) {
-      const path = at(name);
-      await withFileErrors(`write checkpoint ${path}`, async () => {
-        opened ||= await openFolder(location);
-        await writeWhole(path, [bytes], options);
-      });
-    },
+    write: (name, bytes) => writePieces(name, [bytes]),
+    writePieces,
     async read(name) {
       const path = at(name);
       return withFileErrors(`read checkpoint ${path}`, () => fs.readFile(path));

@@ -2,6 +2,8 @@ import type { Matrix } from '@espalier/linalg';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { layers } from '@tensorflow/tfjs-layers';
+import { findRows } from './row-source.js';
+import { readStorages } from './storable-matrices.js';
 
 /**
  * A layer that holds one row for each word or unit, in whatever form: what it computes with can be
@@ -54,6 +56,8 @@ export async function readRows(layer: layers.Layer, words: number): Promise<Matr
 export function rowReader(
   layer: layers.Layer,
 ): ((begin: number, end: number) => Promise<Float32Array>) | undefined {
+  const source = Object.values(readStorages({ config: layer.getConfig() }) ?? {}).map(findRows)[0];
+  if (source) return async (begin, end) => source.readRows(begin, end);
   const decode = findDecoder(layer);
   if (!decode) return undefined;
   return async (begin, end) => {

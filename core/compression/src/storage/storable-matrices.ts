@@ -1,4 +1,5 @@
 import type { LayerEntry, ModelGraph } from '@espalier/core';
+import { findRows } from './row-source.js';
 import { FLOAT32 } from './storage.js';
 import type { MatrixShape, StorageConfig } from './storage.js';
 
@@ -43,6 +44,12 @@ export function listMatrices(
   }
   const storages = readStorages({ config });
   if (!storages) return [];
+  const streamed = Object.entries(storages).flatMap(([matrix, storage]) => {
+    const source = findRows(storage);
+    if (!source) return [];
+    return [{ layer, matrix, shape: [source.rows, source.columns] as const, storage, className }];
+  });
+  if (streamed.length > 0) return streamed;
   return Object.entries(graph.weights)
     .filter(([path, { shape }]) => isOwnWeight(layer, path) && shape.length === 2)
     .map(([path, { shape }]) => {
@@ -63,7 +70,7 @@ export function isWordMatrix(
   { className }: Pick<LayerEntry, 'className'>,
   [rows, columns]: MatrixShape,
 ): boolean {
-  return className === 'Embedding' || (className === 'Dense' && columns >= 2 * rows);
+  return ['Embedding', 'StoredEmbedding'].includes(className) || (className === 'Dense' && columns >= 2 * rows);
 }
 
 /**

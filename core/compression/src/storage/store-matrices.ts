@@ -2,6 +2,7 @@ import type { LayerEntry, ModelGraph, NamedTensors, StructureAccess } from '@esp
 import * as tf from '@tensorflow/tfjs-core';
 import type { CompressionDetail, CompressionEntry, SizeCost } from '../compression-report.js';
 import { describeRules } from './penalties.js';
+import { findRows } from './row-source.js';
 import { isOwnWeight, listMatrices, readStorages } from './storable-matrices.js';
 import type { StorableMatrix } from './storable-matrices.js';
 import { createStorage } from './storage.js';
@@ -106,17 +107,18 @@ function replaceStorages(entry: LayerEntry, stored: readonly StoredEdit[]): Laye
 function createReport(before: ModelGraph, stored: readonly StoredEdit[]): CompressionEntry[] {
   return [...new Set(stored.map(({ place }) => place.layer))].map((layer) => {
     const own = stored.filter(({ place }) => place.layer === layer);
-    const bytesBefore = countLayerBytes(before, layer);
+    const streamed = sumOf(own, countStreamedBytes);
+    const bytesBefore = countLayerBytes(before, layer) + streamed;
     const paths = own.flatMap(({ place }) => listPaths(place));
     const removed = paths.reduce((sum, path) => sum + countTensorBytes(before.weights[path]!), 0);
     const added = own.reduce((sum, { weights }) => sum + countHostBytes(weights), 0);
-    const [error, norm] = [sumBy(own, 'error'), sumBy(own, 'norm')];
+    const [error, norm] = [sumOf(own, (each) => each.error), sumOf(own, (each) => each.norm)];
     const { weightedError, front } = own.length === 1 ? own[0]! : {};
     return {
       layer,
       summary: [describe(own), ...describeLostRules(before, layer, own)].join('; '),
       bytesBefore,
-      bytesAfter: bytesBefore - removed + added,
+      bytesAfter: bytesBefore - streamed - removed + added,
       relativeError: norm === 0 ? 0 : Math.sqrt(error / norm),
       ...(weightedError !== undefined && { weightedError }),
       ...(front && { front }),
@@ -148,8 +150,13 @@ function countTensorBytes({ size, dtype }: tf.Tensor): number {
   return size * tf.util.bytesPerElement(dtype);
 }
 
-function sumBy(stored: readonly StoredEdit[], key: 'error' | 'norm'): number {
-  return stored.reduce((sum, each) => sum + each[key], 0);
+/** What a matrix that is read from elsewhere would take in float32. */
+function countStreamedBytes({ place: { storage, shape } }: StoredEdit): number {
+  return findRows(storage) ? 4 * shape[0] * shape[1] : 0;
+}
+
+function sumOf(stored: readonly StoredEdit[], measure: (edit: StoredEdit) => number): number {
+  return stored.reduce((sum, each) => sum + measure(each), 0);
 }
 
 /** `u0, u1: 8 bits, a scale per column; basis: …`. */

@@ -1,4 +1,11 @@
-import { decodeSafetensors } from '@espalier/checkpoint';
+import {
+  arrayTypeOf,
+  countElements,
+  decodeSafetensors,
+  measureSafetensorsHeader,
+  sortByWidth,
+} from '@espalier/checkpoint';
+import type { DescribedTensor } from '@espalier/checkpoint';
 import { isWordsFile, MANIFEST } from './manifest.js';
 
 /** One weight as it is on disk. */
@@ -38,30 +45,42 @@ export interface ArtifactBytes {
  * const { total, layers } = countBytes(await packArtifact({ model }));
  */
 export function countBytes(files: ReadonlyMap<string, Uint8Array>): ArtifactBytes {
-  const layers = new Map<string, StoredBytes[]>();
-  let [total, manifest, words, header] = [0, 0, 0, 0];
+  let tensors: readonly DescribedTensor[] = [];
+  const sizes = { manifest: 0, words: 0, header: 0 };
   for (const [file, bytes] of files) {
-    total += bytes.length;
-    if (file === MANIFEST) manifest += bytes.length;
-    else if (isWordsFile(file)) words += bytes.length;
-    else header += bytes.length - addWeights(bytes, layers);
+    if (file === MANIFEST) sizes.manifest += bytes.length;
+    else if (isWordsFile(file)) sizes.words += bytes.length;
+    else {
+      tensors = [...decodeSafetensors(bytes).tensors].map(([name, each]) => ({ name, ...each }));
+      sizes.header += measureSafetensorsHeader(bytes, bytes.length);
+    }
+  }
+  return sumTensors(tensors, sizes);
+}
+
+/** Sorts weights under their layers, and adds all bytes up. */
+export function sumTensors(
+  tensors: readonly DescribedTensor[],
+  { manifest, words, header }: Pick<ArtifactBytes, 'header' | 'manifest' | 'words'>,
+): ArtifactBytes {
+  const layers = new Map<string, StoredBytes[]>();
+  for (const tensor of sortByWidth(tensors)) {
+    const { name: path, dtype, shape } = tensor;
+    const end = path.lastIndexOf('/');
+    const weight = { name: path.slice(end + 1), dtype, shape, bytes: countTensorBytes(tensor) };
+    const layer = path.slice(0, end);
+    layers.set(layer, [...(layers.get(layer) ?? []), weight]);
   }
   const counted = [...layers].map(([layer, weights]) => ({ layer, bytes: sum(weights), weights }));
+  const total = manifest + words + header + sum(counted);
   return { total, manifest, words, header, layers: counted };
 }
 
-/** Sorts the weights of a file under their layers; gives the bytes of their data. */
-function addWeights(file: Uint8Array, layers: Map<string, StoredBytes[]>): number {
-  const weights = [...decodeSafetensors(file).tensors].map(([path, { dtype, shape, data }]) => {
-    const end = path.lastIndexOf('/');
-    const weight = { name: path.slice(end + 1), dtype, shape, bytes: data.byteLength };
-    const layer = path.slice(0, end);
-    layers.set(layer, [...(layers.get(layer) ?? []), weight]);
-    return weight;
-  });
-  return sum(weights);
+/** Bytes of a tensor's data. */
+export function countTensorBytes({ dtype, shape }: DescribedTensor): number {
+  return countElements(shape) * arrayTypeOf(dtype).BYTES_PER_ELEMENT;
 }
 
-function sum(weights: readonly StoredBytes[]): number {
-  return weights.reduce((total, { bytes }) => total + bytes, 0);
+function sum(parts: readonly { readonly bytes: number }[]): number {
+  return parts.reduce((total, { bytes }) => total + bytes, 0);
 }

@@ -1,11 +1,15 @@
 import { keyedRng, sha256Hex } from '@espalier/base';
-import { encodeSafetensors, readTensors } from '@espalier/checkpoint';
+import { encodeSafetensorsHeader } from '@espalier/checkpoint';
+import type { DescribedTensor } from '@espalier/checkpoint';
 import { buildModel, copyModel, disposeModel, extractGraph } from '@espalier/model';
-import type { ModelGraph } from '@espalier/model';
+import type { ModelGraph, Topology } from '@espalier/model';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { countTensorBytes, sumTensors } from './bytes.js';
+import type { ArtifactBytes } from './bytes.js';
 import { encodeManifest, MANIFEST, weightsFile } from './manifest.js';
 import type { ArtifactManifest } from './manifest.js';
-import { narrow } from './stored-tensor.js';
+import { describeWeights } from './weights-file.js';
+import type { WeightsFile } from './weights-file.js';
 import { encodeWords } from './words.js';
 
 /** What goes into an artifact. */
@@ -30,40 +34,115 @@ export interface ArtifactContent extends Partial<
  * @example
  * const files = await packArtifact({ model, notes: { thresholds: [0.9, 0.8] } });
  */
-export async function packArtifact(content: ArtifactContent): Promise<Map<string, Uint8Array>> {
+export function packArtifact(content: ArtifactContent): Promise<Map<string, Uint8Array>> {
+  return withArtifact(content, hashPieces, async ({ files }) => {
+    const packed = new Map<string, Uint8Array>();
+    for (const { name, pieces } of files) packed.set(name, await joinPieces(pieces()));
+    return packed;
+  });
+}
+
+/** A file of an artifact before it is written. */
+export interface ArtifactFile {
+  readonly name: string;
+  /** Its content, some megabytes at a time; any number of times. */
+  pieces(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+/** An artifact before it is written; the manifest is the last of its files. */
+export interface DescribedArtifact {
+  readonly files: readonly ArtifactFile[];
+  readonly bytes: ArtifactBytes;
+}
+
+/** SHA-256 of a content, hex. */
+type HashPieces = (pieces: AsyncIterable<Uint8Array>) => Promise<string>;
+
+const hashPieces: HashPieces = async (pieces) => sha256Hex(await joinPieces(pieces));
+
+async function joinPieces(
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<Uint8Array> {
+  const list: Uint8Array[] = [];
+  for await (const piece of pieces) list.push(piece);
+  if (list.length === 1) return list[0]!;
+  const joined = new Uint8Array(list.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of list) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
+}
+
+/** Hands the files of an artifact over to what writes them, which is not told again after it has returned. */
+export async function withArtifact<T>(
+  content: ArtifactContent,
+  hash: HashPieces,
+  use: (artifact: DescribedArtifact) => Promise<T>,
+): Promise<T> {
   const { model } = content;
-  if (!('topology' in model)) return packModel(content, model);
+  if (!('topology' in model)) return use(await describeModel(content, model, hash));
   const built = buildModel(model);
   try {
-    return await packModel(content, built);
+    return await use(await describeModel(content, built, hash));
   } finally {
     disposeModel(built);
   }
 }
 
 /** Not without having seen that what is written computes what the model computes. */
-async function packModel(content: ArtifactContent, model: LayersModel) {
+async function describeModel(content: ArtifactContent, model: LayersModel, hash: HashPieces) {
   disposeModel(copyModel(model, (...key) => keyedRng('artifact', ...key)));
-  return packGraph(content, extractGraph(model));
+  const { topology, weights } = extractGraph(model);
+  const file = await describeWeights(weights);
+  return describeFiles(content, topology, file, await hash(file.pieces()));
 }
 
-async function packGraph(content: ArtifactContent, graph: ModelGraph) {
-  const { edits = [], plugins = [], provenance = {}, notes } = content;
-  const words = content.words && (await encodeWords(content.words));
-  const tensors = await readTensors(graph.weights);
-  const bytes = encodeSafetensors(
-    [...tensors].map(([name, tensor]) => ({ name, ...narrow(tensor) })),
-  );
-  const sha256 = await sha256Hex(bytes);
-  const weights = { file: weightsFile(sha256), sha256, bytes: bytes.length };
-  const { topology } = graph;
+async function describeFiles(
+  { edits = [], plugins = [], provenance = {}, notes, words: list }: ArtifactContent,
+  topology: Topology,
+  { header, tensors, pieces }: WeightsFile,
+  sha256: string,
+): Promise<DescribedArtifact> {
+  const words = list && (await encodeWords(list));
+  const size = header.length + tensors.reduce((sum, tensor) => sum + countTensorBytes(tensor), 0);
+  const weights = { file: weightsFile(sha256), sha256, bytes: size };
   const manifest = await encodeManifest({
     ...{ topology, edits, plugins, provenance, weights, notes },
     ...(words && { words: words.entry }),
   });
-  return new Map([
-    [weights.file, bytes],
-    ...(words ? [[words.entry.file, words.bytes] as const] : []),
-    [MANIFEST, manifest],
-  ]);
+  const sizes = { manifest: manifest.length, words: words?.bytes.length ?? 0 };
+  return {
+    files: [
+      { name: weights.file, pieces },
+      ...(words ? [{ name: words.entry.file, pieces: () => [words.bytes] }] : []),
+      { name: MANIFEST, pieces: () => [manifest] },
+    ],
+    bytes: sumTensors(tensors, { ...sizes, header: header.length }),
+  };
+}
+
+/**
+ * Bytes of the artifact that a model would be, without its numbers: for one whose matrices are too large to be in
+ * memory.
+ *
+ * @param tensors All weights that the artifact would hold, by path.
+ * @example
+ * const tensors = [{ name: 'words/embeddings', dtype: 'F32', shape: [1_000_000, 300] }] as const;
+ * const { total } = await measureArtifact({ topology, tensors });
+ */
+export async function measureArtifact({
+  topology,
+  tensors,
+  words,
+}: {
+  readonly topology: Topology;
+  readonly tensors: readonly DescribedTensor[];
+  readonly words?: readonly string[] | undefined;
+}): Promise<ArtifactBytes> {
+  const none = async function* () {};
+  const file = { header: encodeSafetensorsHeader(tensors), tensors, pieces: none };
+  const content = { model: { topology, weights: {} }, words };
+  return (await describeFiles(content, topology, file, '0'.repeat(64))).bytes;
 }

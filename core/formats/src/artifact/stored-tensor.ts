@@ -22,17 +22,25 @@ const LOGICAL: Readonly<Partial<Record<SafetensorsDtype, 'float32' | 'int32' | '
   I32: 'int32',
 };
 
-/** An int32 tensor in the narrowest integer type that holds all its values; others as they are. */
-export function narrow(tensor: HostTensor): HostTensor {
-  if (tensor.dtype !== 'I32') return tensor;
-  const data = tensor.data as Int32Array;
+/** The least and the largest of some integers, and 0. */
+export function rangeOf(data: Int32Array): { readonly least: number; readonly most: number } {
   let [least, most] = [0, 0];
   for (const value of data) {
     if (value < least) least = value;
     else if (value > most) most = value;
   }
-  const type = NARROW.find((each) => each.least <= least && most <= each.most);
-  return type ? { dtype: type.dtype, shape: tensor.shape, data: new type.Data(data) } : tensor;
+  return { least, most };
+}
+
+/** The narrowest integer type that holds a range. */
+export function typeOfRange(least: number, most: number): SafetensorsDtype {
+  return NARROW.find((each) => each.least <= least && most <= each.most)?.dtype ?? 'I32';
+}
+
+/** An int32 tensor in a type that {@link typeOfRange} found; others as they are. */
+export function narrowTo(dtype: SafetensorsDtype, tensor: HostTensor): HostTensor {
+  const type = tensor.dtype === 'I32' && NARROW.find((each) => each.dtype === dtype);
+  return type ? { ...tensor, dtype, data: new type.Data(tensor.data as Int32Array) } : tensor;
 }
 
 /**

@@ -1,14 +1,14 @@
+import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { EspalierError } from '@espalier/base';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import { fileStore } from '@espalier/checkpoint/node';
-import type { FileOperations } from '@espalier/checkpoint/node';
-import { countBytes } from '../artifact/bytes.js';
+import type { FileOperations, FileStore } from '@espalier/checkpoint/node';
 import type { ArtifactBytes } from '../artifact/bytes.js';
 import { isNamedFile, listNamedFiles, MANIFEST, parseManifest } from '../artifact/manifest.js';
-import { packArtifact } from '../artifact/pack.js';
-import type { ArtifactContent } from '../artifact/pack.js';
+import { withArtifact } from '../artifact/pack.js';
+import type { ArtifactContent, ArtifactFile } from '../artifact/pack.js';
 import { unpackArtifact } from '../artifact/unpack.js';
 import type { LoadedArtifact } from '../artifact/unpack.js';
 import { withStoreErrors } from './store-errors.js';
@@ -20,7 +20,7 @@ import { withStoreErrors } from './store-errors.js';
  *
  * @returns where the bytes are.
  * @throws EspalierError `artifact/folder` where something else is in the folder, `artifact/store`
- * with the system's error and what to do, and what {@link packArtifact} throws.
+ * with the system's error and what to do, and what `packArtifact` throws.
  * @example
  * const { total } = await saveArtifact('models/small', { model, edits: session.inspect().edits });
  */
@@ -33,11 +33,12 @@ export async function saveArtifact(
   const obsolete = await withStoreErrors('artifact/store', `save the artifact in ${dir}`, () =>
     findObsolete(store),
   );
-  const files = await packArtifact(content);
-  await withStoreErrors('artifact/store', `save the artifact in ${dir}`, () =>
-    replace(store, files, obsolete),
-  );
-  return countBytes(files);
+  return withArtifact(content, hashPieces, async ({ files, bytes }) => {
+    await withStoreErrors('artifact/store', `save the artifact in ${dir}`, () =>
+      replace(store, files, obsolete),
+    );
+    return bytes;
+  });
 }
 
 /**
@@ -55,15 +56,20 @@ export function loadArtifact(dir: string): Promise<LoadedArtifact> {
   );
 }
 
+async function hashPieces(pieces: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of pieces) hash.update(piece);
+  return hash.digest('hex');
+}
+
 async function replace(
-  store: CheckpointStore,
-  files: ReadonlyMap<string, Uint8Array>,
+  store: FileStore,
+  files: readonly ArtifactFile[],
   obsolete: readonly string[],
 ): Promise<void> {
-  const named = [...files.keys()].filter(isNamedFile);
+  const named = files.map(({ name }) => name).filter(isNamedFile);
   try {
-    for (const name of named) await store.write(name, files.get(name)!);
-    await store.write(MANIFEST, files.get(MANIFEST)!);
+    for (const { name, pieces } of files) await store.writePieces(name, pieces());
   } catch (error) {
     await discard(store, named).catch(() => undefined); // the first error matters more
     throw error;

@@ -4,20 +4,27 @@ import {
   refuseConstraints,
   storeMatrices,
 } from '@espalier/compression';
-import type { HostWeight, Matrix, StorableMatrix, StoredEdit } from '@espalier/compression';
+import type {
+  HostWeight,
+  Matrix,
+  RowSource,
+  StorableMatrix,
+  StoredEdit,
+} from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
-import type { PluginFactory } from '@espalier/core';
+import type { ModelGraph, PluginFactory } from '@espalier/core';
 import type { z } from 'zod';
 import { findCounts, findImportance } from '../layer-knowledge.js';
 import type { Services } from '../layer-knowledge.js';
-import { checkSides, findTargets, readMatrix } from '../layer-targets.js';
+import { checkSides, findTargets, readMatrix, streamedRows } from '../layer-targets.js';
 import type { LayerTarget } from '../layer-targets.js';
 import { layerOptions } from '../options.js';
-import { codeMatrix } from './code-matrix.js';
+import { codeRows } from './code-matrix.js';
 import type { BlockCodedMatrix, CodeMatrixOptions } from './code-matrix.js';
 import { codeTarget, isOneCodeTarget, ONE_CODE_TARGET, readTarget } from './options.js';
 import type { ParsedCodeTarget } from './options.js';
 import { leastBytes } from './plan.js';
+import { sourceOf } from './row-source.js';
 
 /** The options of `blockCodes`, as data. */
 export const blockCodesOptions = codeTarget
@@ -58,35 +65,50 @@ export const blockCodes: PluginFactory<typeof blockCodesOptions, typeof effects>
       const { graph } = ctx.model;
       refuseConstraints(graph, options, 'block-codes');
       const found = findTargets(graph, options);
-      const matrices = await Promise.all(found.map((place) => readMatrix(graph, place)));
-      const whole = matrices.reduce((sum, { data }) => sum + data.byteLength, 0);
+      const sources = await Promise.all(found.map((place) => openRows(graph, place)));
+      const whole = sources.reduce((sum, source) => sum + countBytes(source), 0);
       const requests: LayerRequest[] = [];
       for (const [i, place] of found.entries()) {
-        const matrix = matrices[i]!;
-        const known = await knowledgeOf(ctx, place, matrix);
-        requests.push({ place, matrix, known, share: shareTarget(options, matrix, whole) });
+        const source = sources[i]!;
+        const known = await knowledgeOf(ctx, place, source);
+        requests.push({ place, source, known, share: shareTarget(options, source, whole) });
       }
       checkBudget(requests, options, whole);
       const stored: StoredEdit[] = [];
-      for (const { place, matrix, known, share } of requests) {
+      for (const { place, source, known, share } of requests) {
         const name = place.entry.name;
         const coded = await naming(name, () =>
-          codeMatrix(matrix, {
+          codeRows(source, {
             ...share,
             ...known,
             onProgress: (what, done, total) => ctx.progress(`${name}: ${what}`, done, total),
           }),
         );
-        stored.push(toEdit(listMatrices(graph, place.entry)[0]!, place, matrix, coded));
+        stored.push(toEdit(listMatrices(graph, place.entry)[0]!, place, coded));
       }
       if (stored.length > 0) storeMatrices(ctx, graph, stored);
     });
   },
 });
 
+/** A matrix, one row per word or unit, with its numbers if they are in the model. */
+type LayerRows = RowSource & { readonly matrix?: Matrix };
+
+/** The rows of a layer's matrix: of the model, or of where they are read from. */
+async function openRows(graph: ModelGraph, place: LayerTarget): Promise<LayerRows> {
+  const streamed = streamedRows(place.entry);
+  if (streamed) return streamed;
+  const matrix = await readMatrix(graph, place);
+  return { ...sourceOf(matrix), matrix };
+}
+
+function countBytes({ rows, columns }: RowSource): number {
+  return 4 * rows * columns;
+}
+
 interface LayerRequest {
   readonly place: LayerTarget;
-  readonly matrix: Matrix;
+  readonly source: LayerRows;
   readonly known: Awaited<ReturnType<typeof knowledgeOf>>;
   readonly share: CodeMatrixOptions;
 }
@@ -104,9 +126,9 @@ function checkBudget(
 ): void {
   if (options.maxError !== undefined) return;
   const { bytes } = readTarget(options, whole) as { readonly bytes: number };
-  const needs = requests.map(({ place, matrix: { rows, columns, data }, known }) => {
-    const least = leastBytes(rows, columns, known.metric !== undefined);
-    return { layer: place.entry.name, least, share: data.byteLength / whole };
+  const needs = requests.map(({ place, source, known }) => {
+    const least = leastBytes(source.rows, source.columns, known.metric !== undefined);
+    return { layer: place.entry.name, least, share: countBytes(source) / whole };
   });
   const largest = needs.reduce((a, b) => (b.least / b.share > a.least / a.share ? b : a));
   const smallestBudget = Math.ceil(largest.least / largest.share);
@@ -134,23 +156,23 @@ function checkBudget(
 /** Of a budget for all, a matrix's share is by its size. */
 function shareTarget(
   { ratio, budget, maxError, objective }: ParsedCodeTarget,
-  { data }: Matrix,
+  source: RowSource,
   whole: number,
 ): CodeMatrixOptions {
   const all = readTarget({ ratio, budget, maxError }, whole);
-  const { byteLength } = data;
-  const own = 'error' in all ? { maxError } : { budget: (all.bytes * byteLength) / whole };
+  const bytes = countBytes(source);
+  const own = 'error' in all ? { maxError } : { budget: (all.bytes * bytes) / whole };
   return { ...own, ...(objective && { objective }) };
 }
 
 async function knowledgeOf(
   services: Services,
   place: LayerTarget,
-  matrix: Matrix,
+  { matrix, ...source }: LayerRows,
 ): Promise<Pick<CodeMatrixOptions, 'allocate' | 'counts' | 'importance' | 'metric'>> {
-  const counts = findCounts(services, place, matrix);
-  const weights = await findImportance(services, place, matrix, counts);
-  checkSides(place, matrix, weights ?? { rows: new Float64Array(0) });
+  const counts = findCounts(services, place, source);
+  const weights = matrix && (await findImportance(services, place, matrix, counts));
+  checkSides(place, source, weights ?? { rows: new Float64Array(0) });
   return {
     ...(counts && { counts }),
     ...(weights && { importance: weights.rows }),
@@ -163,11 +185,9 @@ async function knowledgeOf(
 function toEdit(
   place: StorableMatrix,
   { role }: LayerTarget,
-  { data }: Matrix,
   coded: BlockCodedMatrix,
 ): StoredEdit {
-  const { config, error, weightedError, summary } = coded;
-  const norm = data.reduce((sum, value) => sum + value ** 2, 0);
+  const { config, error, weightedError, summary, squaredLength: norm } = coded;
   return {
     place,
     config: { ...config, ...(role === 'softmax' && { transposed: true }) },

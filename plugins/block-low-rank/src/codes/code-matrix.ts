@@ -1,13 +1,15 @@
 import { checkMatrix } from '@espalier/compression';
-import type { Matrix, Measure, SizeCost } from '@espalier/compression';
+import type { Matrix, Measure, SizeCost, WorkStore } from '@espalier/compression';
 import { EspalierError, parseOptions } from '@espalier/core';
 import { squareRoot } from '@espalier/linalg';
 import { cutByPosition, cutByWeight } from './cells.js';
 import type { Cells } from './cells.js';
 import { choosePlan } from './choose-plan.js';
 import type { CodeTarget } from './choose-plan.js';
+import { workInMemory } from './code-words.js';
+import type { Surveyed } from './coders.js';
 import { listCurves } from './curves.js';
-import type { Curve } from './curves.js';
+import type { Curve, Division } from './curves.js';
 import { encodeRows } from './encode.js';
 import type { BlockCodes } from './encode.js';
 import { readShares, weighRows } from './objective.js';
@@ -18,6 +20,7 @@ import { leastBytes, predictError } from './plan.js';
 import type { AllocateBits, CodesPlan, PlanOptions } from './plan.js';
 import { sourceOf } from './row-source.js';
 import type { RowSource } from './row-source.js';
+import { keepSurvey, readSurvey } from './kept-survey.js';
 import { measureLengths, surveyRows } from './survey.js';
 
 /** What {@link codeMatrix} is told, beside the target. */
@@ -51,12 +54,16 @@ export interface BlockCodedMatrix extends BlockCodes {
   readonly weightedError: number;
   /** The same as it was predicted, before anything was coded. */
   readonly predictedError: number;
+  /** ‖A‖². */
+  readonly squaredLength: number;
   /** Blocks, and bits a number of each, in words. */
   readonly summary: string;
   /** What other sizes would cost, by prediction; nothing is coded for it. */
   predictFront(ratios?: readonly number[]): readonly SizeCost[];
 }
 
+/** Columns above which sums are taken by one division. */
+const WIDE = 256;
 const RATIOS = [4, 6, 8, 12, 16, 24, 32, 48, 64];
 
 /**
@@ -84,7 +91,8 @@ export async function codeMatrix(
 
 /**
  * {@link codeMatrix} for rows that are read some at a time, three times over, and never all at once: the first time only
- * their lengths are taken.
+ * their lengths are taken. With `source.work`, codes are written there, and a run that was interrupted goes on: after the
+ * second time, and between chunks of the third. `work` must be of the same source and options.
  *
  * @throws EspalierError as {@link codeMatrix}.
  * @example
@@ -121,43 +129,67 @@ interface CodeRequest {
   readonly tell: (what: string) => (done: number, total: number) => void;
 }
 
-async function code(
-  source: RowSource,
-  { target, shares, knowledge, metric, allocate, tell }: CodeRequest,
-): Promise<BlockCodedMatrix> {
-  const { rows, columns } = source;
-  checkBytes(source, target, metric !== undefined);
-  const squares = await measureLengths(source, tell('rows measured'));
-  const weighed = weighRows(squares, shares, knowledge);
-  const { weights } = weighed;
-  const divisions = divideRows(rows, shares, knowledge);
-  const { grams, sample } = await surveyRows(source, weights, divisions, tell('rows surveyed'));
-  const surveyed = { sample, ...weighed, squares, metric };
-  const sums = divisions.map((cells, d) => ({ cells, grams: grams[d]! }));
-  const curves = await listCurves(sums, columns, metric?.root);
-  const planning = { allocate, squares, weights };
-  const { plan, coders } = await choosePlan(curves, target, surveyed, planning);
+async function code(source: RowSource, request: CodeRequest): Promise<BlockCodedMatrix> {
+  const { rows, columns, work = workInMemory() } = source;
+  checkBytes(source, request.target, request.metric !== undefined);
+  const found = await survey(source, request, work);
+  const { plan, coders, surveyed, front } = await plans(found, request, columns);
   const { cells } = plan.curve;
-  const { errors, ...coded } = await encodeRows(
-    source,
-    coders,
-    cells,
-    surveyed,
-    tell('rows coded'),
-  );
-  const dense = 4 * rows * columns;
+  const tell = request.tell('rows coded');
+  const { errors, ...coded } = await encodeRows(source, coders, cells, surveyed, work, tell);
   return {
     ...coded,
     rows,
     columns,
     bytes: plan.bytes,
-    ratio: dense / plan.bytes,
+    ratio: (4 * rows * columns) / plan.bytes,
     error: takeRoot(errors.plain, errors.plainWhole),
     weightedError: takeRoot(errors.weighted, errors.weightedWhole),
     predictedError: takeRoot(plan.error, errors.weightedWhole),
+    squaredLength: errors.plainWhole,
     summary: describe(plan),
-    predictFront: (ratios = RATIOS) => predictFront(curves, dense, ratios, planning),
+    predictFront: front,
   };
+}
+
+/** What the first two sweeps tell; sums are only needed for planning. */
+interface Found {
+  readonly sums: readonly Division[];
+  readonly surveyed: Surveyed;
+}
+
+async function survey(
+  source: RowSource,
+  { shares, knowledge, tell, metric }: CodeRequest,
+  work: WorkStore,
+): Promise<Found> {
+  const kept = await readSurvey(work, source);
+  const squares = kept?.squares ?? (await measureLengths(source, tell('rows measured')));
+  const weighed = weighRows(squares, shares, knowledge);
+  const divisions = divideRows(source, shares, knowledge);
+  const { weights } = weighed;
+  const found =
+    kept?.survey(divisions) ??
+    (await surveyRows(source, weights, divisions, tell('rows surveyed')));
+  if (!kept) await keepSurvey(work, squares, found);
+  const sums = divisions.map((cells, d) => ({ cells, grams: found.grams[d]! }));
+  return { sums, surveyed: { sample: found.sample, ...weighed, squares, metric } };
+}
+
+async function plans(
+  { sums, surveyed }: Found,
+  { target, allocate, metric, tell }: CodeRequest,
+  columns: number,
+) {
+  tell('planning')(0, 1);
+  const { squares, weights } = surveyed;
+  const curves = await listCurves(sums, columns, metric?.root);
+  const planning = { allocate, squares, weights };
+  const chosen = await choosePlan(curves, target, surveyed, planning);
+  tell('planning')(1, 1);
+  const dense = 4 * squares.length * columns;
+  const front = (ratios = RATIOS) => predictFront(curves, dense, ratios, planning);
+  return { ...chosen, surveyed, front };
 }
 
 /** Refuses a size that no codes keep, before anything is read. */
@@ -206,12 +238,14 @@ function readNumbers(
 
 /** Divisions into groups to choose from: by weight where it differs, and in the order of rows. */
 function divideRows(
-  rows: number,
+  { rows, columns }: RowSource,
   shares: CodeRequest['shares'],
   { counts, importance }: RowKnowledge,
 ): readonly Cells[] {
   const key = shares.importance ? importance : shares.counts ? counts : undefined;
-  return [...(key ? [cutByWeight(key)] : []), cutByPosition(rows)];
+  if (!key) return [cutByPosition(rows)];
+  // Sums over long rows take most of the time: one division of them is enough.
+  return columns > WIDE ? [cutByWeight(key)] : [cutByWeight(key), cutByPosition(rows)];
 }
 
 function takeRoot(part: number, whole: number): number {

@@ -1,10 +1,12 @@
-import type { Matrix } from '@espalier/compression';
+import type { Matrix, WorkStore } from '@espalier/compression';
 import { project } from '@espalier/linalg';
 import type { Cells } from './cells.js';
+import { CodeWords } from './code-words.js';
+import type { OpenRows } from './code-words.js';
 import { takeCoordinates } from './coders.js';
 import type { BlockCoder, Coders, Surveyed } from './coders.js';
 import type { BlockCodesWeights } from './decode.js';
-import type { BlockCodesConfig } from './layout.js';
+import type { BlockCodesConfig, BlockCodesLayout } from './layout.js';
 import { writeCode } from './row-bits.js';
 import { readChunks } from './row-source.js';
 import type { RowSource } from './row-source.js';
@@ -26,43 +28,82 @@ export interface SquaredErrors {
   readonly weightedWhole: number;
 }
 
-/** The second pass over the rows: codes of all, and what they lose. */
+/** How far the second pass has come. */
+interface Progress {
+  /** Rows whose codes are written. */
+  readonly done: number;
+  /** The same of each block. */
+  readonly next: readonly number[];
+  readonly sums: SquaredErrors;
+}
+
+/** Under which the codes, and how far they have come, are kept. */
+const [CODES, PROGRESS] = ['codes', 'codes-done'];
+/** Chunks after which it is written down how far the pass has come. */
+const CHUNKS = 4;
+
+/** The second pass over the rows: codes of all, and what they lose. It goes on where `work` has come to. */
 export async function encodeRows(
   source: RowSource,
   { layout, blocks, weights: shared }: Coders,
   cells: Cells,
   surveyed: Surveyed,
+  work: WorkStore,
   onRows?: OnRows,
 ): Promise<BlockCodes & { readonly errors: SquaredErrors }> {
-  const { codes: length, map: mapLength = 0 } = layout.parts;
-  const codes = new Int32Array(length ?? 0);
-  const map = new Int32Array(mapLength);
-  const next = blocks.map(() => 0);
-  const sums = { plain: 0, plainWhole: 0, weighted: 0, weightedWhole: 0 };
-  for await (const chunk of readChunks(source)) {
+  const length = layout.parts.codes ?? 0;
+  const store = await work.openWords(CODES, length);
+  const before = await readProgress(work);
+  const sums = { ...(before?.sums ?? NO_ERRORS) };
+  const next = before?.next ?? blocks.map(() => 0);
+  const codes = await CodeWords.open(layout.blocks, store, next);
+  let chunks = 0;
+  for await (const chunk of readChunks(source, before?.done)) {
     for (const [p, select] of splitRows(chunk, cells)) {
       const squares = surveyed.squares.subarray(chunk.begin, chunk.begin + chunk.rows);
-      const values = await encodeBlockRows(chunk, select, squares, blocks[p]!, codes, next[p]!);
-      next[p]! += select.length;
+      const room = codes.openRows(p, select.length);
+      const values = await encodeBlockRows(chunk, select, squares, blocks[p]!, room);
+      await codes.close(p, room, select.length);
       const decoded = await turnBack(values, select.length, blocks[p]!, chunk.columns);
       await addErrors(sums, chunk, select, decoded, surveyed, chunk.begin);
     }
-    for (let i = 0; mapLength > 0 && i < chunk.rows; i++) {
-      const row = chunk.begin + i;
-      writeCode(map, 0, layout.mapBits, row, 0, layout.mapBits, cells.of[row]!);
-    }
-    onRows?.(chunk.begin + chunk.rows, source.rows);
+    const done = chunk.begin + chunk.rows;
+    chunks += 1;
+    if (chunks % CHUNKS === 0) await keepProgress(work, codes, { done, next: codes.next, sums });
+    onRows?.(done, source.rows);
   }
+  const map = writeMap(layout, cells);
   const weights = {
-    ...(codes.length > 0 && { codes }),
+    ...(length > 0 && { codes: await store.read(0, length) }),
     ...shared,
-    ...(mapLength > 0 && { map }),
+    ...(map.length > 0 && { map }),
   };
   return { config: layout.config, weights, errors: sums };
 }
 
+const NO_ERRORS: SquaredErrors = { plain: 0, plainWhole: 0, weighted: 0, weightedWhole: 0 };
+
+async function readProgress(work: WorkStore): Promise<Progress | undefined> {
+  const bytes = await work.read(PROGRESS);
+  return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as Progress);
+}
+
+async function keepProgress(work: WorkStore, codes: CodeWords, progress: Progress): Promise<void> {
+  await codes.flush();
+  await work.write(PROGRESS, [new TextEncoder().encode(JSON.stringify(progress))]);
+}
+
+/** The number of each row's block, where rows are in another order than blocks. */
+function writeMap({ mapBits, parts: { map: length = 0 } }: BlockCodesLayout, { of }: Cells) {
+  const map = new Int32Array(length);
+  for (let row = 0; length > 0 && row < of.length; row++) {
+    writeCode(map, 0, mapBits, row, 0, mapBits, of[row]!);
+  }
+  return map;
+}
+
 /**
- * Codes of rows of one block, written to `codes`, if there are any, from row `first` of the block on.
+ * Codes of rows of one block, written to `room`, if there is any.
  *
  * @returns coordinates `[rows, directions]` as they will be decoded, lengths included.
  */
@@ -71,30 +112,28 @@ export async function encodeBlockRows(
   select: Int32Array,
   squares: Float64Array,
   coder: BlockCoder,
-  codes?: Int32Array,
-  first = 0,
+  room?: OpenRows,
 ): Promise<Float32Array> {
   const { block, bounds, values, units, lengths } = coder;
-  const { directions, word, width } = block;
+  const { directions, width } = block;
   const count = directions.length;
   const coordinates = await takeCoordinates(matrix, select, coder, block);
   for (let i = 0; i < select.length && count > 0; i++) {
     const length = lengths ? Math.sqrt(squares[select[i]!]!) || 1 : 1;
-    const row = first + i;
     let [products, norm] = [0, 0];
     for (let k = 0; k < count; k++) {
       const { bits, shift } = directions[k]!;
       const value = coordinates[i * count + k]! / length;
       const code = findCode(value, bounds[k]!);
       const decoded = values[k]![code]!;
-      if (codes) writeCode(codes, word, width, row, shift, bits, code);
+      if (room) writeCode(room.words, 0, width, room.next + i, shift, bits, code);
       products += units[k]! * value * decoded;
       norm += units[k]! * decoded ** 2;
       coordinates[i * count + k] = decoded;
     }
     if (!lengths) continue;
     const code = squares[select[i]!] === 0 ? 0 : codeLength((length * products) / norm, lengths);
-    if (codes) writeCode(codes, word, width, row, 0, block.lengths!, code);
+    if (room) writeCode(room.words, 0, width, room.next + i, 0, block.lengths!, code);
     for (let k = 0; k < count; k++) coordinates[i * count + k]! *= lengths.table[code]!;
   }
   return coordinates;

@@ -1,12 +1,6 @@
-import type { Matrix } from '@espalier/compression';
+import type { Matrix, RowSource } from '@espalier/compression';
 
-/** A matrix that is read some rows at a time. */
-export interface RowSource {
-  readonly rows: number;
-  readonly columns: number;
-  /** Rows `begin` to `end`, exclusive, row after row. */
-  readRows(begin: number, end: number): Float32Array | Promise<Float32Array>;
-}
+export type { RowSource };
 
 /** The rows of a matrix in memory. */
 export function sourceOf({ data, rows, columns }: Matrix): RowSource {
@@ -24,12 +18,19 @@ export interface RowChunk extends Matrix {
 
 /** Numbers of a chunk: 4 MB. */
 const CHUNK = 2 ** 20;
+/** Rows of a chunk of long rows, for each column: fewer would make sums over groups of them slow. */
+const ROWS_BY_COLUMN = 8;
 
-/** All rows of a source, a few megabytes at a time. */
-export async function* readChunks(source: RowSource): AsyncGenerator<RowChunk> {
+/** Rows of a chunk. */
+export function countChunkRows(columns: number): number {
+  return Math.max(1, Math.floor(CHUNK / columns), columns > 256 ? ROWS_BY_COLUMN * columns : 0);
+}
+
+/** The rows of a source from `first` on, some megabytes at a time. */
+export async function* readChunks(source: RowSource, first = 0): AsyncGenerator<RowChunk> {
   const { rows, columns } = source;
-  const size = Math.max(1, Math.floor(CHUNK / columns));
-  for (let begin = 0; begin < rows; begin += size) {
+  const size = countChunkRows(columns);
+  for (let begin = first; begin < rows; begin += size) {
     const end = Math.min(begin + size, rows);
     yield { data: await source.readRows(begin, end), rows: end - begin, columns, begin };
   }
