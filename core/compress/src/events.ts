@@ -13,6 +13,8 @@ export type CompressEvent =
       readonly total: number;
     }
   | { readonly type: 'warning'; readonly message: string }
+  /** Something to know that is nothing wrong: a run goes on. */
+  | { readonly type: 'note'; readonly message: string }
   /** A result misses the target by the factor `miss` > 1; the next attempt asks the plugins for more. */
   | { readonly type: 'retry'; readonly miss: number };
 

@@ -1,11 +1,4 @@
-import {
-  decileErrors,
-  floorCounts,
-  frequencyDeciles,
-  neighbourOverlap,
-  relativeError,
-  readRows,
-} from '@espalier/compression';
+import { compareRows, floorCounts, frequencyDeciles, rowReader } from '@espalier/compression';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import type { CompressedModel } from './compress-model.js';
 
@@ -33,6 +26,8 @@ export interface MeasureOptions {
   readonly compressed: Pick<CompressedModel, 'model' | 'steps'>;
   /** How often each word occurs, by row. */
   readonly counts?: ArrayLike<number> | undefined;
+  /** Called with the rows of a layer that are compared. */
+  readonly onRows?: ((layer: string, done: number, total: number) => void) | undefined;
 }
 
 /**
@@ -56,10 +51,11 @@ export async function measureFidelity(options: MeasureOptions): Promise<LayerFid
 export async function findWorstError(options: MeasureOptions): Promise<number> {
   let worst = 0;
   for (const name of listChangedLayers(options)) {
-    const pair = await readMatrices(name, options);
+    const pair = await openPair(name, options);
     if (!pair) continue;
     const { before, after, weights } = pair;
-    worst = Math.max(worst, relativeError(before, after, weights && { weights }));
+    const { error, weightedError = error } = await compareRows(before, after, { weights });
+    worst = Math.max(worst, weightedError);
   }
   return worst;
 }
@@ -68,40 +64,35 @@ async function measureLayer(
   name: string,
   options: MeasureOptions,
 ): Promise<LayerFidelity | undefined> {
-  const pair = await readMatrices(name, options);
+  const pair = await openPair(name, options);
   if (!pair) return undefined;
   const { before, after, weights, isWords } = pair;
-  const deciles = frequencyDeciles(before.rows, weights && options.counts);
-  return {
-    layer: name,
-    words: before.rows,
-    error: relativeError(before, after),
-    ...(weights && { weightedError: relativeError(before, after, { weights }) }),
-    ...(isWords && {
-      deciles: {
-        errors: decileErrors(before, after, deciles),
-        overlaps: await neighbourOverlap(before, after, deciles),
-      },
-    }),
-  };
+  const { rows } = before;
+  const deciles = isWords ? frequencyDeciles(rows, weights && options.counts) : undefined;
+  const onRows = options.onRows && ((done: number) => options.onRows?.(name, done, rows));
+  const compared = await compareRows(before, after, { weights, deciles, onRows });
+  return { layer: name, words: rows, ...compared };
 }
 
 function listChangedLayers({ compressed: { steps } }: MeasureOptions): readonly string[] {
   return [...new Set(steps.map(({ layer }) => layer))];
 }
 
-async function readMatrices(name: string, { original, compressed, counts }: MeasureOptions) {
+/** The rows of a layer's matrix in both models. */
+async function openPair(name: string, { original, compressed, counts }: MeasureOptions) {
   const layer = original.getLayer(name);
   const words = countWords(layer);
   if (words === undefined) return undefined;
-  const before = await readRows(layer, words);
-  const after = await readRows(compressed.model.getLayer(name), words);
-  if (!before || !after) return undefined;
+  const readBefore = rowReader(layer);
+  const readAfter = rowReader(compressed.model.getLayer(name));
+  if (!readBefore || !readAfter) return undefined;
+  const { length: columns } = await readAfter(0, 1);
+  const before = { rows: words, columns, readRows: readBefore };
   const counted = counts?.length === words;
   const wide = words >= 2 * before.columns;
   return {
     before,
-    after,
+    after: { ...before, readRows: readAfter },
     ...(counted && { weights: floorCounts(Float64Array.from(counts)) }),
     isWords: counted || isEmbedding(layer) || (!counts && wide),
   };

@@ -1,3 +1,5 @@
+import { StoredEmbedding } from '@espalier/compression';
+import type { StorageConfig, StoredEmbeddingConfig } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import type { HostTensor } from '@espalier/core';
 import { isFloat, pytorchLayers, pytorchModules } from '@espalier/formats';
@@ -22,19 +24,86 @@ export interface StateDictModel {
  * const { model, rest } = modelFromStateDict(await readMatrices('model.safetensors'));
  */
 export function modelFromStateDict(state: StateDict): StateDictModel {
+  return buildStateDict(state, new Map());
+}
+
+/** Storages of embeddings by the name of their tensor: `state` has its shape, and its numbers are elsewhere. */
+export type Elsewhere = ReadonlyMap<string, StorageConfig>;
+
+/** {@link modelFromStateDict}, with some matrices elsewhere. */
+export function buildStateDict(state: StateDict, elsewhere: Elsewhere): StateDictModel {
   const { modules, rest } = pytorchModules(state);
   if (modules.length > 0) {
     const kept = new Map(rest.map((name) => [name, state.get(name)!]));
-    return { model: joinBranches(modules.map((module) => buildBranch(state, module))), rest: kept };
+    const branches = modules.map((module) => buildBranch(state, module, elsewhere));
+    return { model: joinBranches(branches), rest: kept };
   }
+  const { name, tensor } = takeOneMatrix(state);
+  const layers = buildEmbedding(name, tensor, elsewhere.get(name));
+  return { model: joinBranches([connectLayers([null], layers)]), rest: new Map() };
+}
+
+/** An embedding that a state dict holds. */
+export interface FoundEmbedding {
+  /** Name of its tensor, and of the layer that it becomes. */
+  readonly tensor: string;
+  readonly layer: string;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/**
+ * The embeddings that {@link modelFromStateDict} makes.
+ *
+ * @param state Only types and shapes are looked at.
+ */
+export function listEmbeddings(state: StateDict): readonly FoundEmbedding[] {
+  const { modules } = pytorchModules(state);
+  const named = modules.flatMap((module) =>
+    module.kind === 'embedding' ? [[module.name, nameOfWeight(module)] as const] : [],
+  );
+  const lone = modules.length === 0 ? [takeOneMatrix(state).name] : [];
+  return [...named, ...lone.map((name) => [name, name] as const)].map(([name, tensor]) => {
+    const [rows, columns] = state.get(tensor)!.shape as [number, number];
+    return { tensor, layer: configOfEmbedding(name, columns).name!, rows, columns };
+  });
+}
+
+function takeOneMatrix(state: StateDict): { readonly name: string; readonly tensor: HostTensor } {
   const [[name, tensor] = ['', undefined]] = state;
   if (state.size !== 1 || tensor?.shape.length !== 2 || tensor.shape.includes(0))
     throw noMatrix(state);
   if (!isFloat(tensor)) throw unsupportedDtype(name, tensor);
-  const layers = pytorchLayers(new Map([[`${name}.weight`, tensor]]), [name], {
-    kinds: { [name]: 'embedding' },
-  });
-  return { model: joinBranches([connectLayers([null], layers)]), rest: new Map() };
+  return { name, tensor };
+}
+
+function nameOfWeight({ name }: PyTorchModule): string {
+  return name === '' ? 'weight' : `${name}.weight`;
+}
+
+function buildEmbedding(
+  name: string,
+  tensor: HostTensor,
+  storage: StorageConfig | undefined,
+): readonly tfl.layers.Layer[] {
+  if (!storage) return plainEmbedding(name, tensor);
+  const [rows, columns] = tensor.shape as [number, number];
+  const config = configOfEmbedding(name, columns);
+  return [new StoredEmbedding({ ...config, inputDim: rows, storage: { embeddings: storage } })];
+}
+
+function plainEmbedding(name: string, tensor: HostTensor): tfl.layers.Layer[] {
+  const path = nameOfWeight({ name } as PyTorchModule);
+  return pytorchLayers(new Map([[path, tensor]]), [name], { kinds: { [name]: 'embedding' } });
+}
+
+/** Of an embedding of one row. */
+function configOfEmbedding(name: string, columns: number): StoredEmbeddingConfig {
+  const data = new Float32Array(columns);
+  const [layer] = plainEmbedding(name, { dtype: 'F32', shape: [1, columns], data });
+  const config = layer!.getConfig();
+  layer!.weights.forEach((weight) => weight.dispose());
+  return config as unknown as StoredEmbeddingConfig;
 }
 
 interface Branch {
@@ -42,8 +111,12 @@ interface Branch {
   readonly output: tfl.SymbolicTensor;
 }
 
-function buildBranch(state: StateDict, module: PyTorchModule): Branch {
-  const layers = pytorchLayers(state, [module.name]);
+function buildBranch(state: StateDict, module: PyTorchModule, elsewhere: Elsewhere): Branch {
+  const weight = nameOfWeight(module);
+  const storage = elsewhere.get(weight);
+  const layers = storage
+    ? buildEmbedding(module.name, state.get(weight)!, storage)
+    : pytorchLayers(state, [module.name]);
   return connectLayers(findInputShape(module), layers);
 }
 

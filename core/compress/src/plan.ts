@@ -22,6 +22,14 @@ export interface Plan {
   readonly target?: Target;
   /** Plugins of the preset that are left out because they need word counts. */
   readonly leftOut: readonly string[];
+  /** Whether an embedding is coded row by row, so that it need not be in memory. */
+  streams(embedding: {
+    readonly layer: string;
+    readonly rows: number;
+    readonly columns: number;
+  }): boolean;
+  /** Tells the preset from others. */
+  readonly presetHash: string;
 }
 
 /**
@@ -30,7 +38,7 @@ export interface Plan {
  * @throws EspalierError `compress/no-plugin`, `compress/no-counts`.
  */
 export function planCompression(
-  { plugins }: Pick<Manifest, 'plugins'>,
+  { plugins, hash }: Pick<Manifest, 'hash' | 'plugins'>,
   options: CompressOptions,
 ): Plan {
   const hasPlugin = (id: string) => Object.hasOwn(plugins, id);
@@ -58,7 +66,32 @@ export function planCompression(
     ...(shrinker && { shrinker, target: target ?? { option: 'ratio', value: 8 } }),
     bits: typeof bits === 'number' ? bits : 32,
     leftOut: Object.keys(byFrequency).filter((id) => byFrequency[id] === false),
+    streams: ({ layer, rows, columns }) =>
+      codesRowsOnly(plugins) && isCoded(plugins, layers, layer, rows * columns),
+    presetHash: hash,
   };
+}
+
+/** Plugins that look at nothing of a matrix but at its rows, some at a time. */
+const BY_ROWS = ['block-codes', 'vocab-partition'];
+
+function codesRowsOnly(plugins: Plugins): boolean {
+  const isByRows = (id: string) =>
+    BY_ROWS.includes(id) && Object.keys(plugins[id]!.bind).length === 0;
+  return Object.hasOwn(plugins, 'block-codes') && Object.keys(plugins).every(isByRows);
+}
+
+/** Whether codes of blocks take an embedding by its name or its size. */
+function isCoded(
+  plugins: Plugins,
+  layers: readonly string[] | undefined,
+  layer: string,
+  numbers: number,
+): boolean {
+  const own = pluginOptions(plugins, 'block-codes');
+  const names = layers ?? own['layers'];
+  if (Array.isArray(names)) return names.includes(layer);
+  return numbers >= (own['minSize'] as number);
 }
 
 /** Options of a plugin that the preset lacks: codes of blocks choose blocks and bits themselves. */

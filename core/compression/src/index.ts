@@ -40,13 +40,14 @@ export type {
   VocabPartitioner,
   WordCounts,
 } from './contracts.js';
-export {
-  decileErrors,
-  frequencyDeciles,
-  neighbourOverlap,
-  relativeError,
-} from './fidelity/fidelity.js';
-export type { RelativeErrorOptions, NeighbourOptions } from './fidelity/fidelity.js';
+export { compareRows, neighbourOverlap } from './fidelity/compare-rows.js';
+export type {
+  CompareRowsOptions,
+  NeighbourOptions,
+  RowComparison,
+} from './fidelity/compare-rows.js';
+export { decileErrors, frequencyDeciles, relativeError } from './fidelity/fidelity.js';
+export type { RelativeErrorOptions } from './fidelity/fidelity.js';
 export { floorCounts } from './floor-counts.js';
 export { parseBytes } from './parse-bytes.js';
 export {

@@ -2,7 +2,7 @@ export { countBytes } from './artifact/bytes.js';
 export type { ArtifactBytes, StoredBytes } from './artifact/bytes.js';
 export type { ArtifactManifest, ArtifactPlugin, FileEntry } from './artifact/manifest.js';
 export { measureArtifact, packArtifact } from './artifact/pack.js';
-export type { ArtifactContent } from './artifact/pack.js';
+export type { ArtifactContent, MeasuredModel } from './artifact/pack.js';
 export { unpackArtifact } from './artifact/unpack.js';
 export type { LoadedArtifact } from './artifact/unpack.js';
 export { isFloat, toFloat32 } from './float32.js';

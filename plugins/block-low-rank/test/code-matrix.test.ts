@@ -275,5 +275,5 @@ test('rows that are read some at a time become the same codes', async () => {
   expect(read.weights).toEqual(whole.weights);
   expect(read.config).toEqual(whole.config);
   expect(rows.reduce((a, b) => a + b)).toBe(3 * 3000);
-  expect([...stages]).toEqual(['rows measured', 'rows surveyed', 'rows coded']);
+  expect([...stages]).toEqual(['rows measured', 'rows surveyed', 'planning', 'rows coded']);
 });

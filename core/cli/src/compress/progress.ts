@@ -1,5 +1,6 @@
 import type { CompressEvent } from '@espalier/compress';
 import { consoleProgress } from '@espalier/core/node';
+import { formatDuration } from '../format-duration.js';
 
 /** What the user sees on standard error while a file is compressed. */
 export interface Progress {
@@ -7,7 +8,10 @@ export interface Progress {
   readonly onEvent: (event: CompressEvent) => void;
 }
 
-/** Prints stages in lines of their own; on a terminal, parts of a stage in one line that changes; elsewhere each kind of part once. */
+/** Seconds between lines about one part of a stage where there is no terminal. */
+const SECONDS = 30;
+
+/** Prints stages in lines of their own; parts of a stage with percent and the time left: on a terminal in one line that changes, elsewhere when one begins and every half minute. */
 export function showProgress(quiet: boolean): Progress {
   const { stderr } = process;
   const show = consoleProgress();
@@ -16,12 +20,17 @@ export function showProgress(quiet: boolean): Progress {
     clear();
     show.message(message);
   };
-  let last = '';
-  const showPart = ({ what, done, total }: Extract<CompressEvent, { type: 'progress' }>) => {
+  const part = followPart();
+  let [last, printed] = ['', 0];
+  const showPart = (event: PartEvent) => {
+    const text = part(event);
     clear();
-    if (stderr.isTTY) stderr.write(`  ${what} ${done}/${total}`);
-    else if (what !== last) print(`  ${what} (${done}/${total})`);
-    last = what;
+    if (stderr.isTTY) stderr.write(`  ${text}`);
+    else if (event.what !== last || performance.now() - printed > 1000 * SECONDS) {
+      print(`  ${text}`);
+      printed = performance.now();
+    }
+    last = event.what;
   };
   return {
     print: quiet ? () => undefined : print,
@@ -34,9 +43,26 @@ export function showProgress(quiet: boolean): Progress {
   };
 }
 
+type PartEvent = Extract<CompressEvent, { readonly type: 'progress' }>;
+
+/** Parts of work in words, each with the time left by its rate since it began here. */
+function followPart(): (event: PartEvent) => string {
+  let begun = { what: '', done: 0, time: 0 };
+  return ({ what, done, total }) => {
+    const now = performance.now() / 1000;
+    if (what !== begun.what) begun = { what, done, time: now };
+    const rate = (done - begun.done) / (now - begun.time);
+    const percent = `${Math.floor((100 * done) / Math.max(total, 1))} %`;
+    const left =
+      rate > 0 && done < total ? `, about ${formatDuration((total - done) / rate)} left` : '';
+    return total > 1 ? `${what}: ${done}/${total}, ${percent}${left}` : what;
+  };
+}
+
 function describeEvent(
   event: Exclude<CompressEvent, { readonly type: 'warning' | 'progress' }>,
 ): string {
+  if (event.type === 'note') return event.message;
   if (event.type === 'stage-start') return `${event.stage} …`;
   if (event.type === 'stage-end') return `${event.stage}: ${event.seconds.toFixed(1)} s`;
   const percent = (100 * (event.miss - 1)).toPrecision(2);

@@ -1,4 +1,5 @@
 import type { TrialRecord } from '@espalier/study';
+import { formatDuration } from '../format-duration.js';
 
 /** Estimates the time that is left from the trials that have ended. */
 export function estimateRemaining(atATime: number) {
@@ -24,10 +25,4 @@ export function estimateRemaining(atATime: number) {
       return mean === 0 ? `${head}.` : `${head}: about ${formatDuration(total)}.`;
     },
   };
-}
-
-function formatDuration(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 120 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;
 }

@@ -1,7 +1,7 @@
 import { basename, resolve } from 'node:path';
-import { disposeModel } from '@espalier/core';
+import { disposeModel, EspalierError, extractGraph } from '@espalier/core';
 import type { HostTensor } from '@espalier/core';
-import { countBytes, isFloat, packArtifact } from '@espalier/formats';
+import { isFloat, measureArtifact } from '@espalier/formats';
 import type { MeasuredBytes } from '../bytes.js';
 import { makePlan, runPlan } from '../compress-model.js';
 import type { CompressedModel } from '../compress-model.js';
@@ -10,11 +10,15 @@ import { measureFidelity } from '../fidelity.js';
 import type { LayerFidelity } from '../fidelity.js';
 import { listArtifactPlugins, listModules } from '../modules.js';
 import type { CompressOptions } from '../options.js';
+import { plainTopology } from './elsewhere.js';
+import { matchCounts } from './match-counts.js';
+import type { MatchedCounts } from './match-counts.js';
 import { checkOutputFolder, encodeRest, writeOutputFolder } from './output-folder.js';
 import { readCounts } from './read-counts.js';
 import type { WordCounts } from './read-counts.js';
-import { readInput } from './read-input.js';
-import type { CompressInput } from './read-input.js';
+import { openInput } from './read-input.js';
+import type { CompressInput, OpenInput } from './read-input.js';
+import { Unfinished } from './unfinished.js';
 
 /** How to compress a file. */
 export interface CompressFileOptions extends Omit<CompressOptions, 'counts'> {
@@ -46,8 +50,15 @@ export interface CompressedFile extends MeasuredBytes {
   readonly fidelity: readonly LayerFidelity[];
   /** What must be imported before the artifact is loaded. */
   readonly modules: readonly string[];
-  /** Where word counts came from: a file that names words is trusted to have them in the order of their ids. */
-  readonly counts: 'none' | 'by word id' | 'in the order of the words';
+  /**
+   * Where word counts came from. Where they name words and the input does not, they are trusted to be in the order of
+   * the rows.
+   */
+  readonly counts: 'none' | 'by word' | 'by word id' | 'in the order of the words';
+  /** How many rows have a count, where counts were matched by word. */
+  readonly matched?: MatchedCounts;
+  /** Bytes of a number of the input's matrices: 2 where all are float16 or bfloat16; sizes are told for 4. */
+  readonly elementBytes: 2 | 4;
   readonly rest: { readonly tensors: readonly UnchangedTensor[]; readonly bytes: number };
 }
 
@@ -74,46 +85,92 @@ export async function compressFile(
   const { out, counts, provenance, ...others } = options;
   await checkOutputFolder(out, path);
   const given =
-    typeof counts === 'string'
-      ? await readCounts(counts, others)
-      : counts && { counts, words: undefined };
-  const settings: CompressOptions = { ...others, counts: given?.counts };
+    typeof counts === 'string' ? await readCounts(counts, others) : counts && { counts };
+  const asked: CompressOptions = { ...others, counts: given?.counts };
   // Before the input is read: this imports the layers that an artifact may have.
-  const plan = await makePlan(settings);
-  const run = stageRunner(settings);
-  const onProgress = ({ done, total }: { done: number; total: number }) =>
-    settings.onEvent?.({ type: 'progress', what: 'bytes read', done, total });
-  const input = await run('reading', () => readInput(path, { onProgress }));
+  const first = await makePlan(asked);
+  const run = stageRunner(asked);
+  const unfinished = new Unfinished(out, asked);
+  const input = await run('reading', () =>
+    openInput(path, {
+      onProgress: ({ done, total }) => tell(asked, 'bytes read', done, total),
+      streams: { wants: (each) => first.streams(each), work: (layer) => unfinished.matrix(layer) },
+    }),
+  );
   try {
-    const compressed = await run('compressing', () => runPlan(input.model, plan, settings));
-    try {
-      const models = { original: input.model, compressed, counts: given?.counts };
-      const fidelity = await run('measuring', () => measureFidelity(models));
-      const written = await run('writing', () =>
-        write(path, input, compressed, { out, provenance }),
-      );
-      return { ...written, compressed, fidelity, counts: describeOrder(given) };
-    } catch (error) {
-      disposeModel(compressed.model);
-      throw error;
-    }
+    const { settings, described } = orderCounts(asked, given, input);
+    const plan = await makePlan(settings);
+    if (input.elsewhere.length > 0) await unfinished.open(path, plan);
+    const compressed = await run('compressing', () =>
+      naming(path, () => runPlan(input.model, plan, settings)),
+    );
+    const result = { compressed, ...described };
+    return await finish(path, input, result, { ...settings, out, provenance }, run).then(
+      async (finished) => {
+        await unfinished.remove();
+        return finished;
+      },
+      (error: unknown) => {
+        disposeModel(compressed.model);
+        throw error;
+      },
+    );
   } finally {
+    await unfinished.close();
     disposeModel(input.model);
+    await input.close();
   }
 }
 
-type Written = Omit<CompressedFile, 'compressed' | 'fidelity' | 'counts'>;
+function tell({ onEvent }: CompressOptions, what: string, done: number, total: number): void {
+  onEvent?.({ type: 'progress', what, done, total });
+}
+
+/** Numbers that are not finite are told with the name of the file. */
+async function naming<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const isOfFile = error instanceof EspalierError && error.code === 'block-codes/not-finite';
+    throw isOfFile ? error.withPrefix(path) : error;
+  }
+}
+
+type Made = Pick<CompressedFile, 'compressed' | 'counts' | 'matched'>;
+
+/** Measures what was made, and writes it. */
+async function finish(
+  path: string,
+  input: OpenInput,
+  made: Made,
+  settings: CompressOptions & Pick<CompressFileOptions, 'out' | 'provenance'>,
+  run: ReturnType<typeof stageRunner>,
+): Promise<CompressedFile> {
+  const { compressed } = made;
+  const fidelity = await run('measuring', () =>
+    measureFidelity({
+      ...{ original: input.model, compressed, counts: settings.counts },
+      onRows: (layer, done, total) => tell(settings, `${layer}: rows compared`, done, total),
+    }),
+  );
+  const written = await run('writing', () => write(path, input, compressed, settings));
+  return { ...written, ...made, fidelity };
+}
+
+type Written = Omit<CompressedFile, 'compressed' | 'counts' | 'fidelity' | 'matched'>;
 
 async function write(
   path: string,
-  input: CompressInput,
+  input: OpenInput,
   compressed: CompressedModel,
   { out, provenance }: Pick<CompressFileOptions, 'out' | 'provenance'>,
 ): Promise<Written> {
   const { model, inspection } = compressed;
   const rest = encodeRest(input.rest);
-  const { words } = input;
-  const before = countBytes(await packArtifact({ model: input.model, words }));
+  const { words, elsewhere } = input;
+  const graph = extractGraph(input.model);
+  const topology = plainTopology(graph.topology, elsewhere);
+  const before = await measureArtifact({ ...graph, topology, elsewhere, words });
   const preset = inspection.manifest.hash;
   const content = {
     model,
@@ -126,6 +183,7 @@ async function write(
     input: basename(resolve(path)),
     kind: input.kind,
     inputBytes: input.bytes,
+    elementBytes: input.elementBytes,
     out,
     before,
     after: await writeOutputFolder(out, content, rest),
@@ -152,7 +210,16 @@ function stageRunner({ onEvent }: CompressOptions) {
   };
 }
 
-function describeOrder(given: Pick<WordCounts, 'words'> | undefined): CompressedFile['counts'] {
-  if (!given) return 'none';
-  return given.words ? 'in the order of the words' : 'by word id';
+/** Counts in the order of the rows, where both say which word they are of. */
+function orderCounts(
+  asked: CompressOptions,
+  given: WordCounts | { readonly counts: ArrayLike<number> } | undefined,
+  { words: rows }: OpenInput,
+): { readonly settings: CompressOptions; readonly described: Pick<Made, 'counts' | 'matched'> } {
+  if (!given) return { settings: asked, described: { counts: 'none' } };
+  const words = 'words' in given ? given.words : undefined;
+  if (!words) return { settings: asked, described: { counts: 'by word id' } };
+  if (!rows) return { settings: asked, described: { counts: 'in the order of the words' } };
+  const { counts, matched } = matchCounts({ counts: given.counts as Float64Array, words }, rows);
+  return { settings: { ...asked, counts }, described: { counts: 'by word', matched } };
 }

@@ -65,3 +65,13 @@ export function folderAtOutput(out: string): EspalierError {
     fix: 'Choose another name for the file. Nothing was changed.',
   });
 }
+
+/** A matrix that does not fit into memory, where all of it has to. */
+export function tooLarge(name: string, bytes: number): EspalierError {
+  return new EspalierError('compress/too-large', {
+    problem: `'${name}' takes ${bytes} bytes in float32, and a matrix in memory may take ${2 ** 31}`,
+    received: bytes,
+    fix: 'Compress embeddings with blockCodes() (--preset block-codes), which reads them some rows at a time, or split the matrix.',
+    details: { name, bytes },
+  });
+}

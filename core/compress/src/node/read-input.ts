@@ -1,10 +1,12 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
+import { offerRows } from '@espalier/compression';
+import type { StorageConfig, WorkStore } from '@espalier/compression';
 import { copyModel, disposeModel, keyedRng } from '@espalier/core';
 import type { EspalierError } from '@espalier/core';
-import { ResetAfterGRU, ResetAfterGRUCell } from '@espalier/formats';
-import type { ArtifactPlugin, StateDict } from '@espalier/formats';
+import { isFloat, ResetAfterGRU, ResetAfterGRUCell } from '@espalier/formats';
+import type { ArtifactPlugin, MeasuredModel, StateDict } from '@espalier/formats';
 import {
   loadArtifact,
   openMatrices,
@@ -12,10 +14,11 @@ import {
   readMatrices,
   readModelFolder,
 } from '@espalier/formats/node';
-import type { MatrixFile, OnProgress } from '@espalier/formats/node';
+import type { FileTensor, MatrixFile, OnProgress } from '@espalier/formats/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-import { modelFromStateDict } from '../model-from-state-dict.js';
-import { missingInput, unknownFolder } from './errors.js';
+import { buildStateDict, listEmbeddings } from '../model-from-state-dict.js';
+import type { Elsewhere, FoundEmbedding } from '../model-from-state-dict.js';
+import { missingInput, tooLarge, unknownFolder } from './errors.js';
 import { REST } from './output-folder.js';
 
 /** A model that was read to be compressed. */
@@ -51,37 +54,130 @@ const MANIFEST = 'manifest.json';
  */
 export async function readInput(
   path: string,
-  options: { readonly onProgress?: OnProgress | undefined } = {},
+  { onProgress }: { readonly onProgress?: OnProgress | undefined } = {},
 ): Promise<CompressInput> {
+  const { kind, model, words, rest, plugins, bytes, close } = await openInput(path, { onProgress });
+  await close();
+  return { kind, model, words, rest, plugins, bytes };
+}
+
+/** An input of which some matrices are read when they are needed. */
+export interface OpenInput extends CompressInput {
+  /** Weights by path that the model lacks, with their shape. */
+  readonly elsewhere: MeasuredModel['elsewhere'];
+  /** Bytes of a number of its matrices: 2 where all are float16 or bfloat16. */
+  readonly elementBytes: 2 | 4;
+  /** No more rows can be read then. */
+  close(): Promise<void>;
+}
+
+interface OpenInputOptions {
+  readonly onProgress?: OnProgress | undefined;
+  /** Which matrices are not read, and where work on them is kept. */
+  readonly streams?: Streams | undefined;
+}
+
+/** What becomes of matrices that are read some rows at a time. */
+export interface Streams {
+  wants(embedding: FoundEmbedding): boolean;
+  /** Asked for when the work begins. */
+  work(layer: string): WorkStore | undefined;
+}
+
+/** {@link readInput}, with matrices that stay in their file. */
+export async function openInput(path: string, options: OpenInputOptions): Promise<OpenInput> {
   const found = await stat(path).catch((cause: unknown) => {
     throw missingInput(path, cause);
   });
-  if (found.isDirectory()) return readFolder(path);
-  if (basename(path) === MODEL) return readModel(dirname(path));
-  if (basename(path) === MANIFEST) return readArtifact(dirname(path));
-  return readState(await openMatrices(path, options));
+  if (found.isDirectory()) return openFolder(path, options);
+  if (basename(path) === MODEL) return inMemory(await readModel(dirname(path)));
+  if (basename(path) === MANIFEST) return inMemory(await readArtifact(dirname(path)));
+  return openState(await openMatrices(path, options), options);
 }
 
-async function readFolder(path: string): Promise<CompressInput> {
+function inMemory(input: CompressInput): OpenInput {
+  return { ...input, elsewhere: [], elementBytes: 4, close: () => Promise.resolve() };
+}
+
+async function openFolder(path: string, options: OpenInputOptions): Promise<OpenInput> {
   const names = await readdir(path);
-  if (names.includes(MANIFEST)) return readArtifact(path);
-  if (names.includes(MODEL)) return readModel(path);
+  if (names.includes(MANIFEST)) return inMemory(await readArtifact(path));
+  if (names.includes(MODEL)) return inMemory(await readModel(path));
   const file = await openMatrices(path).catch((error: EspalierError) => {
     throw error.code === 'matrices/format' ? unknownFolder(path, names, error) : error;
   });
-  return readState(file);
+  return openState(file, options);
 }
 
-async function readState(file: MatrixFile): Promise<CompressInput> {
+async function openState(file: MatrixFile, { streams }: OpenInputOptions): Promise<OpenInput> {
+  const withdrawals: (() => void)[] = [];
+  const close = () => {
+    withdrawals.forEach((withdraw) => withdraw());
+    return file.close();
+  };
   try {
-    const state = await readAllTensors(file);
-    const kind = state.size === 1 ? 'matrix' : 'state dict';
-    const { model, rest } = modelFromStateDict(state);
+    const found = listEmbeddings(describeState(file));
+    const elsewhere = new Map<string, StorageConfig>();
+    const missing: MeasuredModel['elsewhere'][number][] = [];
+    for (const embedding of found) {
+      if (!streams?.wants(embedding)) continue;
+      const { tensor, layer, rows, columns } = embedding;
+      const { readRows } = file.tensors.get(tensor)!;
+      const { storage, withdraw } = offerRows({
+        ...{ rows, columns, readRows },
+        get work() {
+          return streams.work(layer);
+        },
+      });
+      withdrawals.push(withdraw);
+      elsewhere.set(tensor, storage);
+      missing.push({ name: `${layer}/embeddings`, dtype: 'F32', shape: [rows, columns] });
+    }
+    const { model, rest } = buildStateDict(await readState(file, elsewhere), elsewhere);
+    const kind = file.tensors.size === 1 ? 'matrix' : 'state dict';
     const { bytes, words } = file;
-    return { kind, model, words, rest, plugins: findImportPlugins(model), bytes };
-  } finally {
-    await file.close();
+    const plugins = findImportPlugins(model);
+    const elementBytes = hasHalves(file) ? 2 : 4;
+    const described = { kind, words, rest, plugins, bytes, elementBytes } as const;
+    return { ...described, model, elsewhere: missing, close };
+  } catch (error) {
+    await close();
+    throw error;
   }
+}
+
+/** Whether all matrices of floats are float16 or bfloat16. */
+function hasHalves({ tensors }: MatrixFile): boolean {
+  const matrices = [...describeState({ tensors }).values()].filter(
+    (tensor) => tensor.shape.length === 2 && isFloat(tensor),
+  );
+  return matrices.length > 0 && matrices.every(({ dtype }) => ['F16', 'BF16'].includes(dtype));
+}
+
+const NO_NUMBERS = new Float32Array(0);
+
+/** Types and shapes of all tensors. */
+function describeState({ tensors }: Pick<MatrixFile, 'tensors'>): StateDict {
+  const all = [...tensors].map(
+    ([name, { dtype, shape }]) => [name, { dtype, shape, data: NO_NUMBERS }] as const,
+  );
+  return new Map(all);
+}
+
+/** All tensors, those that stay in the file without their numbers. */
+async function readState(file: MatrixFile, elsewhere: Elsewhere): Promise<StateDict> {
+  const here = [...file.tensors].filter(([name]) => !elsewhere.has(name));
+  for (const [, tensor] of here) refuseLarge(tensor);
+  const read = await readAllTensors({ ...file, tensors: new Map(here) });
+  return new Map([...describeState(file)].map(([name, each]) => [name, read.get(name) ?? each]));
+}
+
+/** Bytes of a matrix in float32 that no backend takes. */
+const LARGEST = 2 ** 31;
+
+function refuseLarge({ name, shape }: FileTensor): void {
+  const bytes = shape.reduce((size, n) => size * n, 4);
+  if (bytes > LARGEST) throw tooLarge(name, bytes);
 }
 
 async function readModel(path: string): Promise<CompressInput> {

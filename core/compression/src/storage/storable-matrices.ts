@@ -70,7 +70,10 @@ export function isWordMatrix(
   { className }: Pick<LayerEntry, 'className'>,
   [rows, columns]: MatrixShape,
 ): boolean {
-  return ['Embedding', 'StoredEmbedding'].includes(className) || (className === 'Dense' && columns >= 2 * rows);
+  return (
+    ['Embedding', 'StoredEmbedding'].includes(className) ||
+    (className === 'Dense' && columns >= 2 * rows)
+  );
 }
 
 /**

@@ -123,26 +123,33 @@ async function describeFiles(
   };
 }
 
+/** A model of which some weights are not in memory. */
+export interface MeasuredModel extends ModelGraph {
+  /** Weights by path that the graph lacks. */
+  readonly elsewhere: readonly DescribedTensor[];
+  /** As in an artifact. */
+  readonly words?: readonly string[] | undefined;
+}
+
 /**
- * Bytes of the artifact that a model would be, without its numbers: for one whose matrices are too large to be in
+ * Bytes of the artifact that a model would be, of which nothing is packed: for one whose matrices are too large for
  * memory.
  *
- * @param tensors All weights that the artifact would hold, by path.
  * @example
- * const tensors = [{ name: 'words/embeddings', dtype: 'F32', shape: [1_000_000, 300] }] as const;
- * const { total } = await measureArtifact({ topology, tensors });
+ * const elsewhere = [{ name: 'words/embeddings', dtype: 'F32', shape: [1_000_000, 300] }] as const;
+ * const { total } = await measureArtifact({ topology, weights: {}, elsewhere });
  */
 export async function measureArtifact({
   topology,
-  tensors,
+  weights,
+  elsewhere,
   words,
-}: {
-  readonly topology: Topology;
-  readonly tensors: readonly DescribedTensor[];
-  readonly words?: readonly string[] | undefined;
-}): Promise<ArtifactBytes> {
-  const none = async function* () {};
-  const file = { header: encodeSafetensorsHeader(tensors), tensors, pieces: none };
-  const content = { model: { topology, weights: {} }, words };
+}: MeasuredModel): Promise<ArtifactBytes> {
+  const inMemory = await describeWeights(weights);
+  const order = new Map(topology.config.layers.map(({ name }, i) => [name, i]));
+  const place = ({ name }: DescribedTensor) => order.get(name.slice(0, name.lastIndexOf('/'))) ?? 0;
+  const tensors = [...inMemory.tensors, ...elsewhere].sort((a, b) => place(a) - place(b));
+  const file = { ...inMemory, header: encodeSafetensorsHeader(tensors), tensors };
+  const content = { model: { topology, weights }, words };
   return (await describeFiles(content, topology, file, '0'.repeat(64))).bytes;
 }

@@ -1,6 +1,6 @@
+import type { NamedTensors } from '@espalier/base';
 import { encodeSafetensorsHeader, readTensors, sortByWidth } from '@espalier/checkpoint';
 import type { DescribedTensor, HostTensor } from '@espalier/checkpoint';
-import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { narrowTo, rangeOf, typeOfRange } from './stored-tensor.js';

@@ -182,11 +182,7 @@ async function knowledgeOf(
 }
 
 /** Rows of a dense layer are columns of its kernel. */
-function toEdit(
-  place: StorableMatrix,
-  { role }: LayerTarget,
-  coded: BlockCodedMatrix,
-): StoredEdit {
+function toEdit(place: StorableMatrix, { role }: LayerTarget, coded: BlockCodedMatrix): StoredEdit {
   const { config, error, weightedError, summary, squaredLength: norm } = coded;
   return {
     place,

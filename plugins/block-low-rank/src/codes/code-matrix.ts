@@ -12,6 +12,7 @@ import { listCurves } from './curves.js';
 import type { Curve, Division } from './curves.js';
 import { encodeRows } from './encode.js';
 import type { BlockCodes } from './encode.js';
+import { keepSurvey, readSurvey } from './kept-survey.js';
 import { readShares, weighRows } from './objective.js';
 import type { RowKnowledge } from './objective.js';
 import { codeTarget, isOneCodeTarget, ONE_CODE_TARGET, readTarget } from './options.js';
@@ -20,7 +21,6 @@ import { leastBytes, predictError } from './plan.js';
 import type { AllocateBits, CodesPlan, PlanOptions } from './plan.js';
 import { sourceOf } from './row-source.js';
 import type { RowSource } from './row-source.js';
-import { keepSurvey, readSurvey } from './kept-survey.js';
 import { measureLengths, surveyRows } from './survey.js';
 
 /** What {@link codeMatrix} is told, beside the target. */

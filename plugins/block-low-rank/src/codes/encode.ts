@@ -39,8 +39,6 @@ interface Progress {
 
 /** Under which the codes, and how far they have come, are kept. */
 const [CODES, PROGRESS] = ['codes', 'codes-done'];
-/** Chunks after which it is written down how far the pass has come. */
-const CHUNKS = 4;
 
 /** The second pass over the rows: codes of all, and what they lose. It goes on where `work` has come to. */
 export async function encodeRows(
@@ -57,7 +55,6 @@ export async function encodeRows(
   const sums = { ...(before?.sums ?? NO_ERRORS) };
   const next = before?.next ?? blocks.map(() => 0);
   const codes = await CodeWords.open(layout.blocks, store, next);
-  let chunks = 0;
   for await (const chunk of readChunks(source, before?.done)) {
     for (const [p, select] of splitRows(chunk, cells)) {
       const squares = surveyed.squares.subarray(chunk.begin, chunk.begin + chunk.rows);
@@ -68,8 +65,7 @@ export async function encodeRows(
       await addErrors(sums, chunk, select, decoded, surveyed, chunk.begin);
     }
     const done = chunk.begin + chunk.rows;
-    chunks += 1;
-    if (chunks % CHUNKS === 0) await keepProgress(work, codes, { done, next: codes.next, sums });
+    await keepProgress(work, codes, { done, next: codes.next, sums });
     onRows?.(done, source.rows);
   }
   const map = writeMap(layout, cells);

@@ -21,7 +21,9 @@ export async function keepSurvey(
   const arrays = [count, squares, sample.copies, ...grams.flat(), sample.ids, sample.data];
   await work.write(
     SURVEY,
-    arrays.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)),
+    arrays.map(
+      ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
+    ),
   );
 }
 
