@@ -42,7 +42,11 @@ function addLegend(source: string, names: readonly string[]): string {
     const x = GAP + (i % columns) * ((width - GAP) / columns);
     const y = Math.floor(i / columns) * LINE + GAP - height;
     const drawn = swatch(i).source.replace('<svg', `<svg x="${x}" y="${y}"`);
-    const text = html`<text x="${x + SWATCH + GAP}" y="${y + 12}" fill="currentColor"
+    const text = html`<text
+      x="${x + SWATCH + GAP}"
+      y="${y + 12}"
+      text-anchor="start"
+      fill="currentColor"
       >${name}</text
     >`;
     return drawn + text.source;

@@ -36,6 +36,7 @@ describe('a plot as a file of its own', () => {
     const items = [...documentElement.children].slice(-2 * names.length);
     const texts = items.filter(({ tagName }) => tagName === 'text');
     expect(texts.map(({ textContent }) => textContent)).toEqual(names);
+    for (const text of texts) expect(text.getAttribute('text-anchor')).toBe('start');
     const places = items.map((item) => ['x', 'y'].map((name) => Number(item.getAttribute(name))));
     expect(new Set(places.map(String)).size).toBe(items.length);
     for (const [left, y] of places) {

@@ -43,9 +43,10 @@ export function sizeTable(rows: readonly Row[]): Table {
   });
 }
 
-function describe({ budget, ...setting }: Setting): string {
-  const parts = Object.entries(setting).map(([name, value]) => `${name} ${value}`);
-  return [...parts, ...(budget === undefined ? [] : [`${budget} bytes`])].join(', ');
+/** The bytes themselves are in the ratio. */
+function describe(setting: Setting): string {
+  const shown = Object.entries(setting).filter(([name]) => name !== 'budget');
+  return shown.map(([name, value]) => `${name} ${value}`).join(', ');
 }
 
 /** Neighbours kept over the size, a line for each method, over all words. */
