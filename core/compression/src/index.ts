@@ -81,11 +81,11 @@ export type {
 } from './storage/storage.js';
 export { countHostBytes, storeMatrices } from './storage/store-matrices.js';
 export type { HostWeight, StoredEdit } from './storage/store-matrices.js';
-export { StoredConv2D, StoredDense, StoredEmbedding } from './storage/stored-layers.js';
-export type {
-  StoredConv2DConfig,
-  StoredDenseConfig,
-  StoredEmbeddingConfig,
-} from './storage/stored-layers.js';
+export { StoredConv2D } from './storage/stored-conv2d.js';
+export type { StoredConv2DConfig } from './storage/stored-conv2d.js';
+export { StoredDense, StoredEmbedding } from './storage/stored-layers.js';
+export type { StoredDenseConfig, StoredEmbeddingConfig } from './storage/stored-layers.js';
+export { StoredTiedDense } from './storage/stored-tied-dense.js';
+export type { StoredTiedDenseConfig } from './storage/stored-tied-dense.js';
 export { addStoredWeight, StoredMatrix } from './storage/stored-matrix.js';
 export type { Constrains } from './storage/stored-matrix.js';

@@ -1,4 +1,4 @@
-import { StoredConv2D, StoredDense } from '@espalier/compression';
+import { StoredConv2D, StoredDense, StoredEmbedding, StoredTiedDense } from '@espalier/compression';
 import { onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -45,4 +45,33 @@ test.each(PAIRS)('a stored layer computes what the plain one does: $name', (pair
   const [plain, stored] = [pair.plain, pair.stored].map((layer) => layer.apply(x) as tf.Tensor);
   expect(stored!.shape).toEqual(expected.shape);
   stored!.dataSync().forEach((value, i) => expect(value).toBeCloseTo(plain!.dataSync()[i]!, 6));
+});
+
+test('a tied dense layer computes with the matrix of the embedding, and names what it cannot use', () => {
+  const storage = { embeddings: { kind: 'float32' } };
+  const shared = new StoredEmbedding({ inputDim: 7, outputDim: 3, shares: true, storage });
+  const ids = tfl.input({ shape: [2], dtype: 'int32' });
+  const [embedded, handle] = shared.apply(ids) as tfl.SymbolicTensor[];
+  const dense = new StoredTiedDense({ units: 7, activation: 'sigmoid' });
+  const logits = dense.apply([embedded, handle] as never) as tfl.SymbolicTensor;
+  expect(logits.shape).toEqual([null, 2, 7]);
+  const model = tfl.model({ inputs: ids, outputs: logits });
+  expect(model.trainableWeights).toHaveLength(2);
+  tf.tidy(() => {
+    const words = tf.tensor2d([[5, 0]], [1, 2], 'int32');
+    const [matrix] = shared.getWeights();
+    const rows = tf.gather(matrix as tf.Tensor2D, tf.tensor1d([5, 0], 'int32'));
+    const expected = tf.sigmoid(tf.matMul(rows, matrix as tf.Tensor2D, false, true)).dataSync();
+    (model.predict(words) as tf.Tensor).dataSync().forEach((value, i) => {
+      expect(value).toBeCloseTo(expected[i]!, 6);
+    });
+    expect(dense.decodeRows(tf.tensor1d([5, 0], 'int32')).arraySync()).toEqual(rows.arraySync());
+  });
+  const other = tfl.input({ shape: [2] });
+  const wrong = new StoredTiedDense({ units: 7 });
+  expect(() => wrong.apply([embedded, other] as never)).toThrow(
+    /7 words.*InputLayer.*storage\/tied/,
+  );
+  const larger = new StoredTiedDense({ units: 8 });
+  expect(() => larger.apply([embedded, handle] as never)).toThrow(/8 units.*storage\/tied/);
 });

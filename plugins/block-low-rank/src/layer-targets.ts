@@ -38,9 +38,14 @@ export const FACTORISED = ['BlockLowRankEmbedding', 'BlockLowRankDense', 'BlockL
 /**
  * The layers to approximate.
  *
+ * @param others Whether some have been found already, so that there may be none.
  * @throws EspalierError `model/unknown-layer`, `block-low-rank/layer`, `block-low-rank/nothing`.
  */
-export function findTargets(graph: ModelGraph, { layers, minSize }: ChosenLayers): LayerTarget[] {
+export function findTargets(
+  graph: ModelGraph,
+  { layers, minSize }: ChosenLayers,
+  others = false,
+): LayerTarget[] {
   const entries = graph.topology.config.layers;
   if (layers !== 'auto') return layers.map((name) => findTarget(name, graph));
   const found = entries.flatMap((entry): LayerTarget[] => {
@@ -50,9 +55,8 @@ export function findTargets(graph: ModelGraph, { layers, minSize }: ChosenLayers
     const large = shape[0] * shape[1] >= minSize;
     return large && isWordMatrix(entry, shape) ? [{ entry, role: side }] : [];
   });
-  if (found.length > 0 || entries.some(({ className }) => FACTORISED.includes(className))) {
-    return found;
-  }
+  const some = others || entries.some(({ className }) => FACTORISED.includes(className));
+  if (found.length > 0 || some) return found;
   throw new EspalierError('block-low-rank/nothing', {
     problem: `the model has no embedding, and no dense layer with twice as many units as inputs, of ${minSize} numbers or more`,
     fix: 'Name layers: { layers: [ … ] }, or lower minSize.',

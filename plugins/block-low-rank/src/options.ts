@@ -38,15 +38,14 @@ export const layerOptions = {
   minSize: z.int().positive().default(50_000),
 } as const;
 
+/** What becomes of an embedding and a dense layer that hold one matrix: they `share` it, it is `split` in two, or `refuse`d. */
+export const tied = z.enum(['share', 'split', 'refuse']).default('share');
+
 /** The options of `blockLowRank`, as data. */
 export const blockLowRankOptions = target
   .extend({
     ...layerOptions,
-    /**
-     * An embedding and a dense layer that hold one matrix: `share` its factors, `split` them in two,
-     * or `refuse`.
-     */
-    tied: z.enum(['share', 'split', 'refuse']).default('share'),
+    tied,
   })
   .refine(isOneTarget, ONE_TARGET);
 

@@ -43,6 +43,7 @@ const larger = {
 
 testPlugin(blockCodes, [
   { name: 'by the order of words', ...larger, options: { ratio: 3, minSize: 400 } },
+  { name: 'aware', ...larger, options: { ratio: 3, minSize: 400, qat: true } },
   {
     name: 'by counts and importance',
     ...larger,

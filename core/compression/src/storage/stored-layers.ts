@@ -1,6 +1,6 @@
 import type { EndsInActivation, HasPlainLayer, PlainLayer } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { penalizeMatrix } from './penalties.js';
 import type { Regularizes } from './penalties.js';
@@ -15,7 +15,7 @@ type Shape = (number | null)[];
 type Variable = Layer['weights'][number];
 
 /** What the configuration of a plain layer gains. */
-interface StoredConfig {
+export interface StoredConfig {
   readonly storage?: Readonly<Record<string, StorageConfig>>;
 }
 
@@ -113,7 +113,10 @@ abstract class StoredLayer<P extends Layer> extends tfl.layers.Layer implements 
 }
 
 /** Adds what dense and convolutional layers have beside the kernel. */
-abstract class StoredKernel<P extends Layer> extends StoredLayer<P> implements EndsInActivation {
+export abstract class StoredKernel<P extends Layer>
+  extends StoredLayer<P>
+  implements EndsInActivation
+{
   readonly endsInActivation = true;
   #bias: Variable | undefined;
 
@@ -156,14 +159,15 @@ abstract class StoredKernel<P extends Layer> extends StoredLayer<P> implements E
 
 type DenseConfig = Parameters<typeof tfl.layers.dense>[0];
 type EmbeddingConfig = Parameters<typeof tfl.layers.embedding>[0];
-type Conv2DConfig = Parameters<typeof tfl.layers.conv2d>[0];
 
 /** Configuration of {@link StoredDense}: that of a dense layer, and the storage of `kernel`. */
 export type StoredDenseConfig = DenseConfig & StoredConfig;
 /** Configuration of {@link StoredEmbedding}; the matrix is `embeddings`. */
-export type StoredEmbeddingConfig = EmbeddingConfig & StoredConfig;
-/** Configuration of {@link StoredConv2D}; the matrix is `kernel`. */
-export type StoredConv2DConfig = Conv2DConfig & StoredConfig;
+export type StoredEmbeddingConfig = EmbeddingConfig &
+  StoredConfig & {
+    /** Whether it has a second output, for a `StoredTiedDense` that uses its matrix. */
+    readonly shares?: boolean;
+  };
 
 /**
  * `tf.layers.dense` over a kernel `[inputs, units]` in any storage, decoded in every call.
@@ -225,64 +229,31 @@ export class StoredEmbedding extends StoredLayer<Layer> implements RowDecoder {
     return this.matrix.gather(ids);
   }
 
-  override call(inputs: Tensor | Tensor[]): Tensor {
+  override computeOutputShape(inputShape: Shape | Shape[]): Shape | Shape[] {
+    const embedded = super.computeOutputShape(inputShape) as Shape;
+    return this.config.shares ? [embedded, [1]] : embedded;
+  }
+
+  override call(inputs: Tensor | Tensor[]): Tensor | Tensor[] {
     return tf.tidy(() => {
       const ids = only(inputs);
       const flat = tf.cast(tf.reshape(ids, [-1]), 'int32') as Tensor1D;
-      return tf.reshape(this.matrix.gather(flat), [...ids.shape, this.config.outputDim]);
-    });
-  }
-}
-
-/**
- * `tf.layers.conv2d` over a kernel in any storage: the matrix `[height · width · channels, filters]`,
- * decoded in every call.
- *
- * @example
- * new StoredConv2D({ filters: 8, kernelSize: 3, storage: { kernel: { kind: 'float32' } } });
- */
-export class StoredConv2D extends StoredKernel<Layer> {
-  static readonly className = 'StoredConv2D';
-  #filter: [number, number, number, number] | undefined;
-
-  constructor(private readonly config: StoredConv2DConfig) {
-    super(config, tfl.layers.conv2d(config), 'kernel');
-  }
-
-  protected override shapeOfMatrix(inputShape: Shape): MatrixShape {
-    const [height, width] = pair(this.config.kernelSize);
-    const channels = inputShape.at(this.channelsFirst ? 1 : -1)!;
-    this.#filter = [height, width, channels, this.config.filters];
-    return [height * width * channels, this.config.filters];
-  }
-
-  protected override plainShape(): readonly number[] {
-    return this.#filter!;
-  }
-
-  override call(inputs: Tensor | Tensor[]): Tensor {
-    const { strides = 1, padding = 'valid', dilationRate = 1 } = this.config;
-    return tf.tidy(() => {
-      const given = only(inputs) as Tensor4D;
-      const x = this.channelsFirst ? tf.transpose(given, [0, 2, 3, 1]) : given;
-      const filter = tf.reshape(this.matrix.all(), this.#filter!) as Tensor4D;
-      const [step, dilation] = [pair(strides), pair(dilationRate)];
-      const maps = tf.conv2d(x, filter, step, padding as 'same' | 'valid', 'NHWC', dilation);
-      const y = this.addBias(maps);
-      // As in tfjs: a softmax is over the last axis, whatever that is.
-      return this.activation.apply(this.channelsFirst ? tf.transpose(y, [0, 3, 1, 2]) : y);
+      const embedded = tf.reshape(this.matrix.gather(flat), [...ids.shape, this.config.outputDim]);
+      return this.config.shares ? [embedded, tf.zeros([1])] : embedded;
     });
   }
 
-  private get channelsFirst(): boolean {
-    return this.config.dataFormat === 'channelsFirst';
+  override plainLayer(): PlainLayer {
+    const { config, ...rest } = super.plainLayer();
+    return { ...rest, config: { ...config, shares: undefined } };
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    const { shares } = this.config;
+    return { ...super.getConfig(), ...(shares && { shares }) };
   }
 }
 
-function only(inputs: Tensor | Tensor[]): Tensor {
+export function only(inputs: Tensor | Tensor[]): Tensor {
   return Array.isArray(inputs) ? inputs[0]! : inputs;
-}
-
-function pair(size: unknown): [number, number] {
-  return (Array.isArray(size) ? [size[0], size[1] ?? size[0]] : [size, size]) as [number, number];
 }

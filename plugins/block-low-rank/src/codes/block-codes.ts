@@ -4,31 +4,42 @@ import {
   refuseConstraints,
   storeMatrices,
 } from '@espalier/compression';
-import type {
-  HostWeight,
-  Matrix,
-  RowSource,
-  StorableMatrix,
-  StoredEdit,
-} from '@espalier/compression';
+import type { Matrix, RowSource, StorableMatrix, StoredEdit } from '@espalier/compression';
 import { definePlugin, EspalierError } from '@espalier/core';
 import type { ModelGraph, PluginFactory } from '@espalier/core';
-import type { z } from 'zod';
+import * as tf from '@tensorflow/tfjs-core';
+import { z } from 'zod';
 import { findCounts, findImportance } from '../layer-knowledge.js';
 import type { Services } from '../layer-knowledge.js';
 import { checkSides, findTargets, readMatrix, streamedRows } from '../layer-targets.js';
 import type { LayerTarget } from '../layer-targets.js';
-import { layerOptions } from '../options.js';
+import { tiedMatrices } from '../layers/tied.js';
+import type { TiedPair } from '../layers/tied.js';
+import { layerOptions, tied } from '../options.js';
+import type { ParsedOptions } from '../options.js';
 import { codeRows } from './code-matrix.js';
 import type { BlockCodedMatrix, CodeMatrixOptions } from './code-matrix.js';
 import { codeTarget, isOneCodeTarget, ONE_CODE_TARGET, readTarget } from './options.js';
 import type { ParsedCodeTarget } from './options.js';
 import { leastBytes } from './plan.js';
 import { sourceOf } from './row-source.js';
+import { noteTiedRules, tieLayers } from './tie-layers.js';
+import {
+  findTraining,
+  finishMatrix,
+  leaveOut,
+  nameWeights,
+  trainFirst,
+} from './training-layers.js';
 
 /** The options of `blockCodes`, as data. */
 export const blockCodesOptions = codeTarget
-  .extend(layerOptions)
+  .extend({
+    ...layerOptions,
+    tied,
+    /** Quantization-aware training: the first transform lets layers compute as with codes, a second makes the codes. */
+    qat: z.boolean().default(false),
+  })
   .refine(isOneCodeTarget, ONE_CODE_TARGET);
 
 /** Options of `blockCodes`. */
@@ -40,7 +51,9 @@ const effects = { 'structure:matrices': 'modify' } as const;
  * Keeps embeddings and wide dense layers in codes, in the `transform` phase of a trained model: of each matrix, blocks of
  * rows, directions and bits are chosen together for the size or the error asked for, by {@link codeMatrix}. What
  * errors weigh is asked of `IMPORTANCE`, where there is a provider, and of `WORD_COUNTS`; bits are shared out by
- * `BIT_ALLOCATOR`, else by `allocateBits`. The codes are frozen; all else trains on.
+ * `BIT_ALLOCATOR`, else by `allocateBits`. The codes are frozen; all else trains on. With `qat`, the first transform only
+ * makes layers compute as with codes, training goes on, and a second transform makes the codes. An embedding and a dense
+ * layer that hold one matrix share its codes.
  *
  * @throws EspalierError (in `transform`) `block-codes/…`, and of layers `block-low-rank/nothing`, `block-low-rank/layer`,
  * `block-low-rank/wide`, `block-low-rank/not-finite`.
@@ -64,17 +77,24 @@ export const blockCodes: PluginFactory<typeof blockCodesOptions, typeof effects>
     ctx.hooks.transform.tap(async () => {
       const { graph } = ctx.model;
       refuseConstraints(graph, options, 'block-codes');
-      const found = findTargets(graph, options);
-      const sources = await Promise.all(found.map((place) => openRows(graph, place)));
-      const whole = sources.reduce((sum, source) => sum + countBytes(source), 0);
+      const training = findTraining(graph, options);
+      const targets = findTargets(graph, leaveOut(options, graph, training), training.length > 0);
+      const found = await Promise.all(
+        targets.map(async (place) => ({ place, source: await openRows(graph, place) })),
+      );
+      const pairs = findPairs(found, options);
+      const work = found.filter(({ place }) => !pairs.some(({ softmax }) => softmax === place));
+      const whole = work.reduce((sum, { source }) => sum + countBytes(source), 0);
       const requests: LayerRequest[] = [];
-      for (const [i, place] of found.entries()) {
-        const source = sources[i]!;
+      for (const { place, source } of work) {
         const known = await knowledgeOf(ctx, place, source);
         requests.push({ place, source, known, share: shareTarget(options, source, whole) });
       }
       checkBudget(requests, options, whole);
       const stored: StoredEdit[] = [];
+      for (const place of training) {
+        stored.push(await naming(place.layer, () => finishMatrix(graph, place)));
+      }
       for (const { place, source, known, share } of requests) {
         const name = place.entry.name;
         const coded = await naming(name, () =>
@@ -84,9 +104,13 @@ export const blockCodes: PluginFactory<typeof blockCodesOptions, typeof effects>
             onProgress: (what, done, total) => ctx.progress(`${name}: ${what}`, done, total),
           }),
         );
-        stored.push(toEdit(listMatrices(graph, place.entry)[0]!, place, coded));
+        const edit = toEdit(listMatrices(graph, place.entry)[0]!, place, coded);
+        const next = options.qat ? trainFirst(edit, coded) : edit;
+        const other = pairs.find(({ embedding }) => embedding === place)?.softmax.entry;
+        stored.push(noteTiedRules(next, other, options.qat));
       }
       if (stored.length > 0) storeMatrices(ctx, graph, stored);
+      if (pairs.length > 0) tf.tidy(() => ctx.edit((before) => tieLayers(before, pairs)));
     });
   },
 });
@@ -104,6 +128,21 @@ async function openRows(graph: ModelGraph, place: LayerTarget): Promise<LayerRow
 
 function countBytes({ rows, columns }: RowSource): number {
   return 4 * rows * columns;
+}
+
+/** Pairs of layers of one matrix, among those whose numbers are in the model. */
+function findPairs(
+  found: readonly Pick<LayerRequest, 'place' | 'source'>[],
+  options: Pick<ParsedOptions, 'tied'>,
+): readonly TiedPair[] {
+  const inModel = found.flatMap(({ place, source: { matrix } }) =>
+    matrix ? [{ place, matrix }] : [],
+  );
+  return tiedMatrices(
+    inModel.map(({ place }) => place),
+    inModel.map(({ matrix }) => matrix),
+    options,
+  );
 }
 
 interface LayerRequest {
@@ -124,7 +163,7 @@ function checkBudget(
   options: ParsedCodeTarget,
   whole: number,
 ): void {
-  if (options.maxError !== undefined) return;
+  if (options.maxError !== undefined || requests.length === 0) return;
   const { bytes } = readTarget(options, whole) as { readonly bytes: number };
   const needs = requests.map(({ place, source, known }) => {
     const least = leastBytes(source.rows, source.columns, known.metric !== undefined);
@@ -187,21 +226,13 @@ function toEdit(place: StorableMatrix, { role }: LayerTarget, coded: BlockCodedM
   return {
     place,
     config: { ...config, ...(role === 'softmax' && { transposed: true }) },
-    weights: nameWeights(place.matrix, coded),
+    weights: nameWeights(place.matrix, coded.weights),
     summary,
     error: error ** 2 * norm,
     norm,
     weightedError,
     front: coded.predictFront(),
   };
-}
-
-function nameWeights(matrix: string, { weights }: BlockCodedMatrix): StoredEdit['weights'] {
-  const named = Object.entries(weights).map(([part, data]): [string, HostWeight] => [
-    `${matrix}_${part}`,
-    { data, shape: [data.length] },
-  ]);
-  return Object.fromEntries(named);
 }
 
 /** Adds the layer to what is wrong. */

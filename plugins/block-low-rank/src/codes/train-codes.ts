@@ -30,7 +30,7 @@ export interface TrainingMatrix {
 export function startTraining({ rows, columns, config, weights }: CodedMatrix): TrainingMatrix {
   const shape = [rows, columns] as const;
   const layout = computeLayout(config, shape);
-  const training = { kind: BLOCK_CODES_TRAINING, codes: layout.config } as const;
+  const training = { kind: BLOCK_CODES_TRAINING, codes: layout.config, shape } as const;
   const { begins, parts } = computeTrainingLayout(training, shape);
   const tables = prepareTables(layout, weights);
   const u = new Float32Array(parts.u ?? 0);

@@ -11,12 +11,15 @@ const trainingConfig = z.strictObject({
   kind: z.literal(BLOCK_CODES_TRAINING),
   /** The configuration of the codes that are made afterwards. */
   codes: z.custom<StorageConfig>(),
+  shape: z.tuple([z.int().positive(), z.int().positive()]).readonly(),
 });
 
 /** How a matrix is kept while it trains for codes of blocks. */
 export interface BlockCodesTrainingConfig {
   readonly kind: typeof BLOCK_CODES_TRAINING;
   readonly codes: BlockCodesConfig;
+  /** Of the matrix: no weight tells it. */
+  readonly shape: MatrixShape;
   readonly [option: string]: unknown;
 }
 
@@ -53,5 +56,8 @@ export function computeTrainingLayout(given: StorageConfig, shape: MatrixShape):
     ranges: RANGES * blocks.length,
   };
   const present = Object.entries(parts).filter(([, length]) => length > 0);
-  return { config: { kind, codes: config }, layout, begins, parts: Object.fromEntries(present) };
+  return {
+    ...{ config: { kind, codes: config, shape }, layout, begins },
+    parts: Object.fromEntries(present),
+  };
 }

@@ -21,7 +21,7 @@ export interface TiedPair {
 export function tiedMatrices(
   places: readonly LayerTarget[],
   matrices: readonly Matrix[],
-  { tied }: ParsedOptions,
+  { tied }: Pick<ParsedOptions, 'tied'>,
 ): TiedPair[] {
   if (tied === 'split') return [];
   const on = (side: LayerTarget['role']) =>
