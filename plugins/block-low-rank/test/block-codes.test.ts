@@ -334,10 +334,17 @@ test.each<[string, object, RegExp]>([
 ])('a configuration is refused: %s', (_, config, message) => {
   for (const given of [
     { kind: 'block-codes', ...config },
-    { kind: 'block-codes-training', codes: { kind: 'block-codes', ...config } },
+    { kind: 'block-codes-training', codes: { kind: 'block-codes', ...config }, shape: [4, 3] },
   ]) {
     expect(() => createStorage('m', [4, 3], given)).toThrow(message);
   }
+});
+
+test('a configuration of training for another shape is refused', () => {
+  const { config } = startTraining(randomCodes({ ...LARGE, mapped: false }));
+  expect(() => createStorage('m', [64, 201], config)).toThrow(
+    /is of a matrix \[201, 64\], and this one is \[64, 201\].*block-codes\/config/,
+  );
 });
 
 test('a map of other rows is refused', () => {

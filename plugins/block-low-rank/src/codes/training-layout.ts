@@ -1,5 +1,5 @@
 import type { MatrixShape, StorageConfig } from '@espalier/compression';
-import { parseOptions } from '@espalier/core';
+import { EspalierError, parseOptions } from '@espalier/core';
 import { z } from 'zod';
 import { computeLayout, RANGES } from './layout.js';
 import type { BlockCodesConfig, BlockCodesLayout } from './layout.js';
@@ -38,7 +38,8 @@ export interface TrainingLayout {
 
 /** @throws EspalierError `options/invalid`, `block-codes/config`. */
 export function computeTrainingLayout(given: StorageConfig, shape: MatrixShape): TrainingLayout {
-  const { kind, codes } = parseOptions('storage', trainingConfig, given);
+  const { kind, codes, shape: own } = parseOptions('storage', trainingConfig, given);
+  checkShape(own, shape);
   const layout = computeLayout(codes, shape);
   const { blocks, rows, columns, basisRows, mapBits, config } = layout;
   const begins: number[] = [];
@@ -60,4 +61,12 @@ export function computeTrainingLayout(given: StorageConfig, shape: MatrixShape):
     ...{ config: { kind, codes: config, shape }, layout, begins },
     parts: Object.fromEntries(present),
   };
+}
+
+function checkShape(own: MatrixShape, shape: MatrixShape): void {
+  if (own[0] === shape[0] && own[1] === shape[1]) return;
+  throw new EspalierError('block-codes/config', {
+    problem: `a configuration of training for codes is of a matrix [${own.join(', ')}], and this one is [${shape.join(', ')}]`,
+    fix: 'Take config and weights together, as startTraining gives them.',
+  });
 }
