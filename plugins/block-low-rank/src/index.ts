@@ -1,5 +1,7 @@
 import './codes/register.js';
 
+export { findCodebook } from './codes/codebooks.js';
+export type { Codebook } from './codes/codebooks.js';
 export { expandCodes } from './codes/expand-codes.js';
 export type { CodedMatrix } from './codes/expand-codes.js';
 export { blockCodes, blockCodesOptions } from './codes/block-codes.js';

@@ -297,7 +297,7 @@ test('codes of a matrix expand to what their error says, in a layer as on the ho
       1e-6,
     );
   });
-  const again = finishTraining(startTraining(coded));
+  const again = await finishTraining(startTraining(coded));
   expect(again.weights.codes).toEqual(coded.weights.codes);
   expect(again.weights.map).toEqual(coded.weights.map);
   expect(again.weights.basis).toEqual(coded.weights.basis);

@@ -1,5 +1,5 @@
-import { normalLevels } from '@espalier/compression';
 import { keyedRng } from '@espalier/core';
+import { findCodebook } from '@espalier/plugin-block-low-rank';
 import type { CodedMatrix } from '@espalier/plugin-block-low-rank';
 import fc from 'fast-check';
 
@@ -22,9 +22,22 @@ export interface SpelledBlock {
   readonly lengths?: number | undefined;
 }
 
+/** How many directions of so many bits share a code. */
+const TOGETHER: Readonly<Record<number, number>> = { 1: 8, 2: 4, 3: 2, 4: 2 };
+
+/** Directions in the order in which they are coded, those in one list that share a code. */
+export function listPieces<T extends { readonly bits: number }>(directions: readonly T[]): T[][] {
+  const pieces: T[][] = [];
+  for (let bits = 10; bits > 0; bits--) {
+    const alike = directions.filter((each) => each.bits === bits);
+    while (alike.length > 0) pieces.push(alike.splice(0, TOGETHER[bits] ?? 1));
+  }
+  return pieces;
+}
+
 /** Any codes of up to four small blocks. */
 export const anyCodes: fc.Arbitrary<Spelled> = fc
-  .record({ columns: fc.integer({ min: 1, max: 9 }), few: fc.integer({ min: 0, max: 9 }) })
+  .record({ columns: fc.integer({ min: 1, max: 12 }), few: fc.integer({ min: 0, max: 12 }) })
   .chain(({ columns, few }) => {
     const shared = Math.min(columns, few);
     const block = fc
@@ -36,7 +49,9 @@ export const anyCodes: fc.Arbitrary<Spelled> = fc
           ...(shared ? ['shared' as const] : []),
         ),
         lengths: fc.option(fc.integer({ min: 2, max: 8 }), { nil: undefined }),
-        bits: fc.array(fc.integer({ min: 0, max: 10 }), { maxLength: columns }),
+        bits: fc.array(fc.oneof(fc.integer({ min: 0, max: 10 }), fc.integer({ min: 0, max: 2 })), {
+          maxLength: columns,
+        }),
       })
       .map((each) => ({
         ...each,
@@ -123,8 +138,8 @@ function randomBlock(
     number,
     number,
   ];
-  const directions = bits.flatMap((each, k) =>
-    each > 0 ? [{ bits: each, axis: axes[k]!, scaleCode: below(256) }] : [],
+  const pieces = listPieces(
+    bits.map((each, k) => ({ bits: each, axis: axes[k]!, scaleCode: below(256) })),
   );
   const written: number[] = [];
   const decode = () => {
@@ -132,13 +147,16 @@ function randomBlock(
     const lengthCode = below(2 ** (lengths ?? 0));
     written.push(...toBits(lengthCode, lengths ?? 0));
     const some = lengths && lengthCode && Math.exp(lowLength + stepLength * (lengthCode - 1));
-    for (const { bits: own, axis, scaleCode } of directions) {
-      const code = below(2 ** own);
-      written.push(...toBits(code, own));
-      const value =
-        (some ?? 1) * Math.exp(low + step * scaleCode) * normalLevels(own).levels[code]!;
-      axis.forEach((x, j) => {
-        row[j]! += value * x;
+    for (const piece of pieces) {
+      const width = piece[0]!.bits * piece.length;
+      const code = below(2 ** width);
+      written.push(...toBits(code, width));
+      const { values } = findCodebook(piece[0]!.bits, piece.length);
+      piece.forEach(({ axis, scaleCode }, i) => {
+        const value = Math.exp(low + step * scaleCode) * values[code * piece.length + i]!;
+        axis.forEach((x, j) => {
+          row[j]! += (some ?? 1) * value * x;
+        });
       });
     }
     return row;
@@ -146,7 +164,7 @@ function randomBlock(
   const decoded = times(rows, decode);
   return {
     ...{ ranges, bits: written, rows: decoded },
-    scaleCodes: directions.map(({ scaleCode }) => scaleCode),
+    scaleCodes: pieces.flatMap((piece) => piece.map(({ scaleCode }) => scaleCode)),
   };
 }
 

@@ -1,9 +1,9 @@
 import { EspalierError } from '@espalier/core';
+import { MOST_BITS } from './codebooks.js';
 import { makeCoders } from './coders.js';
 import type { Coders, Surveyed } from './coders.js';
 import type { Curve } from './curves.js';
 import { encodeBlockRows, measureErrors, turnBack } from './encode.js';
-import { MOST_BITS } from './layout.js';
 import { planCodes, predictError } from './plan.js';
 import type { CodesPlan, PlanOptions } from './plan.js';
 

@@ -1,6 +1,5 @@
 import type { Matrix } from '@espalier/compression';
 import { project } from '@espalier/linalg';
-import { levelTable } from './coefficients.js';
 import { decodeBasis, lengthTable, scaleOf } from './decode.js';
 import { measureGains, placeLengths, rangeSquares } from './fit-lengths.js';
 import { computeLayout, RANGES } from './layout.js';
@@ -9,7 +8,7 @@ import type { RowWeights } from './objective.js';
 import { toConfig } from './plan.js';
 import type { CodesPlan } from './plan.js';
 import { packBytes } from './row-bits.js';
-import { findBounds, fitScale, placeScales } from './scales.js';
+import { fitScales, placeScales } from './scales.js';
 import type { Sample } from './survey.js';
 import { roundBasis, turnRows } from './turn-rows.js';
 import type { Metric, TurnedRows } from './turn-rows.js';
@@ -32,9 +31,6 @@ export interface BlockCoder {
   /** What a unit of each coordinate weighs in the metric, squared. */
   readonly units: Float64Array;
   readonly scales: Float32Array;
-  /** Levels of each direction, and the bounds between them, both times its scale. */
-  readonly bounds: readonly Float64Array[];
-  readonly values: readonly Float64Array[];
   /** What codes of lengths stand for, and the grid that they lie on. */
   readonly lengths?: { readonly table: Float32Array; readonly low: number; readonly step: number };
 }
@@ -133,11 +129,12 @@ async function fitBlock(
     return weights[row]! * sample.copies[i]! * (lengths ? squares[row]! : 1);
   });
   if (lengths) divideByLengths(coordinates, select, sample, squares);
-  const scales = directions.map(({ bits }, k) => fitScale(coordinates, own, count, k, bits));
-  const { codes, low, step } = placeScales(scales);
+  const { units } = turned;
+  const scales = await fitScales(block, coordinates, own);
+  const { codes, low, step } = placeScales([...scales]);
   if (!lengths) return { codes, range: [low, step, 0, 0] };
   const decoded = codes.map((code) => Math.exp(low + step * code));
-  const gains = measureGains(coordinates, directions, decoded, turned.units);
+  const gains = await measureGains(coordinates, { ...block, scales: decoded }, units);
   return { codes, range: [low, step, ...placeLengths(gains, reach, lengths)] };
 }
 
@@ -162,15 +159,11 @@ function finishCoder(
   p: number,
 ): BlockCoder {
   const scales = Float32Array.from(codes, (code) => scaleOf(ranges, p, code));
-  const { directions, lengths } = block;
+  const { lengths } = block;
   return {
     block,
     ...turned,
     scales,
-    bounds: directions.map(({ bits }, k) => findBounds(bits).map((bound) => bound * scales[k]!)),
-    values: directions.map(({ bits }, k) =>
-      Float64Array.from(levelTable(bits), (level) => level * scales[k]!),
-    ),
     ...(lengths && {
       lengths: {
         table: lengthTable(ranges, p, lengths),

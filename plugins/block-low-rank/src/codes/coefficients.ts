@@ -1,30 +1,17 @@
-import { normalLevels } from '@espalier/compression';
-import { MOST_BITS } from './layout.js';
+import { tableOf } from './codebooks.js';
 import type { CodedBlock } from './layout.js';
 import { readCode } from './row-bits.js';
-
-/** Levels of all widths, one after the other: those of `bits` bits begin at 2^bits − 1. */
-const LEVELS = (() => {
-  const levels = new Float32Array(2 ** (MOST_BITS + 1) - 1);
-  const known = new Set<number>();
-  return (bits: number) => {
-    if (!known.has(bits)) levels.set(normalLevels(bits).levels, 2 ** bits - 1);
-    known.add(bits);
-    return levels;
-  };
-})();
-
-/** Levels of `bits` bits in float32. */
-export function levelTable(bits: number): Float32Array {
-  return LEVELS(bits).subarray(2 ** bits - 1, 2 ** (bits + 1) - 1);
-}
 
 /** All that turns codes of a block into coefficients. */
 export interface BlockReader {
   /** Directions that have bits. */
   readonly count: number;
-  /** Bits of each. */
+  /** Of each piece: bits of its code, and directions that share it. */
   readonly bits: Uint8Array;
+  readonly counts: Uint8Array;
+  /** Where its codebook begins in `table`. */
+  readonly starts: Int32Array;
+  readonly table: Float32Array;
   /** Scale of each. */
   readonly scales: Float32Array;
   /** `[count, columns]`: each direction; absent where they are columns of the matrix. */
@@ -34,8 +21,6 @@ export interface BlockReader {
   /** What codes of lengths stand for; absent: all lengths are 1. */
   readonly lengths?: Float32Array | undefined;
   readonly block: CodedBlock;
-  /** Levels of all widths: those of `bits` bits begin at 2^bits − 1. */
-  readonly levels: Float32Array;
 }
 
 /** @param basis `[basis rows, columns]`. */
@@ -45,16 +30,16 @@ export function makeReader(
   scales: Float32Array,
   lengths: Float32Array | undefined,
 ): BlockReader {
-  const { directions } = block;
-  const levels = LEVELS(0);
-  directions.forEach(({ bits }) => LEVELS(bits));
+  const { directions, pieces } = block;
   const targets = Int32Array.from(directions, ({ target }) => target);
   return {
     count: directions.length,
-    bits: Uint8Array.from(directions, ({ bits }) => bits),
+    bits: Uint8Array.from(pieces, ({ width }) => width),
+    counts: Uint8Array.from(pieces, ({ count }) => count),
+    ...tableOf(pieces),
     scales: Float32Array.from(directions, ({ scale }) => scales[scale]!),
     ...(block.basis !== 'none' && { directions: takeRows(basis, targets, columns) }),
-    ...{ targets, lengths, block, levels },
+    ...{ targets, lengths, block },
   };
 }
 
@@ -82,7 +67,7 @@ export function readLength(
 }
 
 /**
- * Writes a row's coefficients `[count]` into `target` from `to` on: length × scale × level of each direction.
+ * Writes a row's coefficients `[count]` into `target` from `to` on: length × scale × value of each direction.
  *
  * @param row Number in the block.
  */
@@ -93,13 +78,13 @@ export function readCoefficients(
   reader: BlockReader,
   row: number,
 ): void {
-  const { count, bits, scales, levels, block } = reader;
+  const { bits, counts, starts, table, scales, block } = reader;
   const length = readLength(codes, reader, row);
   const within = (row & 31) * block.width + (block.lengths ?? 0);
   let word = block.word + (row >>> 5) * block.width + (within >>> 5);
   let bit = within & 31;
-  for (let k = 0; k < count; k++) {
-    const own = bits[k]!;
+  for (let piece = 0, k = 0; piece < bits.length; piece++) {
+    const own = bits[piece]!;
     let code = codes[word]! >>> bit;
     bit += own;
     if (bit >= 32) {
@@ -107,7 +92,8 @@ export function readCoefficients(
       bit -= 32;
       if (bit > 0) code |= codes[word]! << (own - bit);
     }
-    const beyond = 1 << own;
-    target[to + k] = length * scales[k]! * levels[beyond - 1 + (code & (beyond - 1))]!;
+    const count = counts[piece]!;
+    let from = starts[piece]! + (code & ((1 << own) - 1)) * count;
+    for (const end = k + count; k < end; k++) target[to + k] = length * scales[k]! * table[from++]!;
   }
 }

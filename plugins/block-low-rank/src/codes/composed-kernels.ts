@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { pickColumns } from './block-products.js';
-import { levelTable } from './coefficients.js';
+import { tableOf } from './codebooks.js';
 import type { BlockCodesTensors } from './host-memory.js';
 import { RANGES } from './layout.js';
-import type { BlockCodesLayout, CodedBlock } from './layout.js';
+import type { BlockCodesLayout, CodedBlock, CodePiece } from './layout.js';
 
 /**
  * Rows by number as `[n, columns]`, by ops on integers alone: for backends whose memory the host does not
@@ -39,19 +39,18 @@ function decodeBlock(
   block: CodedBlock,
   { layout, basis, scales }: Decoded,
 ): Tensor2D {
-  const { begin, rows, directions, lengths } = block;
+  const { begin, rows, directions, pieces, lengths } = block;
   const local = tf.sub(places, int(begin));
   const row = tf.expandDims(tf.maximum(tf.minimum(local, int(rows - 1)), int(0)), 1);
   const inside = tf.cast(tf.equal(tf.expandDims(local, 1), row), 'float32');
-  const { tables, offsets } = gatherLevels(directions.map(({ bits }) => bits));
   const own = { first: block.word, width: block.width };
   const read = readBits(codes!, row, {
     ...own,
-    shifts: directions.map(({ shift }) => shift),
-    bits: directions.map(({ bits }) => bits),
+    shifts: pieces.map(({ shift }) => shift),
+    bits: pieces.map(({ width }) => width),
   });
-  const levels = tf.gather(tables, tf.add(read, offsets));
-  const coefficients = tf.mul(levels, tf.slice1d(scales, directions[0]!.scale, directions.length));
+  const values = gatherValues(read, pieces);
+  const coefficients = tf.mul(values, tf.slice1d(scales, directions[0]!.scale, directions.length));
   const p = layout.blocks.indexOf(block);
   const weight = lengths
     ? tf.mul(inside, decodeLengths(codes!, row, { ...own, bits: lengths }, ranges!, p))
@@ -64,17 +63,22 @@ function decodeBlock(
   return tf.matMul(tf.mul<Tensor2D>(coefficients, weight), axes);
 }
 
-/** Levels of these widths, one table after the other, and where that of each direction begins. */
-function gatherLevels(bits: readonly number[]) {
-  const all = [...new Set(bits)].sort((a, b) => a - b);
-  const begins = new Map<number, number>();
-  let size = 0;
-  for (const each of all) {
-    begins.set(each, size);
-    size += 2 ** each;
-  }
-  const levels = Float32Array.from(all.flatMap((each) => [...levelTable(each)]));
-  return { tables: tf.tensor1d(levels), offsets: row(bits.map((each) => begins.get(each)!)) };
+/** What codes of pieces `[n, pieces]` stand for, direction by direction: `[n, directions]`. */
+function gatherValues(codes: Tensor, pieces: readonly CodePiece[]): Tensor {
+  const { table, starts } = tableOf(pieces);
+  const each = pieces.flatMap(({ count }, piece) =>
+    Array.from({ length: count }, (_, j) => ({ piece, count, offset: starts[piece]! + j })),
+  );
+  const pieceOf = tf.tensor1d(
+    each.map(({ piece }) => piece),
+    'int32',
+  );
+  const code = tf.gather(codes, pieceOf, 1);
+  const place = tf.add(
+    tf.mul(code, row(each.map(({ count }) => count))),
+    row(each.map(({ offset }) => offset)),
+  );
+  return tf.gather(tf.tensor1d(table), place);
 }
 
 /** What the codes of a row's length stand for: `[n, 1]`. */

@@ -6,11 +6,11 @@ import type { OpenRows } from './code-words.js';
 import { takeCoordinates } from './coders.js';
 import type { BlockCoder, Coders, Surveyed } from './coders.js';
 import type { BlockCodesWeights } from './decode.js';
-import type { BlockCodesConfig, BlockCodesLayout } from './layout.js';
+import type { BlockCodesConfig, BlockCodesLayout, CodedBlock } from './layout.js';
+import { codeRows, measureGain } from './piece-coders.js';
 import { writeCode } from './row-bits.js';
 import { readChunks } from './row-source.js';
 import type { RowSource } from './row-source.js';
-import { findCode } from './scales.js';
 import { splitRows } from './survey.js';
 import type { OnRows } from './survey.js';
 
@@ -110,29 +110,38 @@ export async function encodeBlockRows(
   coder: BlockCoder,
   room?: OpenRows,
 ): Promise<Float32Array> {
-  const { block, bounds, values, units, lengths } = coder;
-  const { directions, width } = block;
-  const count = directions.length;
+  const { block, scales, units, lengths } = coder;
+  const count = block.directions.length;
   const coordinates = await takeCoordinates(matrix, select, coder, block);
-  for (let i = 0; i < select.length && count > 0; i++) {
-    const length = lengths ? Math.sqrt(squares[select[i]!]!) || 1 : 1;
-    let [products, norm] = [0, 0];
-    for (let k = 0; k < count; k++) {
-      const { bits, shift } = directions[k]!;
-      const value = coordinates[i * count + k]! / length;
-      const code = findCode(value, bounds[k]!);
-      const decoded = values[k]![code]!;
-      if (room) writeCode(room.words, 0, width, room.next + i, shift, bits, code);
-      products += units[k]! * value * decoded;
-      norm += units[k]! * decoded ** 2;
-      coordinates[i * count + k] = decoded;
-    }
+  if (count === 0) return coordinates;
+  const own = Float64Array.from(select, (row) => Math.sqrt(squares[row]!));
+  const divisors = lengths && own.map((length) => length || 1);
+  const coded = await codeRows({ ...block, scales }, coordinates, divisors);
+  const { values } = coded;
+  const inRoom = { ...block, word: 0 };
+  for (let i = 0; i < select.length; i++) {
+    if (room) writeRow(room.words, inRoom, room.next + i, coded.codes, i);
     if (!lengths) continue;
-    const code = squares[select[i]!] === 0 ? 0 : codeLength((length * products) / norm, lengths);
-    if (room) writeCode(room.words, 0, width, room.next + i, 0, block.lengths!, code);
-    for (let k = 0; k < count; k++) coordinates[i * count + k]! *= lengths.table[code]!;
+    const gain = measureGain(values, coordinates, i * count, units);
+    const code = own[i] === 0 ? 0 : codeLength(gain, lengths);
+    if (room) writeCode(room.words, 0, block.width, room.next + i, 0, block.lengths!, code);
+    for (let k = 0; k < count; k++) values[i * count + k]! *= lengths.table[code]!;
   }
-  return coordinates;
+  return values;
+}
+
+/** Writes the codes of the pieces of a row; `own` is `[rows, pieces]`, of which row `i` is meant. */
+export function writeRow(
+  codes: Int32Array,
+  { word, width, pieces }: CodedBlock,
+  row: number,
+  own: Uint16Array,
+  i: number,
+): void {
+  for (let p = 0; p < pieces.length; p++) {
+    const { shift, width: bits } = pieces[p]!;
+    writeCode(codes, word, width, row, shift, bits, own[i * pieces.length + p]!);
+  }
 }
 
 function codeLength(

@@ -1,31 +1,18 @@
-import { levelTable } from './coefficients.js';
-import type { CodedBlock } from './layout.js';
+import { codeRows, measureGain } from './piece-coders.js';
+import type { RowCoder } from './piece-coders.js';
 import type { CodesPlan } from './plan.js';
-import { findBounds, findCode } from './scales.js';
 
 /** What decoded rows of length 1 must be multiplied with to be nearest: the factor to a row's length. */
-export function measureGains(
+export async function measureGains(
   coordinates: Float32Array,
-  directions: CodedBlock['directions'],
-  scales: readonly number[],
+  coder: RowCoder,
   units: Float64Array,
-): Float64Array {
-  const count = directions.length;
-  const tables = directions.map(({ bits }) => ({
-    levels: levelTable(bits),
-    bounds: findBounds(bits),
-  }));
-  return Float64Array.from({ length: coordinates.length / count }, (_, i) => {
-    let [products, norm] = [0, 0];
-    directions.forEach((__, k) => {
-      const { levels, bounds } = tables[k]!;
-      const value = coordinates[i * count + k]!;
-      const decoded = scales[k]! * levels[findCode(value / scales[k]!, bounds)]!;
-      products += units[k]! * value * decoded;
-      norm += units[k]! * decoded ** 2;
-    });
-    return products / norm;
-  });
+): Promise<Float64Array> {
+  const count = units.length;
+  const { values } = await codeRows(coder, coordinates);
+  return Float64Array.from({ length: coordinates.length / count }, (_, i) =>
+    measureGain(values, coordinates, i * count, units),
+  );
 }
 
 /** Least and largest squared length of the rows of each block that are not zeros. */

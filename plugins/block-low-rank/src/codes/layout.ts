@@ -1,13 +1,11 @@
 import type { MatrixShape, StorageConfig } from '@espalier/compression';
 import { EspalierError, parseOptions } from '@espalier/core';
 import { z } from 'zod';
+import { countTogether } from './codebooks.js';
 import { countWords } from './row-bits.js';
 
 /** The kind of {@link BlockCodesConfig}. */
 export const BLOCK_CODES = 'block-codes';
-
-/** The most bits of a number. */
-export const MOST_BITS = 10;
 
 const DIGITS = /^[0-9a]*$/;
 
@@ -43,12 +41,22 @@ export type BlockConfig = z.output<typeof blockConfig>;
 /** A direction of a block that has bits. */
 export interface CodedDirection {
   readonly bits: number;
-  /** Where its bits begin in a row. */
-  readonly shift: number;
   /** Row of the basis, or column of the matrix where the block has no basis. */
   readonly target: number;
   /** Number of its scale. */
   readonly scale: number;
+}
+
+/** Directions of a block that share a code. */
+export interface CodePiece {
+  /** Bits of each direction. */
+  readonly bits: number;
+  /** The first of them, and how many. */
+  readonly first: number;
+  readonly count: number;
+  /** Where the bits of the code begin in a row, and how many there are. */
+  readonly shift: number;
+  readonly width: number;
 }
 
 /** A block with where its parts are. */
@@ -57,9 +65,12 @@ export interface CodedBlock extends BlockConfig {
   readonly begin: number;
   /** First word of its codes. */
   readonly word: number;
-  /** Bits of a row: first those of its length, then those of each direction. */
+  /** Bits of a row: first those of its length, then those of each piece. */
   readonly width: number;
+  /** Those of most bits first; of equal bits in the order of the configuration. */
   readonly directions: readonly CodedDirection[];
+  /** All directions, in their order. */
+  readonly pieces: readonly CodePiece[];
 }
 
 /** A weight that holds a part; its name is the matrix's and this suffix. */
@@ -98,7 +109,8 @@ export function computeLayout(
   for (const block of config.blocks) {
     const directions = placeDirections(block, scale, block.basis === 'own' ? basisRows : 0);
     const width = (block.lengths ?? 0) + directions.reduce((sum, { bits }) => sum + bits, 0);
-    blocks.push({ ...block, begin, word, width, directions });
+    const pieces = cutIntoPieces(directions, block.lengths ?? 0);
+    blocks.push({ ...block, begin, word, width, directions, pieces });
     begin += block.rows;
     word += countWords(block.rows, width);
     scale += directions.length;
@@ -123,20 +135,37 @@ export function computeLayout(
 export const RANGES = 4;
 
 function placeDirections(
-  { bits, lengths = 0 }: BlockConfig,
+  { bits }: BlockConfig,
   firstScale: number,
   firstTarget: number,
 ): readonly CodedDirection[] {
-  const placed: CodedDirection[] = [];
-  let [shift, scale] = [lengths, firstScale];
-  [...bits].forEach((digit, k) => {
-    const each = parseInt(digit, 16);
-    if (each === 0) return;
-    placed.push({ bits: each, shift, target: firstTarget + k, scale });
-    shift += each;
-    scale += 1;
-  });
-  return placed;
+  const all = Array.from(bits, (digit, k) => ({ bits: parseInt(digit, 16), k }));
+  const coded = all.filter((each) => each.bits > 0).sort((a, b) => b.bits - a.bits || a.k - b.k);
+  return coded.map((each, i) => ({
+    bits: each.bits,
+    target: firstTarget + each.k,
+    scale: firstScale + i,
+  }));
+}
+
+/** Directions of equal bits share codes, as many as there is a codebook for. */
+function cutIntoPieces(
+  directions: readonly CodedDirection[],
+  firstShift: number,
+): readonly CodePiece[] {
+  const pieces: CodePiece[] = [];
+  let shift = firstShift;
+  for (let first = 0; first < directions.length;) {
+    const { bits } = directions[first]!;
+    const most = Math.min(first + countTogether(bits), directions.length);
+    let end = first + 1;
+    while (end < most && directions[end]!.bits === bits) end++;
+    const count = end - first;
+    pieces.push({ bits, first, count, shift, width: bits * count });
+    shift += bits * count;
+    first = end;
+  }
+  return pieces;
 }
 
 function checkBlocks(

@@ -1,7 +1,8 @@
-import { allocateBits, normalDistortions } from '@espalier/compression';
+import { allocateBits } from '@espalier/compression';
 import type { BitAllocation, BitAllocator, BitChoice, RowGroup } from '@espalier/compression';
+import { DISTORTIONS } from './codebooks.js';
 import type { Curve } from './curves.js';
-import { computeLayout, MOST_BITS, RANGES } from './layout.js';
+import { computeLayout, RANGES } from './layout.js';
 import type { BlockCodesConfig, BlockConfig } from './layout.js';
 import { countWords } from './row-bits.js';
 
@@ -81,7 +82,6 @@ function planCurve(
   options: PlanOptions,
 ): CodesPlan | undefined {
   const { allocate = allocateBits } = options;
-  const distortions = normalDistortions(MOST_BITS);
   const spent = lengths === 0 ? undefined : measureLengthErrors(curve, lengths, options);
   const groups = listGroups(curve, lengths);
   const shares = curve.bases.some(({ kind }) => kind === 'shared');
@@ -89,7 +89,7 @@ function planCurve(
   let fixed = countFixed(curve, shares ? countColumns(curve) : 0);
   let plan: CodesPlan | undefined;
   for (let round = 0; round < ROUNDS && fixed <= budget; round++) {
-    const allocation = allocate(groups, budget - fixed, { distortions });
+    const allocation = allocate(groups, budget - fixed, { distortions: DISTORTIONS });
     const next = finishPlan(curve, allocation, lengths, spent);
     if (next.bytes <= budget && (!plan || next.error < plan.error)) plan = next;
     else if (plan) break;

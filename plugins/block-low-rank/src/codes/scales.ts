@@ -1,57 +1,52 @@
-import { normalLevels } from '@espalier/compression';
-import { levelTable } from './coefficients.js';
+import type { CodedBlock } from './layout.js';
+import { codeRows } from './piece-coders.js';
 
-/** Rounds of: nearest levels by the scale, best scale for the levels. */
-const FITS = 3;
+/** Rounds of: nearest values by the scales, best scales for the values. */
+const FITS = 2;
 
-/** The scale of direction `k` that leaves the least weighted error of coordinates `[rows, count]`. */
-export function fitScale(
+/**
+ * The scales of a block's directions that leave the least weighted error.
+ *
+ * @param coordinates `[rows, directions]`.
+ * @param weights `[rows]`.
+ */
+export async function fitScales(
+  { directions, pieces }: Pick<CodedBlock, 'directions' | 'pieces'>,
+  coordinates: Float32Array,
+  weights: Float64Array,
+): Promise<Float64Array> {
+  const count = directions.length;
+  const scales = startScales(coordinates, weights, count);
+  for (let fit = 0; fit < FITS; fit++) {
+    const { values } = await codeRows({ directions, pieces, scales }, coordinates);
+    const [products, norms] = [new Float64Array(count), new Float64Array(count)];
+    weights.forEach((weight, row) => {
+      for (let k = 0, at = row * count; k < count; k++, at++) {
+        const value = values[at]!;
+        products[k]! += weight * coordinates[at]! * value;
+        norms[k]! += weight * value * value;
+      }
+    });
+    products.forEach((product, k) => {
+      if (product > 0) scales[k]! *= product / norms[k]!;
+    });
+  }
+  return scales;
+}
+
+/** Roots of mean squares. */
+function startScales(
   coordinates: Float32Array,
   weights: Float64Array,
   count: number,
-  k: number,
-  bits: number,
-): number {
-  const rows = coordinates.length / count;
-  const levels = levelTable(bits);
-  const bounds = findBounds(bits);
-  let [energy, mass] = [0, 0];
-  for (let i = 0; i < rows; i++) {
-    energy += weights[i]! * coordinates[i * count + k]! ** 2;
-    mass += weights[i]!;
-  }
-  let scale = energy > 0 ? Math.sqrt(energy / mass) : 1e-30;
-  for (let fit = 0; fit < FITS; fit++) {
-    let [products, norm] = [0, 0];
-    for (let i = 0; i < rows; i++) {
-      const value = coordinates[i * count + k]!;
-      const level = levels[findCode(value / scale, bounds)]!;
-      products += weights[i]! * value * level;
-      norm += weights[i]! * level ** 2;
-    }
-    if (products > 0) scale = products / norm;
-  }
-  return scale;
-}
-
-/** Half-way between neighbouring levels. */
-export function findBounds(bits: number): Float64Array {
-  const { levels } = normalLevels(bits);
-  return Float64Array.from(
-    { length: levels.length - 1 },
-    (_, i) => (levels[i]! + levels[i + 1]!) / 2,
-  );
-}
-
-/** The number of the nearest level: how many bounds lie below. */
-export function findCode(value: number, bounds: Float64Array): number {
-  let [low, high] = [0, bounds.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (bounds[middle]! < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+): Float64Array {
+  const energies = new Float64Array(count);
+  let mass = 0;
+  weights.forEach((weight, row) => {
+    mass += weight;
+    for (let k = 0; k < count; k++) energies[k]! += weight * coordinates[row * count + k]! ** 2;
+  });
+  return energies.map((energy) => (energy > 0 ? Math.sqrt(energy / mass) : 1e-30));
 }
 
 /** Scales on a logarithmic grid of 256 from the least to the largest. */

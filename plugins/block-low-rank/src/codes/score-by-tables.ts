@@ -9,30 +9,30 @@ import { readCode } from './row-bits.js';
 /** What steps take in nanoseconds, as measured: to choose the faster way. */
 const COST = { readEntry: 3, addEntry: 5, readCoefficient: 6, multiply: 0.2, multiplyOnCpu: 3 };
 
-/** Most bits that directions side by side have in one table. */
+/** Most bits that pieces side by side have in one table. */
 const TABLE_BITS = 8;
 
-/** Directions side by side whose codes are looked up together. */
-interface DirectionGroup {
-  readonly directions: readonly number[];
+/** Pieces side by side whose codes are looked up together. */
+interface PieceGroup {
+  readonly pieces: readonly number[];
   readonly bits: number;
   readonly shift: number;
   /** Where its table begins. */
   readonly begin: number;
 }
 
-/** Cuts a block's directions into groups of at most eight bits; a direction with more is alone. */
-function groupDirections({ block }: BlockReader): readonly DirectionGroup[] {
-  const groups: DirectionGroup[] = [];
+/** Cuts a block's pieces into groups of at most eight bits; one with more is alone. */
+function groupPieces({ block }: BlockReader): readonly PieceGroup[] {
+  const groups: PieceGroup[] = [];
   let begin = 0;
-  block.directions.forEach(({ bits, shift }, k) => {
+  block.pieces.forEach(({ width: bits, shift }, piece) => {
     const last = groups.at(-1);
     if (last && last.bits + bits <= TABLE_BITS) {
       begin += 2 ** (last.bits + bits) - 2 ** last.bits;
-      const joined = { ...last, directions: [...last.directions, k], bits: last.bits + bits };
+      const joined = { ...last, pieces: [...last.pieces, piece], bits: last.bits + bits };
       groups[groups.length - 1] = joined;
     } else {
-      groups.push({ directions: [k], bits, shift, begin });
+      groups.push({ pieces: [piece], bits, shift, begin });
       begin += 2 ** bits;
     }
   });
@@ -41,14 +41,14 @@ function groupDirections({ block }: BlockReader): readonly DirectionGroup[] {
 
 /** Whether tables give the scores of `queries` rows of a block sooner than products with its coefficients. */
 export function paysToTabulate(queries: number, reader: BlockReader): boolean {
-  const groups = groupDirections(reader).length;
+  const groups = groupPieces(reader).length;
   const multiply = tf.getBackend() === 'cpu' ? COST.multiplyOnCpu : COST.multiply;
   const multiplying = reader.count * (COST.readCoefficient + queries * multiply);
   return groups * (COST.readEntry + queries * COST.addEntry) < multiplying;
 }
 
 /**
- * Products of each `x` with each row of a block, `[n, rows]`: for the codes of directions side by side a table of
+ * Products of each `x` with each row of a block, `[n, rows]`: for the codes of pieces side by side a table of
  * their share of the product, and each row adds the entries that its codes name (asymmetric distance
  * computation, Jégou et al. 2011).
  *
@@ -61,7 +61,7 @@ export function scoreByTables(
 ): Tensor2D {
   const [queries, count] = projected.shape;
   const numbers = projected.dataSync<'float32'>();
-  const groups = groupDirections(reader);
+  const groups = groupPieces(reader);
   const tables = Array.from({ length: queries }, (_, q) =>
     tabulate(numbers.subarray(q * count, (q + 1) * count), groups, reader),
   );
@@ -73,18 +73,23 @@ export function scoreByTables(
 /** The tables of all groups, one after the other. */
 function tabulate(
   numbers: Float32Array,
-  groups: readonly DirectionGroup[],
-  { bits, scales, levels }: BlockReader,
+  groups: readonly PieceGroup[],
+  { bits, block, scales, starts, table: values }: BlockReader,
 ): Float32Array {
   const last = groups.at(-1);
   const table = new Float32Array(last ? last.begin + 2 ** last.bits : 0);
-  for (const { directions, begin } of groups) {
+  for (const { pieces, begin } of groups) {
     let size = 1;
-    for (const k of directions) {
-      const codes = 2 ** bits[k]!;
+    for (const piece of pieces) {
+      const codes = 2 ** bits[piece]!;
+      const { first, count } = block.pieces[piece]!;
       // From the last on, since the first takes the place of what is added to all.
       for (let code = codes - 1; code >= 0; code--) {
-        const share = numbers[k]! * scales[k]! * levels[codes - 1 + code]!;
+        let share = 0;
+        for (let j = 0; j < count; j++) {
+          const value = values[starts[piece]! + code * count + j]!;
+          share += numbers[first + j]! * scales[first + j]! * value;
+        }
         for (let i = 0; i < size; i++) {
           table[begin + code * size + i] = table[begin + i]! + share;
         }
@@ -99,7 +104,7 @@ function addEntries(
   scores: Float32Array,
   codes: Int32Array,
   tables: readonly Float32Array[],
-  groups: readonly DirectionGroup[],
+  groups: readonly PieceGroup[],
   reader: BlockReader,
 ): void {
   const { rows, word, width } = reader.block;

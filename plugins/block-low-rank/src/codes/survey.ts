@@ -24,7 +24,7 @@ export interface Survey {
 export type OnRows = (done: number, total: number) => void;
 
 /** Rows looked at of each group. */
-const SAMPLED = 1024;
+const SAMPLED = 512;
 
 /**
  * Squared lengths of all rows.

@@ -1,11 +1,14 @@
 import { EspalierError } from '@espalier/core';
+import { findLevel } from './codebooks.js';
 import { readCoefficients, readLength } from './coefficients.js';
 import { findBlock, lengthTable, prepareTables } from './decode.js';
+import { writeRow } from './encode.js';
 import type { CodedMatrix } from './expand-codes.js';
 import { computeLayout, RANGES } from './layout.js';
 import type { BlockCodesLayout, BlockCodesPart, CodedBlock } from './layout.js';
+import { codeRows } from './piece-coders.js';
 import { packBytes, writeCode } from './row-bits.js';
-import { findBounds, findCode, placeScales } from './scales.js';
+import { placeScales } from './scales.js';
 import { BLOCK_CODES_TRAINING, computeTrainingLayout } from './training-layout.js';
 import type { BlockCodesTrainingConfig, TrainingLayout, TrainingPart } from './training-layout.js';
 
@@ -58,16 +61,21 @@ export function startTraining({ rows, columns, config, weights }: CodedMatrix): 
  * @throws EspalierError `options/invalid`, `block-codes/config`; `block-codes/not-finite` after a training that has
  * diverged.
  * @example
- * const coded = finishTraining({ rows, columns, config, weights });
+ * const coded = await finishTraining({ rows, columns, config, weights });
  */
-export function finishTraining({ rows, columns, config, weights }: TrainingMatrix): CodedMatrix {
+export async function finishTraining({
+  rows,
+  columns,
+  config,
+  weights,
+}: TrainingMatrix): Promise<CodedMatrix> {
   const training = computeTrainingLayout(config, [rows, columns]);
   const { layout } = training;
   checkFinite(weights);
   const norms = measureRows(weights.basis ?? new Float32Array(0), layout);
   const { ranges, scales } = roundScales(weights, layout, norms);
   const all = {
-    codes: writeCodes(training, weights),
+    codes: await writeCodes(training, weights),
     basis: roundBasis(weights.basis ?? new Float32Array(0), layout),
     ...{ scales, ranges },
     map: layout.mapBits > 0 ? writeMap(layout, weights.positions as Int32Array) : undefined,
@@ -136,32 +144,32 @@ function roundBasis(
   return packBytes(bytes);
 }
 
-function writeCodes(
+async function writeCodes(
   { layout, begins }: TrainingLayout,
   weights: TrainingMatrix['weights'],
-): Int32Array {
+): Promise<Int32Array> {
   const codes = new Int32Array(layout.parts.codes ?? 0);
-  layout.blocks.forEach((block, p) => {
-    writeCoefficients(codes, block, weights, begins[p]!);
+  for (const [p, block] of layout.blocks.entries()) {
+    await writeCoefficients(codes, block, weights, begins[p]!);
     if (block.lengths) writeLengths(codes, block, weights, p);
-  });
+  }
   return codes;
 }
 
-function writeCoefficients(
+async function writeCoefficients(
   codes: Int32Array,
-  { word, width, rows, directions }: CodedBlock,
-  { u, scales }: TrainingMatrix['weights'],
+  block: CodedBlock,
+  { u, scales: trained }: TrainingMatrix['weights'],
   begin: number,
-): void {
-  directions.forEach(({ bits, shift, scale }, k) => {
-    const bounds = findBounds(bits);
-    const by = Math.max(Math.abs(scales![scale]!), SMALLEST_SCALE);
-    for (let row = 0; row < rows; row++) {
-      const code = findCode(u![begin + row * directions.length + k]! / by, bounds);
-      writeCode(codes, word, width, row, shift, bits, code);
-    }
-  });
+): Promise<void> {
+  const { rows, directions } = block;
+  if (directions.length === 0) return;
+  const scales = directions.map(({ scale }) =>
+    Math.max(Math.abs(trained![scale]!), SMALLEST_SCALE),
+  );
+  const own = (u as Float32Array).subarray(begin, begin + rows * directions.length);
+  const coded = await codeRows({ ...block, scales }, own);
+  for (let row = 0; row < rows; row++) writeRow(codes, block, row, coded.codes, row);
 }
 
 function writeLengths(
@@ -171,9 +179,8 @@ function writeLengths(
   p: number,
 ): void {
   const table = lengthTable(weights.ranges as Float32Array, p, lengths!);
-  const bounds = Float64Array.from(table.subarray(1), (each, i) => (table[i]! + each) / 2);
   for (let row = 0; row < rows; row++) {
-    const code = findCode(weights.lengths![begin + row]!, bounds);
+    const code = findLevel(weights.lengths![begin + row]!, table);
     writeCode(codes, word, width, row, 0, lengths!, code);
   }
 }

@@ -86,7 +86,7 @@ export class TrainedRows {
 
   /** Rounded coefficients of some rows of a block, for a length of 1: `[n, directions]`. */
   #coefficients(block: CodedBlock, take: (own: Tensor2D) => Tensor2D): Tensor2D {
-    const { directions, rows } = block;
+    const { directions, pieces, rows } = block;
     const count = directions.length;
     const begin = this.training.begins[this.training.layout.blocks.indexOf(block)]!;
     const own = tf.slice1d(this.part('u') as Tensor1D, begin, rows * count);
@@ -94,7 +94,7 @@ export class TrainedRows {
     return fakeCoefficients(
       take(tf.reshape(own, [rows, count])),
       scales,
-      directions.map(({ bits }) => bits),
+      pieces,
       1 / Math.sqrt(rows),
     );
   }
