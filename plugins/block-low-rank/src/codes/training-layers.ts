@@ -78,7 +78,7 @@ export async function finishMatrix(graph: ModelGraph, place: StorableMatrix): Pr
   const weights = await Promise.all(
     parts.map(async (part) => [part, await read(`${matrix}_${part}`).data()] as const),
   );
-  const coded = finishTraining({
+  const coded = await finishTraining({
     ...{ rows, columns, config: storage as BlockCodesTrainingConfig },
     weights: Object.fromEntries(weights) as TrainingMatrix['weights'],
   });
