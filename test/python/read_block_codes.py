@@ -1,8 +1,19 @@
 """Decodes a matrix in codes of blocks with NumPy alone; the format: the README of plugins/block-low-rank."""
+import base64, re
 from functools import cache
+from itertools import groupby
 from math import erfc
+from pathlib import Path
 from statistics import NormalDist
 import numpy as np
+
+DATA = Path(__file__).parents[2] / "plugins/block-low-rank/src/codes/codebook-data.ts"
+ENTRY = r"bits: (\d+),\s*count: (\d+),\s*distortion: [\d.]+,\s*values:\s*'([^']+)'"
+# By bits and numbers that share a code.
+CODEBOOKS = {
+    (int(bits), int(count)): np.frombuffer(base64.b64decode(text), "<i2").reshape(-1, int(count)) / 8192
+    for bits, count, text in re.findall(ENTRY, DATA.read_text(encoding="utf-8"))
+}
 
 def cells_of(x):
     """Bounds, densities there, masses and moments of the numbers that are nearest to positive levels; their error."""
@@ -36,6 +47,16 @@ def numbers(bits):
     """`[..., width]` bits as numbers, the lowest bit first."""
     return bits @ 2 ** np.arange(bits.shape[-1])
 
+def pieces_of(width):
+    """Bits, and the numbers of the directions that share a code, in the order of codes."""
+    order = sorted((k for k, bits in enumerate(width) if bits), key=lambda k: (-width[k], k))
+    for bits, run in groupby(order, key=lambda k: width[k]):
+        run, most = list(run), max([1, *(count for of, count in CODEBOOKS if of == bits)])
+        yield from ((bits, run[i : i + most]) for i in range(0, len(run), most))
+
+def values_of(bits, count):
+    return levels(bits).reshape(-1, 1) if count == 1 else CODEBOOKS[bits, count]
+
 def decode(weight, shape, blocks, shared=0, mapped=False, transposed=False):
     """`weight` gives the parts by suffix; each is there if it has content."""
     columns = shape[0] if transposed else shape[1]
@@ -55,10 +76,10 @@ def decode(weight, shape, blocks, shared=0, mapped=False, transposed=False):
         words = -(-rows * total // 32)
         bits = bits_of(weight("_codes")[word : (word := word + words)])[: rows * total].reshape(rows, total) if words else None
         result, at, (a, b, c, d) = np.zeros((rows, columns)), length_bits, ranges[p]
-        for k, each in enumerate(width):
-            if each:
-                level = levels(each)[numbers(bits[:, at : (at := at + each)])]
-                result += np.outer(np.exp(a + b * scales[scale]) * level, kinds[block["basis"]](p)[k])
+        for each, directions in pieces_of(width):
+            code = numbers(bits[:, at : (at := at + each * len(directions))])
+            for k, value in zip(directions, values_of(each, len(directions))[code].T):
+                result += np.outer(np.exp(a + b * scales[scale]) * value, kinds[block["basis"]](p)[k])
                 scale += 1
         if length_bits:
             code = numbers(bits[:, :length_bits])
