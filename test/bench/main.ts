@@ -6,6 +6,7 @@ import { benchBackend } from './backend.js';
 import { benchEmbeddings } from './embeddings.js';
 import { EMBEDDINGS_OPTIONS } from './embeddings/options.js';
 import { benchGroupReduce } from './group-reduce.js';
+import { benchLargeMatrix, LARGE_OPTIONS } from './large-matrix.js';
 import { benchLinalg } from './linalg.js';
 import { round } from './measure.js';
 import type { Figure } from './measure.js';
@@ -21,6 +22,7 @@ const { positionals, values } = parseArgs({
     quick: { type: 'boolean', default: false },
     against: { type: 'string' },
     ...EMBEDDINGS_OPTIONS,
+    ...LARGE_OPTIONS,
   },
 });
 
@@ -34,9 +36,10 @@ const BENCHES: Readonly<Record<string, (options: typeof values) => Promise<reado
   metadistiller: benchMetadistiller,
   study: benchStudy,
   embeddings: benchEmbeddings,
+  'large-matrix': benchLargeMatrix,
 };
-/** Fetches vectors and takes an hour: only where it is named. */
-const NAMED_ONLY = 'embeddings';
+/** They take an hour, and gigabytes of disk: only where they are named. */
+const NAMED_ONLY = ['embeddings', 'large-matrix'];
 
 const unknown = positionals.find((name) => !BENCHES[name]);
 if (unknown !== undefined) {
@@ -46,7 +49,7 @@ if (unknown !== undefined) {
 const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}`;
 const failed: Figure[] = [];
 if (!values.json) console.log(`Machine: ${machine}`);
-const others = Object.keys(BENCHES).filter((name) => name !== NAMED_ONLY);
+const others = Object.keys(BENCHES).filter((name) => !NAMED_ONLY.includes(name));
 for (const name of positionals.length > 0 ? positionals : others) {
   if (!values.json) console.log(`\n${name}`);
   if (values.against !== undefined) {
