@@ -1,4 +1,12 @@
-import { closeSync, existsSync, openSync, renameSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { encodeNpy } from '@espalier/formats';
 
 /** Rows that are made at a time. */

@@ -5,6 +5,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 export interface CompressRun {
   /** What the command printed with `--json`. */
   readonly told: unknown;
+  /** What it printed beside that, where it was not inherited. */
+  readonly printed: string;
   readonly seconds: number;
   /** The largest resident memory of the process and of those that it started, together. */
   readonly peakBytes: number;
@@ -36,7 +38,12 @@ export async function runCompress(
   const code = await new Promise((resolve) => child.on('close', resolve));
   clearInterval(timer);
   if (code !== 0) throw new Error(`espalier compress ended with ${String(code)}: ${stderr}`);
-  return { told: JSON.parse(stdout), seconds: (performance.now() - since) / 1000, peakBytes };
+  return {
+    told: JSON.parse(stdout),
+    printed: stderr,
+    seconds: (performance.now() - since) / 1000,
+    peakBytes,
+  };
 }
 
 /** Resident memory of a process and of all that it started. */

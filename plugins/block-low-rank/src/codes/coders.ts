@@ -58,8 +58,12 @@ export async function makeCoders(plan: CodesPlan, surveyed: Surveyed): Promise<C
   const blocks: BlockCoder[] = [];
   const samples = splitSample(plan, surveyed);
   const reaches = rangeSquares(plan, surveyed.squares);
+  const known = new Map<string, ReturnType<typeof turnRows>>();
   for (const [p, block] of layout.blocks.entries()) {
-    const turned = turnRows(block, basis, columns, surveyed.metric);
+    const directions = `${block.basis} ${block.directions.map(({ target }) => target).join(' ')}`;
+    // Blocks often have all shared directions: what turns rows into them is the same.
+    const turned = known.get(directions) ?? turnRows(block, basis, columns, surveyed.metric);
+    known.set(directions, turned);
     const fitted = await fitBlock(block, turned, samples[p]!, reaches[p]!, surveyed);
     ranges.set(fitted.range, p * RANGES);
     scaleCodes.push(...fitted.codes);

@@ -1,4 +1,4 @@
-import { eigenpairs, multiply } from '@espalier/linalg';
+import { eigenpairs, multiply, project } from '@espalier/linalg';
 import { chooseJoins, joinCells } from './cells.js';
 import type { Cells } from './cells.js';
 import type { BlockConfig } from './layout.js';
@@ -51,9 +51,9 @@ export async function listCurves(
       if (count === 1 && d > 0) continue;
       const joined = joinDivision(measured, count, columns);
       const columnwise = root ? [] : [keepColumns(joined, columns)];
-      const shared = shareDirections(joined, whole.vectors, columns);
+      const shared = await shareDirections(joined, whole.vectors, columns);
       const finds = columns <= WIDE || [1, 4].includes(count);
-      const own = finds ? [await ownDirections(joined, shared, columns)] : [];
+      const own = finds ? [await ownDirections(joined, shared, whole, columns)] : [];
       const { cells } = joined;
       if (count > 1) curves.push({ cells, bases: [shared, ...own, ...columnwise] });
       if (own.length > 0) curves.push({ cells, bases: [...own, ...columnwise] });
@@ -86,9 +86,13 @@ function paysBasis(rows: number, columns: number): boolean {
 async function ownDirections(
   { cells, grams }: Division,
   shared: BasisOfBlocks,
+  whole: Directions,
   columns: number,
 ): Promise<BasisOfBlocks> {
-  const found: Awaited<ReturnType<typeof findDirections>>[] = [];
+  if (grams.length === 1) {
+    return { kind: 'own', energies: [whole.values], directions: [whole.vectors] };
+  }
+  const found: Directions[] = [];
   for (const [p, gram] of grams.entries()) {
     const own = paysBasis(cells.sizes[p]!, columns);
     const common = { values: shared.energies[p]!, vectors: shared.directions[0]! };
@@ -99,12 +103,16 @@ async function ownDirections(
 }
 
 /** Energies of each block in directions that are not its own. */
-function shareDirections(
+async function shareDirections(
   { grams }: Division,
   vectors: Float32Array,
   columns: number,
-): BasisOfBlocks {
-  const energies = grams.map((gram) => measureAlong(gram, vectors, columns));
+): Promise<BasisOfBlocks> {
+  const energies: Float64Array[] = [];
+  for (const gram of grams) {
+    const measure = columns > WIDE ? measureWide : measureAlong;
+    energies.push(await measure(gram, vectors, columns));
+  }
   return { kind: 'shared', energies, directions: [vectors] };
 }
 
@@ -115,10 +123,12 @@ function keepColumns({ grams }: Division, columns: number): BasisOfBlocks {
   return { kind: 'none', energies, directions: [] };
 }
 
-async function findDirections(
-  gram: Float64Array,
-  columns: number,
-): Promise<{ readonly values: Float64Array; readonly vectors: Float32Array }> {
+interface Directions {
+  readonly values: Float64Array;
+  readonly vectors: Float32Array;
+}
+
+async function findDirections(gram: Float64Array, columns: number): Promise<Directions> {
   const { values, vectors } = await eigenpairs(gram, columns);
   return { values: values.map((value) => Math.max(value, 0)), vectors };
 }
@@ -135,6 +145,22 @@ function measureAlong(gram: Float64Array, vectors: Float32Array, columns: number
     }
     for (let k = 0; k < columns; k++) sums[k]! += row[k]! * vectors[i * columns + k]!;
   }
+  return sums.map((sum) => Math.max(sum, 0));
+}
+
+/** {@link measureAlong} by products on the backend, in float32. */
+async function measureWide(
+  gram: Float64Array,
+  vectors: Float32Array,
+  columns: number,
+): Promise<Float64Array> {
+  const square = { rows: columns, columns };
+  const turned = await project(
+    { data: Float32Array.from(gram), ...square },
+    { data: vectors, ...square },
+  );
+  const sums = new Float64Array(columns);
+  turned.data.forEach((value, at) => (sums[at % columns]! += value * vectors[at]!));
   return sums.map((sum) => Math.max(sum, 0));
 }
 
