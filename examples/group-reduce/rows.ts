@@ -95,14 +95,25 @@ export const ROWS: readonly Row[] = [
     retraining: 'never',
     preset: ({ ratio }) => quantizeOnly({ bits: bitsFor(ratio), layers }),
   },
-  { name: 'block codes', statistics: true, retraining: 'never', preset: blocksInCodes },
+  {
+    name: 'block codes',
+    statistics: true,
+    retraining: 'never',
+    preset: (given) => blocksInCodes(given),
+  },
+  {
+    name: 'block codes aware',
+    statistics: true,
+    retraining: 'aware',
+    preset: (given) => blocksInCodes(given, true),
+  },
   { name: 'prune', preset: ({ ratio }) => prune({ ratio, layers }) },
 ];
 
 /** Codes of blocks, chosen in one go for the size, with the importance of “better importance”. */
-function blocksInCodes({ counts, ratio }: RowGiven): Preset {
+function blocksInCodes({ counts, ratio }: RowGiven, qat = false): Preset {
   return {
-    extends: blockCodes({ counts, ratio, layers }),
+    extends: blockCodes({ counts, ratio, layers, qat }),
     plugins: { 'word-importance': { use: wordImportance, options: covariance } },
   };
 }
