@@ -29,8 +29,12 @@ export interface Division {
 
 /** Numbers of blocks that are tried. */
 const BLOCKS = [1, 2, 4, 8, 16, 24];
-/** Bases that blocks have to themselves are found for fewer divisions where that takes long. */
-const WIDE = 256;
+
+/** Whether bases that blocks have to themselves are found for so many blocks: for fewer where columns make that slow. */
+function findsOwn(blocks: number, columns: number): boolean {
+  if (columns <= 128) return true;
+  return (columns <= 256 ? [1, 4, 16] : [1, 4]).includes(blocks);
+}
 
 /** All ways to code the blocks of some divisions, for any budget. */
 export async function listCurves(
@@ -52,8 +56,9 @@ export async function listCurves(
       const joined = joinDivision(measured, count, columns);
       const columnwise = root ? [] : [keepColumns(joined, columns)];
       const shared = await shareDirections(joined, whole.vectors, columns);
-      const finds = columns <= WIDE || [1, 4].includes(count);
-      const own = finds ? [await ownDirections(joined, shared, whole, columns)] : [];
+      const own = findsOwn(count, columns)
+        ? [await ownDirections(joined, shared, whole, columns)]
+        : [];
       const { cells } = joined;
       if (count > 1) curves.push({ cells, bases: [shared, ...own, ...columnwise] });
       if (own.length > 0) curves.push({ cells, bases: [...own, ...columnwise] });
