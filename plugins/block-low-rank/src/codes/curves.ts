@@ -30,6 +30,9 @@ export interface Division {
 /** Numbers of blocks that are tried. */
 const BLOCKS = [1, 2, 4, 8, 16, 24];
 
+/** Columns from which on products are faster on the backend. */
+const WIDE = 256;
+
 /** Whether bases that blocks have to themselves are found for so many blocks: for fewer where columns make that slow. */
 function findsOwn(blocks: number, columns: number): boolean {
   if (columns <= 128) return true;
