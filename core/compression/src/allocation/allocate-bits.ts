@@ -171,7 +171,7 @@ function toChoice(
 interface Raise {
   readonly group: number;
   readonly direction: number;
-  readonly from: number;
+  readonly bytes: number;
   readonly worth: number;
 }
 
@@ -182,40 +182,50 @@ function spendRest(
   budget: number,
   distortions: readonly number[],
 ): readonly BitChoice[] {
-  const choices = [...start];
-  const raises = groups.flatMap((group, i) => listRaises(group, i, start[i]!, distortions));
-  raises.sort((a, b) => b.worth - a.worth);
-  let left = budget - sumUp(choices).bytes;
-  const raise = ({ group, direction, from }: Raise): boolean => {
-    const [now, { rows, bases }] = [choices[group]!, groups[group]!];
-    if (rows / 8 > left || now.bits[direction] !== from) return false;
-    const bits = now.bits.with(direction, from + 1);
-    const next = toChoice(rows, bases, now.basis, bits, distortions);
-    const bytes = next.bytes - now.bytes;
-    if (bytes > left || next.error >= now.error) return false;
-    left -= bytes;
-    choices[group] = next;
-    return true;
-  };
-  // Again, since the second bit of a direction may come before the first, which pays for its basis.
-  while (raises.filter(raise).length > 0);
-  return choices;
+  const bits = start.map((choice) => choice.bits.slice());
+  let left = budget - sumUp(start).bytes;
+  // Again, since a further bit of a direction may fit, too.
+  for (let raised = true; raised;) {
+    raised = false;
+    const raises = groups.flatMap((group, i) =>
+      listRaises(group, i, start[i]!.basis, bits[i]!, distortions, left),
+    );
+    raises.sort((a, b) => b.worth - a.worth);
+    for (const { group, direction, bytes } of raises) {
+      const isFirst = bits[group]!.every((each) => each === 0);
+      const { groupBytes } = groups[group]!.bases[start[group]!.basis]!;
+      const all = bytes + (isFirst ? groupBytes : 0);
+      if (all > left) continue;
+      left -= all;
+      bits[group]![direction]!++;
+      raised = true;
+    }
+  }
+  return start.map(({ basis }, i) => {
+    const { rows, bases } = groups[i]!;
+    return toChoice(rows, bases, basis, bits[i]!, distortions);
+  });
 }
 
+/** The next bit of each direction of a group that gains anything and may fit. */
 function listRaises(
   { rows, bases }: RowGroup,
   group: number,
-  now: BitChoice,
+  basis: number,
+  bits: Uint8Array,
   distortions: readonly number[],
+  left: number,
 ): readonly Raise[] {
-  const { energies, directionBytes } = bases[now.basis]!;
-  return Array.from(energies).flatMap((energy, direction) =>
-    distortions.slice(now.bits[direction]! + 1).map((distortion, i): Raise => {
-      const from = now.bits[direction]! + i;
-      const gain = energy * (distortions[from]! - distortion);
-      return { group, direction, from, worth: gain / (rows / 8 + (from > 0 ? 0 : directionBytes)) };
-    }),
-  );
+  const { energies, directionBytes } = bases[basis]!;
+  const raises: Raise[] = [];
+  for (let direction = 0; direction < bits.length; direction++) {
+    const from = bits[direction]!;
+    if (from + 1 === distortions.length) continue;
+    const bytes = rows / 8 + (from > 0 ? 0 : directionBytes);
+    const gain = energies[direction]! * (distortions[from]! - distortions[from + 1]!);
+    if (gain > 0 && bytes <= left) raises.push({ group, direction, bytes, worth: gain / bytes });
+  }
+  return raises;
 }
 
 function sumUp(choices: readonly BitChoice[]): { readonly bytes: number; readonly error: number } {
