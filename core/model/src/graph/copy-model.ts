@@ -4,7 +4,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { LayersModel } from '@tensorflow/tfjs-layers';
 import { Network } from '../run/network.js';
 import { orUndo } from '../weights/existing-weights.js';
-import { constrain } from '../weights/layer-variables.js';
+import { constrain, hasConstraint } from '../weights/layer-variables.js';
 import { carryTraining } from '../weights/model-watch.js';
 import { layerPaths } from '../weights/parameters.js';
 import type { Layer } from '../weights/parameters.js';
@@ -118,9 +118,12 @@ function rulesOn(model: LayersModel): readonly Observation[] {
   const { parameters, regularizers } = new Network(model);
   return [
     ...parameters.map(({ path, variable, shape }) => {
+      const place = `the constraint of '${path}'`;
+      // Numbers for all of a large weight would take as much memory as the weight.
+      if (!hasConstraint(variable)) return { place, shape: [], values: [] };
       const made = tf.range(1, 1 + tf.util.sizeFromShape([...shape]));
       const value = constrain(variable, path, tf.reshape(made, [...shape]));
-      return observation(`the constraint of '${path}'`, value);
+      return observation(place, value);
     }),
     ...regularizers.map(({ path, penalty }) =>
       observation(`the regularizer of '${path}'`, penalty()),
