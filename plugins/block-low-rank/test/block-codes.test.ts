@@ -72,11 +72,19 @@ test('a matrix expands to what its bits say', () => {
 });
 
 /** Small ones and large ones, straight and transposed. */
+/** Without a basis, and with other bits from column to column: coded in another order. */
+const ALL_COLUMNS: Spelled['blocks'][number] = {
+  rows: 70,
+  bits: times(64, (k) => 1 + (k % 6)),
+  basis: 'none',
+};
+
 const CASES: readonly (readonly [string, Spelled])[] = [
   ['few rows', { ...LARGE, blocks: LARGE.blocks.map((block) => ({ ...block, rows: 5 })) }],
   ['many rows', LARGE],
   ['many rows in the order of blocks', { ...LARGE, mapped: false }],
   ['a transposed matrix', { ...LARGE, transposed: true }],
+  ['all columns, in another order', { ...LARGE, blocks: [ALL_COLUMNS], mapped: false }],
 ];
 
 describe.each([...backendsUnderTest()])('on %s', (backend) => {

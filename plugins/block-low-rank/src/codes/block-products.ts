@@ -42,8 +42,13 @@ export function spread(
   columns: number,
 ): Tensor2D {
   if (directions) return tf.matMul(coefficients, tf.tensor2d(directions, [count, columns]));
-  if (count === columns) return coefficients;
+  if (areAll(targets, columns)) return coefficients;
   return tf.matMul(coefficients, pickColumns(targets, columns));
+}
+
+/** Whether these are all columns, in their order. */
+function areAll(targets: Int32Array, columns: number): boolean {
+  return targets.length === columns && targets.every((target, k) => target === k);
 }
 
 /** A row for each of these columns, with a one there: `[targets, columns]`. */
@@ -55,6 +60,8 @@ export function pickColumns(targets: Int32Array, columns: number): Tensor2D {
 
 /** `x` `[n, columns]` times each direction: `[n, count]`. */
 export function project(x: Tensor2D, { count, directions, targets }: BlockReader): Tensor2D {
-  if (!directions) return count === x.shape[1] ? x : tf.gather(x, tf.tensor1d(targets, 'int32'), 1);
+  if (!directions) {
+    return areAll(targets, x.shape[1]) ? x : tf.gather(x, tf.tensor1d(targets, 'int32'), 1);
+  }
   return tf.matMul(x, tf.tensor2d(directions, [count, x.shape[1]]), false, true);
 }
