@@ -31,7 +31,7 @@ function draw(rows: number, purpose: string): Float32Array {
 }
 
 beforeAll(async () => {
-  await onBackend('cpu');
+  await onBackend('wasm');
   folder = await mkdtemp(join(tmpdir(), 'espalier-stream-'));
   const tensor = { dtype: 'F32' as const, shape: [WORDS, SIZE], data: draw(WORDS, 'words') };
   await writeFile(at('words.npy'), encodeNpy(tensor));
