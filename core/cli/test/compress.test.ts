@@ -223,7 +223,10 @@ describe('espalier compress', () => {
     expect(table.fidelity.map(({ layer }) => layer)).toEqual(['embedding_1']);
   });
 
-  it('shares the factors of tied matrices, or refuses to', async () => {
+  it.each([
+    ['group-reduce', ['--preset', 'group-reduce']],
+    ['block-codes', ['--ratio', '6']],
+  ])('shares what tied matrices have in common, or refuses to: %s', async (_, flags) => {
     const one = language['embedding.weight'];
     const tied = {
       'embedding.weight': one,
@@ -231,10 +234,10 @@ describe('espalier compress', () => {
       'softmax.bias': vector(WORDS, 'b'),
     };
     await writeFile(at('tied.safetensors'), state(tied));
-    const { told: table } = await told('tied.safetensors', ...LM, ...PAPER);
+    const { told: table } = await told('tied.safetensors', ...LM, ...flags);
     const softmax = table.bytes.find(({ what }) => what === 'softmax');
     expect(softmax).toMatchObject({ after: 4 * WORDS }); // its bias
-    expect(await refused('tied.safetensors', ...LM, ...PAPER, '--tied', 'refuse')).toMatch(
+    expect(await refused('tied.safetensors', ...LM, ...flags, '--tied', 'refuse')).toMatch(
       /they are tied.*--tied share/,
     );
   });
@@ -410,7 +413,10 @@ describe('bad input of espalier compress', () => {
     [['--preset', '@espalier/preset-group-reduce#svdd'], /Did you mean 'svd'/],
     [['--budget', 'much'], /must be a size.*10MB/],
     [['--bits', '4'], /--bits sets an option of quantizer/],
-    [['--tied', 'split'], /--tied sets an option of block-low-rank/],
+    [
+      ['--preset', 'prune', '--tied', 'split'],
+      /--tied sets an option of block-low-rank or block-codes/,
+    ],
     [[...PAPER, '--objective', 'uniform'], /--objective sets an option of block-codes/],
     [[], /no embedding.*of 50000 numbers or more\. Name the layers: --layers a,b/],
     [

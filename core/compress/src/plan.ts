@@ -45,8 +45,8 @@ export function planCompression(
   const target = readTarget(options);
   const takers = target?.option === 'maxError' ? ['block-low-rank', 'block-codes'] : SHRINKERS;
   if (target && !takers.some(hasPlugin)) throw missingPlugin(target.option, takers, plugins);
-  if (options.tied && !hasPlugin('block-low-rank'))
-    throw missingPlugin('tied', ['block-low-rank'], plugins);
+  const sharers = ['block-low-rank', 'block-codes'];
+  if (options.tied && !sharers.some(hasPlugin)) throw missingPlugin('tied', sharers, plugins);
   refuseOptions(plugins, options);
   const shrinker = SHRINKERS.find(hasPlugin);
   const bits = options.bits ?? pluginOptions(plugins, 'quantizer')['bits'];

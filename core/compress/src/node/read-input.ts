@@ -120,7 +120,7 @@ async function openState(file: MatrixFile, { streams }: OpenInputOptions): Promi
     const elsewhere = new Map<string, StorageConfig>();
     const missing: MeasuredModel['elsewhere'][number][] = [];
     for (const embedding of found) {
-      if (!streams?.wants(embedding)) continue;
+      if (!streams?.wants(embedding) || mayBeTied(file, embedding, found)) continue;
       const { tensor, layer, rows, columns } = embedding;
       const { readRows } = file.tensors.get(tensor)!;
       const { storage, withdraw } = offerRows({
@@ -144,6 +144,19 @@ async function openState(file: MatrixFile, { streams }: OpenInputOptions): Promi
     await close();
     throw error;
   }
+}
+
+/** Whether another module may hold the same numbers; that is told from the numbers, so those are in memory. */
+function mayBeTied(
+  { tensors }: MatrixFile,
+  { rows, columns }: FoundEmbedding,
+  embeddings: readonly FoundEmbedding[],
+): boolean {
+  const own = new Set(embeddings.map(({ tensor }) => tensor));
+  return [...tensors].some(
+    ([name, { shape }]) =>
+      !own.has(name) && shape.length === 2 && shape[0] === rows && shape[1] === columns,
+  );
 }
 
 /** Whether all matrices of floats are float16 or bfloat16. */
