@@ -79,7 +79,7 @@ export type {
   StorageFactory,
   StoredWeight,
 } from './storage/storage.js';
-export { countHostBytes, storeMatrices } from './storage/store-matrices.js';
+export { countHostBytes, nameWeights, storeMatrices } from './storage/store-matrices.js';
 export type { HostWeight, StoredEdit } from './storage/store-matrices.js';
 export { StoredConv2D } from './storage/stored-conv2d.js';
 export type { StoredConv2DConfig } from './storage/stored-conv2d.js';

@@ -8,6 +8,7 @@ import { placeBlocks } from './maths/blocks.js';
 import { listPartitions } from './maths/plan.js';
 import type { PlanRequest } from './maths/plan.js';
 import { greedyRanks } from './maths/rank-rules.js';
+import { selectRows } from './maths/rows.js';
 import { targetOptions } from './options.js';
 import type { TargetOptions } from './options.js';
 
@@ -96,7 +97,7 @@ export function expandFactors({
     if (block.rank === null) target.set(data);
     else multiplyInto(target, data, weights['basis']!, block.basisBegin);
   }
-  return { data: index ? takeRows(stacked, index, columns) : stacked, rows, columns };
+  return { data: index ? selectRows(stacked, index, columns) : stacked, rows, columns };
 }
 
 /** `[n, rank]` times the rows of `basis` from `begin` on. */
@@ -117,12 +118,4 @@ function multiplyInto(
       target[i * columns + j] = sum;
     }
   }
-}
-
-function takeRows(data: Float32Array, positions: Int32Array, columns: number): Float32Array {
-  const taken = new Float32Array(data.length);
-  positions.forEach((position, row) => {
-    taken.set(data.subarray(position * columns, (position + 1) * columns), row * columns);
-  });
-  return taken;
 }

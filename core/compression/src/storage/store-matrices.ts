@@ -61,6 +61,23 @@ export function countHostBytes(weights: StoredEdit['weights']): number {
   return Object.values(weights).reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
+/**
+ * The parts of a matrix as weights of rank 1: `<matrix>_<part>`.
+ *
+ * @example
+ * nameWeights('kernel', { codes: new Int32Array(4) }); // { kernel_codes: { data, shape: [4] } }
+ */
+export function nameWeights(
+  matrix: string,
+  parts: Readonly<Record<string, HostWeight['data']>>,
+): StoredEdit['weights'] {
+  const named = Object.entries(parts).map(([part, data]): [string, HostWeight] => [
+    `${matrix}_${part}`,
+    { data, shape: [data.length] },
+  ]);
+  return Object.fromEntries(named);
+}
+
 function replaceMatrices(graph: ModelGraph, stored: readonly StoredEdit[]): ModelGraph {
   const { topology, weights } = graph;
   const tensors = uploadWeights(stored);

@@ -1,6 +1,7 @@
 import {
   BIT_ALLOCATOR,
   listMatrices,
+  nameWeights,
   refuseConstraints,
   storeMatrices,
 } from '@espalier/compression';
@@ -24,13 +25,7 @@ import type { ParsedCodeTarget } from './options.js';
 import { leastBytes } from './plan.js';
 import { sourceOf } from './row-source.js';
 import { noteTiedRules, tieLayers } from './tie-layers.js';
-import {
-  findTraining,
-  finishMatrix,
-  leaveOut,
-  nameWeights,
-  trainFirst,
-} from './training-layers.js';
+import { findTraining, finishMatrix, leaveOut, trainFirst } from './training-layers.js';
 
 /** The options of `blockCodes`, as data. */
 export const blockCodesOptions = codeTarget

@@ -1,3 +1,4 @@
+import { selectRows } from '../maths/rows.js';
 import { tableOf } from './codebooks.js';
 import type { CodedBlock } from './layout.js';
 import { readCode } from './row-bits.js';
@@ -49,11 +50,7 @@ function takeRows(basis: Float32Array, rows: Int32Array, columns: number): Float
   if (rows.every((row, k) => row === first + k)) {
     return basis.subarray(first * columns, (first + rows.length) * columns);
   }
-  const taken = new Float32Array(rows.length * columns);
-  rows.forEach((row, k) => {
-    taken.set(basis.subarray(row * columns, (row + 1) * columns), k * columns);
-  });
-  return taken;
+  return selectRows(basis, rows, columns);
 }
 
 /** The length of a row of the block. */

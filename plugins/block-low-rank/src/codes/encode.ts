@@ -1,5 +1,6 @@
 import type { Matrix, WorkStore } from '@espalier/compression';
 import { project } from '@espalier/linalg';
+import { selectRows } from '../maths/rows.js';
 import type { Cells } from './cells.js';
 import { CodeWords } from './code-words.js';
 import type { OpenRows } from './code-words.js';
@@ -203,7 +204,7 @@ export async function measureErrors(
   copies?: Float64Array,
 ): Promise<SquaredErrors> {
   const { columns } = matrix;
-  const original = takeRows(matrix, select);
+  const original = selectRows(matrix.data, select, columns);
   const difference = original.map((value, at) => value - decoded[at]!);
   const [measured, whole] = metric
     ? [
@@ -224,14 +225,6 @@ export async function measureErrors(
     sums.weightedWhole += copy * weight * (metric ? sumSquares(whole, i, columns) : square);
   });
   return sums;
-}
-
-function takeRows({ data, columns }: Matrix, select: Int32Array): Float32Array {
-  const taken = new Float32Array(select.length * columns);
-  select.forEach((row, i) =>
-    taken.set(data.subarray(row * columns, (row + 1) * columns), i * columns),
-  );
-  return taken;
 }
 
 async function inMetric(data: Float32Array, columns: number, root: Float64Array) {

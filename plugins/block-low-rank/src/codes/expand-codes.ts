@@ -1,4 +1,5 @@
 import type { Matrix } from '@espalier/compression';
+import { invert, transpose } from '../maths/rows.js';
 import { readCoefficients } from './coefficients.js';
 import type { BlockReader } from './coefficients.js';
 import { decodeRows, prepareTables } from './decode.js';
@@ -34,15 +35,6 @@ export function expandCodes({ rows, columns, config, weights }: CodedMatrix): Ma
   const order = tables.positions && invert(tables.positions);
   tables.readers.forEach((reader) => expandBlock(data, codes, layout, tables, reader, order));
   return { data: config.transposed ? transpose(data, columns, rows) : data, rows, columns };
-}
-
-/** Row of each position. */
-export function invert(positions: Int32Array): Int32Array {
-  const order = new Int32Array(positions.length);
-  positions.forEach((position, row) => {
-    order[position] = row;
-  });
-  return order;
 }
 
 function expandBlock(
@@ -161,12 +153,4 @@ function multiplyPiece(
   sums[5] = b2;
   sums[6] = a3;
   sums[7] = b3;
-}
-
-function transpose(data: Float32Array, rows: number, columns: number): Float32Array {
-  const turned = new Float32Array(data.length);
-  for (let j = 0; j < columns; j++) {
-    for (let i = 0; i < rows; i++) turned[j * rows + i] = data[i * columns + j]!;
-  }
-  return turned;
 }

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { takeColumns } from '../layers/take-columns.js';
+import { invert } from '../maths/rows.js';
 import { cutIntoChunks, listChunks, project, readChunk, spread } from './block-products.js';
 import type { BlockReader } from './coefficients.js';
 import { decodeRows, findBlock } from './decode.js';
 import type { BlockTables } from './decode.js';
-import { invert } from './expand-codes.js';
 import { findTables, writeFromCodes } from './host-memory.js';
 import type { BlockCodesTensors, CodedFormat } from './host-memory.js';
 import type { BlockCodesLayout } from './layout.js';

@@ -1,5 +1,5 @@
-import { createStorage, countHostBytes, readStorages } from '@espalier/compression';
-import type { ChosenLayers, HostWeight, StorableMatrix, StoredEdit } from '@espalier/compression';
+import { countHostBytes, createStorage, nameWeights, readStorages } from '@espalier/compression';
+import type { ChosenLayers, StorableMatrix, StoredEdit } from '@espalier/compression';
 import { toCanonicalName } from '@espalier/core';
 import type { ModelGraph } from '@espalier/core';
 import * as tf from '@tensorflow/tfjs-core';
@@ -107,16 +107,4 @@ function compare(before: Float32Array, after: Float32Array): Pick<StoredEdit, 'e
     norm += before[i]! ** 2;
   }
   return { error, norm };
-}
-
-/** The parts of a matrix as weights of rank 1, by name. */
-export function nameWeights(
-  matrix: string,
-  weights: Readonly<Record<string, HostWeight['data']>>,
-): StoredEdit['weights'] {
-  const named = Object.entries(weights).map(([part, data]): [string, HostWeight] => [
-    `${matrix}_${part}`,
-    { data, shape: [data.length] },
-  ]);
-  return Object.fromEntries(named);
 }

@@ -5,6 +5,7 @@ import { indexBytes, planBlocks } from './plan.js';
 import type { Plan, PlanRequest } from './plan.js';
 import { countBytes } from './rank-rules.js';
 import { squaredErrors } from './reconstruct.js';
+import { invert } from './rows.js';
 
 /** A matrix `[rows, columns]` as blocks of rows in low rank, with what that costs and loses. */
 export interface LowRankMatrix {
@@ -40,7 +41,7 @@ export async function approximate(request: PlanRequest): Promise<LowRankMatrix> 
     rows: matrix.rows,
     columns: matrix.columns,
     ...factorised,
-    ...(permuted && { index: inverse(partition.order) }),
+    ...(permuted && { index: invert(partition.order) }),
     bytes: countBytes(blocks, ranks) + indexBytes(permuted, matrix),
     error: ratio(squared.error, squared.norm),
     weightedError: ratio(squared.weightedError, squared.weightedNorm),
@@ -52,12 +53,6 @@ function describe({ blocks, ranks, moved }: Plan): string {
   const list = blocks.map(({ rows }, p) => `${rows}×${ranks[p] ?? 'dense'}`);
   const text = `${blocks.length === 1 ? '1 block' : `${blocks.length} blocks`}, words×rank ${list.join(' ')}`;
   return moved > 0 ? `${text}, ${moved} words moved` : text;
-}
-
-function inverse(order: Int32Array): Int32Array {
-  const positions = new Int32Array(order.length);
-  order.forEach((word, position) => (positions[word] = position));
-  return positions;
 }
 
 function ratio(part: number, whole: number): number {

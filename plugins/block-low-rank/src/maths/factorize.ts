@@ -1,6 +1,7 @@
 import type { Matrix } from '@espalier/compression';
 import { project } from '@espalier/linalg';
 import type { Block } from './blocks.js';
+import { selectRows, transpose } from './rows.js';
 import type { AnalysedBlock, Whitening } from './spectrum.js';
 
 /** A factorised matrix: blocks with their ranks and the numbers of every weight, by its name. */
@@ -26,7 +27,11 @@ export async function factorize(
   for (const [p, { select, columns, directions }] of analysed.entries()) {
     const rank = ranks[p]!;
     if (rank === null) {
-      weights[`w${p}`] = selectRows(matrix, select);
+      weights[`w${p}`] = {
+        data: selectRows(matrix.data, select, matrix.columns),
+        rows: select.length,
+        columns: matrix.columns,
+      };
       continue;
     }
     const leading = directions(rank).data;
@@ -44,14 +49,6 @@ export async function factorize(
   return { blocks: analysed.map(({ rows }, p) => ({ rows, rank: ranks[p]! })), weights };
 }
 
-function selectRows({ data, columns }: Matrix, select: Int32Array): Matrix {
-  const out = new Float32Array(select.length * columns);
-  select.forEach((row, i) =>
-    out.set(data.subarray(row * columns, (row + 1) * columns), i * columns),
-  );
-  return { data: out, rows: select.length, columns };
-}
-
 function product(square: Float64Array, b: Float32Array, n: number, count: number): Float32Array {
   const out = new Float32Array(n * count);
   for (let i = 0; i < n; i++) {
@@ -60,14 +57,6 @@ function product(square: Float64Array, b: Float32Array, n: number, count: number
       for (let j = 0; j < n; j++) sum += square[i * n + j]! * b[j * count + k]!;
       out[i * count + k] = sum;
     }
-  }
-  return out;
-}
-
-function transpose(data: Float32Array, rows: number, columns: number): Float32Array {
-  const out = new Float32Array(data.length);
-  for (let i = 0; i < rows; i++) {
-    for (let k = 0; k < columns; k++) out[k * rows + i] = data[i * columns + k]!;
   }
   return out;
 }

@@ -1,18 +1,6 @@
-import type { HostWeight, Matrix, StoredEdit } from '@espalier/compression';
+import type { Matrix, StoredEdit } from '@espalier/compression';
 import { EspalierError } from '@espalier/core';
 import type { QuantizedMatrix } from '../choose-matrices.js';
-
-/** The parts of a matrix as weights of rank 1, by name. */
-export function nameWeights(
-  name: string,
-  parts: Readonly<Record<string, HostWeight['data']>>,
-): StoredEdit['weights'] {
-  const weights = Object.entries(parts).map(([part, data]): [string, HostWeight] => [
-    `${name}_${part}`,
-    { data, shape: [data.length] },
-  ]);
-  return Object.fromEntries(weights);
-}
 
 /** Squared error and squared length, from the relative error. */
 export function computeCost(

@@ -1,11 +1,11 @@
-import { countHostBytes } from '@espalier/compression';
+import { countHostBytes, nameWeights } from '@espalier/compression';
 import type { Matrix, StoredEdit } from '@espalier/compression';
 import type { QuantizedMatrix } from '../choose-matrices.js';
 import { quantize, quantizeWithSteps } from '../maths/quantize.js';
 import type { Quantized } from '../maths/quantize.js';
 import { isVectorCodebook, resolveOptions } from '../options.js';
 import type { ParsedOptions } from '../options.js';
-import { computeCost, naming, nameWeights } from './edit-parts.js';
+import { computeCost, naming } from './edit-parts.js';
 import { FAKE_KIND } from './storage-config.js';
 import type { CodeConfig, FakeConfig } from './storage-config.js';
 import { storeVectors } from './store-vectors.js';

@@ -1,3 +1,4 @@
+import { nameWeights } from '@espalier/compression';
 import type { Matrix, StoredEdit } from '@espalier/compression';
 import type { QuantizedMatrix } from '../choose-matrices.js';
 import type { Bits } from '../maths/packing.js';
@@ -7,7 +8,7 @@ import type { QuantizedVectors, VectorConfig } from '../vectors/layout.js';
 import { transposeMatrix } from '../vectors/points.js';
 import { quantizeProducts } from '../vectors/products.js';
 import { quantizeResiduals } from '../vectors/residuals.js';
-import { computeCost, naming, nameWeights } from './edit-parts.js';
+import { computeCost, naming } from './edit-parts.js';
 
 /** How to code vectors, and the seed of the draws. */
 export interface VectorRequest {
