@@ -1,7 +1,10 @@
 import { decodeSafetensors, encodeSafetensors } from '@espalier/checkpoint';
 import type { HostTensor, SafetensorsDtype } from '@espalier/checkpoint';
 import { decodeNpy, isFloat, pytorchLayers, pytorchModules, toFloat32 } from '@espalier/formats';
-import { describe, expect, test } from 'vitest';
+import { onBackend } from '@espalier/testkit';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+beforeAll(() => onBackend('cpu'));
 
 /** A safetensors file of one tensor `fc.weight` `[2, 2]` with these bits. */
 function safetensors(dtype: string, bytes: Uint8Array): Uint8Array {

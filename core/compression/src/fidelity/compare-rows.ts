@@ -51,7 +51,7 @@ export async function compareRows(
   const { rows, columns } = original;
   const errors = new RowErrors(rows);
   const search = deciles && (await searchBoth(original, approximated, deciles, options));
-  const size = chunkRows(original, search?.asked ?? 1);
+  const size = chunkRows(original, search?.asked);
   for (let begin = 0; begin < rows; begin += size) {
     const end = Math.min(begin + size, rows);
     const before = await original.readRows(begin, end);
@@ -92,7 +92,7 @@ function inMemory({ data, rows, columns }: Matrix): Rows {
   return { rows, columns, readRows };
 }
 
-function chunkRows({ columns }: Rows, asked: number): number {
+function chunkRows({ columns }: Rows, asked = 1): number {
   return Math.max(1, Math.floor(Math.min(NUMBERS / columns, PRODUCTS / asked)));
 }
 
@@ -164,11 +164,21 @@ async function searchBoth(
   };
 }
 
-/** Some rows, read in their order: a file that is compressed cannot be read backwards. */
-async function takeRows({ columns, readRows }: Rows, asked: Int32Array): Promise<Float32Array> {
+/** Some rows, in one sweep: where a layer's matrix lies by columns, one row costs as much as all. */
+async function takeRows(source: Rows, asked: Int32Array): Promise<Float32Array> {
+  const { rows, columns } = source;
   const taken = new Float32Array(asked.length * columns);
   const order = [...asked.keys()].sort((a, b) => asked[a]! - asked[b]!);
-  for (const i of order) taken.set(await readRows(asked[i]!, asked[i]! + 1), i * columns);
+  const size = chunkRows(source);
+  for (let next = 0; next < order.length;) {
+    const begin = Math.floor(asked[order[next]!]! / size) * size;
+    const end = Math.min(begin + size, rows);
+    const chunk = await source.readRows(begin, end);
+    for (; next < order.length && asked[order[next]!]! < end; next++) {
+      const at = (asked[order[next]!]! - begin) * columns;
+      taken.set(chunk.subarray(at, at + columns), order[next]! * columns);
+    }
+  }
   return taken;
 }
 
