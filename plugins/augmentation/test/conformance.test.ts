@@ -1,8 +1,6 @@
 import { binaryCrossEntropy } from '@espalier/core';
 import type { Source } from '@espalier/core';
 import { cutmix, cutout, mixup, randomCrop, randomFlip } from '@espalier/plugin-augmentation';
-import { labelSmoothing } from '@espalier/plugin-label-smoothing';
-import { deepestExit, exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
 import { testPlugin, tinySource } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import { flatModel as model, numberTargets, SHAPE } from './support.js';
@@ -22,13 +20,7 @@ const train: Source = {
 testPlugin(randomCrop, [{ name: 'reflected', model, options: { padding: 2, mode: 'reflect' } }]);
 testPlugin(randomFlip, [{ name: 'both ways', model, options: { vertical: true } }]);
 testPlugin(cutout, [{ name: 'small', model, options: { size: 3, fill: 0.5 } }]);
-testPlugin(mixup, [
-  { name: 'weighted', model, options: { per: 'example' }, session: { train } },
-  {
-    name: 'beside self-distillation',
-    companions: () => [multiExit(), deepestExit(), exitDistillation(), labelSmoothing()],
-  },
-]);
+testPlugin(mixup, [{ name: 'weighted', model, options: { per: 'example' }, session: { train } }]);
 testPlugin(cutmix, [
   {
     name: 'independent labels, after the others',

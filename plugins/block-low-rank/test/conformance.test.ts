@@ -24,17 +24,9 @@ testPlugin(blockLowRank, [
   },
 ]);
 
-testPlugin(rankRule, [{ name: 'defaults' }, { name: 'paper', options: { rule: 'proportional' } }]);
+testPlugin(rankRule, [{ name: 'defaults' }]);
 
-testPlugin(wordImportance, [
-  { name: 'counts', ...run },
-  {
-    name: 'Fisher and hidden states',
-    ...run,
-    options: { rows: 'fisher', metric: 'hidden-covariance', softmax: 'softmax' },
-    companions: () => [blockLowRank({ minSize: 50, ratio: 1.3 })],
-  },
-]);
+testPlugin(wordImportance, [{ name: 'counts', ...run }]);
 
 const larger = {
   model: () => tinyLanguageModel({ words: 120, columns: 8 }),
@@ -42,12 +34,5 @@ const larger = {
 };
 
 testPlugin(blockCodes, [
-  { name: 'by the order of words', ...larger, options: { ratio: 3, minSize: 400 } },
   { name: 'aware', ...larger, options: { ratio: 3, minSize: 400, qat: true } },
-  {
-    name: 'by counts and importance',
-    ...larger,
-    options: { ratio: 3, minSize: 400, objective: { importance: 0.9, neighbours: 0.1 } },
-    companions: () => [vocabPartition({ counts: [...zipf(120)] }), wordImportance({ power: 0.5 })],
-  },
 ]);

@@ -1,5 +1,5 @@
 import { deepestExit, exitDistillation, multiExit } from '@espalier/plugin-multi-exit';
-import { testPlugin } from '@espalier/testkit';
+import { testPlugin, tinyCnn } from '@espalier/testkit';
 import { residualNet, sequenceNet } from './models.js';
 
 testPlugin(multiExit, [
@@ -9,6 +9,7 @@ testPlugin(multiExit, [
 testPlugin(
   multiExit,
   [
+    { name: 'separable', options: { branch: 'separable' }, model: tinyCnn },
     {
       name: 'residual bottleneck, scheduled weights',
       options: {

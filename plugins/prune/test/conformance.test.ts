@@ -1,11 +1,10 @@
 import { prune } from '@espalier/plugin-prune';
-import { testPlugin, tinyCnn } from '@espalier/testkit';
+import { testPlugin } from '@espalier/testkit';
 import { wordModel } from '../../quantizer/test/models.js';
 import { words } from './support.js';
 
 testPlugin(prune, [
   { name: 'dense layers', options: { layers: ['hidden', 'logits'], density: 0.4 } },
-  { name: 'convolutions', options: { layers: ['stage2', 'stage3'], ratio: 2 }, model: tinyCnn },
   {
     name: 'words',
     options: { minSize: 100, budget: 1200 },
