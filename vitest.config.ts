@@ -3,7 +3,13 @@ import { defineConfig } from 'vitest/config';
 // Tests read the packages' TypeScript sources; processes that tests start run the built packages.
 const conditions = ['@espalier/source', 'node', 'import', 'module', 'default'];
 
-const suite = (name: string, include: string[], isolate = true) => ({
+/** Of the kit's cases, `test:long` runs those on cpu. */
+const onBackend = (name: string) => ({
+  ESPALIER_TEST_BACKENDS: process.env['ESPALIER_TEST_BACKENDS'] ?? name,
+});
+const CONFORMANCE = '{plugins,presets}/*/test/conformance*.test.ts';
+
+const suite = (name: string, include: string[], isolate = true, env = {}) => ({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
@@ -13,6 +19,7 @@ const suite = (name: string, include: string[], isolate = true) => ({
     hookTimeout: 300_000,
     pool: 'forks' as const,
     isolate,
+    env,
     setupFiles: ['./vitest.setup.ts'],
   },
 });
@@ -46,9 +53,11 @@ export default defineConfig({
     projects: [
       // A process of its own for each file costs seconds; only tests that change what a process
       // has one of (backends, kernels, prototypes, signals) need one.
-      suite('unit', ['{plugins,presets}/*/test/**/*.test.ts', core('{', '}')], false),
+      suite('unit', ['{plugins,presets}/*/test/**/!(conformance*).test.ts', core('{', '}')], false),
+      suite('unit-conformance', [CONFORMANCE], false, onBackend('wasm')),
       suite('unit-isolated', [core('!(', ')'), 'test/cross/**/*.test.ts']),
       suite('long', ['test/long/**/*.test.ts', '{core,plugins}/*/test/**/*.long.ts']),
+      suite('long-conformance', [CONFORMANCE], false, onBackend('cpu')),
       suite('faults', ['test/faults/**/*.test.ts', 'core/*/test/**/*.faults.ts']),
       suite('browser', ['test/browser/**/*.test.ts']),
       suite('python', ['test/python/**/*.test.ts']),
