@@ -50,15 +50,21 @@ export async function listCurves(
     const measured = root ? inMetric(division, root, columns) : division;
     const counts = BLOCKS.filter((count, i) => i === 0 || BLOCKS[i - 1]! < measured.grams.length);
     if (!paysBasis(division.cells.of.length, columns)) {
-      const { cells, grams } = joinDivision(division, 1, columns);
-      return [{ cells, bases: [keepColumns({ cells, grams }, columns)] }];
+      const one = joinDivision(division, findJoins(division, 1, columns));
+      return [{ cells: one.cells, bases: [keepColumns(one, columns)] }];
     }
-    const whole = await findDirections(sumGrams(measured.grams), columns);
+    const whole = await findDirections(sum(measured.grams), columns);
+    const finest = await measureAll(measured.grams, whole.vectors, columns);
     for (const count of counts) {
       if (count === 1 && d > 0) continue;
-      const joined = joinDivision(measured, count, columns);
+      const into = findJoins(measured, count, columns);
+      const joined = joinDivision(measured, into);
       const columnwise = root ? [] : [keepColumns(joined, columns)];
-      const shared = await shareDirections(joined, whole.vectors, columns);
+      const shared: BasisOfBlocks = {
+        kind: 'shared',
+        energies: sumJoined(finest, into),
+        directions: [whole.vectors],
+      };
       const own = findsOwn(count, columns)
         ? [await ownDirections(joined, shared, whole, columns)]
         : [];
@@ -70,15 +76,24 @@ export async function listCurves(
   return curves;
 }
 
-function joinDivision({ cells, grams }: Division, count: number, columns: number): Division {
+/** Which of `count` blocks each group joins. */
+function findJoins({ cells, grams }: Division, count: number, columns: number): readonly number[] {
   const energies = grams.map((gram) => trace(gram, columns));
-  const into = chooseJoins(cells.sizes, energies, count);
-  const joined: Float64Array[] = [];
-  grams.forEach((gram, cell) => {
-    const sum = (joined[into[cell]!] ??= new Float64Array(columns ** 2));
-    for (let i = 0; i < sum.length; i++) sum[i]! += gram[i]!;
-  });
-  return { cells: joinCells(cells, into), grams: joined };
+  return chooseJoins(cells.sizes, energies, count);
+}
+
+function joinDivision({ cells, grams }: Division, into: readonly number[]): Division {
+  return { cells: joinCells(cells, into), grams: sumJoined(grams, into) };
+}
+
+/** Sums of the groups that join. */
+function sumJoined(
+  groups: readonly Float64Array[],
+  into: readonly number[],
+): readonly Float64Array[] {
+  const joined: Float64Array[][] = [];
+  groups.forEach((group, cell) => (joined[into[cell]!] ??= []).push(group));
+  return joined.map(sum);
 }
 
 function inMetric({ cells, grams }: Division, root: Float64Array, columns: number): Division {
@@ -102,7 +117,7 @@ async function ownDirections(
   }
   const found: Directions[] = [];
   for (const [p, gram] of grams.entries()) {
-    const own = paysBasis(cells.sizes[p]!, columns);
+    const own = cells.sizes[p]! >= 2 * columns;
     const common = { values: shared.energies[p]!, vectors: shared.directions[0]! };
     found.push(own ? await findDirections(gram, columns) : common);
   }
@@ -110,18 +125,16 @@ async function ownDirections(
   return { kind: 'own', energies, directions: found.map(({ vectors }) => vectors) };
 }
 
-/** Energies of each block in directions that are not its own. */
-async function shareDirections(
-  { grams }: Division,
+/** Energies of each group in directions that are not its own. */
+async function measureAll(
+  grams: readonly Float64Array[],
   vectors: Float32Array,
   columns: number,
-): Promise<BasisOfBlocks> {
+): Promise<readonly Float64Array[]> {
+  const measure = columns > WIDE ? measureWide : measureAlong;
   const energies: Float64Array[] = [];
-  for (const gram of grams) {
-    const measure = columns > WIDE ? measureWide : measureAlong;
-    energies.push(await measure(gram, vectors, columns));
-  }
-  return { kind: 'shared', energies, directions: [vectors] };
+  for (const gram of grams) energies.push(await measure(gram, vectors, columns));
+  return energies;
 }
 
 function keepColumns({ grams }: Division, columns: number): BasisOfBlocks {
@@ -172,8 +185,12 @@ async function measureWide(
   return sums.map((sum) => Math.max(sum, 0));
 }
 
-function sumGrams(grams: readonly Float64Array[]): Float64Array {
-  return grams.reduce((sum, gram) => sum.map((value, i) => value + gram[i]!));
+function sum(arrays: readonly Float64Array[]): Float64Array {
+  const total = Float64Array.from(arrays[0]!);
+  for (const array of arrays.slice(1)) {
+    for (let i = 0; i < total.length; i++) total[i]! += array[i]!;
+  }
+  return total;
 }
 
 function trace(gram: Float64Array, columns: number): number {
