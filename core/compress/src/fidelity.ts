@@ -67,11 +67,11 @@ async function measureLayer(
   const pair = await openPair(name, options);
   if (!pair) return undefined;
   const { before, after, weights, isWords } = pair;
-  const { rows } = before;
-  const deciles = isWords ? frequencyDeciles(rows, weights && options.counts) : undefined;
-  const onRows = options.onRows && ((done: number) => options.onRows?.(name, done, rows));
+  const deciles = isWords ? frequencyDeciles(before.rows, weights && options.counts) : undefined;
+  const onRows =
+    options.onRows && ((done: number, total: number) => options.onRows?.(name, done, total));
   const compared = await compareRows(before, after, { weights, deciles, onRows });
-  return { layer: name, words: rows, ...compared };
+  return { layer: name, words: before.rows, ...compared };
 }
 
 function listChangedLayers({ compressed: { steps } }: MeasureOptions): readonly string[] {

@@ -19,7 +19,7 @@ export interface CompareRowsOptions extends NeighbourOptions {
   readonly weights?: ArrayLike<number> | undefined;
   /** Groups of rows: for each, the error and the overlap of neighbours are told. */
   readonly deciles?: readonly Int32Array[] | undefined;
-  /** Called with rows. */
+  /** Called with rows that were read and all that will be: each matrix once more where neighbours are searched. */
   readonly onRows?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -50,7 +50,10 @@ export async function compareRows(
 ): Promise<RowComparison> {
   const { rows, columns } = original;
   const errors = new RowErrors(rows);
-  const search = deciles && (await searchBoth(original, approximated, deciles, options));
+  const total = (deciles ? 4 : 2) * rows;
+  let read = 0;
+  const tell = (count: number) => onRows?.((read += count), total);
+  const search = deciles && (await searchBoth(original, approximated, deciles, options, tell));
   const size = chunkRows(original, search?.asked);
   for (let begin = 0; begin < rows; begin += size) {
     const end = Math.min(begin + size, rows);
@@ -58,7 +61,7 @@ export async function compareRows(
     const after = await approximated.readRows(begin, end);
     errors.add(begin, columns, before, after);
     await search?.add(begin, before, after);
-    onRows?.(end, rows);
+    tell(2 * (end - begin));
   }
   return {
     error: errors.of(),
@@ -137,13 +140,14 @@ async function searchBoth(
   approximated: Rows,
   deciles: readonly Int32Array[],
   { neighbours = 10, queries = 1000, seed = 0 }: NeighbourOptions,
+  tell: (rows: number) => void,
 ) {
   const each = Math.ceil(queries / deciles.length);
   const samples = deciles.map((rows, i) => sample(rows, each, seed, i));
   const asked = Int32Array.from(samples.flatMap((rows) => [...rows]));
   const k = Math.min(neighbours, original.rows - 1);
-  const before = new NearestRows(asked, await takeRows(original, asked), k);
-  const after = new NearestRows(asked, await takeRows(approximated, asked), k);
+  const before = new NearestRows(asked, await takeRows(original, asked, tell), k);
+  const after = new NearestRows(asked, await takeRows(approximated, asked, tell), k);
   return {
     asked: asked.length,
     async add(begin: number, own: Float32Array, decoded: Float32Array) {
@@ -165,19 +169,25 @@ async function searchBoth(
 }
 
 /** Some rows, in one sweep: where a layer's matrix lies by columns, one row costs as much as all. */
-async function takeRows(source: Rows, asked: Int32Array): Promise<Float32Array> {
+async function takeRows(
+  source: Rows,
+  asked: Int32Array,
+  tell: (rows: number) => void,
+): Promise<Float32Array> {
   const { rows, columns } = source;
   const taken = new Float32Array(asked.length * columns);
-  const order = [...asked.keys()].sort((a, b) => asked[a]! - asked[b]!);
   const size = chunkRows(source);
-  for (let next = 0; next < order.length;) {
-    const begin = Math.floor(asked[order[next]!]! / size) * size;
+  for (let begin = 0; begin < rows; begin += size) {
     const end = Math.min(begin + size, rows);
-    const chunk = await source.readRows(begin, end);
-    for (; next < order.length && asked[order[next]!]! < end; next++) {
-      const at = (asked[order[next]!]! - begin) * columns;
-      taken.set(chunk.subarray(at, at + columns), order[next]! * columns);
+    const here = [...asked.keys()].filter((i) => asked[i]! >= begin && asked[i]! < end);
+    if (here.length > 0) {
+      const chunk = await source.readRows(begin, end);
+      for (const i of here) {
+        const at = (asked[i]! - begin) * columns;
+        taken.set(chunk.subarray(at, at + columns), i * columns);
+      }
     }
+    tell(end - begin);
   }
   return taken;
 }
