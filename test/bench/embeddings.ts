@@ -9,7 +9,7 @@ import type { Method } from './embeddings/methods.js';
 import { parseEmbeddingsOptions } from './embeddings/options.js';
 import type { EmbeddingsOptions, EmbeddingsValues } from './embeddings/options.js';
 import { PEERS } from './embeddings/peers.js';
-import { keptPlot, sizeTable } from './embeddings/report.js';
+import { keptPlot, overviewTable, OVERVIEWS, sizeTable } from './embeddings/report.js';
 import { groupBy, Results } from './embeddings/results.js';
 import { runRow } from './embeddings/run-row.js';
 import type { Row, RowKey } from './embeddings/run-row.js';
@@ -101,11 +101,16 @@ async function run(python: string, trial: Trial, results: Results): Promise<Row 
 /** Tables to the console; as Markdown, and a plot for each matrix, beside the rows. */
 function report(rows: readonly Row[], out: string): void {
   const base = out.slice(0, out.length - extname(out).length);
-  const tables = groupBy(rows, ({ matrix, ratio }) => `${matrix} ${ratio}`).map(sizeTable);
+  const matrices = groupBy(rows, ({ matrix }) => matrix);
+  const methods = METHODS.map(({ name }) => name);
+  const tables = [
+    ...matrices.flatMap((group) => OVERVIEWS.map((each) => overviewTable(group, methods, each))),
+    ...groupBy(rows, ({ matrix, ratio }) => `${matrix} ${ratio}`).map(sizeTable),
+  ];
   for (const each of tables) console.log(`\n${each.title}\n${toText(each)}`);
   const markdown = tables.map((each) => `**${each.title}**\n\n${toMarkdown(each)}`);
   writeFileSync(`${base}.md`, markdown.join('\n'));
-  for (const group of groupBy(rows, ({ matrix }) => matrix)) {
+  for (const group of matrices) {
     const file = `${base}-${group[0]!.matrix.replace(/\W+/g, '-')}.svg`;
     writeFileSync(file, toSvg(keptPlot(group)));
     console.log(`plot: ${file}`);

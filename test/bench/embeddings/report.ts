@@ -43,6 +43,52 @@ export function sizeTable(rows: readonly Row[]): Table {
   });
 }
 
+/** One measure of methods at all sizes of a matrix, in the order of the methods. */
+export function overviewTable(
+  rows: readonly Row[],
+  methods: readonly string[],
+  { title, value, best, digits }: Overview,
+): Table {
+  const ratios = [...new Set(rows.map(({ ratio }) => ratio))].sort((a, b) => a - b);
+  const style = digits === undefined ? percent : ({ style: 'fixed', digits } as const);
+  return table({
+    title: `${rows[0]!.matrix}: ${title}`,
+    columns: [
+      { key: 'method', label: 'method' },
+      ...ratios.map((ratio): Column => {
+        return { key: `at${ratio}`, label: `${ratio}×`, format: style, best };
+      }),
+    ],
+    rows: methods
+      .filter((name) => rows.some(({ method }) => method === name))
+      .map((method) => ({
+        method,
+        ...Object.fromEntries(
+          rows
+            .filter((row) => row.method === method)
+            .map((row): [string, number | null | undefined] => [`at${row.ratio}`, value(row)]),
+        ),
+      })),
+  });
+}
+
+interface Overview {
+  readonly title: string;
+  readonly value: (row: Row) => number | null | undefined;
+  readonly best: 'max' | 'min';
+  /** Without it a share, in per cent. */
+  readonly digits?: number;
+}
+
+/** What each method keeps and loses. */
+export const OVERVIEWS: readonly Overview[] = [
+  { title: 'neighbours kept, all rows', value: ({ all }) => all.mean, best: 'max' },
+  { title: 'neighbours kept, top 5000', value: ({ top }) => top?.mean, best: 'max' },
+  { title: 'error, weighted by counts', value: ({ weighted }) => weighted, best: 'min', digits: 4 },
+  { title: 'error', value: ({ error }) => error, best: 'min', digits: 4 },
+  { title: 'CPU seconds', value: ({ seconds }) => seconds, best: 'min', digits: 1 },
+];
+
 /** The bytes themselves are in the ratio. */
 function describe(setting: Setting): string {
   const shown = Object.entries(setting).filter(([name]) => name !== 'budget');
