@@ -102,6 +102,11 @@ export const ROWS: readonly Row[] = [
     preset: (given) => blocksInCodes(given),
   },
   {
+    name: 'block codes retrained',
+    statistics: true,
+    preset: (given) => blocksInCodes(given),
+  },
+  {
     name: 'block codes aware',
     statistics: true,
     retraining: 'aware',
@@ -110,7 +115,7 @@ export const ROWS: readonly Row[] = [
   { name: 'prune', preset: ({ ratio }) => prune({ ratio, layers }) },
 ];
 
-/** Codes of blocks, chosen in one go for the size, with the importance of “better importance”. */
+/** Codes of blocks, chosen in one go for the size, with the importance of “better importance”; retraining changes the rest of the model. */
 function blocksInCodes({ counts, ratio }: RowGiven, qat = false): Preset {
   return {
     extends: blockCodes({ counts, ratio, layers, qat }),

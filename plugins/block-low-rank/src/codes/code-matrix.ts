@@ -132,8 +132,10 @@ interface CodeRequest {
 async function code(source: RowSource, request: CodeRequest): Promise<BlockCodedMatrix> {
   const { rows, columns, work = workInMemory() } = source;
   checkBytes(source, request.target, request.metric !== undefined);
-  const found = await survey(source, request, work);
-  const { plan, coders, surveyed, front } = await plans(found, request, columns);
+  // Sums are let go of before rows are coded: of wide rows they take more than everything else.
+  const { plan, coders, surveyed, front } = await survey(source, request, work).then((found) =>
+    plans(found, request, columns),
+  );
   const { cells } = plan.curve;
   const tell = request.tell('rows coded');
   const { errors, ...coded } = await encodeRows(source, coders, cells, surveyed, work, tell);

@@ -46,44 +46,38 @@ export async function listCurves(
   root?: Float64Array,
 ): Promise<readonly Curve[]> {
   const curves: Curve[] = [];
-  for (const [d, division] of divisions.entries()) {
-    const measured = root ? inMetric(division, root, columns) : division;
-    const counts = BLOCKS.filter((count, i) => i === 0 || BLOCKS[i - 1]! < measured.grams.length);
-    if (!paysBasis(division.cells.of.length, columns)) {
-      const one = joinDivision(division, findJoins(division, 1, columns));
-      return [{ cells: one.cells, bases: [keepColumns(one, columns)] }];
+  for (const [d, { cells, grams }] of divisions.entries()) {
+    const measured = root ? grams.map((gram) => inMetric(gram, root, columns)) : grams;
+    const diagonals = measured.map((gram) => takeDiagonal(gram, columns));
+    const keepColumns = (into: readonly number[]): BasisOfBlocks => {
+      return { kind: 'none', energies: sumJoined(diagonals, into), directions: [] };
+    };
+    if (!paysBasis(cells.of.length, columns)) {
+      const into = grams.map(() => 0);
+      return [{ cells: joinCells(cells, into), bases: [keepColumns(into)] }];
     }
-    const whole = await findDirections(sum(measured.grams), columns);
-    const finest = await measureAll(measured.grams, whole.vectors, columns);
+    const whole = await findDirections(sum(measured), columns);
+    const shares = await measureAll(measured, whole.vectors, columns);
+    const weights = diagonals.map((values) => values.reduce((total, value) => total + value, 0));
+    const counts = BLOCKS.filter((_, i) => i === 0 || BLOCKS[i - 1]! < grams.length);
     for (const count of counts) {
       if (count === 1 && d > 0) continue;
-      const into = findJoins(measured, count, columns);
-      const joined = joinDivision(measured, into);
-      const columnwise = root ? [] : [keepColumns(joined, columns)];
+      const into = chooseJoins(cells.sizes, weights, count);
+      const joined = joinCells(cells, into);
+      const columnwise = root ? [] : [keepColumns(into)];
       const shared: BasisOfBlocks = {
         kind: 'shared',
-        energies: sumJoined(finest, into),
+        energies: sumJoined(shares, into),
         directions: [whole.vectors],
       };
       const own = findsOwn(count, columns)
-        ? [await ownDirections(joined, shared, whole, columns)]
+        ? [await ownDirections(joined, sumJoined(measured, into), shared, whole)]
         : [];
-      const { cells } = joined;
-      if (count > 1) curves.push({ cells, bases: [shared, ...own, ...columnwise] });
-      if (own.length > 0) curves.push({ cells, bases: [...own, ...columnwise] });
+      if (count > 1) curves.push({ cells: joined, bases: [shared, ...own, ...columnwise] });
+      if (own.length > 0) curves.push({ cells: joined, bases: [...own, ...columnwise] });
     }
   }
   return curves;
-}
-
-/** Which of `count` blocks each group joins. */
-function findJoins({ cells, grams }: Division, count: number, columns: number): readonly number[] {
-  const energies = grams.map((gram) => trace(gram, columns));
-  return chooseJoins(cells.sizes, energies, count);
-}
-
-function joinDivision({ cells, grams }: Division, into: readonly number[]): Division {
-  return { cells: joinCells(cells, into), grams: sumJoined(grams, into) };
 }
 
 /** Sums of the groups that join. */
@@ -96,9 +90,8 @@ function sumJoined(
   return joined.map(sum);
 }
 
-function inMetric({ cells, grams }: Division, root: Float64Array, columns: number): Division {
-  const turn = (gram: Float64Array) => multiply(root, multiply(gram, root, columns), columns);
-  return { cells, grams: grams.map(turn) };
+function inMetric(gram: Float64Array, root: Float64Array, columns: number): Float64Array {
+  return multiply(root, multiply(gram, root, columns), columns);
 }
 
 /** Whether a basis of their own may be worth its bytes to so many rows. */
@@ -107,17 +100,18 @@ function paysBasis(rows: number, columns: number): boolean {
 }
 
 async function ownDirections(
-  { cells, grams }: Division,
+  { sizes }: Cells,
+  grams: readonly Float64Array[],
   shared: BasisOfBlocks,
   whole: Directions,
-  columns: number,
 ): Promise<BasisOfBlocks> {
   if (grams.length === 1) {
     return { kind: 'own', energies: [whole.values], directions: [whole.vectors] };
   }
+  const columns = whole.values.length;
   const found: Directions[] = [];
   for (const [p, gram] of grams.entries()) {
-    const own = cells.sizes[p]! >= 2 * columns;
+    const own = sizes[p]! >= 2 * columns;
     const common = { values: shared.energies[p]!, vectors: shared.directions[0]! };
     found.push(own ? await findDirections(gram, columns) : common);
   }
@@ -137,11 +131,8 @@ async function measureAll(
   return energies;
 }
 
-function keepColumns({ grams }: Division, columns: number): BasisOfBlocks {
-  const energies = grams.map((gram) =>
-    Float64Array.from({ length: columns }, (_, j) => gram[j * (columns + 1)]!),
-  );
-  return { kind: 'none', energies, directions: [] };
+function takeDiagonal(gram: Float64Array, columns: number): Float64Array {
+  return Float64Array.from({ length: columns }, (_, j) => gram[j * (columns + 1)]!);
 }
 
 interface Directions {
@@ -185,16 +176,12 @@ async function measureWide(
   return sums.map((sum) => Math.max(sum, 0));
 }
 
+/** Of one array the array itself. */
 function sum(arrays: readonly Float64Array[]): Float64Array {
+  if (arrays.length === 1) return arrays[0]!;
   const total = Float64Array.from(arrays[0]!);
   for (const array of arrays.slice(1)) {
     for (let i = 0; i < total.length; i++) total[i]! += array[i]!;
   }
   return total;
-}
-
-function trace(gram: Float64Array, columns: number): number {
-  let sum = 0;
-  for (let j = 0; j < columns; j++) sum += gram[j * (columns + 1)]!;
-  return sum;
 }
