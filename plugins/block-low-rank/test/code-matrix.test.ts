@@ -122,6 +122,13 @@ describe('error', () => {
     expect(coded.error).toBeGreaterThan(plain.error);
   });
 
+  test('reaches rows that are much longer than those that weigh most', async () => {
+    const lengthen = (value: number, at: number) => value * Math.min(100, 1 + Math.floor(at / 12));
+    const longer = { ...matrix, data: matrix.data.map(lengthen) };
+    const coded = await codeMatrix(longer, { ratio: 3, objective: 'counts', counts });
+    expect(coded.weightedError).toBeLessThan(2 * coded.predictedError);
+  });
+
   test('of neighbours is the mean squared sine', async () => {
     const coded = await codeMatrix(matrix, { ratio: 10, objective: { neighbours: 1 } });
     const { data } = expandCodes(coded);

@@ -1,5 +1,9 @@
-import type { CodedBlock } from './layout.js';
+import { findCodebook, findLevel } from './codebooks.js';
+import type { CodedBlock, CodePiece } from './layout.js';
 import { codeRows } from './piece-coders.js';
+
+/** By how much a scale of a direction with a code of its own grows in one try. */
+const WIDER = 1.4;
 
 /** Rounds of: nearest values by the scales, best scales for the values. */
 const FITS = 2;
@@ -17,6 +21,9 @@ export async function fitScales(
 ): Promise<Float64Array> {
   const count = directions.length;
   const scales = startScales(coordinates, weights, count);
+  for (const piece of pieces) {
+    if (piece.count === 1) widenScale(scales, piece, coordinates, weights);
+  }
   for (let fit = 0; fit < FITS; fit++) {
     const { values } = await codeRows({ directions, pieces, scales }, coordinates);
     const [products, norms] = [new Float64Array(count), new Float64Array(count)];
@@ -47,6 +54,35 @@ function startScales(
     for (let k = 0; k < count; k++) energies[k]! += weight * coordinates[row * count + k]! ** 2;
   });
   return energies.map((energy) => (energy > 0 ? Math.sqrt(energy / mass) : 1e-30));
+}
+
+/**
+ * Widens a scale while that leaves less error: where few rows weigh much, the others may lie far beyond the mean
+ * square, and many bits reach them at little cost.
+ */
+function widenScale(
+  scales: Float64Array,
+  { bits, first }: CodePiece,
+  coordinates: Float32Array,
+  weights: Float64Array,
+): void {
+  const { values } = findCodebook(bits, 1);
+  const measure = (scale: number) => {
+    let error = 0;
+    weights.forEach((weight, row) => {
+      const number = coordinates[row * scales.length + first]!;
+      error += weight * (number - scale * values[findLevel(number / scale, values)]!) ** 2;
+    });
+    return error;
+  };
+  let least = measure(scales[first]!);
+  for (;;) {
+    const wider = WIDER * scales[first]!;
+    const error = measure(wider);
+    if (!(error < least)) return;
+    scales[first] = wider;
+    least = error;
+  }
 }
 
 /** Scales on a logarithmic grid of 256 from the least to the largest. */
