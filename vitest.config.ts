@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 // Tests read the packages' TypeScript sources; processes that tests start run the built packages.
 const conditions = ['@espalier/source', 'node', 'import', 'module', 'default'];
 
-/** Of the kit's cases, `test:long` runs those on cpu. */
+/** The backend of the kit's cases, where the variable names none: `npm test` takes wasm, `test:long` cpu. */
 const onBackend = (name: string) => ({
   ESPALIER_TEST_BACKENDS: process.env['ESPALIER_TEST_BACKENDS'] ?? name,
 });

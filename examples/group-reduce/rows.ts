@@ -115,7 +115,10 @@ export const ROWS: readonly Row[] = [
   { name: 'prune', preset: ({ ratio }) => prune({ ratio, layers }) },
 ];
 
-/** Codes of blocks, chosen in one go for the size, with the importance of “better importance”; retraining changes the rest of the model. */
+/**
+ * Codes of blocks, chosen in one go for the size, with the importance of “better importance”; retraining changes the
+ * rest of the model.
+ */
 function blocksInCodes({ counts, ratio }: RowGiven, qat = false): Preset {
   return {
     extends: blockCodes({ counts, ratio, layers, qat }),

@@ -26,7 +26,7 @@ export interface MeasureOptions {
   readonly compressed: Pick<CompressedModel, 'model' | 'steps'>;
   /** How often each word occurs, by row. */
   readonly counts?: ArrayLike<number> | undefined;
-  /** Called with the rows of a layer that are compared. */
+  /** Called with the rows of a layer that were read to compare them, and all that will be. */
   readonly onRows?: ((layer: string, done: number, total: number) => void) | undefined;
 }
 
@@ -68,8 +68,7 @@ async function measureLayer(
   if (!pair) return undefined;
   const { before, after, weights, isWords } = pair;
   const deciles = isWords ? frequencyDeciles(before.rows, weights && options.counts) : undefined;
-  const onRows =
-    options.onRows && ((done: number, total: number) => options.onRows?.(name, done, total));
+  const onRows = (done: number, total: number) => options.onRows?.(name, done, total);
   const compared = await compareRows(before, after, { weights, deciles, onRows });
   return { layer: name, words: before.rows, ...compared };
 }

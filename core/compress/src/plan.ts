@@ -9,6 +9,8 @@ type Plugins = Manifest['plugins'];
 
 /** Plugins that make matrices smaller by a given ratio or to a given budget, of which a preset has one. */
 const SHRINKERS = ['block-low-rank', 'prune', 'block-codes'];
+/** Those of them that keep an error, and that share what tied matrices have in common. */
+const IN_BLOCKS = ['block-low-rank', 'block-codes'];
 const QUANTIZER = '@espalier/plugin-quantizer#quantizer';
 
 /** A preset as the options change it. */
@@ -43,10 +45,9 @@ export function planCompression(
 ): Plan {
   const hasPlugin = (id: string) => Object.hasOwn(plugins, id);
   const target = readTarget(options);
-  const takers = target?.option === 'maxError' ? ['block-low-rank', 'block-codes'] : SHRINKERS;
+  const takers = target?.option === 'maxError' ? IN_BLOCKS : SHRINKERS;
   if (target && !takers.some(hasPlugin)) throw missingPlugin(target.option, takers, plugins);
-  const sharers = ['block-low-rank', 'block-codes'];
-  if (options.tied && !sharers.some(hasPlugin)) throw missingPlugin('tied', sharers, plugins);
+  if (options.tied && !IN_BLOCKS.some(hasPlugin)) throw missingPlugin('tied', IN_BLOCKS, plugins);
   refuseOptions(plugins, options);
   const shrinker = SHRINKERS.find(hasPlugin);
   const bits = options.bits ?? pluginOptions(plugins, 'quantizer')['bits'];

@@ -150,7 +150,7 @@ async function finish(
   const fidelity = await run('measuring', () =>
     measureFidelity({
       ...{ original: input.model, compressed, counts: settings.counts },
-      onRows: (layer, done, total) => tell(settings, `${layer}: rows compared`, done, total),
+      onRows: (layer, done, total) => tell(settings, `${layer}: rows read to compare`, done, total),
     }),
   );
   const written = await run('writing', () => write(path, input, compressed, settings));

@@ -30,6 +30,9 @@ export interface Division {
 /** Numbers of blocks that are tried. */
 const BLOCKS = [1, 2, 4, 8, 16, 24];
 
+/** Rows for each column from which on a block's own basis, of `columns²` bytes, may cost less than it saves. */
+const LEAST_ROWS = 2;
+
 /** Columns from which on products are faster on the backend. */
 const WIDE = 256;
 
@@ -111,7 +114,7 @@ async function ownDirections(
   const columns = whole.values.length;
   const found: Directions[] = [];
   for (const [p, gram] of grams.entries()) {
-    const own = sizes[p]! >= 2 * columns;
+    const own = sizes[p]! >= LEAST_ROWS * columns;
     const common = { values: shared.energies[p]!, vectors: shared.directions[0]! };
     found.push(own ? await findDirections(gram, columns) : common);
   }
