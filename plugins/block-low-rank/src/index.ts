@@ -31,5 +31,5 @@ export type { BlockLowRankOptions, TargetOptions } from './options.js';
 export { rankRule } from './rank-rule.js';
 export { greedyRanks, proportionalRanks, uniformRanks } from './maths/rank-rules.js';
 export { topK, topKSearch } from './top-k/top-k.js';
-export type { TopK, TopKSearch } from './top-k/top-k.js';
+export type { SearchableLayer, TopK, TopKSearch } from './top-k/top-k.js';
 export { wordImportance } from './word-importance.js';

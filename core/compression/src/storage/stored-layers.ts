@@ -195,10 +195,14 @@ export class StoredDense extends StoredKernel<Layer> implements RowDecoder {
     return tf.tidy(() => {
       const x = only(inputs);
       const flat = tf.reshape(x, [-1, x.shape.at(-1)!]) as Tensor2D;
-      const product = this.matrix.multiply(flat);
-      const shaped = tf.reshape(product, [...x.shape.slice(0, -1), this.config.units]);
-      return this.activation.apply(this.addBias(shaped));
+      const shape = [...x.shape.slice(0, -1), this.config.units];
+      return this.activation.apply(tf.reshape(this.scores(flat), shape));
     });
+  }
+
+  /** What the activation is given: `x` `[n, inputs]` times the kernel, with the bias, `[n, units]`. */
+  scores(x: Tensor2D): Tensor2D {
+    return tf.tidy(() => this.addBias(this.matrix.multiply(x)) as Tensor2D);
   }
 }
 

@@ -93,10 +93,16 @@ export class StoredTiedDense
     return tf.tidy(() => {
       const [x] = inputs as Tensor[];
       const flat = tf.reshape(x!, [-1, x!.shape.at(-1)!]) as Tensor2D;
-      const scores = this.matrix.scores(flat);
-      const biased = this.#bias ? tf.add(scores, this.#bias.read()) : scores;
       const shape = [...x!.shape.slice(0, -1), this.given.units];
-      return this.activation.apply(tf.reshape(biased, shape));
+      return this.activation.apply(tf.reshape(this.scores(flat), shape));
+    });
+  }
+
+  /** What the activation is given: products of `x` `[n, outputDim]` with each row, with the bias, `[n, units]`. */
+  scores(x: Tensor2D): Tensor2D {
+    return tf.tidy(() => {
+      const scores = this.matrix.scores(x);
+      return this.#bias ? tf.add(scores, this.#bias.read()) : scores;
     });
   }
 
