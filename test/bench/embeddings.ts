@@ -9,7 +9,7 @@ import type { Method } from './embeddings/methods.js';
 import { parseEmbeddingsOptions } from './embeddings/options.js';
 import type { EmbeddingsOptions, EmbeddingsValues } from './embeddings/options.js';
 import { PEERS } from './embeddings/peers.js';
-import { keptPlot, overviewTable, OVERVIEWS, sizeTable } from './embeddings/report.js';
+import { overviewTable, OVERVIEWS, PLOTS, sizePlot, sizeTable } from './embeddings/report.js';
 import { groupBy, Results } from './embeddings/results.js';
 import { runRow } from './embeddings/run-row.js';
 import type { Row, RowKey } from './embeddings/run-row.js';
@@ -98,7 +98,7 @@ async function run(python: string, trial: Trial, results: Results): Promise<Row 
   return row;
 }
 
-/** Tables to the console; as Markdown, and a plot for each matrix, beside the rows. */
+/** Tables to the console; as Markdown, and plots of each matrix, beside the rows. */
 function report(rows: readonly Row[], out: string): void {
   const base = out.slice(0, out.length - extname(out).length);
   const matrices = groupBy(rows, ({ matrix }) => matrix);
@@ -111,8 +111,10 @@ function report(rows: readonly Row[], out: string): void {
   const markdown = tables.map((each) => `**${each.title}**\n\n${toMarkdown(each)}`);
   writeFileSync(`${base}.md`, markdown.join('\n'));
   for (const group of matrices) {
-    const file = `${base}-${group[0]!.matrix.replace(/\W+/g, '-')}.svg`;
-    writeFileSync(file, toSvg(keptPlot(group)));
-    console.log(`plot: ${file}`);
+    for (const plot of PLOTS) {
+      const file = `${base}-${`${group[0]!.matrix} ${plot.name}`.replace(/\W+/g, '-')}.svg`;
+      writeFileSync(file, toSvg(sizePlot(group, plot)));
+      console.log(`plot: ${file}`);
+    }
   }
 }

@@ -95,19 +95,68 @@ function describe(setting: Setting): string {
   return shown.map(([name, value]) => `${name} ${value}`).join(', ');
 }
 
-/** Neighbours kept over the size, a line for each method, over all words. */
-export function keptPlot(rows: readonly Row[]): XyPlot {
-  const methods = [...new Set(rows.map(({ method }) => method))];
+/** Lines of the plots: methods that differ in their tables are one, which takes the better at each size. */
+const LINES: readonly { readonly name: string; readonly methods: readonly string[] }[] = [
+  { name: 'SVD, 8 bits', methods: ['NumPy SVD, 8 bits'] },
+  { name: 'weighted SVD, 8 bits', methods: ['NumPy weighted SVD, 8 bits'] },
+  { name: 'PCA, 8 bits', methods: ['scikit-learn PCA, 8 bits'] },
+  { name: 'rows in 8 and 4 bits', methods: ['NumPy rows, 8 bits', 'NumPy rows, 4 bits'] },
+  ...['PQ', 'OPQ', 'RQ'].map((name) => {
+    return { name: `faiss ${name}`, methods: [`faiss ${name}`, `faiss ${name}, 4-bit`] };
+  }),
+  ...['default', 'neighbours', 'counts'].map((objective) => {
+    const name = `our codes, ${objective}`;
+    return { name, methods: [name] };
+  }),
+];
+
+/** What a plot shows over the size: the larger its `gain`, the better. */
+interface PlotOf {
+  readonly name: string;
+  readonly y: XyPlot['y'];
+  readonly value: (row: Row) => number | null | undefined;
+  readonly gain: (value: number) => number;
+}
+
+/** The plots of each matrix. */
+export const PLOTS: readonly PlotOf[] = [
+  {
+    name: 'kept',
+    y: { label: 'neighbours kept, all rows', format: { style: 'percent', digits: 0 } },
+    value: ({ all }) => all.mean,
+    gain: (kept) => kept,
+  },
+  {
+    name: 'weighted error',
+    y: {
+      label: 'relative error, weighted by counts',
+      scale: 'log',
+      format: { style: 'fixed', digits: 3 },
+    },
+    value: ({ weighted }) => weighted,
+    gain: (error) => -error,
+  },
+];
+
+/** A measure over the size, a line for each method. */
+export function sizePlot(rows: readonly Row[], { name, y, value, gain }: PlotOf): XyPlot {
+  const ratios = [...new Set(rows.map(({ ratio }) => ratio))].sort((a, b) => a - b);
+  const pointAt = (ratio: number, methods: readonly string[]) =>
+    rows
+      .filter((row) => row.ratio === ratio && methods.includes(row.method))
+      .flatMap((row) => {
+        const found = value(row);
+        return typeof found === 'number' ? { x: row.input / row.bytes, y: found } : [];
+      })
+      .sort((a, b) => gain(b.y) - gain(a.y))
+      .slice(0, 1);
   return linePlot({
-    title: `${rows[0]!.matrix}: ten nearest neighbours kept`,
+    title: `${rows[0]!.matrix}: ${name} by size`,
     x: { label: 'bytes in float32 over bytes', scale: 'log' },
-    y: { label: 'neighbours kept, all words', format: { style: 'percent', digits: 0 } },
-    series: methods.map((name) => ({
-      name,
-      points: rows
-        .filter(({ method }) => method === name)
-        .map((row) => ({ x: row.input / row.bytes, y: row.all.mean }))
-        .sort((a, b) => a.x - b.x),
-    })),
+    y,
+    series: LINES.map(({ name: line, methods }) => ({
+      name: line,
+      points: ratios.flatMap((ratio) => pointAt(ratio, methods)),
+    })).filter(({ points }) => points.length > 0),
   });
 }
