@@ -33,12 +33,14 @@ export function chooseAffine(group: Group, bits: Bits, scheme: Scheme, how: Rang
   if (how === 'mse') return leastSquares(group, bits, scheme);
   const [low, high] =
     how === 'min-max' ? extremes(group.values) : middle(group.values, scheme, how.percentile);
-  return spanning(low, high, bits, scheme);
+  return spanning(low, high, levelRange(bits, scheme), scheme);
 }
 
+type Levels = readonly [lowest: number, highest: number];
+
 /** The smallest levels that reach from `low` to `high`. */
-function spanning(low: number, high: number, bits: Bits, scheme: Scheme): Affine {
-  const [lowest, highest] = levelRange(bits, scheme);
+function spanning(low: number, high: number, levels: Levels, scheme: Scheme): Affine {
+  const [lowest, highest] = levels;
   if (scheme === 'symmetric') {
     return { scale: Math.fround(Math.max(high / highest, low / lowest, 0)), offset: 0 };
   }
@@ -89,13 +91,14 @@ function leastSquares(given: Group, bits: Bits, scheme: Scheme): Affine {
   const [low, high] = extremes(given.values);
   const centre = scheme === 'symmetric' ? 0 : (low + high) / 2;
   const group = outermostFirst(given);
-  let best = spanning(low, high, bits, scheme);
+  let best = spanning(low, high, levels, scheme);
   let least = squaredError(group, best, levels, Infinity);
   // Its own bits first: the others' candidates are then given up after a few numbers.
   for (const of of [bits, ...BITS.filter((each) => each !== bits)]) {
+    const spanned = levelRange(of, scheme);
     for (let i = 0, share = 1; i < CANDIDATES; i++, share *= NARROWER) {
       const [from, to] = [centre + (low - centre) * share, centre + (high - centre) * share];
-      const candidate = spanning(from, to, of, scheme);
+      const candidate = spanning(from, to, spanned, scheme);
       const error = squaredError(group, candidate, levels, least);
       if (error < least) [best, least] = [candidate, error];
     }
@@ -110,8 +113,11 @@ const SORTED = 2 ** 16;
 function outermostFirst({ values, weights }: Group): Group {
   if (weights || values.length > SORTED) return { values, ...(weights && { weights }) };
   const sorted = values.slice().sort();
-  const last = sorted.length - 1;
-  return { values: sorted.map((_, i) => sorted[i % 2 === 0 ? i / 2 : last - (i - 1) / 2]!) };
+  const ordered = new Float32Array(sorted.length);
+  for (let i = 0, low = 0, high = sorted.length - 1; low <= high; i++) {
+    ordered[i] = sorted[i % 2 === 0 ? low++ : high--]!;
+  }
+  return { values: ordered };
 }
 
 /** After so many numbers the sum is compared with the least one so far. */
@@ -121,7 +127,7 @@ const STRIDE = 16;
 function squaredError(
   { values, weights }: Group,
   { scale, offset }: Affine,
-  [lowest, highest]: readonly [number, number],
+  [lowest, highest]: Levels,
   limit: number,
 ): number {
   const inverse = scale > 0 ? 1 / scale : 0;
