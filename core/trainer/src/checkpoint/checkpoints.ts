@@ -2,6 +2,7 @@ import { EspalierError } from '@espalier/base';
 import { saveCheckpoint } from '@espalier/checkpoint';
 import type { CheckpointStore } from '@espalier/checkpoint';
 import type { Run } from '../run.js';
+import { refuseNonFinite } from './refuse-non-finite.js';
 import { restore } from './restore.js';
 import type { LoadOptions } from './restore.js';
 import type { RunManifest } from './run-manifest.js';
@@ -48,6 +49,7 @@ export class Checkpoints {
     run.followValues();
     const moment = describeMoment(run);
     const checkpoint = await takeSnapshot(run);
+    refuseNonFinite(run, checkpoint);
     const { step } = (checkpoint.manifest as RunManifest).clock;
     const name = await saveCheckpoint(target, checkpoint, { step, keep: this.options?.keep });
     if (this.#isOwn(target)) [this.#ownsStore, this.#saved] = [true, moment];

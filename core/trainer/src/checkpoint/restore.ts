@@ -11,7 +11,7 @@ import type { Census } from '../structure/structure-change.js';
 import { findMismatches } from './mismatch.js';
 import type { Mismatch } from './mismatch.js';
 import type { RunManifest } from './run-manifest.js';
-import { callPlugin, slotKey, takeSnapshot } from './snapshot.js';
+import { callPlugin, PARAMETERS, slotKey, takeSnapshot } from './snapshot.js';
 
 /** How to load. */
 export interface LoadOptions {
@@ -129,11 +129,12 @@ function takeOver(
   );
   try {
     const states = readStates(run.states, saved, restored);
-    const values = selectPrefix(restored, 'parameters/');
+    const values = selectPrefix(restored, PARAMETERS);
     if (rebuild) structure.rebuild(saved, values);
     structure.trainingFlags = saved.trainable;
     structure.followTraining();
     structure.parameters.assign(chooseValues(structure.parameters.paths, values, allowMismatch));
+    structure.parameters.noteGiven();
     tf.tidy(() => run.optimizer.init(readSlots(saved.slots, restored)));
     run.optimizer.ownSteps = saved.ownSteps ?? {};
     run.announceStructure();

@@ -105,7 +105,7 @@ function describeTopology({ structure }: Run): unknown {
 function nameTensors(run: Run, saved: ReadonlyMap<string, SavedState>): NamedTensors {
   const { optimizer, structure } = run;
   const named: [string, Tensor][] = Object.entries(structure.parameters.values()).map(
-    ([path, value]) => [`parameters/${path}`, value],
+    ([path, value]) => [PARAMETERS + path, value],
   );
   for (const [slot, tensors] of Object.entries(optimizer.state)) {
     for (const [path, tensor] of Object.entries(tensors)) named.push([slotKey(slot, path), tensor]);
@@ -116,6 +116,9 @@ function nameTensors(run: Run, saved: ReadonlyMap<string, SavedState>): NamedTen
   }
   return Object.fromEntries(named);
 }
+
+/** The beginning of names of parameters in a checkpoint. */
+export const PARAMETERS = 'parameters/';
 
 /** The name of a tensor of the optimizer's state in a checkpoint. */
 export function slotKey(slot: string, path: string): string {

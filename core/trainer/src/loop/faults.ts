@@ -31,8 +31,8 @@ export async function explainFault(
 ): Promise<EspalierError> {
   const wrong = await findWrongTargets(run, step);
   if (wrong) return wrong;
-  const { path, term } = fault;
-  const spoiler = path === undefined ? undefined : await findFaultyTap(path, step);
+  const { kind, path, term } = fault;
+  const spoiler = kind === 'gradient' ? await findFaultyTap(path!, step) : undefined;
   const owner = term === undefined ? undefined : findOwner(term);
   const found = await findInputFault(step.microBatches);
   const plugin = spoiler ?? (found === '' ? owner : undefined);
@@ -46,16 +46,21 @@ export async function explainFault(
 
 function nonFiniteError(
   { clock }: Run,
-  { term, path, received, by }: Fault & { readonly by: string },
+  { received, by, ...fault }: Fault & { readonly by: string },
   found: string,
 ): EspalierError {
-  const gradient = path === undefined ? 'the total loss' : `the gradient of '${path}'`;
-  const what = term === undefined ? gradient : `the loss term '${term}'${by}`;
+  const what = nameFault(fault) + by;
   return new EspalierError('step/non-finite', {
     problem: `step ${clock.step}: ${what} is not finite${found}; nothing of this step was applied`,
     received,
     fix: 'Lower the learning rate, clip gradients, or look at the term and its inputs; the last checkpoint is intact.',
   });
+}
+
+function nameFault({ term, path, kind }: Omit<Fault, 'received'>): string {
+  if (term !== undefined) return `the loss term '${term}'`;
+  if (path === undefined) return 'the total loss';
+  return kind === 'gradient' ? `the gradient of '${path}'` : `the moving statistic '${path}'`;
 }
 
 const RUN_OWNERS = ['task', 'regularization'];
@@ -126,18 +131,31 @@ async function checkTargets(
   }
 }
 
-/** Looks for a number in the data that is not finite. */
+/** Looks for a number in the data that is not finite, else for one whose square is not. */
 async function findInputFault(microBatches: readonly Batch[]): Promise<string> {
+  const lost = await findNumber(microBatches, (value) => !Number.isFinite(value));
+  if (lost !== '') return ` (the data hold ${lost})`;
+  const large = await findNumber(microBatches, (value) => Math.abs(value) > LARGE);
+  return large === '' ? '' : ` (the data hold ${large}: its square is beyond float32)`;
+}
+
+/** Squares of larger numbers are beyond float32. */
+const LARGE = 2 ** 64;
+
+async function findNumber(
+  microBatches: readonly Batch[],
+  is: (value: number) => boolean,
+): Promise<string> {
   for (const { inputs, targets, weights, size } of microBatches) {
     const weightOf = await weights?.data<'float32'>();
     const counts = (position: number, length: number) =>
       weightOf?.[Math.floor((position * weightOf.length) / length)] !== 0;
     for (const [name, tensor] of Object.entries({ ...inputs, ...targets })) {
       const values = await tensor.data();
-      const at = values.findIndex((value, i) => !Number.isFinite(value) && counts(i, tensor.size));
+      const at = values.findIndex((value, i) => is(value) && counts(i, tensor.size));
       if (at < 0) continue;
       const example = Math.floor((at * size) / tensor.size);
-      return ` (the data hold ${values[at]} in '${name}', example ${example} of the batch)`;
+      return `${values[at]} in '${name}', example ${example} of the batch`;
     }
   }
   return '';

@@ -1,45 +1,62 @@
+import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import { areFinite } from '../finite.js';
 import type { StepLog } from '../hooks/hooks.js';
 import type { WindowSums } from './window-sums.js';
 
-type Numbers = Float32Array | Int32Array | Uint8Array;
+type Numbers = Float32Array;
 
 /** The few numbers of a step that the host reads, in one go. */
 export interface StepScalars {
-  /** Unweighted terms, the total, what stands for each gradient, then metrics. */
+  /** Unweighted terms, the total, what stands for each gradient and moving statistic, then metrics. */
   readonly numbers: Tensor1D;
   readonly terms: readonly string[];
-  /** Paths of the gradients, and how many numbers stand for each. */
-  readonly gradients: readonly (readonly [path: string, size: number])[];
+  /** Gradients, then moving statistics. */
+  readonly checked: readonly Checked[];
   /** Names of the metrics, which need not be finite. */
   readonly metrics: readonly string[];
 }
 
-/** Gradients as small as this are read whole. */
+/** A tensor of the step that has to be finite, and how many numbers stand for it. */
+interface Checked {
+  readonly kind: 'gradient' | 'statistic';
+  readonly path: string;
+  readonly tensor: Tensor;
+  readonly size: number;
+}
+
+/** Tensors as small as this are read whole. */
 const SMALL = 4096;
 
-/** Makes them; those before the metrics are finite exactly when everything is (short of sums beyond float32). */
-export function computeStepScalars({ gradients, terms, total, metrics }: WindowSums): StepScalars {
-  const reduced = Object.entries(gradients).map(
-    ([path, tensor]) => [path, reduceGradient(tensor)] as const,
-  );
+/** Makes them. Where all before the metrics are finite, everything is; a sum may be infinite by itself. */
+export function computeStepScalars(
+  { gradients, terms, total, metrics }: WindowSums,
+  statistics: NamedTensors,
+): StepScalars {
+  const reduced = [...reduceAll('gradient', gradients), ...reduceAll('statistic', statistics)];
   const parts = [
     ...Object.values(terms),
     total,
-    ...reduced.map(([, numbers]) => numbers),
+    ...reduced.map(({ numbers }) => numbers),
     ...Object.values(metrics),
   ];
   return {
     numbers: tf.concat1d(parts.map((part) => tf.reshape<tf.Rank.R1>(part, [part.size]))),
     terms: Object.keys(terms),
-    gradients: reduced.map(([path, { size }]) => [path, size]),
+    checked: reduced.map(({ numbers, ...each }) => ({ ...each, size: numbers.size })),
     metrics: Object.keys(metrics),
   };
 }
 
+function reduceAll(kind: Checked['kind'], tensors: NamedTensors) {
+  return Object.entries(tensors).map(([path, tensor]) => {
+    return { kind, path, tensor, numbers: reduce(tensor) };
+  });
+}
+
 /** Averages large tensors over rows by pooling: on wasm five times faster than a reduction. */
-function reduceGradient(tensor: Tensor): Tensor {
+function reduce(tensor: Tensor): Tensor {
   if (tensor.size <= SMALL) return tensor;
   const columns = tensor.shape[tensor.rank - 1]!;
   if (columns === tensor.size || columns > SMALL) return tf.sum(tensor);
@@ -51,35 +68,35 @@ function reduceGradient(tensor: Tensor): Tensor {
   return tf.avgPool(image, [height, width], 1, 'valid');
 }
 
-/** The first number of a step that is not finite. */
+/** The first number of a step that is not finite; without a term and a path the total loss. */
 export interface Fault {
   readonly received: number;
   /** Full name of the loss term that it is, if it is one. */
   readonly term?: string;
-  /** Path of the parameter whose gradient it stands for, if it does; neither: the total loss. */
+  /** Path of the parameter whose gradient or moving statistic it stands for, if it does. */
   readonly path?: string;
+  readonly kind?: Checked['kind'];
 }
 
-/** The first fault, if there is one. */
-export function findFault(
+/** The first fault, if there is one. Only where a sum is not finite, what was summed is read too. */
+export async function findFault(
   numbers: Numbers,
-  { terms, gradients, metrics }: StepScalars,
-): Fault | undefined {
+  { terms, checked, metrics }: StepScalars,
+): Promise<Fault | undefined> {
   const end = numbers.length - metrics.length;
-  let bad = 0;
-  while (bad < end && Number.isFinite(numbers[bad])) bad += 1;
-  if (bad === end) return undefined;
-  const received = numbers[bad]!;
-  const term = terms[bad];
-  if (term !== undefined) return { received, term };
-  const path = pathAt(bad - terms.length - 1, gradients);
-  return { received, ...(path !== undefined && { path }) };
-}
-
-/** Whose gradient the number at `position` behind the total stands for. */
-function pathAt(position: number, gradients: StepScalars['gradients']): string | undefined {
-  let left = position;
-  return position < 0 ? undefined : gradients.find(([, size]) => (left -= size) < 0)![0];
+  if (numbers.subarray(0, end).every(Number.isFinite)) return undefined;
+  const lost = numbers.subarray(0, terms.length + 1).findIndex((value) => !Number.isFinite(value));
+  if (lost >= 0) {
+    const [received, term] = [numbers[lost]!, terms[lost]];
+    return { received, ...(term !== undefined && { term }) };
+  }
+  let at = terms.length + 1;
+  for (const { kind, path, tensor, size } of checked) {
+    const received = numbers.subarray(at, (at += size)).find((value) => !Number.isFinite(value));
+    if (received === undefined || (size < tensor.size && areFinite(await tensor.data()))) continue;
+    return { received, path, kind };
+  }
+  return undefined;
 }
 
 /** The unweighted terms, the weighted total and the metrics as numbers. */

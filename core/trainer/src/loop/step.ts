@@ -50,8 +50,8 @@ export async function trainStep(
     const sums = accumulate(run, microBatches, statistics);
     held.push(...listTensors(sums));
     const { gradients, scalars } = sums;
-    const numbers = await scalars.numbers.data();
-    const fault = findFault(numbers, scalars);
+    const numbers = await scalars.numbers.data<'float32'>();
+    const fault = await findFault(numbers, scalars);
     if (fault) throw await explainFault(run, fault, { ...sums, microBatches, passed });
     const log = makeLog(numbers, scalars);
 
@@ -100,7 +100,7 @@ function accumulate(
       refuseUnknown(value, structure.parameters),
     );
     const gradients = trail.at(-1)?.value ?? raw;
-    const scalars = computeStepScalars({ ...sums, gradients });
+    const scalars = computeStepScalars({ ...sums, gradients }, Object.fromEntries(statistics));
     result = { raw, trail, gradients, scalars, replacedBy };
     listTensors(result).forEach((tensor) => tf.keep(tensor));
   });

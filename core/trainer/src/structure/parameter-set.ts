@@ -20,6 +20,8 @@ interface Entry {
   readonly value: Tensor;
   /** What holds the value on the device: another one says that somebody else wrote it. */
   held: object;
+  /** The same of the value that it had at first, or that somebody else set. */
+  given: object;
 }
 
 /** Parameters whose values somebody else set. */
@@ -53,6 +55,7 @@ export class ParameterSet {
         this.#entries.set(path, {
           ...{ parameter, value, group: found?.[0] ?? group },
           held: value.dataId,
+          given: value.dataId,
         });
       }
     }
@@ -74,6 +77,17 @@ export class ParameterSet {
   /** The live value; never dispose it. */
   value(path: string): Tensor {
     return this.#entry(path).value;
+  }
+
+  /** Whether it does not train and has the value that it was given. */
+  isAsGiven(path: string): boolean {
+    const { value, given } = this.#entry(path);
+    return !this.isTrainable(path) && value.dataId === given;
+  }
+
+  /** From here on the values count as given: a checkpoint's were. */
+  noteGiven(): void {
+    this.#entries.forEach((entry) => (entry.given = entry.value.dataId));
   }
 
   /** Live values by path. */
@@ -104,7 +118,7 @@ export class ParameterSet {
   /** Takes over what others wrote since the last look; no value is read. */
   takeOver(): ForeignValues {
     const entries = [...this.#entries.values()].filter(({ value, held }) => value.dataId !== held);
-    entries.forEach((entry) => (entry.held = entry.value.dataId));
+    entries.forEach((entry) => (entry.held = entry.given = entry.value.dataId));
     return {
       paths: entries.map(({ parameter }) => parameter.path),
       byOtherSessions: entries.every(({ parameter }) => isWrittenExactly(parameter.variable)),
