@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { openStore } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
-import { EspalierError } from '@espalier/core';
+import { EspalierError, TRAINING_DIFFERENCES } from '@espalier/core';
 import type { CheckpointStore, Session } from '@espalier/core';
 
 /** Which checkpoint to load, and how. */
@@ -11,16 +11,19 @@ export interface LoadCheckpoint {
   readonly path?: string;
   /** Accepted differences to the run that wrote it, by name. */
   readonly allowMismatch?: readonly string[];
+  /** Whether the session trains on. If not, differences that change training only are accepted. */
+  readonly trains?: boolean;
 }
 
 /** Loads the newest good checkpoint of a folder, or one given file. */
 export async function loadCheckpoint(
   session: Session,
   loaded: LoadedConfig,
-  { path, allowMismatch }: LoadCheckpoint,
+  { path, allowMismatch = [], trains = false }: LoadCheckpoint,
 ): Promise<void> {
   const from = path === undefined ? openStore(loaded) : await openStoreAt(loaded, resolve(path));
-  if (await session.load({ store: from, allowMismatch }).catch(nameOption)) return;
+  const accepted = [...allowMismatch, ...(trains ? [] : TRAINING_DIFFERENCES)];
+  if (await session.load({ store: from, allowMismatch: accepted }).catch(nameOption)) return;
   throw new EspalierError('cli/no-checkpoint', {
     problem: `there is no checkpoint in ${from.location}`,
     fix: 'Train first (without --resume), or give another file or folder.',

@@ -46,6 +46,7 @@ export function arraySource(options: ArraySourceOptions): Source {
   const batchesPerEpoch = Math.ceil(examples / batchSize);
   return {
     batchesPerEpoch,
+    settings: { batchSize, shuffle },
     fingerprint: fingerprintOf(columns),
     async *iterate({ skip, stream }) {
       const order = shuffle ? stream.permutation(examples) : range(examples);

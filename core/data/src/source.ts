@@ -31,6 +31,11 @@ export interface Source {
   fingerprint(): Promise<string>;
   /** Batches in an epoch, where the number is known: progress bars and schedules use it. */
   readonly batchesPerEpoch?: number;
+  /**
+   * What the batches depend on beside the data, plain data by name: a checkpoint holds it, and a run with another
+   * batch size is told.
+   */
+  readonly settings?: Readonly<Record<string, unknown>>;
   /** The batches of one epoch. The receiver disposes their tensors. */
   iterate(options: IterateOptions): AsyncIterable<RawBatch>;
 }

@@ -24,6 +24,7 @@ export function chain(...transforms: readonly GradientTransform[]): GradientTran
   }
   return {
     name: 'chain',
+    settings: joinSettings(transforms),
     resumable: transforms.every((transform) => transform.resumable !== false),
     init: (params) => Object.assign({}, ...transforms.map((transform) => transform.init(params))),
     update: (grads, state, params, info) =>
@@ -41,6 +42,18 @@ export function chain(...transforms: readonly GradientTransform[]): GradientTran
       }, 1),
     dispose: () => transforms.forEach((transform) => transform.dispose?.()),
   };
+}
+
+/** By the names of the transforms; a second one of a name is `name#2`. */
+function joinSettings(transforms: readonly GradientTransform[]): Readonly<Record<string, unknown>> {
+  const seen = new Map<string, number>();
+  const entries = transforms.flatMap(({ name, settings = {} }) => {
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    const owner = count === 1 ? name : `${name}#${count}`;
+    return Object.entries(settings).map(([key, value]) => [`${owner}.${key}`, value] as const);
+  });
+  return Object.fromEntries(entries);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { parseOptions } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
+import { withSettings } from './describe.js';
 import { positive } from './schemas.js';
 import type { GradientTransform } from './transform.js';
 import { noRate, perParameter } from './transform.js';
@@ -14,7 +15,8 @@ import { noRate, perParameter } from './transform.js';
 export function clipByValue(limit: number): GradientTransform {
   const max = parseOptions('clipByValue', positive, limit);
   const kernel = (grad: tf.Tensor) => [tf.clipByValue(grad, -max, max)] as const;
-  return { ...perParameter('clipByValue', [], () => kernel), learningRate: noRate };
+  const transform = { ...perParameter('clipByValue', [], () => kernel), learningRate: noRate };
+  return withSettings(transform, { limit });
 }
 
 /**
@@ -27,7 +29,8 @@ export function clipByValue(limit: number): GradientTransform {
 export function clipByNorm(maxNorm: number): GradientTransform {
   const max = parseOptions('clipByNorm', positive, maxNorm);
   const kernel = (grad: tf.Tensor) => [tf.mul(grad, shrinkage([grad], max))] as const;
-  return { ...perParameter('clipByNorm', [], () => kernel), learningRate: noRate };
+  const transform = { ...perParameter('clipByNorm', [], () => kernel), learningRate: noRate };
+  return withSettings(transform, { maxNorm });
 }
 
 /**
@@ -42,6 +45,7 @@ export function clipByGlobalNorm(maxNorm: number): GradientTransform {
   const max = parseOptions('clipByGlobalNorm', positive, maxNorm);
   return {
     name: 'clipByGlobalNorm',
+    settings: { maxNorm: max },
     learningRate: noRate,
     init: () => ({}),
     update(grads) {

@@ -2,6 +2,7 @@ import { EspalierError, parseOptions } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { scaleUpdate } from './apply-updates.js';
+import { withSettings } from './describe.js';
 import { valueAt } from './schedules.js';
 import { schedule } from './schemas.js';
 import type {
@@ -30,7 +31,8 @@ export function ema(decay: Schedule, name = 'ema'): GradientTransform {
       return [update, tf.add(average, tf.mul(gap, rate))] as const;
     };
   };
-  return { ...perParameter(name, ['average'], prepare, tf.clone), learningRate: noRate };
+  const transform = perParameter(name, ['average'], prepare, tf.clone);
+  return withSettings({ ...transform, learningRate: noRate }, { decay: decayAt });
 }
 
 /**

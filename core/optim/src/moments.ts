@@ -1,6 +1,7 @@
 import { parseOptions } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
+import { withSettings } from './describe.js';
 import { rootOf } from './root-of.js';
 import { valueAt } from './schedules.js';
 import * as is from './schemas.js';
@@ -29,7 +30,7 @@ export function trace(options: z.input<typeof traceOptions>): GradientTransform 
       return [nesterov ? tf.add(grad, tf.mul(b, keep)) : b, b];
     };
   });
-  return { ...transform, learningRate: noRate };
+  return withSettings({ ...transform, learningRate: noRate }, { momentum, nesterov });
 }
 
 export const adamScaling = z.strictObject({
@@ -62,7 +63,7 @@ export function scaleByAdam(options: z.input<typeof adamScaling> = {}): Gradient
       return [direction(m, v), m, v];
     };
   });
-  return { ...transform, learningRate: rateOf(factor) };
+  return withSettings({ ...transform, learningRate: rateOf(factor) }, { b1, b2, eps, factor });
 }
 
 export const rmsScaling = z.strictObject({
@@ -94,7 +95,7 @@ export function scaleByRms(options: z.input<typeof rmsScaling> = {}): GradientTr
       return [direction(grad, variance), v, mean];
     };
   });
-  return { ...transform, learningRate: noRate };
+  return withSettings({ ...transform, learningRate: noRate }, { decay, eps, centered });
 }
 
 /** (a, v) → factor · a / (√v + eps). */

@@ -1,6 +1,7 @@
 import { parseOptions } from '@espalier/base';
 import { z } from 'zod';
 import { chain } from './chain.js';
+import { withSettings } from './describe.js';
 import { adamScaling, rmsScaling, scaleByAdam, scaleByRms, trace } from './moments.js';
 import { decayWeights, descent, scaleByLearningRate } from './scale.js';
 import * as is from './schemas.js';
@@ -44,6 +45,7 @@ export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
   const { learningRate, momentum, nesterov, weightDecay } = parsed;
   return nameChain(
     'sgd',
+    parsed,
     ...l2(weightDecay),
     ...(momentum > 0 ? [trace({ momentum, nesterov })] : []),
     scaleByLearningRate(learningRate),
@@ -58,13 +60,10 @@ export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
  * adam({ learningRate: 3e-4 });
  */
 export function adam(options: z.input<typeof adamOptions> = {}): GradientTransform {
-  const { learningRate, weightDecay, ...scaling } = parseOptions(
-    "adam (PyTorch's; there is tfjs.adam too)",
-    adamOptions,
-    options,
-  );
+  const parsed = parseOptions("adam (PyTorch's; there is tfjs.adam too)", adamOptions, options);
+  const { learningRate, weightDecay, ...scaling } = parsed;
   const factor = descent(learningRate);
-  return nameChain('adam', ...l2(weightDecay), scaleByAdam({ ...scaling, factor }));
+  return nameChain('adam', parsed, ...l2(weightDecay), scaleByAdam({ ...scaling, factor }));
 }
 
 /**
@@ -79,7 +78,7 @@ export function adamw(options: z.input<typeof adamwOptions> = {}): GradientTrans
   const { learningRate, weightDecay, mask, ...scaling } = parsed;
   const factor = descent(learningRate);
   const decay = decayWeights(weightDecay, { mask, factor });
-  return nameChain('adamw', scaleByAdam({ ...scaling, factor }), decay);
+  return nameChain('adamw', parsed, scaleByAdam({ ...scaling, factor }), decay);
 }
 
 /**
@@ -99,6 +98,7 @@ export function rmsprop(options: z.input<typeof rmspropOptions> = {}): GradientT
   const { learningRate, momentum, weightDecay, ...scaling } = parsed;
   return nameChain(
     'rmsprop',
+    parsed,
     ...l2(weightDecay),
     scaleByRms(scaling),
     ...(momentum > 0 ? [trace({ momentum })] : []),
@@ -106,9 +106,13 @@ export function rmsprop(options: z.input<typeof rmspropOptions> = {}): GradientT
   );
 }
 
-/** A chain under the name that people know, for `inspect()` and mismatches. */
-function nameChain(name: string, ...transforms: readonly GradientTransform[]): GradientTransform {
-  return { ...chain(...transforms), name };
+/** A chain under the name and with the options that people know, for `inspect()` and mismatches. */
+function nameChain(
+  name: string,
+  options: object,
+  ...transforms: readonly GradientTransform[]
+): GradientTransform {
+  return withSettings({ ...chain(...transforms), name }, options);
 }
 
 function l2(weightDecay: number): readonly GradientTransform[] {

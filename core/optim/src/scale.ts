@@ -2,6 +2,7 @@ import { parseOptions } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { restrict } from './chain.js';
+import { withSettings } from './describe.js';
 import { valueAt } from './schedules.js';
 import * as is from './schemas.js';
 import type { Schedule, GradientTransform } from './transform.js';
@@ -20,7 +21,7 @@ export function scale(factor: Schedule, name = 'scale'): GradientTransform {
     const scalar = tf.scalar(valueAt(by, step));
     return (grad) => [tf.mul(grad, scalar)];
   });
-  return { ...transform, learningRate: rateOf(by) };
+  return withSettings({ ...transform, learningRate: rateOf(by) }, { factor: by });
 }
 
 /**
@@ -31,10 +32,8 @@ export function scale(factor: Schedule, name = 'scale'): GradientTransform {
  * chain(trace({ momentum: 0.9 }), scaleByLearningRate(0.1));
  */
 export function scaleByLearningRate(learningRate: Schedule): GradientTransform {
-  return scale(
-    descent(parseOptions('learningRate', is.learningRate, learningRate)),
-    'learningRate',
-  );
+  const rate = parseOptions('learningRate', is.learningRate, learningRate);
+  return withSettings(scale(descent(rate), 'learningRate'), { rate });
 }
 
 /** Minus the learning rate, as a schedule. */
@@ -65,6 +64,6 @@ export function decayWeights(
     const by = tf.scalar(decay * valueAt(factor, step));
     return (grad, _state, param) => [tf.add(grad, tf.mul(param, by))];
   });
-  const transform = { ...adding, learningRate: noRate };
+  const transform = withSettings({ ...adding, learningRate: noRate }, { weightDecay, factor });
   return mask ? restrict(transform, mask) : transform;
 }

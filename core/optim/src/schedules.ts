@@ -1,5 +1,6 @@
 import { EspalierError, parseOptions } from '@espalier/base';
 import { z } from 'zod';
+import { noteSchedule } from './describe.js';
 import { count, nonNegative, positive } from './schemas.js';
 import type { Schedule } from './transform.js';
 
@@ -29,11 +30,13 @@ const oneCycle = z.strictObject({
  * stepSchedule({ initial: 0.1, gamma: 0.5, every: 10 })(20); // 0.025
  */
 export function stepSchedule(options: z.input<typeof stepwise>) {
-  const { initial, gamma, every, milestones } = parseOptions('stepSchedule', stepwise, options);
-  return (step: number): number => {
+  const parsed = parseOptions('stepSchedule', stepwise, options);
+  const { initial, gamma, every, milestones } = parsed;
+  const schedule = (step: number): number => {
     const passed = milestones.filter((milestone) => milestone <= step).length;
     return initial * gamma ** (passed + (every ? Math.floor(step / every) : 0));
   };
+  return noteSchedule(schedule, 'stepSchedule', parsed);
 }
 
 /**
@@ -45,8 +48,10 @@ export function stepSchedule(options: z.input<typeof stepwise>) {
  * adam({ learningRate: cosineSchedule({ initial: 1e-3, steps: 1000 }) });
  */
 export function cosineSchedule(options: z.input<typeof decay>) {
-  const { initial, steps, floor } = parseOptions('cosineSchedule', decay, options);
-  return (step: number): number => cosine(initial, floor, step / steps);
+  const parsed = parseOptions('cosineSchedule', decay, options);
+  const { initial, steps, floor } = parsed;
+  const schedule = (step: number): number => cosine(initial, floor, step / steps);
+  return noteSchedule(schedule, 'cosineSchedule', parsed);
 }
 
 /**
@@ -57,9 +62,11 @@ export function cosineSchedule(options: z.input<typeof decay>) {
  * polynomialSchedule({ initial: 0.1, steps: 1000, power: 2 })(500); // 0.025
  */
 export function polynomialSchedule(options: z.input<typeof polynomial>) {
-  const { initial, steps, floor, power } = parseOptions('polynomialSchedule', polynomial, options);
-  return (step: number): number =>
+  const parsed = parseOptions('polynomialSchedule', polynomial, options);
+  const { initial, steps, floor, power } = parsed;
+  const schedule = (step: number): number =>
     floor + (initial - floor) * (1 - Math.min(step / steps, 1)) ** power;
+  return noteSchedule(schedule, 'polynomialSchedule', parsed);
 }
 
 /**
@@ -71,13 +78,15 @@ export function polynomialSchedule(options: z.input<typeof polynomial>) {
  * sgd({ learningRate: oneCycleSchedule({ peak: 0.4, steps: 5000 }) });
  */
 export function oneCycleSchedule(options: z.input<typeof oneCycle>) {
-  const { peak, steps, rise, div, finalDiv } = parseOptions('oneCycleSchedule', oneCycle, options);
+  const parsed = parseOptions('oneCycleSchedule', oneCycle, options);
+  const { peak, steps, rise, div, finalDiv } = parsed;
   const top = Math.max(rise * steps - 1, 0);
   const last = steps - 1 - top;
-  return (step: number): number =>
+  const schedule = (step: number): number =>
     step < top
       ? cosine(peak / div, peak, step / top)
       : cosine(peak, peak / div / finalDiv, (step - top) / last);
+  return noteSchedule(schedule, 'oneCycleSchedule', parsed);
 }
 
 /**
@@ -91,7 +100,11 @@ export function oneCycleSchedule(options: z.input<typeof oneCycle>) {
 export function warmup(steps: number, schedule: Schedule, from = 1 / steps) {
   parseOptions('warmup', z.strictObject({ steps: count, from: nonNegative }), { steps, from });
   const ramp = (step: number) => valueAt(schedule, 0) * (from + ((1 - from) * step) / steps);
-  return joinSchedules([ramp, schedule], [steps]);
+  return noteSchedule(joinSchedules([ramp, schedule], [steps]), 'warmup', {
+    steps,
+    schedule,
+    from,
+  });
 }
 
 /**
@@ -107,10 +120,11 @@ export function joinSchedules(schedules: readonly Schedule[], boundaries: readon
     const problem = 'joinSchedules: boundaries must rise from above 0, one fewer than schedules';
     throw new EspalierError('optim/bad-boundaries', { problem, received: boundaries });
   }
-  return (step: number): number => {
+  const joined = (step: number): number => {
     const i = boundaries.filter((boundary) => boundary <= step).length;
     return valueAt(schedules[i] ?? NaN, step - (boundaries[i - 1] ?? 0));
   };
+  return noteSchedule(joined, 'joinSchedules', { schedules, boundaries });
 }
 
 /**

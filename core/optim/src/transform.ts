@@ -48,6 +48,11 @@ export interface GradientTransform {
    * and 1 for one that has none (clipping, momentum). Undefined, or absent: nobody can tell.
    */
   learningRate?(step: number, path: string): number | undefined;
+  /**
+   * What its steps depend on beside the state, plain data by name: a checkpoint holds it, and a run with another
+   * learning rate is told. Absent: nobody can tell.
+   */
+  readonly settings?: Readonly<Record<string, unknown>>;
   /** Frees what the transform holds outside its state, if anything. */
   dispose?(): void;
 }

@@ -110,6 +110,7 @@ export type { GradientTransform, OptimizerState, Schedule } from '@espalier/opti
 export type { Telemetry, TelemetryEvent, TelemetryEvents } from '@espalier/telemetry';
 export type { Batch } from './batch/batch.js';
 export type { CheckpointOptions } from './checkpoint/checkpoints.js';
+export { TRAINING_DIFFERENCES } from './checkpoint/compare-settings.js';
 export type { LoadOptions } from './checkpoint/restore.js';
 export type { RunManifest } from './checkpoint/run-manifest.js';
 export type { Clock } from './clock.js';

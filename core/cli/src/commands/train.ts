@@ -31,6 +31,7 @@ export async function train(path: string, options: TrainOptions): Promise<number
       await loadCheckpoint(session, loaded, {
         path: resume === true ? undefined : resume,
         allowMismatch,
+        trains: true,
       });
     }
     const observer = startLogging(session, loaded, options);

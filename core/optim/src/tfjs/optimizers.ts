@@ -1,6 +1,7 @@
 import { parseOptions } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
+import { withSettings } from '../describe.js';
 import { rootOf } from '../root-of.js';
 import { valueAt } from '../schedules.js';
 import * as is from '../schemas.js';
@@ -45,12 +46,13 @@ const adadeltaOptions = z.strictObject({
 
 /** `tf.train.sgd`, to the bit: `tfjs.sgd({ learningRate: 0.1 })`. */
 export function sgd(options: z.input<typeof sgdOptions>): GradientTransform {
-  const { learningRate } = parseOptions('tfjs.sgd', sgdOptions, options);
+  const parsed = parseOptions('tfjs.sgd', sgdOptions, options);
+  const { learningRate } = parsed;
   const transform = perParameter('tfjs.sgd', [], ({ step }) => {
     const rate = tf.scalar(-valueAt(learningRate, step));
     return (grad) => [tf.mul(rate, grad)];
   });
-  return { ...transform, learningRate: rateOf(learningRate) };
+  return withSettings({ ...transform, learningRate: rateOf(learningRate) }, parsed);
 }
 
 /**
@@ -69,7 +71,7 @@ export function momentum(options: z.input<typeof momentumOptions>): GradientTran
       return [tf.mul(rate, direction), sum];
     };
   });
-  return { ...transform, learningRate: rateOf(learningRate) };
+  return withSettings({ ...transform, learningRate: rateOf(learningRate) }, parsed);
 }
 
 /** `tf.train.adam`, to the bit: `tfjs.adam({ learningRate: 0.01 })`. */
@@ -89,7 +91,7 @@ export function adam(options: z.input<typeof adamOptions> = {}): GradientTransfo
       return [tf.mul(tf.div(tf.div(m, correction1), root), rate), m, v];
     };
   });
-  return { ...transform, learningRate: rateOf(learningRate) };
+  return withSettings({ ...transform, learningRate: rateOf(learningRate) }, parsed);
 }
 
 /** `tf.train.adamax`, to the bit: `tfjs.adamax({ learningRate: 0.01, decay: 0.001 })`. */
@@ -108,7 +110,10 @@ export function adamax(options: z.input<typeof adamaxOptions> = {}): GradientTra
     };
   });
   const learningRateAt = rateOf(learningRate);
-  return { ...transform, learningRate: (step) => learningRateAt(step) / (1 + decay * step) };
+  return withSettings(
+    { ...transform, learningRate: (step) => learningRateAt(step) / (1 + decay * step) },
+    parsed,
+  );
 }
 
 /**
@@ -134,7 +139,7 @@ export function rmsprop(options: z.input<typeof rmspropOptions>): GradientTransf
       return [tf.neg(next), rms, next, ...(mean ? [mean] : [])];
     };
   });
-  return { ...transform, learningRate: rateOf(learningRate) };
+  return withSettings({ ...transform, learningRate: rateOf(learningRate) }, parsed);
 }
 
 /** `tf.train.adagrad`, to the bit: `tfjs.adagrad({ learningRate: 0.1 })`. */
@@ -150,7 +155,7 @@ export function adagrad(options: z.input<typeof adagradOptions>): GradientTransf
     };
   };
   const transform = perParameter('tfjs.adagrad', ['accumulator'], prepare, initial);
-  return { ...transform, learningRate: rateOf(parsed.learningRate) };
+  return withSettings({ ...transform, learningRate: rateOf(parsed.learningRate) }, parsed);
 }
 
 /** `tf.train.adadelta`, to the bit: `tfjs.adadelta({ learningRate: 1 })`. */
@@ -169,7 +174,7 @@ export function adadelta(options: z.input<typeof adadeltaOptions> = {}): Gradien
       return [tf.mul(update, rate), average(squares, grad), average(moved, update)];
     };
   });
-  return { ...transform, learningRate: rateOf(learningRate) };
+  return withSettings({ ...transform, learningRate: rateOf(learningRate) }, parsed);
 }
 
 /** `base^(step + 1)` as tfjs has it: multiplied up step by step in 32 bits. */

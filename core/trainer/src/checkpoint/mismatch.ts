@@ -1,5 +1,6 @@
 import { canonicalJson } from '@espalier/base';
 import { diffManifests } from '../preset/index.js';
+import { compareSettings } from './compare-settings.js';
 import type { RunManifest } from './run-manifest.js';
 
 /** One difference that makes a resumed run another run, under the name by which it is allowed. */
@@ -21,6 +22,7 @@ export function findMismatches(
     ...compare('seed', saved.seed, now.seed),
     ...(now.data === null ? [] : compare('data', saved.data, now.data)),
     ...compare('training', saved.training, now.training),
+    ...compareSettings(saved, now),
     ...compareModels(saved, now),
   ];
 }

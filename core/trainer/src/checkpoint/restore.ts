@@ -43,6 +43,7 @@ export async function restore(
     takeOver(run, before, { rebuild: transformed, allowMismatch: ['model'] });
     throw error;
   }
+  if (!saved.settings) warnOfUnnoted(run);
   warnOfTraining(run, census);
   warnOfFixed(run, saved);
   return true;
@@ -62,6 +63,12 @@ function warnOfTraining({ structure, telemetry }: Run, before: Census): void {
   telemetry.emit('warning', { message });
 }
 
+function warnOfUnnoted({ telemetry }: Run): void {
+  const message =
+    'the checkpoint is of an earlier release, which did not note learning rates, options of the optimizer, batch size, shuffle and validation data: whether this run has the same, nobody can tell';
+  telemetry.emit('warning', { message });
+}
+
 /** What the configuration fixes holds, whatever the run of the checkpoint did. */
 function warnOfFixed({ structure, telemetry }: Run, { trainable }: RunManifest): void {
   const paths = structure.listOtherwiseTrained(trainable);
@@ -71,7 +78,7 @@ function warnOfFixed({ structure, telemetry }: Run, { trainable }: RunManifest):
 }
 
 /** Fields that a checkpoint has only where there is something to say. */
-const OPTIONAL: readonly string[] = ['ownSteps'];
+const OPTIONAL: readonly string[] = ['ownSteps', 'settings'];
 
 /** Refuses a checkpoint without a field that this release needs: the steps would be others, without an error. */
 function refuseOtherRelease(
@@ -100,10 +107,11 @@ function refuseMismatches(
 ): void {
   const left = found.filter(({ name }) => !allowMismatch.includes(name));
   if (left.length === 0) return;
+  const names = [...new Set(left.map(({ name }) => name))];
   throw new EspalierError('checkpoint/mismatch', {
     problem: `the checkpoint in ${location} was made by another run: ${left.map(({ problem }) => problem).join('; ')}`,
-    fix: `Use the run's own configuration, or accept by name: load({ allowMismatch: [${left.map(({ name }) => `'${name}'`).join(', ')}] }). The checkpoint is untouched.`,
-    details: { allowMismatch: left.map(({ name }) => name) },
+    fix: `Use the run's own configuration, or accept by name: load({ allowMismatch: [${names.map((name) => `'${name}'`).join(', ')}] }). The checkpoint is untouched.`,
+    details: { allowMismatch: names },
   });
 }
 

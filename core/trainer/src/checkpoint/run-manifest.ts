@@ -23,6 +23,8 @@ export interface RunManifest {
   readonly data: string | null;
   /** Settings that change the steps, as far as they have a name. */
   readonly training: Readonly<Record<string, unknown>>;
+  /** Numbers that change the steps; absent in checkpoints of releases that did not note them. */
+  readonly settings?: RunSettingsRecord;
   /** The topology of the model as trained, after every edit. */
   readonly topology: unknown;
   /** `trainable` of every layer and weight: it may change between fits. */
@@ -33,4 +35,14 @@ export interface RunManifest {
   /** Steps of the optimizers that plugins have for parameters of theirs, by plugin; absent where none has one. */
   readonly ownSteps?: Readonly<Record<string, number>>;
   readonly states: Readonly<Record<string, { readonly version: number; readonly json?: unknown }>>;
+}
+
+/** Settings that a resumed run may change by name. */
+export interface RunSettingsRecord {
+  /** Of the optimizers that the user gave: `sgd.learningRate`. */
+  readonly optimizer: Readonly<Record<string, unknown>>;
+  /** Of the training source: `batchSize`, `shuffle`. */
+  readonly source: Readonly<Record<string, unknown>>;
+  /** Fingerprint of the validation data; null when the session has none. */
+  readonly validation: string | null;
 }

@@ -2,6 +2,7 @@ import { attribute, copyJson, EspalierError } from '@espalier/base';
 import type { NamedTensors } from '@espalier/base';
 import { readTensors } from '@espalier/checkpoint';
 import type { Checkpoint } from '@espalier/checkpoint';
+import type { Source } from '@espalier/data';
 import { extractGraph } from '@espalier/model';
 import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -13,13 +14,30 @@ import { checkState } from './saved-state.js';
 
 /** The state at one moment: training may go on while the device is read. */
 export async function takeSnapshot(run: Run): Promise<Checkpoint> {
-  const data = (await run.settings.train?.fingerprint()) ?? null;
+  const data = await readFingerprints(run);
   const saved = new Map(
     [...run.states].map(([id, contract]) => [id, callPlugin(id, 'save', () => contract.save())]),
   );
   const manifest = copyJson(makeManifest(run, data, saved), 'manifest');
   return { manifest, tensors: await readTensors(nameTensors(run, saved)) };
 }
+
+/** Fingerprints of the data; null where there are none. */
+interface Fingerprints {
+  readonly train: string | null;
+  readonly validation: string | null;
+}
+
+/** Of the validation data once in a run: nothing is computed from them that a checkpoint holds. */
+export async function readFingerprints({ settings }: Run): Promise<Fingerprints> {
+  const { train, validation } = settings;
+  const known = validation && (validations.get(validation) ?? validation.fingerprint());
+  const found = { train: (await train?.fingerprint()) ?? null, validation: (await known) ?? null };
+  if (validation) validations.set(validation, known!);
+  return found;
+}
+
+const validations = new WeakMap<Source, Promise<string>>();
 
 /** A plugin's part of saving and loading, its errors named after it. */
 export function callPlugin<T>(plugin: string, hook: 'save' | 'load' | 'migrate', call: () => T): T {
@@ -34,7 +52,7 @@ export function callPlugin<T>(plugin: string, hook: 'save' | 'load' | 'migrate',
 
 function makeManifest(
   run: Run,
-  data: string | null,
+  data: Fingerprints,
   saved: ReadonlyMap<string, SavedState>,
 ): RunManifest {
   const { optimizer, preset, settings, structure } = run;
@@ -54,7 +72,7 @@ function makeManifest(
     preset: preset.manifest,
     backend: { name: backend.backend, simd: backend.simd, threads: backend.threads },
     versions: { tfjs: tfjsVersion },
-    data,
+    data: data.train,
     training: {
       semantics: settings.semantics,
       losses: Object.fromEntries(
@@ -63,6 +81,11 @@ function makeManifest(
       optimizer: describeOptimizer(run),
       accumulate: settings.accumulate,
       batchesPerEpoch: settings.train?.batchesPerEpoch ?? null,
+    },
+    settings: {
+      optimizer: describeSettings(run),
+      source: settings.train?.settings ?? {},
+      validation: data.validation,
     },
     topology: describeTopology(run),
     trainable: structure.trainingFlags,
@@ -80,6 +103,15 @@ function describeOptimizer({ optimizer }: Run) {
   const own = Object.fromEntries(others.map((part) => [part.claim!.plugin, part.name]));
   const slots = Object.keys(optimizer.state);
   return { name, slots, ...(others.length > 0 && { own }) };
+}
+
+/** Settings of plugins' own optimizers are options of the plugins. */
+function describeSettings({ optimizer }: Run): Readonly<Record<string, unknown>> {
+  const given = optimizer.parts.filter((part) => !part.claim || part.given !== undefined);
+  const entries = given.flatMap(({ name, transform }) =>
+    Object.entries(transform.settings ?? {}).map(([key, value]) => [`${name}.${key}`, value]),
+  );
+  return Object.fromEntries(entries) as Readonly<Record<string, unknown>>;
 }
 
 /** @throws EspalierError `checkpoint/optimizer` for an optimizer that keeps other state than slots. */
