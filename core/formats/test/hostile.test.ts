@@ -135,6 +135,38 @@ describe('a manifest', () => {
   });
 });
 
+describe('a graph', () => {
+  type Layer = { name: string; config: Json; inboundNodes: unknown[][] };
+
+  /** The manifest with other layers, and all hashes right. */
+  async function withLayers(change: (layers: Layer[]) => void): Promise<Files> {
+    const content = structuredClone(manifest) as { topology: { config: { layers: Layer[] } } };
+    change(content.topology.config.layers);
+    return withManifest(await signed(content));
+  }
+
+  test.each<[string, (layers: Layer[]) => void, RegExp]>([
+    [
+      'names layers twice',
+      (layers) => layers.splice(1, 0, structuredClone(layers[1]!)),
+      /two are called/,
+    ],
+    [
+      'names them twice in their configurations',
+      (layers) => (layers[2]!.config['name'] = layers[1]!.name),
+      /two are called/,
+    ],
+    [
+      'is a circle',
+      (layers) => (layers[1]!.inboundNodes = [[[layers[2]!.name, 0, 0]]]),
+      /depends on itself/,
+    ],
+    ['has calls of nothing', (layers) => (layers[1]!.inboundNodes = [[]]), /one waits/],
+  ])('that %s is refused', async (_what, change, message) => {
+    await expectRefusal(await withLayers(change), 'model/broken-graph', message);
+  });
+});
+
 describe('weights', () => {
   const weightsFile = () => (manifest['weights'] as { file: string }).file;
   const withWeights = (bytes: Uint8Array): Files => new Map([...files, [weightsFile(), bytes]]);

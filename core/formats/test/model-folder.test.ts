@@ -5,7 +5,7 @@ import { EspalierError } from '@espalier/base';
 import { ResetAfterGRU } from '@espalier/formats';
 import { readModelFolder, writeModelFolder } from '@espalier/formats/node';
 import { disposeModel } from '@espalier/model';
-import { onBackend, tinyCnn } from '@espalier/testkit';
+import { onBackend, tensorsLeakedBy, tinyCnn } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -44,6 +44,23 @@ const valuesOf = (model: LayersModel) =>
   model.getWeights().map((weight) => [weight.shape, [...weight.dataSync()]]);
 
 const classesOf = (model: LayersModel) => model.layers.map((layer) => layer.getClassName());
+
+/** As Keras 3.3 writes it. */
+const KERAS_3 = {
+  class_name: 'Sequential',
+  config: {
+    name: 'sequential',
+    layers: [
+      {
+        module: 'keras.layers',
+        class_name: 'InputLayer',
+        config: { batch_shape: [null, 3], dtype: 'float32', sparse: false, name: 'input_layer' },
+        registered_name: null,
+      },
+      { class_name: 'Dense', config: { name: 'dense', units: 2 }, registered_name: null },
+    ],
+  },
+};
 
 type ModelJson = Record<string, unknown> & {
   weightsManifest: { paths: string[]; weights: Record<string, unknown>[] }[];
@@ -176,6 +193,10 @@ describe('reading refuses', () => {
   };
   const group = (json: ModelJson) => json.weightsManifest[0]!;
 
+  const layersIn = (json: ModelJson) =>
+    (json['modelTopology'] as { config: { layers: { config: Record<string, unknown> }[] } }).config
+      .layers;
+
   test.each<[string, () => Promise<unknown>, RegExp]>([
     ['no JSON', () => writeFile(join(dir, 'model.json'), '{'), /not JSON/],
     ['null', () => writeJson(null), /record|object/i],
@@ -198,6 +219,28 @@ describe('reading refuses', () => {
       /other\/bias|dense\/bias/,
     ],
     [
+      'nesting without end',
+      () => writeFile(join(dir, 'model.json'), '{"a":'.repeat(5000) + '1' + '}'.repeat(5000)),
+      /nested deeper than 100/,
+    ],
+    [
+      'layers that ask for more numbers than there are',
+      changed((json) => (layersIn(json)[0]!.config['units'] = 2 ** 40)),
+      /more numbers than its shards have/,
+    ],
+    [
+      'a weight of another shape',
+      changed((json) => (layersIn(json)[0]!.config['units'] = 1)),
+      /shape mismatch/i,
+    ],
+    [
+      'layers of Keras 3',
+      changed((json) => {
+        json['modelTopology'] = { keras_version: '3.3.3', model_config: KERAS_3 };
+      }),
+      /written by Keras 3.*tf-keras/,
+    ],
+    [
       'a layer that nobody registered',
       changed((json) => {
         const text = JSON.stringify(json).replaceAll('"Dense"', '"Denser"');
@@ -207,12 +250,61 @@ describe('reading refuses', () => {
     ],
   ])('%s', async (_what, breakIt, message) => {
     await breakIt();
-    const error = await rejection(readModelFolder(dir));
+    let error: unknown;
+    const leaked = await tensorsLeakedBy(async () => {
+      error = await rejection(readModelFolder(dir));
+    });
+    expect(leaked).toBe(0);
     expect(error).toBeInstanceOf(EspalierError);
     expect(error).toMatchObject({
       code: 'model-folder/invalid',
       message: expect.stringMatching(message),
     });
+  });
+
+  /** Dense layers by name, and the layers that each of them is called with. */
+  const graphOf = (...layers: readonly [name: string, ...inputs: unknown[]][]) => ({
+    className: 'Model',
+    config: {
+      name: 'm',
+      layers: [
+        { name: 'x', className: 'InputLayer', config: { name: 'x', batchInputShape: [null, 3] } },
+        ...layers.map(([name]) => ({ name, className: 'Dense', config: { name, units: 3 } })),
+      ].map((entry, i) => ({ ...entry, inboundNodes: i === 0 ? [] : layers[i - 1]!.slice(1) })),
+      inputLayers: [['x', 0, 0]],
+      outputLayers: [[layers.at(-1)![0], 0, 0]],
+    },
+  });
+  const call = (...names: string[]) => names.map((name) => [name, 0, 0]);
+
+  test.each([
+    ['a circle', graphOf(['a', call('b')], ['b', call('a')]), /'a', 'b' wait/],
+    ['a layer behind itself', graphOf(['a', call('a')]), /'a' wait/],
+    ['a layer that is not there', graphOf(['a', call('x', 'y')]), /'a' wait/],
+    ['a call that is not there', graphOf(['a', [['x', 1, 0]]]), /one waits/],
+    ['a call of nothing', graphOf(['a', []], ['b', call('a')]), /one waits/],
+    ['a name twice', graphOf(['a', call('x')], ['a', call('x')]), /two are called 'a'/],
+  ])('graphs with %s, also in a nested model', async (_what, modelTopology, message) => {
+    const nested = graphOf(['n', call('x')]);
+    Object.assign(nested.config.layers[1]!, modelTopology, {
+      name: 'n',
+      inboundNodes: [call('x')],
+    });
+    for (const topology of [modelTopology, nested]) {
+      await writeJson({ ...(await readJson()), modelTopology: topology });
+      let error: unknown;
+      const leaked = await tensorsLeakedBy(async () => {
+        error = await rejection(readModelFolder(dir));
+      });
+      expect(error).toMatchObject({ code: 'model-folder/invalid' });
+      expect(error).toMatchObject({ message: expect.stringMatching(message) });
+      expect(leaked).toBe(0);
+    }
+  });
+
+  test('no byte order mark', async () => {
+    await writeFile(join(dir, 'model.json'), `\uFEFF${JSON.stringify(await readJson())}`);
+    disposeModel(await readModelFolder(dir));
   });
 
   test('shards that are cut short, or missing', async () => {

@@ -45,7 +45,11 @@ export { carryTraining, ModelWatch } from './weights/model-watch.js';
 export type { TrainingFlags } from './weights/model-watch.js';
 export { Network } from './run/network.js';
 export type { ExecuteOptions, Executed, NetworkOptions } from './run/network.js';
-export { disposeNewWeights, noteExistingWeights } from './weights/existing-weights.js';
+export {
+  disposeNewWeights,
+  listNewWeights,
+  noteExistingWeights,
+} from './weights/existing-weights.js';
 export type { ExistingWeights } from './weights/existing-weights.js';
 export { takeOwnModel } from './weights/ownership.js';
 export { canonicalNames, listParameters } from './weights/parameters.js';

@@ -1,19 +1,8 @@
 import { EspalierError } from '@espalier/base';
 import { buildModel, disposeModel, listParameters } from '@espalier/model';
 import type { ModelGraph } from '@espalier/model';
-import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
-
-type AddWeight = (
-  name: string,
-  shape: readonly (number | null)[],
-  dtype: unknown,
-  initializer: unknown,
-  ...rest: unknown[]
-) => unknown;
-
-/** Where every layer makes its weights; protected in tfjs. */
-const layers = tfl.layers.Layer.prototype as unknown as { addWeight: AddWeight };
+import { withValuesOnly } from '../values-only.js';
 
 /**
  * Builds the model of a graph that has a value for each of its weights. No initial values are
@@ -23,7 +12,10 @@ const layers = tfl.layers.Layer.prototype as unknown as { addWeight: AddWeight }
  * `buildModel` throws. Nothing is left behind.
  */
 export function buildComplete(graph: ModelGraph): LayersModel {
-  const model = withValuesOnly(graph, () => buildModel(graph));
+  const numbers = Object.values(graph.weights).reduce((sum, { size }) => sum + size, 0);
+  const tooMany = (weight: string) =>
+    mismatchError(`the topology asks for more numbers than there are at '${weight}'`);
+  const model = withValuesOnly(numbers, tooMany, () => buildModel(graph));
   const paths = new Set(listParameters(model).map(({ path }) => path));
   const missing = [...paths].filter((path) => !(path in graph.weights));
   const unknown = Object.keys(graph.weights).filter((path) => !paths.has(path));
@@ -34,22 +26,6 @@ export function buildComplete(graph: ModelGraph): LayersModel {
     ...unknown.map((path) => `'${path}' is no weight of the model`),
   ];
   throw mismatchError(said.slice(0, 5).join(', ') + (said.length > 5 ? ', …' : ''));
-}
-
-function withValuesOnly<T>({ weights }: ModelGraph, build: () => T): T {
-  const { addWeight } = layers;
-  let left = Object.values(weights).reduce((sum, { size }) => sum + size, 0);
-  layers.addWeight = function (name, shape, dtype, _initializer, ...rest) {
-    left -= shape.reduce<number>((size, n) => size * Number(n), 1);
-    if (!(left >= 0))
-      throw mismatchError(`the topology asks for more numbers than there are at '${name}'`);
-    return addWeight.call(this, name, shape, dtype, tfl.initializers.zeros(), ...rest);
-  };
-  try {
-    return build();
-  } finally {
-    layers.addWeight = addWeight;
-  }
 }
 
 function mismatchError(problem: string): EspalierError {

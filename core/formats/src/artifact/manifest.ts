@@ -1,13 +1,13 @@
 import { canonicalJson, EspalierError, readJson, sha256Hex } from '@espalier/base';
 import type { EditRecord, Topology } from '@espalier/model';
 import * as z from 'zod';
+import { isTooDeep, MAX_DEPTH } from '../depth.js';
 
 /** The file that says what an artifact is; it is written last. */
 export const MANIFEST = 'manifest.json';
 const FORMAT = 'espalier-artifact';
 const VERSION = 1;
 const MAX_BYTES = 100_000_000; // as for the header of a safetensors file
-const MAX_DEPTH = 100;
 
 /** A plugin that had a part in making the model. */
 export interface ArtifactPlugin {
@@ -190,14 +190,8 @@ function parseJson(bytes: Uint8Array): unknown {
   } catch (cause) {
     throw invalidManifestError('it is not JSON', undefined, cause);
   }
-  if (isDeeper(value, MAX_DEPTH))
-    throw invalidManifestError(`it is nested deeper than ${MAX_DEPTH} levels`);
+  if (isTooDeep(value)) throw invalidManifestError(`it is nested deeper than ${MAX_DEPTH} levels`);
   return readJson(text);
-}
-
-function isDeeper(value: unknown, limit: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return limit === 0 || Object.values(value).some((inner) => isDeeper(inner, limit - 1));
 }
 
 function computeHash(manifest: ManifestContent): Promise<string> {

@@ -1,5 +1,6 @@
 import { EspalierError } from '@espalier/base';
 import * as z from 'zod';
+import { isTooDeep, MAX_DEPTH } from '../depth.js';
 
 /** The file that says what a model folder holds. */
 export const MODEL_FILE = 'model.json';
@@ -41,6 +42,9 @@ export function parseModelFile(text: string): ModelFile {
       fix: 'Convert the original again, with --output_format=tfjs_layers_model.',
     });
   }
+  if (isTooDeep(value)) {
+    throw invalidModelFileError(`${MODEL_FILE} is nested deeper than ${MAX_DEPTH} levels`);
+  }
   const checked = SCHEMA.safeParse(value);
   if (checked.success) return checked.data;
   const { path, message } = checked.error.issues[0]!;
@@ -60,6 +64,28 @@ export function invalidModelFileError(problem: string, cause?: unknown): Espalie
   return new EspalierError('model-folder/invalid', {
     problem: `this is not a sound folder of a LayersModel: ${problem}`,
     fix: 'Take another copy of the folder, or save the model again.',
+    cause,
+  });
+}
+
+/** Whether Keras 3 wrote the layers: its configurations have other fields than those of Keras 2. */
+export function isKeras3({ modelTopology }: ModelFile): boolean {
+  const { keras_version: version } = modelTopology;
+  return (
+    (typeof version === 'string' && /^[3-9]/.test(version)) ||
+    holdsKey(modelTopology, 'registered_name')
+  );
+}
+
+function holdsKey(value: unknown, key: string): boolean {
+  return JSON.stringify(value).includes(`"${key}":`);
+}
+
+/** @param cause Why TensorFlow.js refused the layers. */
+export function keras3Error(cause: unknown): EspalierError {
+  return new EspalierError('model-folder/invalid', {
+    problem: `${MODEL_FILE} was written by Keras 3, whose layers TensorFlow.js cannot make`,
+    fix: 'Save the model with Keras 2 (pip install tf-keras, and the environment variable TF_USE_LEGACY_KERAS=1), then convert it again. For its matrices alone, save them with safetensors or numpy.savez.',
     cause,
   });
 }

@@ -6,8 +6,8 @@ import { fileStore } from '@espalier/checkpoint/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
 import * as tf from '@tensorflow/tfjs-core';
 import type { io } from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { buildFromFile } from './build-from-file.js';
 import {
   invalidModelFileError,
   MODEL_FILE,
@@ -32,7 +32,7 @@ const WEIGHTS = /^weights-[0-9a-f]{16}\.bin$/;
  * const model = await readModelFolder('models/small');
  */
 export async function readModelFolder(dir: string): Promise<LayersModel> {
-  const file = parseModelFile((await readPart(dir, MODEL_FILE)).toString('utf8'));
+  const file = parseModelFile(new TextDecoder().decode(await readPart(dir, MODEL_FILE)));
   const paths = file.weightsManifest.flatMap((group) => group.paths);
   const shards = await Promise.all(paths.map((path) => readPart(dir, path)));
   const weights = Uint8Array.from(Buffer.concat(shards));
@@ -42,29 +42,7 @@ export async function readModelFolder(dir: string): Promise<LayersModel> {
       `its shards have ${weights.length} bytes where ${expected} are described`,
     );
   }
-  const artifacts = toArtifacts(file, weights.buffer);
-  const model = await tfl
-    .loadLayersModel({ load: async () => artifacts })
-    .catch((cause: unknown) => {
-      throw invalidModelFileError(cause instanceof Error ? cause.message : String(cause), cause);
-    });
-  undoConstraints(model, artifacts);
-  return model;
-}
-
-/** tfjs applies constraints to what it loads; this puts back what the file holds, bit for bit. */
-function undoConstraints(model: LayersModel, { weightSpecs, weightData }: io.ModelArtifacts): void {
-  type Constrained = { constraint: unknown };
-  const variables = model.weights.map((variable) => variable as unknown as Constrained);
-  const constraints = variables.map(({ constraint }) => constraint);
-  if (!constraints.some(Boolean)) return;
-  const names = weightSpecs!.filter(({ group }) => group !== 'optimizer').map(({ name }) => name);
-  tf.tidy(() => {
-    const decoded = tf.io.decodeWeights(weightData!, weightSpecs!);
-    variables.forEach((variable) => (variable.constraint = null));
-    model.loadWeights(Object.fromEntries(names.map((name) => [name, decoded[name]!])));
-    variables.forEach((variable, i) => (variable.constraint = constraints[i]));
-  });
+  return buildFromFile(file, weights.buffer);
 }
 
 /**
@@ -93,17 +71,6 @@ export async function writeModelFolder(
     await store.write(MODEL_FILE, new TextEncoder().encode(text(name)));
     for (const old of before) if (old !== name) await store.remove(old);
   });
-}
-
-function toArtifacts(file: ModelFile, weightData: ArrayBuffer): io.ModelArtifacts {
-  const { modelTopology, weightsManifest, userDefinedMetadata } = file;
-  const weightSpecs = weightsManifest.flatMap(({ weights }) => weights);
-  return {
-    modelTopology,
-    weightSpecs,
-    weightData,
-    userDefinedMetadata: userDefinedMetadata as io.ModelArtifacts['userDefinedMetadata'],
-  };
 }
 
 async function encode(model: LayersModel) {

@@ -2,6 +2,7 @@ import { EspalierError, refuseForeignTensor, suggest } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel, LayerVariable } from '@tensorflow/tfjs-layers';
+import './build-that-ends.js';
 import { orUndo } from '../weights/existing-weights.js';
 import { writeExactly } from '../weights/layer-variables.js';
 import { innerVariable, layerPaths, listParameters } from '../weights/parameters.js';
@@ -40,8 +41,8 @@ export function buildModel(graph: ModelGraph, { share }: BuildOptions = {}): Lay
     });
   }
   checkRegistered(graph.topology.config);
-  const { topology, weights } = pruneGraph(graph);
   try {
+    const { topology, weights } = pruneGraph(graph);
     const built = orUndo(() => {
       const config = structuredClone(
         nameUniquely(topology.config),

@@ -31,14 +31,25 @@ export function disposeNewWeights(model: LayersModel, existing: ExistingWeights)
   }
 }
 
+/**
+ * The variables that were made since `existing` was noted, whosever they are.
+ *
+ * @example
+ * const existing = noteExistingWeights();
+ * make();
+ * listNewWeights(existing).forEach((variable) => variable.dispose());
+ */
+export function listNewWeights(existing: ExistingWeights): readonly Variable[] {
+  return Object.values(tf.engine().registeredVariables).filter((each) => !existing.has(each));
+}
+
 /** Runs `make`; when it throws, every variable that it made is disposed, whosever it would be. */
 export function orUndo<T>(make: () => T): T {
   const existing = noteExistingWeights();
   try {
     return make();
   } catch (error) {
-    const all = Object.values(tf.engine().registeredVariables);
-    all.filter((variable) => !existing.has(variable)).forEach((variable) => variable.dispose());
+    listNewWeights(existing).forEach((variable) => variable.dispose());
     throw error;
   }
 }
