@@ -37,6 +37,19 @@ describe('a study', () => {
     ['zero seeds', { seeds: 0 }, /seeds/],
     ['no seeds', { seeds: [] }, /seeds/],
     ['one seed twice', { seeds: [1, 1] }, /twice/],
+    ['a billion seeds', { seeds: 1e9 }, /seeds.*10000/],
+    [
+      'a seed after which none can be counted',
+      { seeds: [2 ** 53 - 1] },
+      /seeds\.0.*4503599627370496/,
+    ],
+    [
+      'a time that no timer can wait',
+      { limits: { seconds: 2 ** 31 / 1000 } },
+      /limits\.seconds.*2147483/,
+    ],
+    ['a name that is a path', { name: '../other' }, /no slash/],
+    ['a name with an escape', { name: 'a\u001b[2J' }, /no control character/],
     ['a misspelt field', { factor: {} }, /did you mean 'factors'/i],
     ['no primary metric', { primary: undefined }, /primary/],
     [
@@ -324,6 +337,29 @@ describe('rows', () => {
       scale: { use: './parts.ts#half' },
     });
     expect(rows[2]!.manifest.plugins['scaler']!.use).toBe('./parts.ts#noise');
+  });
+
+  test('a grid that nobody can run', async () => {
+    const factors = Object.fromEntries(
+      Array.from({ length: 40 }, (_, i) => [`f${i}`, { set: { [`model.options.x${i}`]: 1 } }]),
+    );
+    await expect(rowsOf({ factors, design: 'grid' })).rejects.toMatchObject({
+      code: 'study/design',
+      message: expect.stringMatching(/1099511627776 rows/) as string,
+    });
+  });
+
+  const nest = (levels: number) =>
+    JSON.parse(`${'['.repeat(levels)}${']'.repeat(levels)}`) as unknown;
+  const cycle: Record<string, unknown> = {};
+  cycle['self'] = [cycle];
+  test.each<[string, Partial<Study>]>([
+    ['a factor', { factors: { x: { set: { 'model.options.units': nest(100_000) } } } }],
+    ['the base', { base: base({ model: { use: './parts.ts#model', options: nest(100_000) } }) }],
+    ['an unknown field', { more: nest(300) } as never],
+    ['a cycle', { factors: { x: { set: { model: cycle } } } }],
+  ])('refuses %s that is too deep', async (_what, fields) => {
+    await expect(study(fields)).rejects.toMatchObject({ code: 'study/too-deep' });
   });
 
   test('plan: what is wrong with the base is found before anything runs', async () => {

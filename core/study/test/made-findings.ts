@@ -205,6 +205,7 @@ function findingsOf(
     return {
       metric,
       values: values[i]!,
+      validation: values[i]!,
       summary: known.length === 0 ? null : summary(known),
       comparison:
         comparison.kind === 'paired' && comparison.difference.p !== null

@@ -207,6 +207,50 @@ describe('a file that is no packed study is refused by name', () => {
     expect(() => openPacked(content, 'my.study.gz')).toThrow(message);
   });
 
+  type Line = Record<string, Record<string, unknown>>;
+  const none = undefined;
+  test.each<[string, number, (line: Line) => unknown]>([
+    ['null', 2, () => null],
+    ['a plan without rows', 1, ({ plan }) => ({ plan: { ...plan, rows: [] } })],
+    ['a plan without metrics', 1, ({ plan }) => ({ plan: { ...plan, metrics: none } })],
+    ['a plan of other seeds', 1, ({ plan }) => ({ plan: { ...plan, seeds: [1, 9] } })],
+    [
+      'a plan with a contrast of no metric',
+      1,
+      ({ plan }) => ({
+        plan: {
+          ...plan,
+          contrasts: [{ name: '', contrasts: [{ of: 'a', minus: 'b', metric: '' }] }],
+        },
+      }),
+    ],
+    ['no environment', 2, () => ({ environment: 'here' })],
+    ['no trial', 3, () => ({ trial: null })],
+    ['a trial with the name of a folder', 3, ({ trial }) => ({ trial: { ...trial, id: '../x' } })],
+    ['a trial without a result', 3, ({ trial }) => ({ trial: { ...trial, result: none } })],
+    [
+      'a result that is text',
+      3,
+      ({ trial }) => ({ trial: { ...trial, result: { metrics: { accuracy: '1' } } } }),
+    ],
+    [
+      'a history with columns cut short',
+      3,
+      ({ trial }) => {
+        const { result, ...rest } = trial as { result: object };
+        return {
+          trial: { ...rest, result: { ...result, history: { epochs: [1], columns: { a: [] } } } },
+        };
+      },
+    ],
+  ])('a line with %s', async (_what, at, change) => {
+    const lines = gunzipSync(await bytes())
+      .toString('utf8')
+      .split('\n');
+    lines[at] = JSON.stringify(change(JSON.parse(lines[at]!) as Line));
+    expect(() => openPacked(zipped(lines.join('\n')), 'my.study.gz')).toThrow(/my\.study\.gz is /);
+  });
+
   test('a line that somebody took out', async () => {
     const lines = gunzipSync(await bytes())
       .toString('utf8')
@@ -317,6 +361,9 @@ describe('test data after each trial', () => {
     const { found } = await find('test');
     expect(found.readings).toMatchObject([{ trials: 4 }]);
     expect([...found.rows[0]!.metrics[0]!.values.values()]).toEqual([0.1, 0.2]);
+    const csv = studyCsv(found);
+    expect(csv).toContain('base,1,accuracy,validation,0.5,');
+    expect(csv).toContain('base,1,accuracy,test,0.1,');
     const packed = openPacked(packOf(loaded), 'a');
     expect(analysePlan(packed.plan()!, packed, 'test')).toEqual(found);
   });

@@ -61,6 +61,27 @@ test('a study gives what sessions in process give, bit for bit, and says what it
   expect(events.filter(({ event }) => event === 'epoch')).toHaveLength(2);
 });
 
+test('messages of other code in the process of a trial are nothing; a forged result is a failure', async () => {
+  const forged = { set: { model: './parts.ts#forger' } };
+  const loaded = await study({
+    seeds: 1,
+    base: base({ model: './parts.ts#chatty' }),
+    factors: { forged },
+  });
+  const { failed } = await runStudy(loaded);
+  const [trial] = finished(loaded).filter(({ row }) => row === 'base');
+  expect(trial!.result.metrics['accuracy']).toBeLessThanOrEqual(1);
+  expect(failed).toMatchObject([
+    {
+      row: 'forged',
+      failure: {
+        code: 'study/no-result',
+        message: expect.stringMatching(/end\.result\.metrics\.accuracy/) as string,
+      },
+    },
+  ]);
+});
+
 test('what a 2-bit quantizer costs is not 0: rows run their stages, and say which did not', async () => {
   const quantizer = {
     use: '@espalier/plugin-quantizer#quantizer',

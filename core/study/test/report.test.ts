@@ -299,14 +299,16 @@ describe('what keeps figures from being evidence', () => {
   });
 });
 
-test('the CSV has a line for each row, seed and metric, at full precision', () => {
+test('the CSV has a line for each row, seed, metric and split, at full precision', () => {
   const made = changed(2, { failed: [1] });
   const lines = studyCsv(made).trimEnd().split('\r\n');
-  expect(lines).toHaveLength(1 + 5 * 10 * 2);
+  expect(lines).toHaveLength(1 + 5 * 10 * 2 * 2);
   expect(lines[0]).toBe(
     'row,seed,metric,split,value,seconds,cpuSeconds,peakMemory,modelBytes,macs,failure',
   );
   const value = made.rows[0]!.metrics[0]!.values.get(1);
-  expect(lines[1]).toContain(`base,1,accuracy,test,${value},`);
+  const { validation } = made.rows[0]!.metrics[0]!;
+  expect(lines[1]).toContain(`base,1,accuracy,validation,${validation.get(1)},`);
+  expect(lines[2]).toContain(`base,1,accuracy,test,${value},`);
   expect(lines).toContain('deeply supervised,1,accuracy,test,,,,,,,study/crashed');
 });

@@ -1,14 +1,12 @@
 import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { analyse, runStudy, StudyStore } from '@espalier/study';
-import type { TrialRecord } from '@espalier/study';
 import Database from 'libsql';
 import { expect, test } from 'vitest';
-import { done, planOf, pretend, study, temporary } from './studies.js';
+import { done, planOf, pretend, study, temporary, trialRecord } from './studies.js';
 
 const end = done({ accuracy: 0.5 });
-const record = (id: string, outcome: object = 'result' in end ? { result: end.result } : {}) =>
-  ({ id, row: 'base', seed: 1, kind: 'main', attempts: 1, ...outcome }) as TrialRecord;
+const record = (id: string, outcome?: object) => trialRecord(id, end, outcome);
 const failed = (id: string) => record(id, { failure: { code: 'study/crashed', message: 'gone' } });
 test('keeps what ended; a result stays, a failure gives way', () => {
   const dir = temporary();
@@ -99,26 +97,14 @@ test('a file that another program locks is named', () => {
   StudyStore.open(dir).close(); // nothing was left locked
 });
 
-test.each([
-  ['no database', 'these are no pages of a database at all, whatever the name says'],
-  ['damaged', `SQLite format 3\0${'\x7f'.repeat(5000)}`],
-])('a file that is %s is named, with what to do', async (_what, bytes) => {
-  const loaded = await study();
-  mkdirSync(loaded.dir, { recursive: true });
-  writeFileSync(join(loaded.dir, 'study.db'), bytes);
-  const message = /study\.db.*move it away and run again/s;
-  expect(() => StudyStore.open(loaded.dir)).toThrow(message);
-  expect(() => StudyStore.read(loaded.dir)).toThrow(message);
-});
-
 test('a file of a later release is left alone', () => {
   const dir = temporary();
   const db = new Database(join(dir, 'study.db'));
-  db.exec('PRAGMA user_version = 3');
+  db.exec('PRAGMA user_version = 4');
   db.close();
   const { mtimeMs } = statSync(join(dir, 'study.db'));
   expect(() => StudyStore.open(dir)).toThrow(
-    /later release: its format is 3, this release reads 2.*Update/s,
+    /later release: its format is 4, this release reads 3.*Update/s,
   );
   expect(() => StudyStore.read(dir)).toThrow(/later release/);
   expect(statSync(join(dir, 'study.db')).mtimeMs).toBe(mtimeMs);

@@ -11,6 +11,7 @@ import type {
   Study,
   TrialEnd,
   TrialJob,
+  TrialRecord,
   TrialResult,
 } from '@espalier/study';
 import { afterAll } from 'vitest';
@@ -74,6 +75,19 @@ export function done(
   const cost = { seconds, cpuSeconds, peakMemory: 1e6, modelBytes: 1000, macs: 100 };
   const result: TrialResult = { metrics, history: [{ epoch: 1, metrics: trained }], cost };
   return { status: 'done', result };
+}
+
+/** What is kept of a trial that ended like this. */
+export function trialRecord(id: string, end: TrialEnd, outcome?: object): TrialRecord {
+  const backend = { name: 'wasm', package: 'x', version: '1', simd: true, threads: 1 };
+  return {
+    ...{ id, row: 'base', seed: 1, kind: 'main', sets: [], attempts: 1 },
+    ended: '2026-01-02T03:04:05.678Z',
+    budget: { epochs: 2, batchSize: 10, accumulate: 1 },
+    data: { train: 'a', validation: 'b' },
+    backend: { ...backend, device: null, line: 'wasm 1' },
+    ...(outcome ?? ('result' in end ? { result: end.result } : {})),
+  } as unknown as TrialRecord;
 }
 
 /** Runs nothing: says how each trial ends, and remembers which it was asked to run. */

@@ -34,6 +34,7 @@ export function showStudyProgress(primary: string, quiet: boolean): StudyProgres
       say(`${stage}: ${total} trials${done > 0 ? `, ${done} of them done` : ''}`);
       if (stderr.isTTY) bar = describeStart(total, done);
     },
+    warning: ({ message }) => say(`warning: ${message}`),
     start({ trial }) {
       running.set(trial.id, nameTrial(trial));
       show();
@@ -62,7 +63,9 @@ export function showStudyProgress(primary: string, quiet: boolean): StudyProgres
   };
   const follow = <T extends StudyEvent['type']>(event: EventByType<T>) =>
     (events[event.type] as (event: EventByType<T>) => void)(event);
-  return { say, follow: quiet ? () => undefined : (follow as StudyProgress['follow']), stop };
+  // A warning is no progress: it is said with --quiet too.
+  const warn: StudyProgress['follow'] = (event) => event.type === 'warning' && follow(event);
+  return { say, follow: quiet ? warn : (follow as StudyProgress['follow']), stop };
 }
 
 type EventByType<T extends StudyEvent['type']> = Extract<StudyEvent, { type: T }>;

@@ -47,9 +47,9 @@ export function analysePlan(
   const complete = plan.settled && trials.every((bySeed) => [...bySeed.values()].every(Boolean));
   const opened = (records?.tests() ?? []).filter(({ sealed }) => sealed !== true);
   const tests = new Map(opened.map(({ id, metrics: own }) => [id, own]));
-  const valueOf = (trial: TrialRecord | undefined, name: string) => {
+  const valueOf = (trial: TrialRecord | undefined, name: string, of: Split = split) => {
     if (!trial || !hasResult(trial)) return undefined;
-    const evaluated = split === 'test' ? (tests.get(trial.id) ?? {}) : undefined;
+    const evaluated = of === 'test' ? (tests.get(trial.id) ?? {}) : undefined;
     return readMetric(trial.result, name, evaluated);
   };
   const measured = rows.map((row, i) => ({ row, trials: trials[i]!, valueOf }));
@@ -85,7 +85,11 @@ type Trials = RowFindings['trials'];
 interface Row {
   readonly row: RecordedRow;
   readonly trials: Trials;
-  readonly valueOf: (trial: TrialRecord | undefined, metric: string) => number | undefined;
+  readonly valueOf: (
+    trial: TrialRecord | undefined,
+    metric: string,
+    split?: Split,
+  ) => number | undefined;
 }
 
 function trialsBySeed(row: RecordedRow, lookup: (id: string) => TrialRecord | undefined): Trials {
@@ -109,17 +113,20 @@ function metricFindings(
     return compareRows(row, measured[0]!, metric, complete);
   });
   const corrected = tested ? correctForMultipleTests(compared) : compared;
-  return measured.map(({ values }, i) => ({
+  return measured.map(({ values, ...row }, i) => ({
     metric,
     values,
+    validation: listValues(metric, row, 'validation'),
     summary: summarizeValues(values),
     comparison: corrected[i]!,
   }));
 }
 
-function listValues({ name }: ReportedMetric, { trials, valueOf }: Row): BySeed {
+function listValues({ name }: ReportedMetric, { trials, valueOf }: Row, split?: Split): BySeed {
   const dropMissing = (value: number | undefined) => (Number.isFinite(value) ? value! : null);
-  return new Map([...trials].map(([seed, trial]) => [seed, dropMissing(valueOf(trial, name))]));
+  return new Map(
+    [...trials].map(([seed, trial]) => [seed, dropMissing(valueOf(trial, name, split))]),
+  );
 }
 
 function summarizeValues(values: BySeed) {

@@ -18,6 +18,8 @@ export type BySeed = ReadonlyMap<number, number | null>;
 export interface MetricFinding {
   readonly metric: ReportedMetric;
   readonly values: BySeed;
+  /** The same of the validation data, where `values` are of the test data; of a metric of training, `values`. */
+  readonly validation: BySeed;
   /** Null if no trial has a value. */
   readonly summary: Summary | null;
   readonly comparison: Comparison;

@@ -5,14 +5,20 @@ export interface CodeValue {
   /** Dotted. */
   readonly path: string;
   readonly value: unknown;
+  /** Whether it is data as far as can be seen, but lies too deep, or inside itself. */
+  readonly tooDeep?: true;
 }
+
+/** Deeper than anybody writes; data that contain themselves are deeper than any limit. */
+export const MOST_LEVELS = 200;
 
 /** A plugin's factory that has the name of its export: JSON contains that name. */
 const isNamed = (value: unknown): boolean =>
   typeof value === 'function' && typeof (value as Partial<PluginFactory>).toJSON?.() === 'string';
 
-/** The first thing in a value that JSON cannot hold: a function, an object of a class. */
-export function findCode(value: unknown, path = ''): CodeValue | undefined {
+/** The first thing in a value that JSON cannot hold: a function, an object of a class, a cycle. */
+export function findCode(value: unknown, path = '', level = 0): CodeValue | undefined {
+  if (level > MOST_LEVELS) return { path, value, tooDeep: true };
   if (value === undefined || value === null || isNamed(value)) return undefined;
   if (typeof value !== 'object') {
     const isData = ['string', 'boolean', 'number'].includes(typeof value);
@@ -24,7 +30,7 @@ export function findCode(value: unknown, path = ''): CodeValue | undefined {
     Array.isArray(value) || prototype === null || Object.getPrototypeOf(prototype) === null;
   if (!plain) return { path, value };
   for (const [key, inner] of Object.entries(value)) {
-    const found = findCode(inner, path === '' ? key : `${path}.${key}`);
+    const found = findCode(inner, path === '' ? key : `${path}.${key}`, level + 1);
     if (found) return found;
   }
   return undefined;

@@ -5,7 +5,7 @@ import { EspalierError, parseOptions } from '@espalier/core';
 import { TRAINING } from '../store/read-metric.js';
 import { checkContrasts, listContrasts, listSmallestEffects } from './contrasts.js';
 import type { ContrastFamily } from './contrasts.js';
-import { findCode } from './find-code.js';
+import { findCode, MOST_LEVELS } from './find-code.js';
 import { listLevels } from './levels.js';
 import type { Level } from './levels.js';
 import { study as schema } from './schema.js';
@@ -41,7 +41,7 @@ export interface LoadedStudy {
 /**
  * Reads a study in TypeScript, JavaScript or JSON.
  *
- * @throws EspalierError `study/inline`, `study/no-validation`, `study/epochs`, `study/tuning-seed`, `study/contrast`, `config/…`,
+ * @throws EspalierError `study/inline`, `study/too-deep`, `study/no-validation`, `study/epochs`, `study/tuning-seed`, `study/contrast`, `config/…`,
  * `options/invalid`.
  * @example
  * const study = await loadStudy('study.ts');
@@ -94,13 +94,21 @@ async function loadBase({ base }: CheckedStudy, file: string): Promise<LoadedCon
 function refuseInline(written: unknown, label: string): void {
   const found = findCode(written);
   if (!found) return;
-  const { path, value } = found;
+  const { path, value, tooDeep } = found;
+  if (tooDeep) throw refuseDeep(`${label}: '${path.slice(0, 60)}…'`);
   const isCode = typeof value === 'function' || typeof value === 'object';
   throw new EspalierError('study/inline', {
     problem: `${label}: '${path}' holds ${isCode ? 'code' : String(value)}, which can neither be hashed nor sent to another process`,
     fix: isCode
       ? `Export it from a module and name it, as in ${path}: './parts.ts#make'; options go beside it: { use: './parts.ts#make', options: { … } }.`
       : 'Use what JSON can hold.',
+  });
+}
+
+function refuseDeep(what: string): EspalierError {
+  return new EspalierError('study/too-deep', {
+    problem: `${what} has more than ${MOST_LEVELS} levels, or contains itself`,
+    fix: 'Write it with fewer levels.',
   });
 }
 

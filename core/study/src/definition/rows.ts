@@ -13,6 +13,8 @@ export const BASE = 'base';
 /** What contrasts call the row of `equalCompute`, whose own name tells which row it is as long as. */
 export const EQUAL_COMPUTE = 'equal compute';
 
+const MOST_ROWS = 100_000;
+
 /** The rows in order, the base first. 10 000 rows of a grid are made as they are asked for. */
 export function* designRows(study: LoadedStudy): Generator<RowDesign> {
   yield { name: BASE, levels: [] };
@@ -39,6 +41,10 @@ function* listGrid(study: LoadedStudy): Generator<RowDesign> {
     ...study.levels.filter((level) => level.factor === factor),
   ]);
   const total = choices.reduce((product, levels) => product * levels.length, 1);
+  if (total > MOST_ROWS) {
+    const problem = `the grid has ${total} rows, more than ${MOST_ROWS}`;
+    throw designError(problem, 'Take fewer factors, or name the rows in design.');
+  }
   for (let index = 1; index < total; index += 1) {
     let rest = index;
     const levels = choices.flatMap((options) => {

@@ -1,17 +1,29 @@
 import { z } from 'zod';
 
+/** Seeds count on from the largest, for tuning: those must be exact too. */
+const MOST_SEED = 2 ** 52;
+/** A timer of more milliseconds than 32 bits hold would end at once. */
+const MOST_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
+
 const name = z.string().min(1);
+/** Part of a file's name. */
+const fileName = name.max(100).refine((text) => !/[/\\\p{Cc}]/u.test(text) && !/^\.+$/.test(text), {
+  message: 'names files and folders: no slash, no control character, not . or ..',
+});
 const direction = z.enum(['max', 'min']).optional();
 const metric = z.union([
   name.transform((text): { name: string; direction?: 'max' | 'min' } => ({ name: text })),
   z.strictObject({ name, direction }),
 ]);
 const count = z.int().positive();
+/** Trials of a row: more are a slip of the pen that would fill the memory. */
+const many = count.max(10_000);
 const seeds = z.union([
-  count,
+  many,
   z
-    .array(z.int().nonnegative())
+    .array(z.int().nonnegative().max(MOST_SEED))
     .min(1)
+    .max(10_000)
     .refine((each) => new Set(each).size === each.length, 'a seed stands there twice'),
 ]);
 const range = z.union([
@@ -47,8 +59,13 @@ export const change = z.strictObject({
   preset: z.union([name, z.looseObject({})]).optional(),
 });
 
+export const limits = z.strictObject({
+  seconds: z.number().positive().max(MOST_SECONDS).optional(),
+  megabytes: z.number().positive().optional(),
+});
+
 export const study = z.strictObject({
-  name: name.optional(),
+  name: fileName.optional(),
   base: z.union([name, z.looseObject({})]),
   factors: z.record(z.string(), z.looseObject({})).default({}),
   design: z
@@ -65,7 +82,7 @@ export const study = z.strictObject({
   test: z.enum(['after-all', 'after-each-trial']).default('after-all'),
   tune: z
     .strictObject({
-      trials: count,
+      trials: many,
       space: z.record(z.string(), range).refine((r) => Object.keys(r).length > 0, 'is empty'),
       seeds: seeds.default(1),
       epochs: count.optional(),
@@ -80,12 +97,7 @@ export const study = z.strictObject({
     .regex(/^data\.train\.options\.[^.]+$/, 'must be data.train.options.<option>')
     .optional(),
   equalCompute: z.union([z.boolean(), z.enum(['seconds', 'cpuSeconds'])]).default(false),
-  limits: z
-    .strictObject({
-      seconds: z.number().positive().optional(),
-      megabytes: z.number().positive().optional(),
-    })
-    .default({}),
+  limits: limits.default({}),
   dir: name.optional(),
 });
 

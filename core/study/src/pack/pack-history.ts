@@ -1,13 +1,9 @@
+import { checkRecord } from '../store/check-record.js';
+import type { HistoryColumns } from '../store/check-record.js';
 import type { EpochRecord, TrialRecord } from '../store/records.js';
 
 /** Significant digits of epochs before the last. */
 const DIGITS = 6;
-
-/** The history of a trial, names once; null where an epoch does not have the metric. */
-interface Columns {
-  readonly epochs: readonly number[];
-  readonly columns: Readonly<Record<string, readonly (number | null)[]>>;
-}
 
 /** A trial with its history in columns, rounded but for the last epoch. */
 export function packHistory(trial: TrialRecord): TrialRecord {
@@ -17,17 +13,23 @@ export function packHistory(trial: TrialRecord): TrialRecord {
   return { ...trial, result: { ...trial.result, history: toColumns(rounded) as never } };
 }
 
+/**
+ * The trial as it was before, epochs rounded.
+ *
+ * @throws Error for a history that no trial has.
+ */
 export function unpackHistory(trial: TrialRecord): TrialRecord {
-  if (!('result' in trial) || Array.isArray(trial.result.history)) return trial;
-  const { epochs, columns } = trial.result.history as unknown as Columns;
+  const packed = (trial as { readonly result?: { readonly history?: unknown } } | null)?.result;
+  if (!packed || Array.isArray(packed.history)) return trial;
+  const { epochs, columns } = checkRecord('history', packed.history);
   const history = epochs.map((epoch, i) => {
     const all = Object.entries(columns).map(([name, values]) => [name, values[i]!] as const);
     return { epoch, metrics: Object.fromEntries(all.filter(([, value]) => value !== null)) };
   });
-  return { ...trial, result: { ...trial.result, history } };
+  return { ...trial, result: { ...packed, history } } as unknown as TrialRecord;
 }
 
-function toColumns(history: readonly EpochRecord[]): Columns {
+function toColumns(history: readonly EpochRecord[]): HistoryColumns {
   const names = [...new Set(history.flatMap(({ metrics }) => Object.keys(metrics)))];
   const column = (name: string) => history.map(({ metrics }) => metrics[name] ?? null);
   return {

@@ -3,6 +3,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { EspalierError, readJson, writeJson } from '@espalier/core';
 import type { Environment } from '../plan/environment.js';
 import type { StudyPlan } from '../plan/study-plan.js';
+import { checkRecord } from '../store/check-record.js';
 import type { StudyRecords, TestReading, TestRecord, TrialRecord } from '../store/records.js';
 import { packHistory, unpackHistory } from './pack-history.js';
 
@@ -62,7 +63,7 @@ export function openPacked(bytes: Uint8Array, name: string): StudyRecords {
   const pick = <K extends keyof Line>(kind: K) =>
     lines.flatMap((line) => (line[kind] === undefined ? [] : [line[kind]]));
   const [plan] = pick('plan');
-  const trials = pick('trial').map(unpackHistory);
+  const trials = pick('trial');
   const byId = new Map(trials.map((trial) => [trial.id, trial]));
   const [tests, readings] = [pick('test'), pick('reading')];
   const environments = new Map(pick('environment'));
@@ -90,8 +91,35 @@ function readLines(bytes: Uint8Array, name: string): readonly Line[] {
     );
   }
   const known = lines.every((line) => KINDS.some((kind) => kind in line));
-  if (known && lines.length === count && 'plan' in (lines[0] ?? {})) return lines;
-  throw refuse(`${name} is not what was packed: lines are missing or changed`, RESTORE);
+  if (!known || lines.length !== count || !('plan' in (lines[0] ?? {}))) {
+    throw refuse(`${name} is not what was packed: lines are missing or changed`, RESTORE);
+  }
+  return lines.map((line, i) => {
+    try {
+      return checkLine(line);
+    } catch (error) {
+      const where = `${name} is not what was packed: line ${i + 2}`;
+      throw refuse(`${where}, ${(error as Error).message}`, RESTORE);
+    }
+  });
+}
+
+/** @throws Error for a line that holds what it should not. */
+function checkLine(line: Line): Line {
+  const { plan, environment, trial, test, reading } = line;
+  if (environment !== undefined) checkEnvironment(environment);
+  return {
+    ...(plan !== undefined && { plan: checkRecord('plan', plan) }),
+    ...(environment !== undefined && { environment }),
+    ...(trial !== undefined && { trial: checkRecord('trial', unpackHistory(trial)) }),
+    ...(test !== undefined && { test: checkRecord('test', test) }),
+    ...(reading !== undefined && { reading: checkRecord('reading', reading) }),
+  };
+}
+
+function checkEnvironment(pair: unknown): void {
+  if (!Array.isArray(pair) || typeof pair[0] !== 'string') throw new Error('environment: no pair');
+  checkRecord('environment', pair[1]);
 }
 
 function decompress(bytes: Uint8Array, name: string): string {

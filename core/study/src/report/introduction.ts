@@ -1,4 +1,5 @@
 import type { Findings } from '../analysis/findings.js';
+import { UNKNOWN_TIME } from '../store/readings-file.js';
 import { pluralize, formatInstant, joinWithAnd } from './number-text.js';
 
 /** One sentence: the rows, the seeds and the metric that were compared. */
@@ -14,8 +15,10 @@ export function describeComparison({ rows, seeds, split }: Findings): string {
 /** Tuning, readings of the test data, split and backend, one sentence each. */
 export function describeMethod(findings: Findings): readonly string[] {
   const { readings, backend, split, resample } = findings;
-  const times = readings.map(
-    ({ at, trials }) => `${formatInstant(at)} for ${pluralize(trials, 'trial')}`,
+  const times = readings.map(({ at, trials }) =>
+    at === UNKNOWN_TIME
+      ? 'at a time that a damaged record does not tell'
+      : `${formatInstant(at)} for ${pluralize(trials, 'trial')}`,
   );
   const read =
     readings.length === 0

@@ -23,9 +23,14 @@ export function studyJson(findings: Findings): string {
       changes: row.diff,
       budget: row.budget,
       metrics: Object.fromEntries(
-        metrics.map(({ metric, values, summary, comparison }) => [
+        metrics.map(({ metric, values, validation, summary, comparison }) => [
           metric.name,
-          { values: Object.fromEntries(values), summary, comparison },
+          {
+            values: Object.fromEntries(values),
+            validation: Object.fromEntries(validation),
+            summary,
+            comparison,
+          },
         ]),
       ),
       costs: Object.fromEntries(costs.map(({ cost, ...each }) => [cost, each])),

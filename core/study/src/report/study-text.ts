@@ -1,6 +1,6 @@
 import { markdownText, table, toCsv, toMarkdown } from '@espalier/report';
 import type { Cell } from '@espalier/report';
-import type { Findings, RowFindings } from '../analysis/findings.js';
+import type { Findings, MetricFinding, RowFindings, Split } from '../analysis/findings.js';
 import { TRAINING } from '../store/read-metric.js';
 import { hasResult } from '../store/records.js';
 import { contrastTable } from './contrast-tables.js';
@@ -31,8 +31,9 @@ export function studyMarkdown(findings: Findings): string {
 }
 
 /**
- * All of a study's numbers as CSV, at full precision: one line for each row, seed and metric, with the
- * costs of the trial. A trial without a value has an empty one, and why in `failure`.
+ * All of a study's numbers as CSV, at full precision: one line for each row, seed, metric and split, with the
+ * costs of the trial; of findings on test data, the validation data's lines too. A trial without a value has an
+ * empty one, and why in `failure`.
  *
  * @example
  * writeFileSync('study.csv', studyCsv(await analyse(planner, rows, store)));
@@ -51,14 +52,23 @@ const COSTS = ['seconds', 'cpuSeconds', 'peakMemory', 'modelBytes', 'macs'] as c
 
 function lines({ row, trials, metrics }: RowFindings, { split }: Findings) {
   return [...trials].flatMap(([seed, trial]) =>
-    metrics.map(({ metric, values }): Record<string, Cell> => ({
-      row: row.name,
-      seed,
-      metric: metric.name,
-      split: metric.name.startsWith(TRAINING) ? 'training' : split,
-      value: values.get(seed),
-      ...(trial && hasResult(trial) ? trial.result.cost : {}),
-      failure: trial && 'failure' in trial ? trial.failure.code : undefined,
-    })),
+    metrics.flatMap((each) =>
+      listSplits(each, split).map(([of, values]): Record<string, Cell> => ({
+        row: row.name,
+        seed,
+        metric: each.metric.name,
+        split: of,
+        value: values.get(seed),
+        ...(trial && hasResult(trial) ? trial.result.cost : {}),
+        failure: trial && 'failure' in trial ? trial.failure.code : undefined,
+      })),
+    ),
   );
+}
+
+/** Which data a metric was computed on, with its values there. */
+function listSplits({ metric, values, validation }: MetricFinding, split: Split) {
+  if (metric.name.startsWith(TRAINING)) return [['training', values]] as const;
+  const found = ['validation', validation] as const;
+  return split === 'test' ? ([found, ['test', values]] as const) : [found];
 }

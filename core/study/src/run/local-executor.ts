@@ -2,10 +2,14 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { parseOptions } from '@espalier/core';
 import pidusage from 'pidusage';
+import { z } from 'zod';
+import { limits as limitsSchema } from '../definition/schema.js';
 import type { Limits } from '../definition/study.js';
 import type { Executor, TrialEnd, TrialJob, TrialProgress } from './job.js';
 import { writeJob } from './trial-folder.js';
+import { readMessage } from './trial-message.js';
 
 /** Built, also where this file is read as source. */
 const PROCESS = fileURLToPath(new URL('../../dist/run/trial-process.js', import.meta.url));
@@ -16,6 +20,11 @@ const GRACE_MS = 20_000;
 /** How often memory is looked at. */
 const WATCH_MS = 500;
 
+const schema = z.strictObject({
+  concurrency: z.int().positive().optional(),
+  limits: limitsSchema.default({}),
+});
+
 /** How the local executor runs trials. */
 export interface LocalExecutorOptions {
   /** Trials at a time; default: one for each core. */
@@ -24,8 +33,13 @@ export interface LocalExecutorOptions {
   readonly limits?: Limits;
 }
 
-/** Runs each trial in a process of its own on this machine. */
-export function localExecutor({ concurrency, limits = {} }: LocalExecutorOptions = {}): Executor {
+/**
+ * Runs each trial in a process of its own on this machine.
+ *
+ * @throws EspalierError `options/invalid`.
+ */
+export function localExecutor(options: LocalExecutorOptions = {}): Executor {
+  const { concurrency, limits } = parseOptions('localExecutor', schema, options);
   return {
     slots: concurrency ?? availableParallelism(),
     async run(job, { signal, onProgress }) {
@@ -55,10 +69,11 @@ class Trial {
 
   async end(signal: AbortSignal, onProgress: (progress: TrialProgress) => void): Promise<TrialEnd> {
     const { child } = this;
-    child.on('message', (message: { end?: TrialEnd; progress?: TrialProgress }) => {
-      if (message.progress) onProgress(message.progress);
+    child.on('message', (message: unknown) => {
+      const { progress, end: said } = readMessage(message, this.job.id);
+      if (progress) onProgress(progress);
       // The first report counts: an exceeded limit, or the end of the trial.
-      if (message.end) this.#said ??= message.end;
+      if (said) this.#said ??= said;
     });
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-4000);

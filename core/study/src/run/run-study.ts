@@ -1,10 +1,10 @@
-import { EspalierError, suggest } from '@espalier/core';
+import { EspalierError, parseOptions, suggest } from '@espalier/core';
+import { z } from 'zod';
 import type { LoadedStudy } from '../definition/load-study.js';
 import { comparePlans, describeDifference } from '../plan/compare-plans.js';
 import { readEnvironment } from '../plan/environment.js';
 import type { Environment } from '../plan/environment.js';
 import { equalComputeRow } from '../plan/equal-compute.js';
-import { hashJson } from '../plan/hash-json.js';
 import type { PlannedRow, PlannedTrial } from '../plan/planned-row.js';
 import { Planner, listTrials } from '../plan/planner.js';
 import { resolvePlan } from '../plan/study-plan.js';
@@ -13,7 +13,7 @@ import { readTuning, rowsAfterTuning } from '../plan/tuning.js';
 import { listMetricNames, readMetric } from '../store/read-metric.js';
 import { hasResult } from '../store/records.js';
 import type { TrialKind, TrialRecord, TrialResult } from '../store/records.js';
-import { StudyStore } from '../store/store.js';
+import { environmentId, StudyStore } from '../store/store.js';
 import type { Executor, TrialEnd, TrialJob, TrialProgress } from './job.js';
 import { localExecutor } from './local-executor.js';
 import { abortedWith, pool } from './pool.js';
@@ -29,6 +29,8 @@ export type StudyEvent =
       readonly total: number;
       readonly done: number;
     }
+  /** Something to know: the database was damaged, and made anew. */
+  | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'start'; readonly trial: PlannedTrial }
   | { readonly type: 'progress'; readonly trial: PlannedTrial; readonly progress: TrialProgress }
   /** A trial crashed and is tried again. */
@@ -78,6 +80,7 @@ export async function runStudy(
   study: LoadedStudy,
   options: RunStudyOptions = {},
 ): Promise<StudyRun> {
+  parseOptions('runStudy', crashLimit, { crashes: options.crashes });
   const planner = await Planner.create(study);
   const rows = await all(planner.rows());
   if (study.settings.test === 'after-each-trial') await checkTestSplit(study);
@@ -89,10 +92,19 @@ export async function runStudy(
   }
 }
 
+/** One that never comes would try a trial for ever. */
+const crashLimit = z.strictObject({ crashes: z.int().positive().optional() });
+
 async function all<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
   const list: T[] = [];
   for await (const item of items) list.push(item);
   return list;
+}
+
+/** What is known of how a trial ended; default: at the first attempt, now. */
+interface Ending {
+  readonly attempts?: number;
+  readonly ended?: string;
 }
 
 interface Work {
@@ -127,6 +139,8 @@ class Runner {
     const { planner } = this;
     const lookup = (id: string) => this.store.trial(id);
     this.#rows = planned.length;
+    const { repair } = this.store;
+    if (repair !== undefined) this.options.onEvent?.({ type: 'warning', message: repair });
     const plan = await resolvePlan(planner, planned, lookup);
     if (!this.options.newTrials) refuseOther(this.store, plan);
     this.store.keepPlan(plan);
@@ -189,9 +203,9 @@ class Runner {
       this.#failed.push(record);
       return true;
     }
-    const result = record ? undefined : await readResult(this.#dir(work.trial));
-    if (result) this.#recordResult(work, result);
-    return result !== undefined;
+    const left = record ? undefined : await readResult(this.#dir(work.trial));
+    if (left) this.#recordResult(work, left.result, { ended: left.ended });
+    return left !== undefined;
   }
 
   async #trial(work: Work): Promise<void> {
@@ -204,10 +218,10 @@ class Runner {
         onProgress: (progress) => onEvent?.({ type: 'progress', trial, progress }),
       });
       if (end.status === 'stopped' || end.status === 'tested') return this.#controller.abort();
-      if (end.status === 'done') return this.#recordResult(work, end.result, attempt);
-      if (end.status !== 'crashed') return this.#recordFailure(work, end, attempt);
+      if (end.status === 'done') return this.#recordResult(work, end.result, { attempts: attempt });
+      if (end.status !== 'crashed') return this.#recordFailure(work, end, { attempts: attempt });
       const left = await readResult(this.#dir(trial));
-      if (left) return this.#recordResult(work, left, attempt);
+      if (left) return this.#recordResult(work, left.result, { attempts: attempt });
       if (this.#controller.signal.aborted) return;
       const count = this.store.crash(trial.id, await watchProgress(this.#dir(trial)));
       if (count >= crashes) {
@@ -215,14 +229,14 @@ class Runner {
         return this.#recordFailure(
           work,
           { status: 'over', code: 'study/crashed', message },
-          attempt,
+          { attempts: attempt },
         );
       }
       onEvent?.({ type: 'retry', trial, message: end.message });
     }
   }
 
-  #recordResult(work: Work, { test, ...result }: TrialResult, attempts = 1): void {
+  #recordResult(work: Work, { test, ...result }: TrialResult, how: Ending): void {
     const { id } = work.trial;
     if (test) this.store.keepTest({ id, ...test, sealed: true });
     const [primary] = this.planner.study.metrics;
@@ -232,10 +246,10 @@ class Runner {
       return this.#recordFailure(
         work,
         { status: 'over', code: 'study/not-finite-metric', message },
-        attempts,
+        how,
       );
     }
-    this.#record(work, { result }, attempts);
+    this.#record(work, { result }, how);
     this.#checkMetrics(work, result);
   }
 
@@ -254,9 +268,9 @@ class Runner {
   #recordFailure(
     work: Work,
     { code, message }: Extract<TrialEnd, { status: 'failed' | 'over' }>,
-    attempts: number,
+    how: Ending,
   ): void {
-    this.#failed.push(this.#record(work, { failure: { code, message } }, attempts));
+    this.#failed.push(this.#record(work, { failure: { code, message } }, how));
   }
 
   #record(
@@ -264,12 +278,11 @@ class Runner {
     outcome:
       | Pick<Extract<TrialRecord, { result: unknown }>, 'result'>
       | { failure: { code: string; message: string } },
-    attempts: number,
+    { attempts = 1, ended = new Date().toISOString() }: Ending,
   ): TrialRecord {
     const { budget } = row;
-    const ended = new Date().toISOString();
     const { backend } = this.planner;
-    const environment = hashJson(this.#environment).slice(0, 16);
+    const environment = environmentId(this.#environment);
     this.store.keepEnvironment(environment, this.#environment);
     const record = { ...trial, kind, budget, backend, attempts, ended, environment, ...outcome };
     this.store.end(record);

@@ -6,6 +6,7 @@ import type { LoadedStudy } from '../definition/load-study.js';
 import { hashJson } from '../plan/hash-json.js';
 import type { Planner } from '../plan/planner.js';
 import { pluralize } from '../report/number-text.js';
+import { UNKNOWN_TIME } from '../store/readings-file.js';
 import { hasResult } from '../store/records.js';
 import type { Metrics, TrialRecord } from '../store/records.js';
 import { StudyStore } from '../store/store.js';
@@ -142,8 +143,9 @@ function refuseOther(differs: string): EspalierError {
 }
 
 function countEarlierReadings(at: string): EspalierError {
+  const when = at === UNKNOWN_TIME ? 'a time that is not known' : at;
   return new EspalierError('study/test-read', {
-    problem: `the test split was read at ${at}, and the study has changed since`,
+    problem: `the test split was read at ${when}, and the study has changed since`,
     fix: 'Report on the validation data, or pass --test-again; the report then mentions it.',
   });
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, readJson, writeJson } from '@espalier/core';
+import { fileError, writeJson } from '@espalier/core';
+import { parseRecord } from '../store/check-record.js';
 import type { TrialResult } from '../store/records.js';
 
 /** Folder of a trial, in that of the study. */
@@ -9,14 +10,22 @@ export function trialFolder(studyDir: string, id: string): string {
   return join(studyDir, 'trials', id);
 }
 
-/** The result of a finished trial. A result that cannot be read counts as missing. */
-export async function readResult(dir: string): Promise<TrialResult | undefined> {
-  const text = await readFile(join(dir, 'result.json'), 'utf8').catch(() => '');
+/** The result that a trial has left in its folder. One that is damaged or no result counts as missing. */
+export async function readResult(dir: string): Promise<LeftResult | undefined> {
+  const file = join(dir, 'result.json');
   try {
-    return readJson(text) as TrialResult;
+    const result = parseRecord('result', await readFile(file, 'utf8'));
+    const { mtime } = await stat(file);
+    return { result, ended: mtime.toISOString() };
   } catch {
     return undefined;
   }
+}
+
+/** A result and when it was written, ISO 8601. */
+export interface LeftResult {
+  readonly result: TrialResult;
+  readonly ended: string;
 }
 
 /**

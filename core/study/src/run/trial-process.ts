@@ -23,6 +23,7 @@ import type { Metrics, TrialResult } from '../store/records.js';
 import type { TrialEnd, TrialJob } from './job.js';
 import { Stopwatch } from './stopwatch.js';
 import { writeResult } from './trial-folder.js';
+import { writeMessage } from './trial-message.js';
 
 /** How long to wait for the process that a killed run left: it ends after its step. */
 const PATIENCE_MS = 600_000;
@@ -59,7 +60,7 @@ async function main(job: TrialJob): Promise<void> {
     const known = error instanceof EspalierError ? code! : 'study/threw';
     return { status: 'failed', code: known, message: message ?? String(error) };
   });
-  process.send!({ end }, () => process.exit(0));
+  process.send!(writeMessage(job.id, { end }), () => process.exit(0));
 }
 
 async function run(job: TrialJob): Promise<TrialEnd> {
@@ -122,7 +123,9 @@ async function train(
   }
   session.telemetry.on('checkpoint', ({ step }) => watch.note(step));
   const epochs = countEpochs(stages);
-  session.telemetry.on('epoch', ({ epoch }) => process.send!({ progress: { epoch, epochs } }));
+  session.telemetry.on('epoch', ({ epoch }) => {
+    process.send!(writeMessage(job.id, { progress: { epoch, epochs } }));
+  });
   const { signal } = controller;
   const { status, history, metrics } = await session.runStages(stages, { signal });
   await sink.close();

@@ -89,7 +89,7 @@ export interface StudyRecords {
 
 /** When the test split was read. */
 export interface TestReading {
-  /** ISO 8601. */
+  /** ISO 8601; `unknown` where the record of it is damaged. */
   readonly at: string;
   /** How many trials it was read for. */
   readonly trials: number;

@@ -1,5 +1,8 @@
 import { EspalierError } from '@espalier/core';
 
+const REBUILD =
+  'It is damaged: espalier study run makes a new one from what can be read of it and from trials/.';
+
 /** What to do, by the kind of SQLite's result code: `BUSY` of `SQLITE_BUSY_TIMEOUT`. */
 const ADVICE: Readonly<Record<string, string>> = {
   BUSY: 'Another program has it open: close that.',
@@ -7,10 +10,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   READONLY: 'Give this user write access to its folder.',
   PERM: 'Give this user write access to its folder.',
   FULL: 'The disk is full: free some space.',
-  NOTADB:
-    'It is damaged: move it away and run again; results of finished trials are read from their folders.',
-  CORRUPT:
-    'It is damaged: move it away and run again; results of finished trials are read from their folders.',
+  NOTADB: REBUILD,
+  CORRUPT: REBUILD,
+  ERROR: REBUILD,
 };
 
 /**
@@ -36,6 +38,11 @@ export function translateStoreErrors<T>(file: string, work: () => T): T {
 /** Whether another connection holds the lock. */
 export function isBusy(cause: unknown): boolean {
   return ['BUSY', 'LOCKED'].includes(readKind(cause));
+}
+
+/** Whether the content of the file is damaged, and not only out of reach. */
+export function isDamage(error: unknown): boolean {
+  return ['CORRUPT', 'NOTADB', 'ERROR'].includes(readKind(error));
 }
 
 function readKind(cause: unknown): string {
