@@ -11,7 +11,7 @@ export { printValue } from './print.js';
  *
  * @param name What the value is, for errors: `json` makes them name `json.best.loss`.
  * @throws EspalierError `json/not-json` on what JSON cannot hold, naming its place: a Map, Set, Date
- * or object of a class, a function, bigint or symbol, `undefined` in an array, a cycle.
+ * or object of a class, a function, bigint or symbol, `undefined` in an array, a cycle, more than 500 levels.
  * @example
  * writeJson({ best: -Infinity }); // '{"best":{"$numberDouble":"-Infinity"}}'
  */
@@ -26,12 +26,12 @@ export function writeJson(value: unknown, name = 'value', indent?: number): stri
 /**
  * Reads what {@link writeJson} wrote; other JSON is read as ever.
  *
- * @throws SyntaxError where it is no JSON.
+ * @throws SyntaxError where it is no JSON, or nested deeper than 500 levels.
  * @example
  * readJson('{"loss":{"$numberDouble":"NaN"}}'); // { loss: NaN }
  */
 export function readJson(text: string): unknown {
-  return JSON.parse(text, (_key, value: unknown) => (isPlain(value) ? revive(value) : value));
+  return reviveAll(JSON.parse(text), 0);
 }
 
 /**
@@ -71,6 +71,10 @@ export function toJson(value: unknown, path: string, onInline?: (path: string) =
   return walk(value, path, { ...SORTED, onInline });
 }
 
+/** Levels of objects and lists in each other that are written and read. */
+const MAX_DEPTH = 500;
+const TOO_DEEP = `nested deeper than ${MAX_DEPTH} levels`;
+
 /** What a walk over plain data does with its parts. */
 interface Walk {
   readonly sorted?: boolean;
@@ -89,6 +93,7 @@ function walk(value: unknown, path: string, how: Walk, around: readonly unknown[
   const says = readToJsonName(value);
   if (says !== undefined && !how.onInline) return says;
   if (around.includes(value)) throw notJsonError(path, value, 'part of itself');
+  if (around.length === MAX_DEPTH) throw notJsonError(path, value, TOO_DEEP);
   const walkPart = (part: unknown, key: string | number) =>
     walk(part, `${path}.${key}`, how, [...around, value]);
   if (Array.isArray(value) && !hasOddKeys(value)) return Array.from(value, walkPart);
@@ -143,7 +148,8 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
 function notJsonError(path: string, value: unknown, what: string): EspalierError {
   const known = WAYS_OUT[getClassName(value)];
   const fix = known ?? 'Use numbers, strings, booleans, null, arrays and plain objects.';
-  return jsonError('not-json', `'${path}' has no JSON form: it is ${what}`, fix);
+  const place = path.length > 200 ? `${path.slice(0, 200)}…` : path;
+  return jsonError('not-json', `'${place}' has no JSON form: it is ${what}`, fix);
 }
 
 function jsonError(what: string, problem: string, fix: string): EspalierError {
@@ -166,6 +172,18 @@ function tagNumber(value: number): unknown {
 /** A key of the data that looks like the tag gets one `$` more. */
 function escapeKey(key: string): string {
   return /^\$+numberDouble$/.test(key) ? `$${key}` : key;
+}
+
+/** Changes the value in place. */
+function reviveAll(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === MAX_DEPTH) throw new SyntaxError(`it is ${TOO_DEEP}`);
+  for (const [key, part] of Object.entries(value)) {
+    const revived = reviveAll(part, depth + 1);
+    // Assigning to '__proto__' would change the prototype.
+    if (revived !== part) Object.defineProperty(value, key, { value: revived });
+  }
+  return isPlain(value) ? revive(value) : value;
 }
 
 function revive(value: Readonly<Record<string, unknown>>): unknown {

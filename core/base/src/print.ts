@@ -2,7 +2,7 @@ import { getClassName, isPlain } from './plain.js';
 
 /**
  * Any value for people to read: as JSON, with NaN, infinities, −0, bigints and `undefined` as they
- * are, and the class of what has no such form. Never throws.
+ * are, and the class of what has no such form. Parts in more than 100 others are left out. Never throws.
  *
  * @example
  * printValue({ limit: Infinity, seen: new Map() }); // '{"limit":Infinity,"seen":Map}'
@@ -10,6 +10,9 @@ import { getClassName, isPlain } from './plain.js';
 export function printValue(value: unknown, indent = 0): string {
   return print(value, { indent, depth: 0, around: [] });
 }
+
+/** What is deeper is left out. */
+const MAX_DEPTH = 100;
 
 interface Place {
   readonly indent: number;
@@ -24,6 +27,7 @@ function print(value: unknown, place: Place): string {
   if (typeof value !== 'object' || value === null)
     return Object.is(value, -0) ? '-0' : String(value);
   if (place.around.includes(value)) return 'cycle';
+  if (place.depth === MAX_DEPTH) return '…';
   const { indent, depth, around } = place;
   const inside = { indent, depth: depth + 1, around: [...around, value] };
   if (Array.isArray(value)) {

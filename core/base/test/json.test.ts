@@ -115,6 +115,19 @@ describe('canonicalJson and toJson', () => {
   });
 });
 
+test('nesting has an end, in writing, reading and printing', () => {
+  const nest = (levels: number) => {
+    let value: unknown = 1;
+    for (let i = 0; i < levels; i++) value = i % 2 === 0 ? [value] : { a: value };
+    return value;
+  };
+  expect(readJson(writeJson(nest(500)))).toEqual(nest(500));
+  expect(() => writeJson(nest(501), 'state')).toThrow(/'state\.[\w.]+…' .* deeper than 500 levels/);
+  const text = '[{"a":'.repeat(50_000) + '1' + '}]'.repeat(50_000);
+  expect(() => readJson(text)).toThrow(/deeper than 500 levels/);
+  expect(printValue(nest(5000))).toContain('…');
+});
+
 test('printValue shows anything, for people', () => {
   const value = { n: [NaN, -Infinity, -0, 1n], m: new Map(), u: [undefined], f: () => 1, cycle };
   expect(printValue(value)).toBe(

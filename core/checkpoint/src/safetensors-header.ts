@@ -8,8 +8,10 @@ const PACKED = ['F4', 'F6_E2M3', 'F6_E3M2'];
 const MAX_HEADER = 100_000_000; // bytes; the reference implementation's limit
 const LENGTH = 8; // bytes in front of the header, which say how long it is
 
+const METADATA = '__metadata__';
+
 /** Names that no tensor may have. */
-export const RESERVED = ['__metadata__', '__proto__'];
+export const RESERVED = [METADATA, '__proto__'];
 
 /** Where a tensor is in a safetensors file. */
 export interface SafetensorsEntry extends Omit<HostTensor, 'data'> {
@@ -66,10 +68,10 @@ export function readSafetensorsHeader(start: Uint8Array, size: number): Safetens
   const text = decodeText(start.subarray(LENGTH, begin));
   const header = parseObject(text);
   const tensors = Object.entries(header)
-    .filter(([name]) => name !== '__metadata__')
+    .filter(([name]) => name !== METADATA)
     .map(([name, value]) => locate(name, value, begin))
     .sort((a, b) => a.begin - b.begin || a.end - b.end);
-  const metadata = readMetadata(header['__metadata__'] ?? {});
+  const metadata = readMetadata(header[METADATA] ?? {}); // null is none, as for the reference implementation
   checkKeys(text, header);
   checkTiling(tensors, begin, size);
   return { tensors, metadata };
@@ -119,13 +121,13 @@ function locate(name: string, value: unknown, start: number): SafetensorsEntry {
 function readMetadata(value: unknown): Readonly<Record<string, string>> {
   const strings = isObject(value) && Object.values(value).every((v) => typeof v === 'string');
   if (!strings || Object.hasOwn(value, '__proto__'))
-    throw invalidFileError('its metadata are not strings');
+    throw invalidFileError(`its ${METADATA} is no object of strings`);
   return value as Record<string, string>;
 }
 
 /** JSON.parse drops a repeated key silently; there are then more colons than keys. */
 function checkKeys(text: string, header: Readonly<Record<string, unknown>>): void {
-  const inner = Object.values(header).map((value) => Object.keys(value as object).length);
+  const inner = Object.values(header).map((value) => Object.keys(value ?? {}).length);
   const keys = inner.reduce((sum, count) => sum + count, inner.length);
   let colons = 0;
   let quoted = false;

@@ -62,6 +62,11 @@ describe('round trip', () => {
   });
 });
 
+test('null is no metadata, as for the reference implementation', () => {
+  const { metadata: read, tensors } = decodeSafetensors(fileOf('{"__metadata__":null}', 0));
+  expect([read, tensors.size]).toEqual([{}, 0]);
+});
+
 test('reads a file that the reference implementation wrote', () => {
   const path = new URL('./golden/safetensors.golden.json', import.meta.url);
   const golden = JSON.parse(readFileSync(path, 'utf8'));

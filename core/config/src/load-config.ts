@@ -1,10 +1,11 @@
-import { access, readFile } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
-import { EspalierError, parseOptions, readJson as parseJson, suggest } from '@espalier/core';
+import { EspalierError, parseOptions, suggest } from '@espalier/core';
 import type { PluginEntries } from '@espalier/core';
 import { applySettings } from './apply-settings.js';
 import type { Config } from './config.js';
 import { Modules } from './modules.js';
+import { readJsonFile, unreadableFile } from './read-json.js';
 import { schema } from './schema.js';
 import type { Settings } from './schema.js';
 
@@ -68,16 +69,9 @@ export async function readObject(
   file: string,
   modules: Modules,
 ): Promise<Readonly<Record<string, unknown>>> {
-  await access(file).catch((cause: unknown) => {
-    const fix = 'Give the path of a .ts, .js or .json file.';
-    throw new EspalierError('config/no-config', {
-      problem: `there is no file ${file}`,
-      fix,
-      cause,
-    });
-  });
+  await refuseMissing(file);
   const config =
-    extname(file) === '.json' ? await readJson(file) : await importDefault(file, modules);
+    extname(file) === '.json' ? await readJsonFile(file) : await importDefault(file, modules);
   if (isPlain(config)) return config;
   throw new EspalierError('config/config', {
     problem: `${basename(file)} contains no configuration object`,
@@ -86,46 +80,22 @@ export async function readObject(
   });
 }
 
-async function readJson(file: string): Promise<unknown> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw unreadableFile(file, cause);
+async function refuseMissing(file: string): Promise<void> {
+  const found = await stat(file).catch((cause: unknown) => {
+    throw noConfigError(`there is no file ${file}`, [], cause);
   });
-  try {
-    return parseJson(text);
-  } catch (cause) {
-    throw new EspalierError('config/config', {
-      problem: describeJsonError(file, text, cause as Error),
-      cause,
-    });
-  }
+  if (!found.isDirectory()) return;
+  const names = (await readdir(file)).filter((name) => /\.config\.([cm]?[jt]s|json)$/.test(name));
+  throw noConfigError(`${file} is a folder`, names);
 }
 
-function describeJsonError(file: string, text: string, { message }: Error): string {
-  const before = text.slice(0, failurePosition(text, message)).split('\n');
-  const what = message.replace(/ in JSON at position .*|, (\.{3})?".* is not valid JSON$/s, '');
-  const said = what.replaceAll('\n', '\\n');
-  return `${basename(file)} is not valid JSON at line ${before.length}, column ${before.at(-1)!.length + 1}: ${said}`;
-}
-
-/** Where parsing failed. For an unexpected token, Node gives no position. */
-function failurePosition(text: string, message: string): number {
-  const position = /at position (\d+)/.exec(message)?.[1];
-  if (position !== undefined) return Number(position);
-  if (!message.startsWith(UNEXPECTED)) return text.length;
-  let end = 1;
-  while (!findFailure(text.slice(0, end)).startsWith(UNEXPECTED)) end += 1;
-  return end - 1;
-}
-
-const UNEXPECTED = 'Unexpected token';
-
-function findFailure(text: string): string {
-  try {
-    JSON.parse(text);
-    return '';
-  } catch (error) {
-    return (error as Error).message;
-  }
+function noConfigError(problem: string, found: readonly string[], cause?: unknown): EspalierError {
+  const what = found.length > 0 ? `, for example ${[...found].sort()[0]} in it` : '';
+  return new EspalierError('config/no-config', {
+    problem,
+    fix: `Give the path of a .ts, .js or .json file${what}.`,
+    cause,
+  });
 }
 
 async function importDefault(file: string, modules: Modules): Promise<unknown> {
@@ -133,16 +103,11 @@ async function importDefault(file: string, modules: Modules): Promise<unknown> {
     throw unreadableFile(file, cause);
   });
   if ('default' in module) return module['default'];
+  if (extname(file) === '.cts') return { ...module }; // what module.exports is set to
   throw new EspalierError('config/config', {
     problem: `${basename(file)} has no default export`,
     fix: `${suggest('default', Object.keys(module))} Write export default { … }.`,
   });
-}
-
-function unreadableFile(file: string, cause: unknown): EspalierError {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  const problem = `${basename(file)} cannot be read: ${message}`;
-  return new EspalierError('config/config', { problem, cause });
 }
 
 const REFERENCES = ['model', 'preset', 'loss', 'optimizer'];

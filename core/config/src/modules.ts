@@ -1,10 +1,11 @@
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createJiti } from 'jiti';
 import type { Jiti } from 'jiti';
+import { readJsonFile } from './read-json.js';
 
 type Module = Readonly<Record<string, unknown>>;
 
-/** Imports modules as the configuration itself would, TypeScript included. */
+/** Imports modules as the configuration itself would, TypeScript and JSON included. */
 export class Modules {
   readonly #jiti: Jiti;
 
@@ -23,6 +24,7 @@ export class Modules {
   /** @param specifier As for `resolve`. */
   readonly load = async (specifier: string): Promise<Module> => {
     const url = this.resolve(specifier);
+    if (url.endsWith('.json')) return { default: await readJsonFile(fileURLToPath(url)) };
     // Node's own import for JavaScript: one copy of every package, whoever imports it.
     if (!/\.[cm]?tsx?$/.test(url)) return (await import(url)) as Module;
     return this.#jiti.import<Module>(url);

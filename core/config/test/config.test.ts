@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -15,7 +15,7 @@ import {
   readObject,
   Modules,
 } from '@espalier/config';
-import { arraySource } from '@espalier/core';
+import { arraySource, loadExport } from '@espalier/core';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 
 const DATA = {
@@ -47,6 +47,9 @@ describe('reading', () => {
       await write('run.json', json),
       await write('run.mjs', `export default ${json};`),
       await write('run.ts', `const config: object = ${json};\nexport default config;`),
+      await write('run.cjs', `module.exports = ${json};`),
+      await write('run.cts', `const config: object = ${json};\nmodule.exports = config;`),
+      await write('marked.json', `\uFEFF${json}`),
     ];
     const [fromJson, ...others] = await Promise.all(files.map((file) => loadConfig(file)));
     expect(fromJson!.folder).toBe(folder);
@@ -56,6 +59,9 @@ describe('reading', () => {
 
   it.each([
     ['a.json', '{\n "epochs": [1,\n ]}', 'config/config', /line 3, column 2/],
+    ['d.json', `{"a": [${'1,'.repeat(20_000)}\n x]}`, 'config/config', /line 2, column 2/],
+    ['e.json', 'x', 'config/config', /line 1, column 1/],
+    ['f.json', '['.repeat(1000) + ']'.repeat(1000), 'config/config', /deeper than 500 levels/],
     ['b.json', '[1]', 'config/config', /no configuration object/],
     ['c.mjs', 'export const config = {};', 'config/config', /no default export/],
   ])('refuses %s with %j', async (name, content, code, message) => {
@@ -65,6 +71,33 @@ describe('reading', () => {
 
   it('refuses a file that does not exist', async () => {
     await expect(loadConfig(at('none.json'))).rejects.toMatchObject({ code: 'config/no-config' });
+  });
+
+  it('refuses a folder, and names the configuration in it', async () => {
+    await mkdir(at('project'));
+    const refused = (fix: RegExp) =>
+      expect(loadConfig(at('project'))).rejects.toMatchObject({
+        code: 'config/no-config',
+        message: expect.stringMatching(fix),
+      });
+    await refused(/is a folder.*\.json file\./);
+    await write('project/espalier.config.ts', '');
+    await refused(/for example espalier\.config\.ts in it/);
+  });
+
+  it('loads a preset that is JSON', async () => {
+    await write('preset.json', '{ "name": "mine", "plugins": {} }');
+    const loaded = build({ model: () => undefined, preset: './preset.json' });
+    const { preset } = await makeSessionConfig(loaded);
+    await expect(loadExport('./preset.json', { load: loaded.modules.load })).resolves.toEqual({
+      name: 'mine',
+      plugins: {},
+    });
+    expect(preset).toBeDefined();
+    await write('preset.json', '{ "name": ');
+    await expect(loadExport('./preset.json', { load: loaded.modules.load })).rejects.toMatchObject({
+      message: expect.stringMatching(/preset\.json is not valid JSON at line 1/),
+    });
   });
 
   test.each([

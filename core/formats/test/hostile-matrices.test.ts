@@ -342,6 +342,12 @@ describe('shards', () => {
     return dir;
   };
 
+  test('with a byte order mark in their index are read', async () => {
+    const dir = await lay({ a: '1.st' }, { '1.st': 'a' });
+    await writeFile(join(dir, 'model.safetensors.index.json'), '\uFEFF{"weight_map":{"a":"1.st"}}');
+    expect([...(await readMatrices(dir)).keys()]).toEqual(['a']);
+  });
+
   test.each<[string, Record<string, string>, Record<string, string>, RegExp]>([
     [
       'that are missing',

@@ -1,6 +1,8 @@
 import { EspalierError } from '@espalier/core';
 import { checkCounts } from './check-counts.js';
 import { checkDistinct } from './distinct.js';
+import { FORMS } from './line-forms.js';
+import type { Entry, Form } from './line-forms.js';
 import type { ParsedCounts } from './parse-counts.js';
 
 /** A line that is not blank; `number` from 1. */
@@ -8,38 +10,6 @@ interface Line {
   readonly number: number;
   readonly text: string;
 }
-
-/** What a line says: `written` is the count as it stands there. */
-interface Entry {
-  readonly word?: string;
-  readonly count: number;
-  readonly written: string;
-}
-
-/** The form of a line: what is word and what is count; nothing where it does not have that form. */
-type Form = (text: string) => Entry | undefined;
-
-const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?`;
-/** Without blanks, those that part thousands included; words may hold other separators of Unicode. */
-const WORD = String.raw`[^ \t\u00a0\u2007\u202f]+`;
-function form(pattern: string): Form {
-  const expression = new RegExp(pattern, 's');
-  return (text) => {
-    const found = expression.exec(text)?.groups;
-    if (!found) return undefined;
-    const { word, count: written } = found as { readonly word?: string; readonly count: string };
-    return { ...(word !== undefined && { word }), count: Number(written), written };
-  };
-}
-
-/** In order of preference. A tab parts words that hold blanks; between blanks there are two columns. */
-const FORMS: readonly Form[] = [
-  form(String.raw`^(?<word>[^\t]+)\t *(?<count>${NUMBER})\s*$`),
-  form(String.raw`^\s*(?<word>${WORD})\s+(?<count>${NUMBER})\s*$`),
-  form(String.raw`^ *(?<count>${NUMBER}) *\t(?<word>[^\t]*[^\t\s])\s*$`),
-  form(String.raw`^\s*(?<count>${NUMBER})\s+(?<word>${WORD})\s*$`),
-  form(String.raw`^\s*(?<count>${NUMBER})\s*$`),
-];
 
 /** Reads a word and its count, or a count, a line; the first may be a header of as many columns. */
 export function parseLines(text: string): ParsedCounts {

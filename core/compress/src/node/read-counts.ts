@@ -64,7 +64,7 @@ function findInvalidLine(bytes: Uint8Array): number {
 
 /** Where every word is a number, they are ids: each from 0 on must be there once. */
 function sortByWordId({ counts, words }: WordCounts): WordCounts {
-  if (!words?.every((word) => /^[+-]?\d*\.?\d+$/.test(word))) return { counts, words };
+  if (!words?.every((word) => /^[+-]?(?:\d+|\d*\.\d+)$/.test(word))) return { counts, words };
   const byId = new Float64Array(counts.length).fill(NaN);
   words.forEach((word, i) => {
     if (/^\d+$/.test(word) && Number(word) < counts.length) byId[Number(word)] = counts[i]!;

@@ -119,7 +119,7 @@ async function readArchive(source: ByteSource, name: string): Promise<MatrixCont
 }
 
 function isJsonObject(start: Uint8Array): boolean {
-  return /^\s*\{\s*"/.test(Buffer.from(start).toString('latin1', 0, 64));
+  return /^\s*\{\s*"/.test(new TextDecoder().decode(start.subarray(0, 64)));
 }
 
 /** The tensor with errors that say of which file they are. */

@@ -20,10 +20,10 @@ export async function addTokenizerWords(dir: string, file: MatrixFile): Promise<
   const matrix = file.tensors.get(MATRIX);
   if (!matrix || matrix.shape.length !== 2 || file.tensors.has(MAPPING)) return file;
   const path = join(dir, TOKENIZER);
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const bytes = await readFile(path).catch((cause: unknown) => {
     throw fileError('matrices/file', `cannot read ${path}`, cause);
   });
-  const words = listWords(text);
+  const words = listWords(new TextDecoder().decode(bytes));
   if (!words || words.length !== matrix.shape[0] || words.includes(undefined))
     throw tokenizerError(words?.length, matrix.shape[0]!);
   return { ...file, format: 'model2vec', words: words as string[] };

@@ -18,10 +18,10 @@ type WeightMap = Readonly<Record<string, string>>;
 export async function readShardIndex(path: string): Promise<WeightMap | undefined> {
   const { size } = await stat(path);
   if (size > LARGEST_INDEX) return undefined;
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const bytes = await readFile(path).catch((cause: unknown) => {
     throw fileError('matrices/file', `cannot read ${path}`, cause);
   });
-  const map = parseMap(text);
+  const map = parseMap(new TextDecoder().decode(bytes));
   if (typeof map !== 'object' || map === null) return undefined;
   const bad = Object.entries(map).find(([, file]) => !PLAIN_NAME.test(String(file)));
   if (bad) throw shardError(`places '${bad[0]}' in a file that is no plain name`, bad[1]);
@@ -42,7 +42,7 @@ export async function openShards(
     for (const name of names) {
       const shard = await openShard(join(dirname(path), name), name, open);
       shards.push(shard);
-      checkShard(name, [...shard.tensors.keys()], map);
+      checkShard(name, shard.tensors, map);
       tensors.push(...shard.tensors.values());
     }
     const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0);
@@ -64,12 +64,12 @@ async function openShard(
   return open(path);
 }
 
-function checkShard(name: string, found: readonly string[], map: WeightMap): void {
+function checkShard(name: string, found: MatrixFile['tensors'], map: WeightMap): void {
   const expected = Object.keys(map).filter((tensor) => map[tensor] === name);
-  const missing = expected.find((tensor) => !found.includes(tensor));
+  const missing = expected.find((tensor) => !found.has(tensor));
   if (missing !== undefined)
     throw shardError(`places '${missing}' in ${name}, which lacks it`, name);
-  const foreign = found.find((tensor) => map[tensor] !== name);
+  const foreign = [...found.keys()].find((tensor) => map[tensor] !== name);
   if (foreign !== undefined)
     throw shardError(`does not place '${foreign}' in ${name}, where it is`, name);
 }
