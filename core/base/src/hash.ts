@@ -16,6 +16,7 @@ export async function sha256Hex(bytes: Uint8Array): Promise<string> {
       fix: 'Serve it from https or localhost.',
     });
   }
-  const digest = new Uint8Array(await subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
+  const own = bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice(); // shared memory is refused
+  const digest = new Uint8Array(await subtle.digest('SHA-256', own as Uint8Array<ArrayBuffer>));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -14,6 +14,13 @@ export interface CheckpointStore {
   list(): Promise<readonly string[]>;
   /** Does nothing when there is no such name. */
   remove(name: string): Promise<void>;
+  /**
+   * Makes the store one run's, until the function that it gives is called: others are refused, and a `write` or
+   * `remove` after a takeover is.
+   *
+   * @throws EspalierError `place/in-use`.
+   */
+  claim?(): Promise<() => Promise<void>>;
 }
 
 /**
@@ -26,6 +33,7 @@ export interface CheckpointStore {
  */
 export function memoryStore(): CheckpointStore {
   const files = new Map<string, Uint8Array>();
+  let isClaimed = false;
   return {
     location: 'memory',
     write: async (name, bytes) => void files.set(name, bytes.slice()),
@@ -39,7 +47,19 @@ export function memoryStore(): CheckpointStore {
     },
     list: async () => [...files.keys()].sort(),
     remove: async (name) => void files.delete(name),
+    claim: async () => {
+      if (isClaimed) throw inUseError();
+      isClaimed = true;
+      return async () => void (isClaimed = false);
+    },
   };
+}
+
+function inUseError(): EspalierError {
+  return new EspalierError('place/in-use', {
+    problem: 'this store in memory belongs to another session, which is under way',
+    fix: 'Wait until its fit has ended (a loop of your own: endFit or dispose), or take another store.',
+  });
 }
 
 /**

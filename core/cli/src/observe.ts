@@ -1,9 +1,10 @@
-import { resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import type { BackendInfo } from '@espalier/backend';
 import { describeStage } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import type { Session, Stage, TelemetryEvent, TelemetryEvents } from '@espalier/core';
-import { consoleProgress, jsonlSink } from '@espalier/core/node';
+import { claimPlace, consoleProgress, jsonlSink, makeFolder } from '@espalier/core/node';
+import type { JsonlSink } from '@espalier/core/node';
 import { formatNumber } from './text-columns.js';
 
 const EVENTS: readonly TelemetryEvent[] = [
@@ -40,7 +41,7 @@ export function startLogging(
   { folder, settings: { log } }: LoadedConfig,
   { quiet = false, verbose = false }: { readonly quiet?: boolean; readonly verbose?: boolean },
 ): Observer {
-  const sink = log.jsonl === undefined ? undefined : jsonlSink(resolve(folder, log.jsonl));
+  const sink = log.jsonl === undefined ? undefined : openLog(resolve(folder, log.jsonl));
   if (sink) EVENTS.forEach((event) => telemetry.on(event, (data) => sink.write(event, data)));
   const show = consoleProgress({ verbose });
   telemetry.on('warning', ({ message, plugin }) =>
@@ -60,6 +61,15 @@ export function startLogging(
       await sink?.close();
     },
   };
+}
+
+/** A file of telemetry that is this run's alone until it is closed. */
+function openLog(path: string): JsonlSink {
+  const folder = dirname(path);
+  makeFolder(folder);
+  const claim = claimPlace(folder, { file: basename(path) });
+  const sink = jsonlSink(path);
+  return { ...sink, close: () => sink.close().finally(() => claim.release()) };
 }
 
 /** What is longer than a line is in the telemetry's file. */

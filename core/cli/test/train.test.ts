@@ -92,7 +92,9 @@ describe('espalier train', () => {
       },
     });
     expect(ended.code).toBe(130);
-    const saved = await readdir(join(folder, `twice ${data}`));
+    const saved = (await readdir(join(folder, `twice ${data}`))).filter(
+      (name) => !name.startsWith('.'),
+    );
     expect(saved).toEqual(data === 'train' ? ['step-000000006.safetensors'] : []);
   });
 

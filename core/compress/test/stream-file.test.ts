@@ -11,6 +11,7 @@ import {
 import { compressFile, readInput } from '@espalier/compress/node';
 import type { CompressFileOptions } from '@espalier/compress/node';
 import { disposeModel, encodeSafetensors, keyedRng } from '@espalier/core';
+import { claimPlace, makeFolder } from '@espalier/core/node';
 import { countBytes, encodeNpy, packArtifact } from '@espalier/formats';
 import { blockCodes, quantizeOnly } from '@espalier/preset-group-reduce';
 import { onBackend } from '@espalier/testkit';
@@ -101,6 +102,21 @@ it.each(['words.npy', 'model.safetensors'])(
 
 const vectors = (words: readonly string[]) =>
   words.map((word, i) => `${word} ${[i % 7, i % 5, 1].join(' ')}\n`).join('');
+
+it('is refused while another run has its folder of unfinished work', async () => {
+  const words = Array.from({ length: 40 }, (_, i) => `word${i}`);
+  await writeFile(at('mine.vec.txt'), vectors(words));
+  const unfinished = at('twice.unfinished');
+  makeFolder(unfinished);
+  const claim = claimPlace(unfinished);
+  const again = () =>
+    compress('mine.vec.txt', 'twice', { layers: ['mine.vec'], ratio: 2, counts: undefined });
+  await expect(again()).rejects.toMatchObject({ code: 'place/in-use' });
+  expect(await readdir(unfinished)).toEqual(['.owner.json']);
+  claim.release();
+  await again();
+  expect(await readdir(folder)).not.toContain('twice.unfinished');
+});
 
 it('matches counts with the words of the input, and says how many', async () => {
   const words = Array.from({ length: 40 }, (_, i) => `word${i}`);

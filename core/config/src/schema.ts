@@ -95,6 +95,11 @@ export const schema = z
         everySteps: count.optional(),
         everyEpochs: count.optional().describe('Default 1.'),
         keep: count.optional().describe('Default 2.'),
+        takeOver: z
+          .string()
+          .min(1)
+          .optional()
+          .describe('The run on another host, as the error names it, whose folder this run takes.'),
       })
       .optional(),
     log: z

@@ -84,7 +84,8 @@ export async function openSource(
  */
 export function openStore({ folder, settings }: LoadedConfig, dir?: string): CheckpointStore {
   const path = dir ?? (settings.checkpoint && resolve(folder, settings.checkpoint.dir));
-  if (path !== undefined) return fileStore(path);
+  const { takeOver } = settings.checkpoint ?? {};
+  if (path !== undefined) return fileStore(path, { takeOver });
   throw new EspalierError('config/no-checkpoint', {
     problem: 'the configuration names no folder for checkpoints',
     fix: "Add checkpoint: { dir: 'runs/a' }.",
@@ -110,6 +111,8 @@ function makePreset({ file, folder, written }: LoadedConfig): Preset {
 }
 
 function checkpointSettings(loaded: LoadedConfig): SessionConfig['checkpoint'] {
-  const { dir, ...rest } = loaded.settings.checkpoint ?? {};
-  return dir === undefined ? undefined : { ...rest, store: openStore(loaded) };
+  const { checkpoint } = loaded.settings;
+  if (!checkpoint) return undefined;
+  const { everySteps, everyEpochs, keep } = checkpoint;
+  return { everySteps, everyEpochs, keep, store: openStore(loaded) };
 }

@@ -149,7 +149,7 @@ export class Session {
     parseOptions('session.runStages', shapes.stagesOptionsShape, options);
     const named = stages.flatMap((stage) => ('transform' in stage ? [stage.transform] : []));
     named.forEach((ids) => ids !== true && this.#checkTransforms(ids));
-    await this.#runAlone('runStages', () => this.checkpoints.claim());
+    const release = await this.#runAlone('runStages', () => this.checkpoints.claim());
     const host: StagesHost = {
       run: this.#live,
       checkpoints: this.checkpoints,
@@ -157,7 +157,10 @@ export class Session {
       transform: (given) => this.transform(given),
       runAlone: (work) => this.#runAlone('runStages', work),
     };
-    const result = await runStages(host, stages, options).finally(() => (this.#trained = false));
+    const result = await runStages(host, stages, options).finally(() => {
+      this.#trained = false;
+      return release();
+    });
     if (result.status !== 'aborted') this.#warnUntransformed();
     return result;
   }
@@ -198,7 +201,7 @@ export class Session {
       inEpoch
         ? stepInEpoch(this.run, raw, { checkpoints: this.checkpoints, next })
         : trainStep(this.run, raw, { next });
-    return this.#runLoop('step', { claims: inEpoch === true }, async () => {
+    return this.#runLoop('step', { claims: inEpoch === true, keeps: true }, async () => {
       this.#trained = false;
       const log = await take();
       this.#trained = true;
@@ -214,7 +217,7 @@ export class Session {
    */
   async beginEpoch(options: BeginEpochOptions = {}): Promise<void> {
     const { goOn = false } = parseOptions('session.beginEpoch', shapes.beginEpochShape, options);
-    return this.#runLoop('beginEpoch', { claims: true }, () => {
+    return this.#runLoop('beginEpoch', { claims: true, keeps: true }, () => {
       if (goOn) this.run.stopReason = undefined;
       return beginEpoch(this.run);
     });
@@ -233,7 +236,7 @@ export class Session {
    */
   async endEpoch(metrics: Readonly<Record<string, number>> = {}): Promise<EpochResult> {
     parseOptions('session.endEpoch', shapes.metricsShape, metrics);
-    return this.#runLoop('endEpoch', { claims: true }, () =>
+    return this.#runLoop('endEpoch', { claims: true, keeps: true }, () =>
       endEpoch(this.run, this.checkpoints, metrics),
     );
   }
@@ -250,8 +253,8 @@ export class Session {
     const { stopReason: reason } = this.run;
     const status = reason === undefined ? 'completed' : 'stopped';
     const end = { status, ...(reason !== undefined && { reason }), ...given } as const;
-    return this.#runLoop('endFit', { claims: end.status !== 'failed' }, () =>
-      endLoop(this.run, this.checkpoints, end),
+    await this.#runLoop('endFit', { claims: end.status !== 'failed' }, () =>
+      endLoop(this.run, this.checkpoints, end).finally(() => this.checkpoints.release()),
     );
   }
 
@@ -410,7 +413,7 @@ export class Session {
   async dispose(): Promise<void> {
     if (this.#busy) throw busyError('dispose', this.#busy);
     if (this.#trained) this.#warnUntransformed();
-    return (this.#disposal ??= this.run.dispose());
+    return (this.#disposal ??= this.checkpoints.release().finally(() => this.run.dispose()));
   }
 
   /** The run, once it took over what others did to its model. */
@@ -440,15 +443,18 @@ export class Session {
     }
   }
 
-  /** The same for a part of a loop; one that `claims` may write checkpoints. */
+  /**
+   * The same for a part of a loop; one that `claims` may write checkpoints, and has their store alone until it
+   * ends, or, where it `keeps` it, until the loop does.
+   */
   #runLoop<T>(
     what: string,
-    { claims }: { readonly claims: boolean },
+    { claims, keeps = false }: { readonly claims: boolean; readonly keeps?: boolean },
     work: () => Promise<T>,
   ): Promise<T> {
     return this.#runAlone(what, async () => {
-      if (claims) await this.checkpoints.claim();
-      return work();
+      const release = claims ? await this.checkpoints.claim() : undefined;
+      return work().finally(() => (keeps ? undefined : release?.()));
     });
   }
 

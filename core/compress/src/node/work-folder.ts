@@ -1,47 +1,61 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { WordStore, WorkStore } from '@espalier/compression';
-import { canonicalJson, fileError } from '@espalier/core';
-import { removeLeftovers, writeWhole } from '@espalier/core/node';
+import { canonicalJson, EspalierError, fileError } from '@espalier/core';
+import { claimPlace, makeFolder, removeLeftovers, writeWhole } from '@espalier/core/node';
+import type { PlaceClaim } from '@espalier/core/node';
 
 /** What was done of a compression, beside its result, until that is there. */
 export class WorkFolder {
   readonly #path: string;
   readonly #open: FileHandle[] = [];
+  readonly #claim: PlaceClaim;
 
   private constructor(path: string) {
+    makeFolder(path);
     this.#path = path;
+    this.#claim = claimPlace(path);
   }
 
   /**
-   * Opens `<out>.unfinished`. What another input or other options left there is removed.
+   * Opens `<out>.unfinished`, which is this run's alone until it closes. What another input or other options left
+   * there is removed.
    *
    * @param tell Is told that a run goes on, or that it begins anew.
-   * @throws EspalierError `compress/work`.
+   * @throws EspalierError `compress/work`, `place/in-use`.
    */
   static async open(
     out: string,
     key: unknown,
     tell: (message: string) => void,
   ): Promise<WorkFolder> {
-    const folder = new WorkFolder(`${resolve(out)}.unfinished`);
-    const name = basename(folder.#path);
-    await withFileErrors(folder.#path, async () => {
-      const own = Buffer.from(hashOf(key));
-      const found = await readFile(join(folder.#path, KEY)).catch(ignoreMissing);
-      if (found?.equals(own)) {
-        await removeLeftovers(folder.#path);
-        const begun = (await readdir(folder.#path)).length > 1;
-        return begun && tell(`Going on with what ${name} holds of an interrupted run.`);
-      }
-      if (found) tell(`${name} is of another input or of other options: beginning anew.`);
-      await rm(folder.#path, { recursive: true, force: true });
-      await mkdir(folder.#path, { recursive: true });
-      await writeWhole(join(folder.#path, KEY), [own]);
-    });
+    const path = `${resolve(out)}.unfinished`;
+    const folder = await withFileErrors(path, async () => new WorkFolder(path));
+    try {
+      await withFileErrors(path, () => folder.#begin(Buffer.from(hashOf(key)), tell));
+    } catch (error) {
+      folder.#claim.release();
+      throw error;
+    }
     return folder;
+  }
+
+  async #begin(own: Buffer, tell: (message: string) => void): Promise<void> {
+    const name = basename(this.#path);
+    await removeLeftovers(this.#path);
+    const found = await readFile(join(this.#path, KEY)).catch(ignoreMissing);
+    const entries = await listEntries(this.#path);
+    if (found?.equals(own)) {
+      if (entries.length > 1) tell(`Going on with what ${name} holds of an interrupted run.`);
+      return;
+    }
+    if (found) tell(`${name} is of another input or of other options: beginning anew.`);
+    await Promise.all(
+      entries.map((entry) => rm(join(this.#path, entry), { recursive: true, force: true })),
+    );
+    await writeWhole(join(this.#path, KEY), [own]);
   }
 
   /** Room for the work on one matrix. */
@@ -62,8 +76,9 @@ export class WorkFolder {
   /** Closes the files; nothing can be written then. Without content the folder goes. */
   async close(): Promise<void> {
     await Promise.all(this.#open.splice(0).map((file) => file.close()));
-    const names = await readdir(this.#path).catch(() => []);
-    if (names.length <= 1) await this.remove();
+    const entries = await listEntries(this.#path).catch(() => []);
+    if (entries.length <= 1) await this.remove();
+    else this.#claim.release();
   }
 
   /** Removes it: the result is there. */
@@ -75,6 +90,11 @@ export class WorkFolder {
 
 const KEY = 'run';
 const START = 2 ** 16;
+
+/** Of the work; what begins with a dot says whose it is. */
+async function listEntries(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => !name.startsWith('.'));
+}
 
 function hashOf(key: unknown): string {
   return createHash('sha256').update(canonicalJson(key, 'work')).digest('hex');
@@ -154,6 +174,7 @@ async function withFileErrors<T>(path: string, work: () => Promise<T>): Promise<
   try {
     return await work();
   } catch (error) {
+    if (error instanceof EspalierError) throw error;
     throw fileError('compress/work', `cannot keep what is done in ${path}`, error);
   }
 }

@@ -1,7 +1,8 @@
-import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { appendFileSync, closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileError, readJson, writeJson } from '@espalier/base';
+import { makeFolder } from '@espalier/base/node';
 
 /** Appends events to a file, one JSON object a line. */
 export interface JsonlSink {
@@ -68,7 +69,7 @@ export function jsonlSink(path: string): JsonlSink {
 }
 
 function open(path: string): number {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const file = openSync(path, 'a+');
   const last = Buffer.from('\n');
   const { size } = fstatSync(file);

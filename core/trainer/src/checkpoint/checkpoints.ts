@@ -6,7 +6,7 @@ import { refuseNonFinite } from './refuse-non-finite.js';
 import { restore } from './restore.js';
 import type { LoadOptions } from './restore.js';
 import type { RunManifest } from './run-manifest.js';
-import { refuseUnresumable, takeSnapshot } from './snapshot.js';
+import { readFingerprints, refuseUnresumable, takeSnapshot } from './snapshot.js';
 
 /** When and where checkpoints go. */
 export interface CheckpointOptions {
@@ -19,12 +19,17 @@ export interface CheckpointOptions {
   readonly keep?: number;
 }
 
+/** Gives back what was claimed. */
+export type Release = () => Promise<void>;
+
 /** The checkpoints of a run: when they are written, and whose the store is. */
 export class Checkpoints {
-  /** Whether the store's checkpoints are this run's: it loaded or wrote them. */
-  #ownsStore = false;
+  /** Names in the store that are this run's: it loaded or wrote them; undefined before. */
+  #known: Set<string> | undefined;
   /** The moment that the newest checkpoint in the run's store holds. */
   #saved: string | undefined;
+  /** Gives the store back, while it is this run's alone. */
+  #release: Release | undefined;
 
   constructor(
     private readonly run: Run,
@@ -32,19 +37,64 @@ export class Checkpoints {
   ) {}
 
   /**
-   * Makes sure that the run may write into its store, before anything is computed.
+   * Makes the store this run's alone, before anything is computed. What it gives ends that, where it was not so
+   * before.
    *
-   * @throws EspalierError `checkpoint/occupied` where the store holds another run's checkpoints.
+   * @throws EspalierError `place/in-use` where a run under way has it; `checkpoint/occupied`,
+   * `checkpoint/moved-on` where it holds checkpoints that this run does not know; `checkpoint/optimizer`.
    */
-  async claim(): Promise<void> {
-    if (this.options && !this.#ownsStore) await claimStore(this.options.store);
-    this.#ownsStore = true;
+  async claim(): Promise<Release> {
+    const store = this.options?.store;
+    if (!store || this.#release) return nothing;
+    refuseUnresumable(this.run);
+    await readFingerprints(this.run);
+    this.#release = (await store.claim?.()) ?? nothing;
+    try {
+      await this.#takeStore(store);
+    } catch (error) {
+      await this.release();
+      throw error;
+    }
+    return () => this.release();
+  }
+
+  /** Gives the store back: another run may go on in it. */
+  async release(): Promise<void> {
+    const release = this.#release;
+    this.#release = undefined;
+    await release?.();
+  }
+
+  async #takeStore(store: CheckpointStore): Promise<void> {
+    const names = await listNames(store);
+    if (!this.#known) {
+      refuseOccupied(store, names);
+      await store.write(WRITE_TEST, new Uint8Array());
+      await store.remove(WRITE_TEST);
+      this.#known = new Set();
+    }
+    const unknown = names.filter((name) => !this.#known!.has(name));
+    if (unknown.length > 0) throw movedOnError(store, unknown);
   }
 
   /** Writes a checkpoint into the run's store (or another); returns its name. */
   async save(store = this.options?.store): Promise<string> {
-    const { run } = this;
     const target = requireStore(store);
+    const release = await this.#claimFor(target);
+    try {
+      return await this.#write(target);
+    } finally {
+      await release();
+    }
+  }
+
+  async #claimFor(store: CheckpointStore): Promise<Release> {
+    if (!this.#isOwn(store)) return (await store.claim?.()) ?? nothing;
+    return this.#known || this.#release ? this.claim() : ((await store.claim?.()) ?? nothing);
+  }
+
+  async #write(target: CheckpointStore): Promise<string> {
+    const { run } = this;
     refuseUnresumable(run);
     run.followValues();
     const moment = describeMoment(run);
@@ -52,7 +102,10 @@ export class Checkpoints {
     refuseNonFinite(run, checkpoint);
     const { step } = (checkpoint.manifest as RunManifest).clock;
     const name = await saveCheckpoint(target, checkpoint, { step, keep: this.options?.keep });
-    if (this.#isOwn(target)) [this.#ownsStore, this.#saved] = [true, moment];
+    if (this.#isOwn(target)) {
+      this.#known = (this.#known ?? new Set(await listNames(target))).add(name);
+      this.#saved = moment;
+    }
     run.telemetry.emit('checkpoint', { name, step: run.clock.step });
     return name;
   }
@@ -60,8 +113,9 @@ export class Checkpoints {
   /** Takes over the newest good checkpoint; false where the store is empty. */
   async load({ store = this.options?.store, ...options }: LoadOptions): Promise<boolean> {
     const source = requireStore(store);
+    const names = this.#isOwn(source) ? await listNames(source) : undefined;
     const found = await restore(this.run, source, options);
-    this.#ownsStore ||= found && this.#isOwn(source);
+    if (found && names) this.#known = new Set(names);
     return found;
   }
 
@@ -94,18 +148,26 @@ function describeMoment({ clock, epoch, stopReason, progress, assignments }: Run
 /** The file by which a store is tested. */
 const WRITE_TEST = 'probe';
 
-/** Refuses a store that is another run's or cannot be written to. */
-async function claimStore(store: CheckpointStore): Promise<void> {
-  const names = (await store.list()).filter((name) => name !== WRITE_TEST);
-  if (names.length > 0) {
-    throw new EspalierError('checkpoint/occupied', {
-      problem: `${store.location} already holds checkpoints of another run: ${names.join(', ')}`,
-      fix: 'Call session.load() to go on with that run, or choose another place; nothing was touched.',
-    });
-  }
-  await store.write(WRITE_TEST, new Uint8Array());
-  await store.remove(WRITE_TEST);
+async function listNames(store: CheckpointStore): Promise<string[]> {
+  return (await store.list()).filter((name) => name !== WRITE_TEST);
 }
+
+function refuseOccupied({ location }: CheckpointStore, names: readonly string[]): void {
+  if (names.length === 0) return;
+  throw new EspalierError('checkpoint/occupied', {
+    problem: `${location} already holds checkpoints of another run: ${names.join(', ')}`,
+    fix: 'Call session.load() to go on with that run, or choose another place; nothing was touched.',
+  });
+}
+
+function movedOnError({ location }: CheckpointStore, names: readonly string[]): EspalierError {
+  return new EspalierError('checkpoint/moved-on', {
+    problem: `another run has written to ${location} since this one loaded or saved: ${names.join(', ')}`,
+    fix: 'Call session.load() to go on from there, or choose another place; nothing was touched.',
+  });
+}
+
+const nothing: Release = async () => undefined;
 
 function requireStore(store: CheckpointStore | undefined): CheckpointStore {
   if (store) return store;

@@ -1,6 +1,11 @@
 import { canonicalJson, isPlain } from '@espalier/base';
-import type { Mismatch } from './mismatch.js';
 import type { RunManifest } from './run-manifest.js';
+
+/** One difference that makes a resumed run another run, under the name by which it is allowed. */
+export interface Mismatch {
+  readonly name: string;
+  readonly problem: string;
+}
 
 /** Names of differences that change training only: whoever evaluates or exports a checkpoint may accept them. */
 export const TRAINING_DIFFERENCES: readonly string[] = [

@@ -1,13 +1,8 @@
 import { canonicalJson } from '@espalier/base';
 import { diffManifests } from '../preset/index.js';
 import { compareSettings } from './compare-settings.js';
+import type { Mismatch } from './compare-settings.js';
 import type { RunManifest } from './run-manifest.js';
-
-/** One difference that makes a resumed run another run, under the name by which it is allowed. */
-export interface Mismatch {
-  readonly name: string;
-  readonly problem: string;
-}
 
 /** What differs between the run that wrote a checkpoint and this one. */
 export function findMismatches(

@@ -8,8 +8,8 @@ import type { SavedState, StateContract } from '../plugins/plugin.js';
 import type { Run } from '../run.js';
 import { compareCensuses, takeCensus } from '../structure/structure-change.js';
 import type { Census } from '../structure/structure-change.js';
+import type { Mismatch } from './compare-settings.js';
 import { findMismatches } from './mismatch.js';
-import type { Mismatch } from './mismatch.js';
 import type { RunManifest } from './run-manifest.js';
 import { callPlugin, PARAMETERS, slotKey, takeSnapshot } from './snapshot.js';
 

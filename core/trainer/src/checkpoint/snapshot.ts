@@ -28,16 +28,22 @@ interface Fingerprints {
   readonly validation: string | null;
 }
 
-/** Of the validation data once in a run: nothing is computed from them that a checkpoint holds. */
+/** That of the validation data once: nothing that a checkpoint holds is computed from them. */
 export async function readFingerprints({ settings }: Run): Promise<Fingerprints> {
   const { train, validation } = settings;
-  const known = validation && (validations.get(validation) ?? validation.fingerprint());
-  const found = { train: (await train?.fingerprint()) ?? null, validation: (await known) ?? null };
-  if (validation) validations.set(validation, known!);
-  return found;
+  return {
+    train: (await train?.fingerprint()) ?? null,
+    validation: validation ? await readOnce(validation) : null,
+  };
 }
 
-const validations = new WeakMap<Source, Promise<string>>();
+const fingerprints = new WeakMap<Source, string>();
+
+async function readOnce(source: Source): Promise<string> {
+  const found = fingerprints.get(source) ?? (await source.fingerprint());
+  fingerprints.set(source, found);
+  return found;
+}
 
 /** A plugin's part of saving and loading, its errors named after it. */
 export function callPlugin<T>(plugin: string, hook: 'save' | 'load' | 'migrate', call: () => T): T {
