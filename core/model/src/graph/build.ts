@@ -40,8 +40,8 @@ export function buildModel(graph: ModelGraph, { share }: BuildOptions = {}): Lay
       fix: 'An edit returns the graph: ctx.edit((graph) => appendLayers(graph, { … })).',
     });
   }
-  checkRegistered(graph.topology.config);
   try {
+    checkRegistered(graph.topology.config);
     const { topology, weights } = pruneGraph(graph);
     const built = orUndo(() => {
       const config = structuredClone(

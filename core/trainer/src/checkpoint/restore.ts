@@ -10,6 +10,7 @@ import { compareCensuses, takeCensus } from '../structure/structure-change.js';
 import type { Census } from '../structure/structure-change.js';
 import type { Mismatch } from './compare-settings.js';
 import { findMismatches } from './mismatch.js';
+import { readRunManifest } from './read-manifest.js';
 import type { RunManifest } from './run-manifest.js';
 import { callPlugin, PARAMETERS, slotKey, takeSnapshot } from './snapshot.js';
 
@@ -30,10 +31,10 @@ export async function restore(
     run.telemetry.emit('warning', { message: `passed over checkpoint ${name}: ${String(error)}` }),
   );
   if (!found) return false;
-  const saved = found.manifest as RunManifest;
   const before = await takeSnapshot(run);
   const now = before.manifest as RunManifest;
-  refuseOtherRelease(store, saved, now);
+  const saved = readRunManifest(store.location, found.manifest, now);
+  refuseMissingSlots(store, saved, found.tensors);
   refuseMismatches(store, findMismatches(saved, now, [...run.states.keys()]), allowMismatch);
   const transformed = saved.edits.length > now.edits.length;
   const census = takeCensus(run.structure);
@@ -77,29 +78,6 @@ function warnOfFixed({ structure, telemetry }: Run, { trainable }: RunManifest):
   telemetry.emit('warning', { message });
 }
 
-/** Fields that a checkpoint has only where there is something to say. */
-const OPTIONAL: readonly string[] = ['ownSteps', 'settings'];
-
-/** Refuses a checkpoint without a field that this release needs: the steps would be others, without an error. */
-function refuseOtherRelease(
-  { location }: CheckpointStore,
-  saved: Partial<RunManifest>,
-  now: RunManifest,
-): void {
-  const listMissing = (given: object, wanted: object) =>
-    Object.keys(wanted).filter((field) => !Object.hasOwn(given, field));
-  const within = (['clock', 'epoch'] as const).flatMap((part) =>
-    listMissing(saved[part] ?? {}, now[part]).map((field) => `${part}.${field}`),
-  );
-  const fields = listMissing(saved, now).filter((field) => !OPTIONAL.includes(field));
-  const [missing] = [...fields, ...within];
-  if (missing === undefined) return;
-  throw new EspalierError('checkpoint/other-release', {
-    problem: `the checkpoint in ${location} was written by another release of Espalier: it has no '${missing}'`,
-    fix: 'Continue with the release that wrote it, or start a new run in another place. The checkpoint is untouched.',
-  });
-}
-
 function refuseMismatches(
   { location }: CheckpointStore,
   found: readonly Mismatch[],
@@ -112,6 +90,22 @@ function refuseMismatches(
     problem: `the checkpoint in ${location} was made by another run: ${left.map(({ problem }) => problem).join('; ')}`,
     fix: `Use the run's own configuration, or accept by name: load({ allowMismatch: [${names.map((name) => `'${name}'`).join(', ')}] }). The checkpoint is untouched.`,
     details: { allowMismatch: names },
+  });
+}
+
+function refuseMissingSlots(
+  { location }: CheckpointStore,
+  { slots }: RunManifest,
+  tensors: Checkpoint['tensors'],
+): void {
+  const keys = Object.entries(slots).flatMap(([slot, paths]) =>
+    paths.map((path) => slotKey(slot, path)),
+  );
+  const missing = keys.find((key) => !tensors.has(key));
+  if (missing === undefined) return;
+  throw new EspalierError('checkpoint/manifest', {
+    problem: `the checkpoint in ${location} does not hold the state of a run: it has no tensor '${missing}'`,
+    fix: 'Restore it from a copy, or start a new run in another place. The checkpoint is untouched.',
   });
 }
 
@@ -133,7 +127,7 @@ function takeOver(
   run.transformed.clear();
   saved.transformed.forEach((id) => run.transformed.add(id));
   const restored = tf.tidy(() =>
-    Object.fromEntries([...tensors].map(([name, entry]) => [name, tf.keep(toTensor(entry))])),
+    Object.fromEntries([...tensors].map(([name, entry]) => [name, toTensor(entry)])),
   );
   try {
     const states = readStates(run.states, saved, restored);
