@@ -19,6 +19,12 @@ const nodeImports = {
   message: 'Core and plugins run in a browser too; Node code lives behind a conditional export.',
 };
 
+const bareOutput = {
+  selector:
+    "CallExpression[callee.property.name='write'] > MemberExpression > :matches(MemberExpression[property.name=/^std(out|err)$/], Identifier[name=/^std(out|err)$/])",
+  message: 'Use print of print.ts: names of others may hold what a terminal obeys.',
+};
+
 // Node, packages, relative paths, in one block; the types of a module follow its values.
 const importOrder = [
   'error',
@@ -60,6 +66,11 @@ export default tseslint.config(
       'test/long/testkit.test.ts',
     ],
     rules: { 'no-restricted-properties': 'off' },
+  },
+  {
+    files: ['core/cli/src/**/*.ts'],
+    ignores: ['core/cli/src/print.ts'],
+    rules: { 'no-restricted-syntax': ['error', bareOutput] },
   },
   {
     files: ['core/trainer/src/**/*.ts'],

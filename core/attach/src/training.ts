@@ -1,3 +1,4 @@
+import { printable } from '@espalier/base';
 import { createSession, Network } from '@espalier/core';
 import type { NamedTensors, RawBatch, Session, StepLog } from '@espalier/core';
 import { listParameters } from '@espalier/model';
@@ -194,7 +195,7 @@ function describeEvaluatedAt(plugin: string): string {
 }
 
 function warn(message: string): void {
-  console.warn(message);
+  console.warn(printable(message));
 }
 
 /** Paths of the weights that `compile` found trainable: layers that are unfrozen later train from the next one on. */

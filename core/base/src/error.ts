@@ -1,5 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { printValue } from './print.js';
+import { printable } from './printable.js';
 
 /** The parts of an error: texts for people, and `details` for programs. */
 export interface ErrorParts {
@@ -30,7 +31,8 @@ export interface ErrorPlace {
 
 /**
  * The one error class of the framework. `code` is stable (`area/what`) and safe to test for;
- * `message` names the plugin and hook, the problem, the value received and the way out.
+ * `message` names the plugin and hook, the problem, the value received and the way out; names of others in it are
+ * printable.
  *
  * @example
  * throw new EspalierError('quantizer/bits', {
@@ -72,7 +74,7 @@ function formatMessage(code: string, parts: ErrorParts, place?: ErrorPlace): str
   const received = 'received' in parts ? ` Received: ${formatReceived(parts.received)}.` : '';
   const fix = parts.fix ? ` ${parts.fix}` : '';
   const problem = /[.?!]$/.test(parts.problem) ? parts.problem : `${parts.problem}.`;
-  return `${where}${problem}${received}${fix} (${code})`;
+  return printable(`${where}${problem}${received}${fix} (${code})`);
 }
 
 function formatReceived(value: unknown): string {

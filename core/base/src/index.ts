@@ -15,6 +15,7 @@ export {
 export { matches } from './matches.js';
 export type { NamedTensors } from './named-tensors.js';
 export { parseOptions } from './options.js';
+export { printable, printableLine, quoteCode, quoteWord } from './printable.js';
 export { keyedRng } from './random.js';
 export type { KeyedRng } from './random.js';
 export { readLater, readNow } from './reading.js';

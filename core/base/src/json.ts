@@ -1,5 +1,6 @@
 import { EspalierError } from './error.js';
 import { getClassName, isPlain } from './plain.js';
+import { escapeJson } from './printable.js';
 
 export { isPlain };
 export { printValue } from './print.js';
@@ -7,7 +8,7 @@ export { printValue } from './print.js';
 /**
  * Plain data as JSON text that {@link readJson} gives back to the bit: NaN, infinities and −0 become
  * `{"$numberDouble":"NaN"}`, as in MongoDB's Extended JSON. Properties that are `undefined` are left
- * out; a function with `toJSON`, such as a plugin's factory, is its name.
+ * out; characters that a terminal would obey are escaped; a function with `toJSON`, such as a plugin's factory, is its name.
  *
  * @param name What the value is, for errors: `json` makes them name `json.best.loss`.
  * @throws EspalierError `json/not-json` on what JSON cannot hold, naming its place: a Map, Set, Date
@@ -16,11 +17,8 @@ export { printValue } from './print.js';
  * writeJson({ best: -Infinity }); // '{"best":{"$numberDouble":"-Infinity"}}'
  */
 export function writeJson(value: unknown, name = 'value', indent?: number): string {
-  return JSON.stringify(
-    walk(value, name, { number: tagNumber, key: escapeKey }),
-    undefined,
-    indent,
-  );
+  const plain = walk(value, name, { number: tagNumber, key: escapeKey });
+  return escapeJson(JSON.stringify(plain, undefined, indent));
 }
 
 /**

@@ -5,11 +5,11 @@ import type { ExplainOptions } from './commands/explain.js';
 import type { ExportOptions } from './commands/export.js';
 import type { InspectOptions } from './commands/inspect.js';
 import type { TrainOptions } from './commands/train.js';
+import { printAside, printPart, printPartAside } from './print.js';
 import { addCompressCommand } from './program/compress.js';
 import { addDecompressCommand } from './program/decompress.js';
 import { allowMismatch, checkpoint, fieldOption, repeatable } from './program/options.js';
 import { addStudyCommands } from './program/study.js';
-import { printable } from './text-columns.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
@@ -44,7 +44,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`espalier: ${printable(formatError(error, wantsStack(args)))}\n`);
+    printAside(`espalier: ${formatError(error, wantsStack(args))}`);
     return 1;
   }
 }
@@ -58,6 +58,7 @@ function makeProgram(setExitCode: (code: number) => void): Command {
     .helpCommand('help [command]', 'print the help of a command')
     .addHelpText('after', EXAMPLES)
     .showHelpAfterError()
+    .configureOutput({ writeOut: printPart, writeErr: printPartAside })
     .exitOverride();
   addTrainCommand(program, setExitCode);
   addCommand(program, 'eval', 'Print the metrics of a trained model.')

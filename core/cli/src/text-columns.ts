@@ -1,5 +1,8 @@
-/** Rows as text, each column as wide as its widest cell. */
-export function alignColumns(rows: readonly (readonly string[])[], indent = '  '): string {
+import { printableLine } from '@espalier/base';
+
+/** Rows as text, each column as wide as its widest cell; what others named stays in its cell. */
+export function alignColumns(named: readonly (readonly string[])[], indent = '  '): string {
+  const rows = named.map((row) => row.map(printableLine));
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   return rows
     .map((row) => indent + row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  '))
@@ -11,6 +14,3 @@ export function alignColumns(rows: readonly (readonly string[])[], indent = '  '
 export function formatNumber(value: number): string {
   return Number.isInteger(value) ? String(value) : Number(value.toPrecision(5)).toString();
 }
-
-/** Text that others wrote, without what a terminal would obey: escapes and other control characters but line ends. */
-export const printable = (text: string): string => text.replace(/(?!\n)\p{Cc}/gu, '\ufffd');

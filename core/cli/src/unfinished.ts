@@ -1,6 +1,7 @@
 import { describeStage, listStages, findCurrentStage } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import type { Session } from '@espalier/core';
+import { printAside } from './print.js';
 
 /** Of a run in stages that is not over, figures and model are not those of its result. */
 export function warnIfUnfinished(session: Session, loaded: LoadedConfig): void {
@@ -9,5 +10,5 @@ export function warnIfUnfinished(session: Session, loaded: LoadedConfig): void {
   const index = findCurrentStage(session, stages);
   if (index === undefined) return;
   const where = `stage ${index + 1} of ${stages.length}, ${describeStage(stages[index]!)}`;
-  process.stderr.write(`The run is not over; it is in ${where}.\n`);
+  printAside(`The run is not over; it is in ${where}.`);
 }

@@ -13,7 +13,7 @@ import {
 } from '@espalier/core';
 import type { HostTensor } from '@espalier/core';
 import { encodeNpy } from '@espalier/formats';
-import { loadArtifact, writeModelFolder } from '@espalier/formats/node';
+import { loadArtifact, saveArtifact, writeModelFolder } from '@espalier/formats/node';
 import { onBackend } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -275,6 +275,35 @@ it('carries along what an artifact as input has, and what has to be imported for
   expect(classesLoaded(two)).toMatch(/ResetAfterGRU.*BlockLowRankEmbedding/);
   const rest = decodeSafetensors(await readFile(join(second, 'rest.safetensors')));
   expect(rest.tensors.get('norm.weight')?.data).toEqual(gru['norm.weight'].data);
+});
+
+it('prints code that runs nothing of an artifact of others', async () => {
+  const uses = [
+    "x'; evil(); '#a",
+    'data:text/javascript,evil()#b',
+    '\u001b[2J#c',
+    '/tmp/evil.js#d',
+  ];
+  const plugins = uses.map((use, i) => ({
+    id: `foreign-${i}`,
+    version: '1.0.0',
+    use,
+    layers: [`F${i}`],
+  }));
+  const embedding = tfl.layers.embedding({ inputDim: 90, outputDim: 60, inputLength: 1 });
+  const model = tfl.sequential({ layers: [embedding] });
+  const from = fresh();
+  await saveArtifact(from, { model, plugins });
+  disposeModel(model);
+  const file = join(from, 'manifest.json');
+  const again = ['--preset', 'quantize-only', '--bits', '8', '--quiet'];
+  const { code, stdout, stderr } = await run('compress', file, '--out', fresh(), ...again);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  console.log(stdout);
+  const imports = stdout.split('\n').filter((line) => /^import\b/.test(line));
+  expect(imports.join('\n')).not.toMatch(/evil/);
+  expect(stdout.match(/^\/\/ The artifact names no package: '.*$/gm)).toHaveLength(4);
+  expect(stdout).not.toContain('\u001b');
 });
 
 it('names layers as TensorFlow.js takes it, and codes factors of any size where asked to', async () => {

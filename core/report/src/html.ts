@@ -27,7 +27,3 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
   const source = strings.map((text, i) => text + toSource(parts[i])).join('');
   return new Markup(source);
 }
-
-/** Control characters and lone surrogates cannot be in an HTML document, escaped or not. */
-export const replaceForbidden = (source: string): string =>
-  source.replace(/(?![\t\n\r])\p{Cc}|\p{Cs}/gu, '\ufffd');

@@ -1,7 +1,8 @@
+import { printable } from '@espalier/base';
 import { z } from 'zod';
 import { blockSchema, renderBlock } from './block.js';
 import type { Markup } from './html.js';
-import { html, Markup as Source, replaceForbidden } from './html.js';
+import { html, Markup as Source } from './html.js';
 import { pageStyle } from './page-style.js';
 import { renderJson } from './text-blocks.js';
 import { validate } from './validate.js';
@@ -109,5 +110,5 @@ function renderPage({ title, subtitle, generated, lang, sections, manifest }: Re
  * });
  */
 export function renderReport(report: Report): string {
-  return replaceForbidden(renderPage(validate('The report', reportSchema, report)).source);
+  return printable(renderPage(validate('The report', reportSchema, report)).source);
 }

@@ -1,7 +1,8 @@
+import { printable } from '@espalier/base';
 import { blockSchema, toFigure } from './block.js';
 import type { Plot } from './block.js';
 import { swatch, wide } from './figure.js';
-import { html, replaceForbidden } from './html.js';
+import { html } from './html.js';
 import { colorVariables } from './page-style.js';
 import { drawSvg, textEms } from './svg.js';
 import { ReportError, validate } from './validate.js';
@@ -28,7 +29,7 @@ export function toSvg(plot: Plot): string {
   const drawing = drawSvg(options, wide.fontSize, { id: 'plot', title, description });
   const source = addLegend(drawing.source, legend ?? []);
   const namespace = source.includes('xmlns=') ? '' : ' xmlns="http://www.w3.org/2000/svg"';
-  return replaceForbidden(`${source.replace('>', `${namespace}>${style}`)}\n`);
+  return printable(`${source.replace('>', `${namespace}>${style}`)}\n`);
 }
 
 /** In columns as wide as the longest name, above the drawing: that of its `viewBox` grows upwards. */

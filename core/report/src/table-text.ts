@@ -1,12 +1,9 @@
+import { printable, printableLine } from '@espalier/base';
 import type { Align, Table } from './table.js';
 import { tableSchema, writeTable } from './table.js';
 import { validate } from './validate.js';
 import type { Cell } from './values.js';
 import { isEstimate } from './values.js';
-
-/** On one line, without control characters: a terminal would obey them. */
-const oneLine = (text: string): string =>
-  text.replace(/\s*[\r\n]+\s*/g, ' ').replace(/\p{Cc}/gu, '\ufffd');
 
 /**
  * Text as Markdown that shows it as it is, on one line: in a paragraph or a cell.
@@ -16,10 +13,15 @@ const oneLine = (text: string): string =>
  */
 export function markdownText(text: string): string {
   // Backslash first: a text that ends in one would otherwise escape the cell's own bar.
-  return oneLine(text)
-    .replace(/[\\|`*_[\]]/g, '\\$&')
+  return printableLine(text)
+    .trim()
+    .replace(/[\\|`*_[\]~$]/g, '\\$&')
     .replace(/&/g, '&amp;')
-    .replace(/</g, '&lt;');
+    .replace(/</g, '&lt;')
+    .replace(/:\/\//g, String.raw`:\//`)
+    .replace(/\bwww\./gi, (text) => text.replace('.', String.raw`\.`))
+    .replace(/^(?:>|#{1,6}(?=\s|$)|[+-](?=\s|$)|-(?=\s*-))/, String.raw`\$&`)
+    .replace(/^(\d+)([.)])(?=\s|$)/, String.raw`$1\$2`);
 }
 
 const rules: Readonly<Record<Align, string>> = { left: ':--', right: '--:', center: ':-:' };
@@ -61,9 +63,9 @@ export function toText(input: Table): string {
   const { columns, rows } = writeTable(validate('The table', tableSchema, input));
   const starred = columns.map((_, i) => rows.some((row) => row[i]?.best));
   const grid = [
-    columns.map(({ label }, i) => oneLine(label) + (starred[i] ? ' ' : '')),
+    columns.map(({ label }, i) => printableLine(label) + (starred[i] ? ' ' : '')),
     ...rows.map((row) =>
-      row.map(({ text, best }, i) => oneLine(text) + (best ? '*' : starred[i] ? ' ' : '')),
+      row.map(({ text, best }, i) => printableLine(text) + (best ? '*' : starred[i] ? ' ' : '')),
     ),
   ];
   const sizes = columns.map((_, i) => Math.max(...grid.map((row) => width(row[i] ?? ''))));
@@ -75,15 +77,24 @@ export function toText(input: Table): string {
   return lines.map((line) => line.trimEnd()).join('\n') + legend;
 }
 
+/** What makes a spreadsheet take a cell for a formula, in the wide forms of East Asian keyboards too. */
+const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+
+const writeText = (text: string): string => printable(FORMULA.test(text) ? `'${text}` : text);
+
+/**
+ * A field of CSV. Text that a spreadsheet would compute, begins with an apostrophe, by which it is text; numbers stay numbers.
+ * Quotes keep text in one field where another program takes semicolons or tabs for commas.
+ */
 function csvField(value: Cell): string {
   if (value === null || value === undefined) return '';
-  const text = String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
+  const text = typeof value === 'string' ? writeText(value) : String(value);
+  return /["',;\t\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
 }
 
 /**
  * The table as CSV (RFC 4180) with a header of labels and raw values at full precision, whatever
- * the columns' formats. An estimate takes three fields: value, low, high. Missing values are empty;
+ * the columns' formats. Text that a spreadsheet would compute (`=1+1`) gets an apostrophe in front. An estimate takes three fields: value, low, high. Missing values are empty;
  * NaN, Infinity and -Infinity are written as such.
  *
  * @throws {@link ReportError} if the table is not valid.

@@ -120,7 +120,8 @@ describe('toCsv', () => {
   });
 
   it('round-trips any text and any finite number', () => {
-    const text = fc.string({ unit: fc.constantFrom('"', ',', '\n', '\r\n', 'a', ' ', '=') });
+    const unit = fc.constantFrom('"', "'", ',', ';', '\t', '\n', 'a', ' ', '=', '-', '@');
+    const text = fc.string({ unit }).filter((each) => !/^[=\-@\t\n]/.test(each));
     const number = fc.double({ noNaN: true, noDefaultInfinity: true });
     fc.assert(
       fc.property(fc.array(fc.record({ a: text, b: number }), { minLength: 1 }), (rows) => {
@@ -133,6 +134,55 @@ describe('toCsv', () => {
         expect(parsed.map(([, b]) => Number(b))).toEqual(rows.map((row) => row.b + 0));
       }),
     );
+  });
+});
+
+describe('what others named is text', () => {
+  const cell = (value: string | number) =>
+    toCsv(table({ columns: [{ key: 'v', label: 'v' }], rows: [{ v: value }] })).split('\r\n')[1];
+
+  it.each([
+    ['=1+1', `"'=1+1"`],
+    ['+1', `"'+1"`],
+    ['-1', `"'-1"`],
+    ['@SUM(A1)', `"'@SUM(A1)"`],
+    ['\t=1', `"'\t=1"`],
+    ['\r=1', `"'\ufffd=1"`],
+    ['\n=1', `"'\n=1"`],
+    ['\uff1d1', `"'\uff1d1"`],
+    ['=HYPERLINK("x";"y")', `"'=HYPERLINK(""x"";""y"")"`],
+    ['a;=1+1', '"a;=1+1"'],
+    ['\u001b[2J', '\ufffd[2J'],
+    ['a=1', 'a=1'],
+  ])('%j in CSV', (text, field) => {
+    expect(cell(text)).toBe(field);
+  });
+
+  it('numbers below zero stay numbers', () => {
+    expect([-1.5, -Infinity, -0.001].map(cell)).toEqual(['-1.5', '-Infinity', '-0.001']);
+  });
+
+  it('a heading is text as a cell is', () => {
+    expect(toCsv(table({ columns: [{ key: 'v', label: '=1' }], rows: [] }))).toBe(`"'=1"\r\n`);
+  });
+
+  it.each([
+    ['# title', String.raw`\# title`],
+    ['> quote', String.raw`\> quote`],
+    ['- item', String.raw`\- item`],
+    ['+ item', String.raw`\+ item`],
+    ['---', String.raw`\---`],
+    ['1. item', String.raw`1\. item`],
+    ['    code', 'code'],
+    ['~~gone~~', String.raw`\~\~gone\~\~`],
+    ['$x$', String.raw`\$x\$`],
+    ['see https://x.y', String.raw`see https:\//x.y`],
+    ['see www.x.y', String.raw`see www\.x.y`],
+    ['![a](b)', String.raw`!\[a\](b)`],
+    ['a\u202eb', 'a\ufffdb'],
+    ['+0.5 and -0.5, 0.5', '+0.5 and -0.5, 0.5'],
+  ])('%j in Markdown', (text, source) => {
+    expect(markdownText(text)).toBe(source);
   });
 });
 

@@ -1,4 +1,4 @@
-import { EspalierError } from '@espalier/base';
+import { EspalierError, printable } from '@espalier/base';
 import { post } from './check-clonable.js';
 import type { FitProgress } from './fit-reporter.js';
 import { HELLO, isReadyMessage } from './messages.js';
@@ -122,7 +122,7 @@ async function waitUntilReady(
 
 type Handlers = Pick<TrainInWorkerOptions<never>, 'onProgress' | 'onWarning'>;
 
-const warnInConsole = ({ message }: TrainingWarning) => console.warn(message);
+const warnInConsole = ({ message }: TrainingWarning) => console.warn(printable(message));
 
 function waitForEnd(port: MessagePort, handlers: Handlers): Promise<TrainingResult<unknown>> {
   const { onProgress, onWarning = warnInConsole } = handlers;

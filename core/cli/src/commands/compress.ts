@@ -9,12 +9,13 @@ import { fileStore } from '@espalier/core/node';
 import { explainError } from '../compress/explain-error.js';
 import { findPreset, readBudget } from '../compress/flags.js';
 import type { CompressFlags } from '../compress/flags.js';
-import { formatCommand, formatJson, formatText } from '../compress/format-outcome.js';
+import { describeAsData, formatCommand, formatText } from '../compress/format-outcome.js';
 import type { Outcome } from '../compress/outcome.js';
 import { renderPage } from '../compress/page.js';
 import { showProgress } from '../compress/progress.js';
 import { listRemarks } from '../compress/remarks.js';
 import { describeBackend } from '../observe.js';
+import { print, printJson } from '../print.js';
 
 /** Options of `espalier compress`. */
 export interface CompressCommandOptions extends CompressFlags {
@@ -27,12 +28,12 @@ export interface CompressCommandOptions extends CompressFlags {
 /** Compresses a model or a matrix without training it; prints what that costs, and writes a page. */
 export async function compress(path: string, options: CompressCommandOptions): Promise<void> {
   const { out, json, quiet = false, verbose } = options;
-  const { print, onEvent } = showProgress(quiet);
+  const { say, onEvent } = showProgress(quiet);
   try {
     await checkOutputFolder(out, path);
     const backend = await useBackend();
     try {
-      print(describeBackend(backend, verbose));
+      say(describeBackend(backend, verbose));
       const result = await compressFile(path, readOptions(path, options, { backend, onEvent }));
       await finish(result, formatCommand(path, options), json);
     } finally {
@@ -82,7 +83,8 @@ async function finish(result: CompressedFile, command: string, json = false): Pr
   try {
     const outcome: Outcome = { ...result, command, remarks: listRemarks(result) };
     await writePage(result.out, renderPage(outcome));
-    process.stdout.write(`${json ? formatJson(outcome) : formatText(outcome)}\n`);
+    if (json) printJson(describeAsData(outcome), 'outcome');
+    else print(formatText(outcome));
   } finally {
     disposeModel(result.compressed.model);
   }

@@ -6,6 +6,7 @@ import { Modules } from '@espalier/config';
 import { explainError } from '../compress/explain-error.js';
 import { showProgress } from '../compress/progress.js';
 import { describeBackend } from '../observe.js';
+import { print } from '../print.js';
 
 /** Options of `espalier decompress`. */
 export interface DecompressCommandOptions {
@@ -19,13 +20,13 @@ export interface DecompressCommandOptions {
 /** Writes the matrices of an artifact as dense float32; prints what was written. */
 export async function decompress(path: string, options: DecompressCommandOptions): Promise<void> {
   const { out, words, layers, quiet = false, verbose } = options;
-  const { print, onEvent } = showProgress(quiet);
+  const { say, onEvent } = showProgress(quiet);
   const backend = await useBackend();
   try {
-    print(describeBackend(backend, verbose));
+    say(describeBackend(backend, verbose));
     const { load } = new Modules(resolve('espalier'));
     const result = await decompressFile(path, { out, words, layers, load, onEvent });
-    process.stdout.write(`${describeResult(result).join('\n')}\n`);
+    print(describeResult(result).join('\n'));
   } catch (error) {
     throw explainError(error);
   } finally {

@@ -1,6 +1,7 @@
 import { loadConfig, openSource, withSession } from '@espalier/config';
 import type { Split } from '@espalier/config';
-import { EspalierError, writeJson } from '@espalier/core';
+import { EspalierError } from '@espalier/core';
+import { print, printJson } from '../print.js';
 import { loadCheckpoint } from '../resume.js';
 import { alignColumns, formatNumber } from '../text-columns.js';
 import { warnIfUnfinished } from '../unfinished.js';
@@ -32,8 +33,8 @@ export async function evaluate(path: string, options: EvalOptions): Promise<void
     return session.evaluate(data);
   });
   const rows = Object.entries(metrics).map(([name, value]) => [name, formatNumber(value)]);
-  const text = options.json ? writeJson({ split, metrics }) : `${split}\n${alignColumns(rows)}`;
-  process.stdout.write(`${text}\n`);
+  if (options.json) return printJson({ split, metrics }, 'metrics');
+  print(`${split}\n${alignColumns(rows)}`);
 }
 
 function missingSplit(split: Split): EspalierError {

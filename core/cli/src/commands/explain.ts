@@ -1,6 +1,7 @@
 import { loadConfig, listStages, withSession } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import type { Session } from '@espalier/core';
+import { print } from '../print.js';
 
 /** Options of `espalier explain`. */
 export interface ExplainOptions {
@@ -18,7 +19,7 @@ export async function explain(
     const lines = hook === undefined || hook === 'transform' ? transforms(session, loaded) : [];
     return [session.explain(hook), ...lines].join('\n');
   });
-  process.stdout.write(`${text}\n`);
+  print(text);
 }
 
 /** In which stage each plugin's transform runs. */

@@ -7,6 +7,8 @@ import { listConstrainedLayers, disposeModel, EspalierError, unplainLayers } fro
 import type { Session } from '@espalier/core';
 import { saveArtifact, writeModelFolder } from '@espalier/formats/node';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { writeImport } from '../compress/loading-code.js';
+import { print } from '../print.js';
 import { loadCheckpoint } from '../resume.js';
 import { warnIfUnfinished } from '../unfinished.js';
 
@@ -34,7 +36,7 @@ export async function exportModel(path: string, options: ExportOptions): Promise
     const model = session.export({ dense: format === 'dense', constraints });
     try {
       const lines = await write(session, model, options);
-      process.stdout.write(`${lines.join('\n')}\n`);
+      print(lines.join('\n'));
     } finally {
       disposeModel(model);
     }
@@ -81,7 +83,7 @@ function describeRequirements(exported: ExportedModel): readonly string[] {
   const layers = unplainLayers(exported.model);
   if (layers.length === 0) return [];
   const classes = [...new Set(layers.map(({ className }) => className))];
-  const modules = listModules(exported).map((name) => `import '${name}';`);
+  const modules = listModules(exported).map(writeImport);
   const isCompressed = exported.steps.some(({ layer }) =>
     layers.some(({ path }) => path === layer),
   );

@@ -1,9 +1,11 @@
 import { basename } from 'node:path';
+import { printableLine } from '@espalier/base';
 import { describeStage, isCode, loadConfig, listStages, withSession } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
-import { printValue, writeJson } from '@espalier/core';
+import { printValue } from '@espalier/core';
 import type { Inspection, Stage } from '@espalier/core';
 import { describeBackend } from '../observe.js';
+import { print, printJson } from '../print.js';
 import { alignColumns } from '../text-columns.js';
 
 /** Options of `espalier inspect`. */
@@ -25,16 +27,13 @@ interface Training {
 /** Prints what a run is made of. */
 export async function inspect(path: string, { set, json, verbose }: InspectOptions): Promise<void> {
   const loaded = await loadConfig(path, set);
-  const text = await withSession(loaded, async (session) => {
+  await withSession(loaded, async (session) => {
     const inspection = withOrigins(session.inspect(), basename(loaded.file));
     const training = summarizeTraining(loaded, inspection);
-    if (json) return writeJson({ ...inspection, training }, 'inspection', 2);
-    return describe(
-      { ...inspection, backend: describeBackend(session.backend, verbose) },
-      training,
-    );
+    if (json) return printJson({ ...inspection, training }, 'inspection', 2);
+    const backend = describeBackend(session.backend, verbose);
+    print(describe({ ...inspection, backend }, training));
   });
-  process.stdout.write(`${text}\n`);
 }
 
 /** Names origins by the configuration's file and by `--set`. */
@@ -89,7 +88,10 @@ function describe(inspection: Inspection, training: Training): string {
     formatSection('Options and where they come from', options(inspection)),
     formatSection('Hooks that are tapped', formatHooks(inspection)),
     formatSection('Services', alignColumns(bound)),
-    formatSection(`Parameters of the outputs ${outputs.join(', ')}`, formatParameters(inspection)),
+    formatSection(
+      `Parameters of the outputs ${outputs.map(printableLine).join(', ')}`,
+      formatParameters(inspection),
+    ),
     `manifest ${manifest.hash}${manifest.portable ? '' : ` (not portable: ${manifest.inline.join(', ')})`}`,
   ].join('\n\n');
 }

@@ -1,7 +1,9 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { quoteWord } from '@espalier/base';
 import { EspalierError } from '@espalier/core';
 import { isPlanOf, packStudy, StudyStore, unpackStudy } from '@espalier/study';
+import { print } from '../print.js';
 import { readPacked, readStudy, resultsFolder } from '../study/packed-file.js';
 
 /** Writes what is known of a study into one compressed file. */
@@ -15,10 +17,10 @@ export async function pack(path: string, { out }: { readonly out?: string }): Pr
     const [bytes, trials] = store.together(() => [packStudy(store), store.trials().length]);
     await replaceFile(target, bytes);
     const size = (bytes.length / 1e6).toFixed(2);
-    process.stdout.write(`${target}: ${trials} trials, ${size} MB\n`);
+    print(`${target}: ${trials} trials, ${size} MB`);
     if (isPlanOf(store.plan()!, study)) return;
-    process.stdout.write(
-      `The study has changed since its last run; the file has the plan of that run. For the present one: espalier study run ${path}, then pack again.\n`,
+    print(
+      `The study has changed since its last run; the file has the plan of that run. For the present one: espalier study run ${quoteWord(path)}, then pack again.`,
     );
   } finally {
     store?.close();
@@ -28,9 +30,9 @@ export async function pack(path: string, { out }: { readonly out?: string }): Pr
 /** Puts a packed study back, so that `study run` goes on. */
 export async function unpack(path: string, { dir }: { readonly dir?: string }): Promise<void> {
   const packed = await readPacked(path);
-  const target = resolve(dir ?? resultsFolder(path, packed.plan()!));
+  const target = resolve(dir ?? resultsFolder(path, packed.plan()!, '--dir'));
   unpackStudy(packed, target);
-  process.stdout.write(`${packed.trials().length} trials in ${target}\n`);
+  print(`${packed.trials().length} trials in ${target}`);
 }
 
 async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
@@ -58,6 +60,6 @@ function wrongName(path: string): EspalierError {
 function nothingToPack(path: string): EspalierError {
   return new EspalierError('cli/no-results', {
     problem: 'the study has not run yet',
-    fix: `Run it first: espalier study run ${path}.`,
+    fix: `Run it first: espalier study run ${quoteWord(path)}.`,
   });
 }

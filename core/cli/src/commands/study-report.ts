@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { printableLine, quoteWord } from '@espalier/base';
 import { EspalierError, fileError } from '@espalier/core';
 import { toSvg, toText } from '@espalier/report';
 import {
@@ -23,8 +24,8 @@ import {
   testStudy,
 } from '@espalier/study';
 import type { Findings, PlannedRow, StudyPlan, StudyRecords } from '@espalier/study';
+import { print, printAside } from '../print.js';
 import { isPacked, readPacked, resultsFolder } from '../study/packed-file.js';
-import { printable } from '../text-columns.js';
 
 /** Options of `espalier study report`. */
 export interface StudyReportOptions {
@@ -63,7 +64,7 @@ export async function report(path: string, options: StudyReportOptions): Promise
     await testStudy(present.planner, await find('validation'), {
       executor: localExecutor({ concurrency: options.concurrency }),
       again: options.testAgain,
-      onProgress: (done, total) => process.stderr.write(`test data: ${done}/${total} trials\n`),
+      onProgress: (done, total) => printAside(`test data: ${done}/${total} trials`),
     });
   }
   await writeReport(await find(tests ? 'test' : 'validation'), options.out ?? present.dir);
@@ -78,7 +79,7 @@ async function reportPacked(path: string, options: StudyReportOptions): Promise<
   }
   const differs =
     options.study === undefined ? undefined : await compareWith(options.study, records);
-  const dir = options.out ?? resultsFolder(path, plan);
+  const dir = options.out ?? resultsFolder(path, plan, '--out');
   await writeReport({ ...findings, ...(differs !== undefined && { differs }) }, dir);
 }
 
@@ -124,12 +125,12 @@ async function writeReport(findings: Findings, dir: string): Promise<void> {
   };
   await writeFiles(dir, files);
   const contrasts = findings.contrasts.map((family) => {
-    return `Contrasts: ${printable(family.name)}\n${toText(contrastTable(findings, family))}`;
+    return `Contrasts: ${printableLine(family.name)}\n${toText(contrastTable(findings, family))}`;
   });
-  const warnings = listWarnings(findings).map((each) => `Warning: ${printable(each)}\n`);
-  const written = `${Object.keys(files).join(', ')} in ${dir}\n`;
+  const warnings = listWarnings(findings).map((each) => `Warning: ${printableLine(each)}\n`);
+  const written = `${Object.keys(files).join(', ')} in ${dir}`;
   const parts = [toText(studyTable(findings)), ...contrasts, ...warnings, written];
-  process.stdout.write(parts.join('\n'));
+  print(parts.join('\n'));
 }
 
 async function writeFiles(dir: string, files: Readonly<Record<string, string>>): Promise<void> {
@@ -144,7 +145,7 @@ async function writeFiles(dir: string, files: Readonly<Record<string, string>>):
 function noResultsYet(path: string): EspalierError {
   return new EspalierError('cli/no-results', {
     problem: 'no trial has ended yet',
-    fix: `Run the study first: espalier study run ${path}.`,
+    fix: `Run the study first: espalier study run ${quoteWord(path)}.`,
   });
 }
 

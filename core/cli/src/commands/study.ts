@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { printableLine, quoteWord } from '@espalier/base';
 import {
   comparePlans,
   describeDifference,
@@ -10,10 +11,11 @@ import {
 } from '@espalier/study';
 import type { LoadedStudy, PlannedRow, StudyPlan, TrialRecord } from '@espalier/study';
 import { catchInterrupt } from '../interrupt.js';
+import { print } from '../print.js';
 import { estimateRemaining } from '../study/estimate-remaining.js';
 import { readStudy } from '../study/packed-file.js';
 import { showStudyProgress } from '../study/progress.js';
-import { alignColumns, printable } from '../text-columns.js';
+import { alignColumns } from '../text-columns.js';
 
 /** Options of `espalier study run`. */
 export interface StudyRunOptions {
@@ -30,7 +32,7 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
   const planner = await Planner.create(study);
   const store = StudyStore.read(study.dir);
   try {
-    process.stdout.write(`${formatHeader(study)}\n${planner.backend.line}\n\n`);
+    print(`${formatHeader(study)}\n${planner.backend.line}\n`);
     const left = estimateRemaining(concurrency ?? availableParallelism());
     const rows: PlannedRow[] = [];
     for await (const row of planner.rows()) rows.push(row);
@@ -39,10 +41,8 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
     const show = (name: string, ids: readonly string[], changes: readonly string[] = []) => {
       const ends = ids.map(lookup);
       left.add(ends);
-      const lines = changes.map((line) => `\n    ${printable(line)}`).join('');
-      process.stdout.write(
-        `${printable(name)}  ${ends.filter(Boolean).length}/${ends.length}${lines}\n`,
-      );
+      const lines = changes.map((line) => `\n    ${printableLine(line)}`).join('');
+      print(`${printableLine(name)}  ${ends.filter(Boolean).length}/${ends.length}${lines}`);
     };
     for (const { row, draws } of plan.tuning) {
       const ids = draws.flatMap(({ trials }) => trials.map(({ id }) => id));
@@ -54,15 +54,15 @@ export async function planStudy(path: string, { concurrency }: StudyRunOptions):
         trials.map(({ id }) => id),
         diff,
       );
-    process.stdout.write(`\n${left.text()}\n`);
+    print(`\n${left.text()}`);
     if (!plan.settled && study.settings.equalCompute !== false) {
-      process.stdout.write('The row of equal compute comes after them.\n');
+      print('The row of equal compute comes after them.');
     }
     const recorded = store?.plan();
     const difference = recorded && comparePlans(recorded, plan, store!);
     if (!difference) return;
-    process.stdout.write(
-      `\n${printable(describeDifference(difference))}. study run refuses to train them again without --new-trials.\n`,
+    print(
+      `\n${describeDifference(difference)}. study run refuses to train them again without --new-trials.`,
     );
   } finally {
     store?.close();
@@ -84,11 +84,11 @@ export async function run(path: string, options: StudyRunOptions): Promise<numbe
       onEvent: show.follow,
     });
     show.stop();
-    const results = `${ran} trials ended in this run${failed.length > 0 ? `; ${failed.length} have failed: espalier study status ${path}` : ''}.`;
+    const results = `${ran} trials ended in this run${failed.length > 0 ? `; ${failed.length} have failed: espalier study status ${quoteWord(path)}` : ''}.`;
     const next =
       status === 'completed'
-        ? `Report: espalier study report ${path}`
-        : `Stopped. Go on with the same command: espalier study run ${path}`;
+        ? `Report: espalier study report ${quoteWord(path)}`
+        : `Stopped. Go on with the same command: espalier study run ${quoteWord(path)}`;
     show.say(`${results} ${next}`);
     if (status === 'stopped') return interrupt.exitCode;
     return failed.length > 0 ? 1 : 0;
@@ -103,22 +103,23 @@ export async function status(path: string): Promise<void> {
   const study = await readStudy(path);
   const store = StudyStore.read(study.dir);
   try {
-    process.stdout.write(`${formatHeader(study)}\n\n`);
+    print(`${formatHeader(study)}\n`);
     const trials = store?.trials() ?? [];
     const lines = listProgress(store?.plan(), trials);
-    process.stdout.write(
-      lines.length > 0 ? `${alignColumns(lines)}\n` : '  no trial has ended yet\n',
-    );
+    print(lines.length > 0 ? alignColumns(lines) : '  no trial has ended yet');
     for (const trial of trials) {
       if (!('failure' in trial)) continue;
-      process.stdout.write(
-        `\n${printable(`${trial.row}, seed ${trial.seed}: ${trial.failure.message}`)}\n`,
+      print(
+        `\n${printableLine(trial.row)}, seed ${trial.seed}: ${indentLines(trial.failure.message)}`,
       );
     }
   } finally {
     store?.close();
   }
 }
+
+/** So that no line of it looks like one of this command. */
+const indentLines = (message: string): string => message.replaceAll('\n', '\n    ');
 
 /** Of the newest run's plan: a row's trials that have ended, its tuning first, and those that failed. */
 function listProgress(plan: StudyPlan | undefined, trials: readonly TrialRecord[]): string[][] {
@@ -129,7 +130,7 @@ function listProgress(plan: StudyPlan | undefined, trials: readonly TrialRecord[
     own.forEach((id) => ended.delete(id));
     const failed = ends.filter((end) => 'failure' in end).length;
     const count = `${ends.length} of ${own.length} ended`;
-    return [printable(name), count, failed > 0 ? `${failed} failed` : ''];
+    return [name, count, failed > 0 ? `${failed} failed` : ''];
   };
   const tuning = (plan?.tuning ?? []).map(({ row, draws }) => {
     const ids = draws.flatMap((draw) => draw.trials.map(({ id }) => id));
@@ -150,5 +151,5 @@ function formatHeader({ name, seeds, tuningSeeds, metrics, settings }: LoadedStu
   const tune = settings.tune
     ? `, ${settings.tune.trials} tuning tries a row, each with ${tuningSeeds.length === 1 ? 'seed' : 'seeds'} ${tuningSeeds.join(', ')}`
     : '';
-  return `${name}: ${primary!.name} of the validation data (${primary!.direction === 'max' ? 'higher' : 'lower'} is better), seeds ${seeds.join(', ')}${tune}`;
+  return `${printableLine(name)}: ${printableLine(primary!.name)} of the validation data (${primary!.direction === 'max' ? 'higher' : 'lower'} is better), seeds ${seeds.join(', ')}${tune}`;
 }

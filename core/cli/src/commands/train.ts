@@ -1,3 +1,4 @@
+import { quoteWord } from '@espalier/base';
 import { loadConfig, listStages, openStore, withSession } from '@espalier/config';
 import type { LoadedConfig } from '@espalier/config';
 import type { FitResult, Session } from '@espalier/core';
@@ -23,7 +24,7 @@ export async function train(path: string, options: TrainOptions): Promise<number
   const loaded = await loadConfig(path, options.set);
   const stages = listStages(loaded);
   const { resume, allowMismatch, goOn } = options;
-  const words = [path, ...options.set.flatMap((text) => ['--set', text])].map(quotePath);
+  const words = [path, ...options.set.flatMap((text) => ['--set', text])].map(quoteWord);
   const resumeCommand = `npx espalier train ${words.join(' ')} --resume`;
   if (resume === undefined) await requireResume(loaded, resumeCommand);
   return withSession(loaded, async (session) => {
@@ -69,8 +70,4 @@ function describeEnd(
 
 function pluralize(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
-}
-
-function quotePath(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path';
+import { quoteWord } from '@espalier/base';
 import { listBytes, sumBytes } from '@espalier/compress';
 import type { BytesRow } from '@espalier/compress';
-import { writeJson } from '@espalier/core';
 import { toText } from '@espalier/report';
 import type { Table } from '@espalier/report';
 import type { CompressFlags } from './flags.js';
@@ -26,9 +26,9 @@ export function formatText(outcome: Outcome): string {
 }
 
 /** The outcome for programs. */
-export function formatJson(outcome: Outcome): string {
+export function describeAsData(outcome: Outcome): object {
   const { input, kind, out, command, inputBytes, compressed, fidelity, counts, remarks } = outcome;
-  return writeJson({
+  return {
     input,
     kind,
     out,
@@ -40,7 +40,7 @@ export function formatJson(outcome: Outcome): string {
     fidelity,
     deciles: counts === 'none' ? 'order of rows' : 'word frequency',
     remarks,
-  });
+  };
 }
 
 /** The command that gave this result, without folders. */
@@ -62,9 +62,9 @@ export function formatCommand(
     tied,
   };
   const written = Object.entries(given).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name} ${value}`],
+    value === undefined ? [] : [`--${name} ${quoteWord(String(value))}`],
   );
-  return ['espalier compress', basename(path), ...written].join(' ');
+  return ['espalier compress', quoteWord(basename(path)), ...written].join(' ');
 }
 
 function writeObjective(objective: CompressFlags['objective']): string | undefined {

@@ -1,10 +1,12 @@
+import { printableLine } from '@espalier/base';
 import type { CompressEvent } from '@espalier/compress';
 import { consoleProgress } from '@espalier/core/node';
 import { formatDuration } from '../format-duration.js';
+import { clearLine, printPartAside } from '../print.js';
 
 /** What the user sees on standard error while a file is compressed. */
 export interface Progress {
-  print(message: string): void;
+  say(message: string): void;
   readonly onEvent: (event: CompressEvent) => void;
 }
 
@@ -15,30 +17,29 @@ const SECONDS = 30;
 export function showProgress(quiet: boolean): Progress {
   const { stderr } = process;
   const show = consoleProgress();
-  const clear = () => stderr.isTTY && stderr.write('\r\x1b[K');
-  const print = (message: string) => {
-    clear();
+  const say = (message: string) => {
+    clearLine();
     show.message(message);
   };
   const part = followPart();
   let [last, printed] = ['', 0];
   const showPart = (event: PartEvent) => {
-    const text = part(event);
-    clear();
-    if (stderr.isTTY) stderr.write(`  ${text}`);
+    const text = printableLine(part(event));
+    clearLine();
+    if (stderr.isTTY) printPartAside(`  ${text}`);
     else if (event.what !== last || performance.now() - printed > 1000 * SECONDS) {
-      print(`  ${text}`);
+      say(`  ${text}`);
       printed = performance.now();
     }
     last = event.what;
   };
   return {
-    print: quiet ? () => undefined : print,
+    say: quiet ? () => undefined : say,
     onEvent(event) {
-      if (event.type === 'warning') print(`warning: ${event.message}`);
+      if (event.type === 'warning') say(`warning: ${event.message}`);
       else if (quiet) return;
       else if (event.type === 'progress') showPart(event);
-      else print(describeEvent(event));
+      else say(describeEvent(event));
     },
   };
 }

@@ -1,6 +1,8 @@
+import { printableLine } from '@espalier/base';
 import type { StudyEvent } from '@espalier/study';
 import progress from 'cli-progress';
-import { formatNumber, printable } from '../text-columns.js';
+import { printAside } from '../print.js';
+import { formatNumber } from '../text-columns.js';
 
 /** What the user sees while a study runs; on standard error. */
 export interface StudyProgress {
@@ -22,7 +24,7 @@ export function showStudyProgress(primary: string, quiet: boolean): StudyProgres
     const total = bar?.getTotal();
     const value = (bar as unknown as { value?: number } | undefined)?.value;
     stop();
-    stderr.write(`${printable(message)}\n`);
+    printAside(message);
     if (total !== undefined) bar = describeStart(total, value ?? 0);
   };
   const show = () => bar?.update({ running: [...running.values()].join(', ') });
@@ -82,5 +84,5 @@ function describeStart(total: number, done: number): progress.SingleBar {
 }
 
 function nameTrial({ row, seed }: { readonly row: string; readonly seed: number }): string {
-  return `${printable(row)} #${seed}`;
+  return `${printableLine(row)} #${seed}`;
 }

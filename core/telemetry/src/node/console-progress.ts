@@ -1,3 +1,4 @@
+import { printable, printableLine } from '@espalier/base';
 import progress from 'cli-progress';
 
 /** How progress is shown. */
@@ -53,7 +54,7 @@ export function consoleProgress(options: ConsoleProgressOptions = {}): ConsolePr
   if (!silenced.has(stream)) silenced.add(stream.on('error', () => undefined));
 
   const head = (epoch: number) =>
-    `${run.label ? `${run.label} ` : ''}epoch ${epoch + 1}/${Math.max(run.epochs, epoch + 1)}`;
+    `${run.label ? `${printableLine(run.label)} ` : ''}epoch ${epoch + 1}/${Math.max(run.epochs, epoch + 1)}`;
   const stop = () => {
     const ended = bar;
     bar = undefined;
@@ -61,7 +62,7 @@ export function consoleProgress(options: ConsoleProgressOptions = {}): ConsolePr
   };
   const print = (text: string) => {
     stop();
-    stream.write(`${text}\n`);
+    stream.write(`${printable(text)}\n`);
   };
   const draw = (format: string, value: number, total: number, payload: object) => {
     if (bar) return bar.update(value, payload);
@@ -125,6 +126,8 @@ function listUnweighted(terms: Numbers): readonly string[] {
 }
 
 function list(numbers: Numbers): string {
-  const parts = Object.entries(numbers).map(([name, n]) => `${name} ${Number(n.toPrecision(4))}`);
+  const parts = Object.entries(numbers).map(
+    ([name, n]) => `${printableLine(name)} ${Number(n.toPrecision(4))}`,
+  );
   return parts.join('  ');
 }
