@@ -220,6 +220,26 @@ describe('that the test split was read', () => {
     await expect(readAnew(loaded)).rejects.toMatchObject({ code: 'study/test-read' });
   });
 
+  test('is of what the study says, whatever records of others say that they ran with', async () => {
+    const loaded = await finished();
+    const store = StudyStore.open(loaded.dir);
+    const forged = store.trials().map((each) => ({ ...each, sets: ['model=./evil.ts#model'] }));
+    store.close();
+    rmSync(fileOf(loaded), { force: true });
+    const other = StudyStore.open(loaded.dir);
+    forged.forEach((each) => other.end(each));
+    other.close();
+    const { planner, findings } = await findingsOf(loaded);
+    const { executor, jobs } = pretend(end);
+    await testStudy(planner, findings, { executor });
+    const sets = jobs.map((job) => [job.row, ...job.sets]);
+    expect(sets.filter(([row]) => row === 'narrow')).toEqual([
+      ['narrow', 'model.options.units=4'],
+      ['narrow', 'model.options.units=4'],
+    ]);
+    expect(sets.flat().join()).not.toContain('evil');
+  });
+
   test('the same reading goes on without being counted again', async () => {
     const loaded = await readOnce();
     damageAll(loaded);

@@ -137,3 +137,16 @@ describe('never throws into training', () => {
     expect(() => show.message('on')).not.toThrow();
   });
 });
+
+test.each([true, false])('names of others are text, on a terminal (%s) too', (isTTY) => {
+  const { stream, text } = fake(isTTY);
+  const name = `${ESCAPE}[2J\u009b31m\nforged`;
+  const show = consoleProgress({ stream, verbose: true });
+  show.start({ epochs: 1, label: name });
+  show.message(name);
+  show.epoch({ epoch: 0, metrics: { [name]: 1, 'loss/a': 1, [`loss/${name}`]: 2 } });
+  show.stop();
+  expect(text()).toContain('forged');
+  expect(text()).not.toContain(`${ESCAPE}[2J`);
+  expect(text()).not.toContain('\u009b');
+});

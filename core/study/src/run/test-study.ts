@@ -1,14 +1,16 @@
-import { openSource as testSource } from '@espalier/config';
+import { buildConfig, openSource as testSource } from '@espalier/config';
 import { EspalierError } from '@espalier/core';
 import type { Source } from '@espalier/core';
-import type { Findings } from '../analysis/findings.js';
+import type { Findings, RowFindings } from '../analysis/findings.js';
 import type { LoadedStudy } from '../definition/load-study.js';
 import { hashJson } from '../plan/hash-json.js';
 import type { Planner } from '../plan/planner.js';
+import { drawSample } from '../plan/resample.js';
+import type { RecordedRow } from '../plan/study-plan.js';
 import { pluralize } from '../report/number-text.js';
 import { UNKNOWN_TIME } from '../store/readings-file.js';
 import { hasResult } from '../store/records.js';
-import type { Metrics, TrialRecord } from '../store/records.js';
+import type { Metrics } from '../store/records.js';
 import { StudyStore } from '../store/store.js';
 import type { Executor } from './job.js';
 import { localExecutor } from './local-executor.js';
@@ -42,7 +44,7 @@ export async function testStudy(
   const data = await source.fingerprint();
   const store = StudyStore.open(study.dir);
   try {
-    const trials = rows.flatMap((row) => [...row.trials.values()].filter(isMeasured));
+    const trials = rows.flatMap(listMeasured);
     const known = new Map(
       store.tests().flatMap((each) => (each.data === data ? [[each.id, each] as const] : [])),
     );
@@ -81,10 +83,18 @@ export async function checkTestSplit({ base }: LoadedStudy): Promise<Source> {
   throw missingTestSplit();
 }
 
-type MeasuredTrial = Extract<TrialRecord, { result: unknown }>;
+/** A trial that has a model: what it is stands in the plan, whatever its record says. */
+interface MeasuredTrial {
+  readonly id: string;
+  readonly seed: number;
+  readonly row: RecordedRow;
+}
 
-function isMeasured(trial: TrialRecord | undefined): trial is MeasuredTrial {
-  return trial !== undefined && hasResult(trial);
+function listMeasured({ row, trials }: RowFindings): readonly MeasuredTrial[] {
+  return row.trials.flatMap(({ id, seed }) => {
+    const record = trials.get(seed);
+    return record && hasResult(record) ? [{ id, seed, row }] : [];
+  });
 }
 
 interface Test {
@@ -95,9 +105,12 @@ interface Test {
 
 async function test(
   { study, backend: { name, threads } }: Planner,
-  { trial: { id, row, seed, sets }, executor, signal }: Test,
+  { trial, executor, signal }: Test,
 ): Promise<Metrics | undefined> {
   const { file, written } = study.base;
+  const { id, seed } = trial;
+  const row = trial.row.name;
+  const sets = listSets(study, trial);
   const job = { id, row, seed, sets, file, base: written, backend: { name, threads } };
   const end = await executor.run(
     { ...job, dir: trialFolder(study.dir, id), task: 'test' },
@@ -109,6 +122,12 @@ async function test(
     problem: `row '${row}', seed ${seed} could not be tested: ${'message' in end ? end.message : end.status}`,
     fix: 'Run the report again: the finished evaluations are kept.',
   });
+}
+
+function listSets(study: LoadedStudy, { row, seed }: MeasuredTrial): readonly string[] {
+  const { written, file, modules } = study.base;
+  const config = buildConfig(written, { file, modules, sets: row.sets });
+  return [...row.sets, ...drawSample(study, config, seed, row.sets).sets];
 }
 
 function missingTestSplit(): EspalierError {

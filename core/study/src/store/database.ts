@@ -158,6 +158,6 @@ function checkFormat(db: Database.Database, file: string): void {
   if (format <= FORMAT) return;
   throw new EspalierError('study/store', {
     problem: `${file} was written by a later release: its format is ${format}, this release reads ${FORMAT}`,
-    fix: 'Update @espalier/study, or use another dir.',
+    fix: 'Update @espalier/study, or use another dir. If no later release wrote it, it is damaged: move it away and run the study, whose results are in trials/ too.',
   });
 }
