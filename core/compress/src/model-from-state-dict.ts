@@ -35,12 +35,12 @@ export function buildStateDict(state: StateDict, elsewhere: Elsewhere): StateDic
   const { modules, rest } = pytorchModules(state);
   if (modules.length > 0) {
     const kept = new Map(rest.map((name) => [name, state.get(name)!]));
-    const branches = modules.map((module) => buildBranch(state, module, elsewhere));
-    return { model: joinBranches(branches), rest: kept };
+    const parts = modules.map((module) => makePart(state, module, elsewhere));
+    return { model: joinParts(parts), rest: kept };
   }
   const { name, tensor } = takeOneMatrix(state);
   const layers = buildEmbedding(name, tensor, elsewhere.get(name));
-  return { model: joinBranches([connectLayers([null], layers)]), rest: new Map() };
+  return { model: joinParts([{ shape: [null], layers }]), rest: new Map() };
 }
 
 /** An embedding that a state dict holds. */
@@ -106,18 +106,19 @@ function configOfEmbedding(name: string, columns: number): StoredEmbeddingConfig
   return config as unknown as StoredEmbeddingConfig;
 }
 
-interface Branch {
-  readonly input: tfl.SymbolicTensor;
-  readonly output: tfl.SymbolicTensor;
+/** The layers of a module, and what the first of them takes. */
+interface Part {
+  readonly shape: Shape;
+  readonly layers: readonly tfl.layers.Layer[];
 }
 
-function buildBranch(state: StateDict, module: PyTorchModule, elsewhere: Elsewhere): Branch {
+function makePart(state: StateDict, module: PyTorchModule, elsewhere: Elsewhere): Part {
   const weight = nameOfWeight(module);
   const storage = elsewhere.get(weight);
   const layers = storage
     ? buildEmbedding(module.name, state.get(weight)!, storage)
     : pytorchLayers(state, [module.name]);
-  return connectLayers(findInputShape(module), layers);
+  return { shape: findInputShape(module), layers };
 }
 
 function findInputShape(module: PyTorchModule): Shape {
@@ -125,17 +126,25 @@ function findInputShape(module: PyTorchModule): Shape {
   return 'inputs' in module ? [module.inputs] : [null, module.inputSize];
 }
 
-function connectLayers(shape: Shape, layers: readonly tfl.layers.Layer[]): Branch {
-  const input = tfl.input({ shape, name: `${layers[0]!.name}_inputs` });
-  const output = layers.reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input);
-  return { input, output };
-}
-
-function joinBranches(branches: readonly Branch[]): tfl.LayersModel {
+function joinParts(parts: readonly Part[]): tfl.LayersModel {
+  const taken = new Set(parts.flatMap(({ layers }) => layers.map(({ name }) => name)));
+  const branches = parts.map(({ shape, layers }) => {
+    const input = tfl.input({ shape, name: nameInput(layers[0]!.name, taken) });
+    const output = layers.reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input);
+    return { input, output };
+  });
   return tfl.model({
     inputs: branches.map(({ input }) => input),
     outputs: branches.map(({ output }) => output),
   });
+}
+
+/** A module may have the name that the input of another one would get. */
+function nameInput(layer: string, taken: Set<string>): string {
+  let name = `${layer}_inputs`;
+  while (taken.has(name)) name += '_';
+  taken.add(name);
+  return name;
 }
 
 function unsupportedDtype(name: string, { dtype }: HostTensor): EspalierError {

@@ -32,6 +32,21 @@ async function refuse(options: CompressOptions): Promise<EspalierError> {
   throw new Error('it was not refused');
 }
 
+it('takes a module that is called as the input of another', () => {
+  const tensor = { dtype: 'F32', shape: [4, 3], data: new Float32Array(12) } as const;
+  const { model: joined } = modelFromStateDict(
+    new Map([
+      ['a.weight', tensor],
+      ['a_inputs.weight', tensor],
+    ]),
+  );
+  expect(joined.inputs.map(({ sourceLayer }) => sourceLayer.name)).toEqual([
+    'a_inputs_',
+    'a_inputs_inputs',
+  ]);
+  disposeModel(joined);
+});
+
 it('takes the names that the layers have in TensorFlow.js', async () => {
   const unnamed = tfl.sequential({
     layers: [tfl.layers.embedding({ inputDim: WORDS, outputDim: SIZE, inputLength: 2 })],

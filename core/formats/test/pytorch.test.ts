@@ -198,6 +198,26 @@ describe('refuses', () => {
       /weight_hh_l1/,
     ],
     [
+      'names that become one',
+      () => pytorchModules(dict({ 'a b.weight': [4, 3], 'a_b.weight': [4, 3] })),
+      'pytorch/alike',
+      /'a b' and 'a_b' would both be the layer 'a_b'/,
+    ],
+    [
+      'the name of a layer of a recurrent module',
+      () =>
+        pytorchModules(
+          dict({
+            ...gru,
+            'rnn.weight_ih_l1': [12, 4],
+            'rnn.weight_hh_l1': [12, 4],
+            'rnn_l1.weight': [4, 3],
+          }),
+        ),
+      'pytorch/alike',
+      /'rnn_l1'/,
+    ],
+    [
       'a kind for no module',
       () => pytorchModules(dict(gru), { kinds: { rn: 'gru' } }),
       'pytorch/kind',

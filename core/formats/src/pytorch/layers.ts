@@ -6,6 +6,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import type { Shape } from '@tensorflow/tfjs-layers';
 import { isFloat } from '../float32.js';
 import { ResetAfterGRU } from '../reset-after-gru.js';
+import { nameLayers } from './layer-names.js';
 import { join, pytorchModules } from './modules.js';
 import type {
   PyTorchModule,
@@ -67,7 +68,7 @@ function createLayer(
   weights: LayerWeights,
   { isFirst, returnSequences }: Placed,
 ): tfl.layers.Layer {
-  const name = layerName(module);
+  const name = nameLayers(module)[k]!;
   if (module.kind === 'embedding') {
     const { rows: inputDim, columns: outputDim } = module;
     return withWeights(tfl.layers.embedding({ name, inputDim, outputDim }), [null, null], weights);
@@ -83,7 +84,7 @@ function createLayer(
     );
   }
   const args = {
-    name: module.layers === 1 ? name : `${name}_l${k}`,
+    name,
     units: module.hiddenSize,
     useBias,
     returnSequences,
@@ -95,12 +96,6 @@ function createLayer(
       : new ResetAfterGRU(args);
   const inputs = k === 0 ? module.inputSize : module.hiddenSize;
   return withWeights(layer, [null, null, inputs], weights);
-}
-
-/** TensorFlow.js takes letters and digits of ASCII, and `-`, `.`, `_`, `/` behind the first. */
-function layerName({ name, kind }: PyTorchModule): string {
-  const sound = name.replace(/[^-\w./]/g, '_');
-  return /^[a-z\d]/i.test(sound) ? sound : kind + sound;
 }
 
 /** Builds a layer without drawing initial weights. */

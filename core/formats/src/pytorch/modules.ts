@@ -3,6 +3,7 @@ import type { HostTensor } from '@espalier/checkpoint';
 import { isFloat } from '../float32.js';
 import { conv1dStyle, isConv1d } from './conv1d.js';
 import { guessTable } from './guess-table.js';
+import { refuseAlike } from './layer-names.js';
 
 /** Tensors by name, as `state_dict()` names them. */
 export type StateDict = ReadonlyMap<string, HostTensor>;
@@ -97,7 +98,8 @@ const GATES: Readonly<Record<number, 'lstm' | 'gru'>> = { 4: 'lstm', 3: 'gru' };
  * integers are codes of something packed.
  *
  * @throws EspalierError `pytorch/module` on recurrent modules that are bidirectional, projected or
- * have inconsistent shapes; `pytorch/kind` where `kinds` contradicts the tensors.
+ * have inconsistent shapes; `pytorch/kind` where `kinds` contradicts the tensors;
+ * `pytorch/alike` where two modules would be layers of one name.
  * @example
  * const { modules, rest } = pytorchModules(decodeSafetensors(bytes).tensors);
  */
@@ -119,6 +121,7 @@ export function pytorchModules(
     if (module) modules.push(module);
     else rest.push(...[...parameters.keys()].map((each) => join(name, each)));
   }
+  refuseAlike(modules);
   return { modules, rest };
 }
 
