@@ -119,12 +119,21 @@ export function attribute(thrown: unknown, place: ErrorPlace): EspalierError {
  */
 export function suggest(name: string, candidates: readonly string[]): string {
   if (candidates.length === 0) return 'There are none here.';
+  const near = findNear(name, candidates);
+  if (near !== undefined) return `Did you mean '${near}'?`;
+  return `Known: ${[...candidates].sort().join(', ')}.`;
+}
+
+/**
+ * The candidate that a name is a typing error of; undefined where none is near.
+ *
+ * @example
+ * findNear('adm', ['adam', 'sgd']); // 'adam'
+ */
+export function findNear(name: string, candidates: readonly string[]): string | undefined {
   const cased = candidates.find((each) => each.toLowerCase() === name.toLowerCase());
-  if (cased !== undefined) return `Did you mean '${cased}'?`;
+  if (cased !== undefined || candidates.length === 0) return cased;
   const near = closest(name, candidates);
   const far = Math.max(2, Math.floor(name.length / 3));
-  if (distance(name, near) <= Math.min(far, name.length - 1)) {
-    return `Did you mean '${near}'?`;
-  }
-  return `Known: ${[...candidates].sort().join(', ')}.`;
+  return distance(name, near) <= Math.min(far, name.length - 1) ? near : undefined;
 }

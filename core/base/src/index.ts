@@ -1,4 +1,4 @@
-export { attribute, EspalierError, suggest } from './error.js';
+export { attribute, EspalierError, findNear, suggest } from './error.js';
 export type { ErrorParts, ErrorPlace } from './error.js';
 export { fileError } from './file-error.js';
 export { refuseForeignTensor } from './foreign-tensor.js';

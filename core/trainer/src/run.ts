@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { BatchReader } from './batch/batch-reader.js';
 import type { Batch } from './batch/batch.js';
 import { RunClock } from './clock.js';
-import type { EpochResult, StepLog } from './hooks/hooks.js';
+import type { EpochResult, HookName, StepLog } from './hooks/hooks.js';
 import type { Placed } from './hooks/order.js';
 import { Taps } from './hooks/taps.js';
 import { EpochSums } from './loop/epoch-sums.js';
@@ -28,6 +28,12 @@ import type { Structure } from './structure/structure.js';
  * transform the model.
  */
 export type Phase = 'setup' | 'networks' | 'training' | 'transform';
+
+/** Hooks of which some taps may have been called and others not, and `assignments` when they began. */
+export interface UnderWay {
+  readonly hooks: readonly HookName[];
+  readonly assignments: number;
+}
 
 /** What a run is made from. */
 export interface RunOrigin {
@@ -86,6 +92,8 @@ export class Run {
   readonly transformed = new Set<string>();
   /** The micro-batches of the step under way, from `beforeStep` on. */
   microBatches: readonly Batch[] | undefined;
+  /** What is being done, in the midst of which a checkpoint may not be exact. */
+  underWay: UnderWay | undefined;
   /** Why the model cannot be used any more, where a transform of it was ended in its middle. */
   cutShort: EspalierError | undefined;
   /** Whether an optimizer of the caller's has had a loss of this run to train by since the last look. */
@@ -152,6 +160,21 @@ export class Run {
     }
     this.optimizer.init(this.optimizer.state);
     this.announceStructure();
+  }
+
+  /** Notes what is being done while `work` does it. */
+  async during<T>(hooks: readonly HookName[], work: () => Promise<T>): Promise<T> {
+    this.begin(hooks);
+    try {
+      return await work();
+    } finally {
+      this.underWay = undefined;
+    }
+  }
+
+  /** The same from here on. */
+  begin(hooks: readonly HookName[]): void {
+    this.underWay = { hooks, assignments: this.assignments };
   }
 
   /** Calls `structureChange` where the structure changed since it was called last. */

@@ -79,6 +79,8 @@ export class Session {
   readonly #outerLoss: OuterLoss;
   /** What changes the run at this moment. */
   #busy: string | undefined;
+  /** What reads the run at this moment. */
+  readonly #readers: string[] = [];
   #disposal: Promise<void> | undefined;
   /** Whether the last training came to its end, and nothing was said yet of transforms that did not run. */
   #trained = false;
@@ -157,7 +159,8 @@ export class Session {
       transform: (given) => this.transform(given),
       runAlone: (work) => this.#runAlone('runStages', work),
     };
-    const result = await runStages(host, stages, options).finally(() => {
+    const run = () => runStages(host, stages, options);
+    const result = await this.#read('runStages', run).finally(() => {
       this.#trained = false;
       return release();
     });
@@ -270,7 +273,7 @@ export class Session {
     refuseData('evaluate', source, options);
     checkSource('session.evaluate', source);
     const { signal } = parseOptions('session.evaluate', shapes.evaluateShape, options);
-    const metrics = await evaluate(this.#live, source, signal);
+    const metrics = await this.#read('evaluate', () => evaluate(this.#live, source, signal));
     if (!metrics) throw abortedError('session.evaluate', signal!);
     return metrics;
   }
@@ -283,22 +286,24 @@ export class Session {
    */
   async predict(x: RawBatch['x'], options: PredictOptions = {}): Promise<NamedTensors> {
     const { batchSize, signal } = parseOptions('session.predict', shapes.predictShape, options);
-    const { batches, structure } = this.#live;
-    const { network } = structure;
-    const inputs = toInputs(x, batches.spec);
-    await readLater(readIds(network.idInputs, inputs));
-    const pause = async () => {
-      await yieldToEventLoop();
+    return this.#read('predict', async () => {
+      const { batches, structure } = this.#live;
+      const { network } = structure;
+      const inputs = toInputs(x, batches.spec);
+      await readLater(readIds(network.idInputs, inputs));
+      const pause = async () => {
+        await yieldToEventLoop();
+        refuseAborted('session.predict', signal);
+      };
       refuseAborted('session.predict', signal);
-    };
-    refuseAborted('session.predict', signal);
-    return network.executeInSlices(inputs, { batchSize, pause });
+      return network.executeInSlices(inputs, { batchSize, pause });
+    });
   }
 
   /** Checks and names a batch for {@link objective}. `key` names its random draws. */
   async batch(raw: RawBatch, key: Batch['key']): Promise<Batch> {
     refuseData('batch', raw);
-    return readLater(readBatch(raw, key, this.#live.batches.spec));
+    return this.#read('batch', () => readLater(readBatch(raw, key, this.#live.batches.spec)));
   }
 
   /** The whole loss that all plugins define together, at any parameters. Synchronous. */
@@ -375,7 +380,7 @@ export class Session {
   /** Writes a checkpoint into the configured store (or another); returns its name. */
   async save(store?: CheckpointStore): Promise<string> {
     this.#followModel();
-    return this.checkpoints.save(store);
+    return this.#read('save', () => this.checkpoints.save(store));
   }
 
   /**
@@ -411,7 +416,8 @@ export class Session {
 
   /** Tears plugins down in reverse order and frees what the session owns. */
   async dispose(): Promise<void> {
-    if (this.#busy) throw busyError('dispose', this.#busy);
+    const under = this.#busy ?? this.#readers[0];
+    if (under !== undefined) throw busyError('dispose', under);
     if (this.#trained) this.#warnUntransformed();
     return (this.#disposal ??= this.checkpoints.release().finally(() => this.run.dispose()));
   }
@@ -429,6 +435,16 @@ export class Session {
     if (run.cutShort) throw run.cutShort;
     if (this.#busy) run.followValues();
     else run.followModel();
+  }
+
+  /** Runs work that reads the run, during which nobody may dispose it. */
+  async #read<T>(what: string, work: () => T | Promise<T>): Promise<T> {
+    this.#readers.push(what);
+    try {
+      return await work();
+    } finally {
+      this.#readers.splice(this.#readers.indexOf(what), 1);
+    }
   }
 
   /** Runs work that changes the run, one at a time. */

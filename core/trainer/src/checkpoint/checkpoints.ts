@@ -28,6 +28,8 @@ export class Checkpoints {
   #known: Set<string> | undefined;
   /** The moment that the newest checkpoint in the run's store holds. */
   #saved: string | undefined;
+  /** Saves under way: one after another. */
+  #saves: Promise<unknown> = Promise.resolve();
   /** Gives the store back, while it is this run's alone. */
   #release: Release | undefined;
 
@@ -44,6 +46,18 @@ export class Checkpoints {
    * `checkpoint/moved-on` where it holds checkpoints that this run does not know; `checkpoint/optimizer`.
    */
   async claim(): Promise<Release> {
+    await this.#saves;
+    const giveBack = await this.#claimOwn();
+    return giveBack === nothing ? nothing : () => this.release();
+  }
+
+  /** Gives the store back: another run may go on in it. */
+  async release(): Promise<void> {
+    await this.#saves;
+    await this.#giveBack();
+  }
+
+  async #claimOwn(): Promise<Release> {
     const store = this.options?.store;
     if (!store || this.#release) return nothing;
     refuseUnresumable(this.run);
@@ -52,14 +66,13 @@ export class Checkpoints {
     try {
       await this.#takeStore(store);
     } catch (error) {
-      await this.release();
+      await this.#giveBack();
       throw error;
     }
-    return () => this.release();
+    return () => this.#giveBack();
   }
 
-  /** Gives the store back: another run may go on in it. */
-  async release(): Promise<void> {
+  async #giveBack(): Promise<void> {
     const release = this.#release;
     this.#release = undefined;
     await release?.();
@@ -80,6 +93,12 @@ export class Checkpoints {
   /** Writes a checkpoint into the run's store (or another); returns its name. */
   async save(store = this.options?.store): Promise<string> {
     const target = requireStore(store);
+    const saving = this.#saves.then(() => this.#saveAlone(target));
+    this.#saves = saving.catch(() => undefined);
+    return saving;
+  }
+
+  async #saveAlone(target: CheckpointStore): Promise<string> {
     const release = await this.#claimFor(target);
     try {
       return await this.#write(target);
@@ -90,7 +109,7 @@ export class Checkpoints {
 
   async #claimFor(store: CheckpointStore): Promise<Release> {
     if (!this.#isOwn(store)) return (await store.claim?.()) ?? nothing;
-    return this.#known || this.#release ? this.claim() : ((await store.claim?.()) ?? nothing);
+    return this.#known || this.#release ? this.#claimOwn() : ((await store.claim?.()) ?? nothing);
   }
 
   async #write(target: CheckpointStore): Promise<string> {

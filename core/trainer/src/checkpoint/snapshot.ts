@@ -9,17 +9,31 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { OptimizerPart } from '../loop/optimizer-part.js';
 import type { SavedState } from '../plugins/plugin.js';
 import type { Run } from '../run.js';
+import { refuseInexact } from './refuse-inexact.js';
 import type { RunManifest } from './run-manifest.js';
 import { checkState } from './saved-state.js';
 
 /** The state at one moment: training may go on while the device is read. */
 export async function takeSnapshot(run: Run): Promise<Checkpoint> {
   const data = await readFingerprints(run);
+  refuseInexact(run);
   const saved = new Map(
     [...run.states].map(([id, contract]) => [id, callPlugin(id, 'save', () => contract.save())]),
   );
   const manifest = copyJson(makeManifest(run, data, saved), 'manifest');
-  return { manifest, tensors: await readTensors(nameTensors(run, saved)) };
+  const tensors = nameTensors(run, saved);
+  refuseDisposed(tensors);
+  return { manifest, tensors: await readTensors(tensors) };
+}
+
+/** Each plugin's own were live when it gave them: what follows may have disposed them. */
+function refuseDisposed(tensors: NamedTensors): void {
+  const name = Object.keys(tensors).find((each) => tensors[each]!.isDisposed);
+  if (name === undefined) return;
+  throw new EspalierError('checkpoint/disposed', {
+    problem: `'${name}' was disposed while the run's state was gathered, and nothing was saved`,
+    fix: "A plugin's save may dispose no tensor of another plugin, of the model or of the optimizer.",
+  });
 }
 
 /** Fingerprints of the data; null where there are none. */

@@ -1,4 +1,4 @@
-import { EspalierError, refuseForeignTensor } from '@espalier/base';
+import { EspalierError, isPlain, refuseForeignTensor } from '@espalier/base';
 import * as tf from '@tensorflow/tfjs-core';
 import { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch, NamedTensors } from '../batch/batch.js';
@@ -17,6 +17,26 @@ export function checkTapResult(hook: HookName, given: unknown, returned: unknown
   const problem = findInvalid(hook, given as never, returned as never);
   if (problem) throw badReturnError(hook, problem);
   return returned;
+}
+
+/** Refuses, when it is called, that a waterfall's argument was changed in place since. */
+export function noteArgument(hook: HookName, argument: unknown): () => void {
+  if (!HOOKS[hook].kind.endsWith('waterfall')) return () => undefined;
+  const records = [argument as object, ...Object.values(argument as object).filter(isPlain)];
+  const notes = records.map((record) => [record, Object.entries(record)] as const);
+  return () => {
+    const changed = notes.flatMap(([record, entries]) => listChanged(record, entries));
+    if (changed.length === 0) return;
+    const problem = `it changed '${changed[0]}' of its argument in place, which others have too`;
+    throw badReturnError(hook, { problem, received: changed });
+  };
+}
+
+function listChanged(record: object, before: readonly [string, unknown][]): string[] {
+  const [known, now] = [new Map(before), new Map<string, unknown>(Object.entries(record))];
+  return [...new Set([...known.keys(), ...now.keys()])].filter(
+    (name) => known.get(name) !== now.get(name),
+  );
 }
 
 function findInvalid(hook: HookName, given: never, returned: never): InvalidTensor | undefined {

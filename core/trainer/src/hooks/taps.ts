@@ -9,7 +9,7 @@ import { HOOKS } from './hooks.js';
 import type { HookArguments, HookKind, HookName, HookRow, Tap, TapPoint } from './hooks.js';
 import { sortByOrder } from './order.js';
 import type { Edge, Order, Ordered, Placed } from './order.js';
-import { checkNotDisposed, checkTapResult } from './tap-result.js';
+import { checkNotDisposed, checkTapResult, noteArgument } from './tap-result.js';
 
 /** What one tap cost so far. */
 export interface TapCost {
@@ -193,10 +193,12 @@ export class Taps {
   #wrapSync(tap: Registered): SyncTap {
     return (argument, check) => {
       const { numTensors } = tf.engine().state;
+      const refuseChanges = noteArgument(tap.hook, argument);
       const stop = measure(tap.cost);
       try {
         const result = tap.fn(argument as never);
         if (isPromise(result)) throw promiseInSyncHook(tap.hook, result);
+        refuseChanges();
         return this.#checkCall(tap, { argument, result, numTensors, check });
       } catch (error) {
         throw attribute(error, this.#locate(tap));
@@ -209,9 +211,11 @@ export class Taps {
   #wrapAsync(tap: Registered): AsyncTap {
     return async (argument, check) => {
       const { numTensors } = tf.engine().state;
+      const refuseChanges = noteArgument(tap.hook, argument);
       const stop = measure(tap.cost);
       try {
         const result = await tap.fn(argument as never);
+        refuseChanges();
         return this.#checkCall(tap, { argument, result, numTensors, check });
       } catch (error) {
         throw attribute(error, this.#locate(tap));

@@ -17,9 +17,10 @@ export interface LoopCheckpoints {
 export type LoopEnd = Pick<FitEnd, 'status' | 'reason'>;
 
 /** Begins the epoch, once: one that has begun stays as it is, also in a resumed run. */
-export async function beginEpoch({ clock, epoch, taps, telemetry }: Run): Promise<void> {
+export async function beginEpoch(run: Run): Promise<void> {
+  const { clock, epoch, taps, telemetry } = run;
   if (epoch.begun) return;
-  await taps.fire('epochStart', { clock });
+  await run.during(['epochStart'], () => taps.fire('epochStart', { clock }));
   epoch.begun = true;
   telemetry.emit('epochStart', { epoch: clock.epoch });
 }
@@ -57,8 +58,8 @@ export async function endEpoch(
   const metric = (name: string, value: number) => addNumber(metrics, name, value);
   Object.entries(given).forEach(([name, value]) => metric(name, value));
   const result = { clock: { ...clock }, metrics };
+  await run.during(['epochEnd'], () => taps.fire('epochEnd', { ...result, metric }));
   run.history.push(result);
-  await taps.fire('epochEnd', { ...result, metric });
   telemetry.emit('epoch', { epoch: clock.epoch, metrics });
   clock.nextEpoch();
   epoch.reset();

@@ -114,7 +114,7 @@ export async function validate(
 ): Promise<Record<string, number> | undefined> {
   const { validation } = run.settings;
   if (!validation) return {};
-  const metrics = await evaluate(run, validation, signal);
+  const metrics = await run.during(['evaluate'], () => evaluate(run, validation, signal));
   return (
     metrics &&
     Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`val/${name}`, value]))

@@ -15,6 +15,16 @@ import { computeStepScalars, findFault, makeLog } from './step-scalars.js';
 import type { StepScalars } from './step-scalars.js';
 import { sumMicroBatches } from './window-sums.js';
 
+const BEFORE_UPDATE = [
+  'batch',
+  'beforeStep',
+  'targets',
+  'loss',
+  'gradients',
+  'beforeApply',
+] as const;
+const AFTER_UPDATE = ['afterApply', 'afterStep'] as const;
+
 /** What the batches of a step belong to. */
 export interface StepOptions {
   /** Whether they count in the epoch; default no. */
@@ -41,6 +51,7 @@ export async function trainStep(
   const statistics = new Map<string, Tensor>();
   const held: Tensor[] = [];
   run.followModel();
+  run.begin(BEFORE_UPDATE);
   try {
     const microBatches = await takeMicroBatches(run, raw, passed);
     const step = { microBatches, clock, ...(ahead && { next: ahead }) };
@@ -59,6 +70,7 @@ export async function trainStep(
     applyGradients(run, gradients, statistics);
     clock.advance(microBatches.length, { inEpoch });
     if (inEpoch) epoch.add(log, microBatches);
+    run.begin(AFTER_UPDATE);
     taps.call('afterApply', step);
 
     run.report(log);
@@ -67,6 +79,7 @@ export async function trainStep(
   } finally {
     tf.dispose([...held, ...statistics.values()]);
     run.microBatches = undefined;
+    run.underWay = undefined;
     disposeReplaced(raw, passed);
   }
 }

@@ -1,4 +1,4 @@
-import { EspalierError, keyedRng, readLater } from '@espalier/base';
+import { EspalierError, keyedRng, readLater, suggest } from '@espalier/base';
 import { tidyExcept } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -124,7 +124,15 @@ function createTapPoints(plugin: Plugin, { taps }: Run, { atSetup }: Guards) {
     const { tap } = open ? taps.point(plugin, hook) : createClosedPoint(hook, needs);
     points[hook] = { tap: atSetup(`hooks.${hook}.tap`, tap) };
   }
-  return points;
+  return new Proxy(points, { get: (own, name) => own[name as string] ?? refuseUnknownHook(name) });
+}
+
+function refuseUnknownHook(name: string | symbol): undefined {
+  if (typeof name === 'symbol' || name in Object.prototype || name === 'then') return undefined;
+  throw new EspalierError('hooks/unknown', {
+    problem: `there is no hook '${name}'`,
+    fix: suggest(name, Object.keys(HOOKS)),
+  });
 }
 
 function createClosedPoint(hook: HookName, kind: string) {

@@ -1,4 +1,4 @@
-import { EspalierError, matches } from '@espalier/base';
+import { EspalierError, findNear, matches } from '@espalier/base';
 import type { Edge } from '../hooks/order.js';
 
 /**
@@ -26,17 +26,43 @@ export interface Declared {
 }
 
 /**
- * Refuses two who own or replace one resource, and an owner beside anyone who modifies it.
+ * Refuses two who own or replace one resource, and an owner beside anyone who modifies it; and a name that is
+ * nearly one of the kinds.
  *
- * @throws EspalierError `effects/conflict`, naming both plugins and the ways out.
+ * @throws EspalierError `effects/conflict`, naming both plugins and the ways out; `effects/unknown`.
  */
 export function checkEffects(plugins: readonly Declared[]): void {
+  plugins.forEach(refuseTypingErrors);
   plugins.forEach((first, i) => {
     for (const second of plugins.slice(i + 1)) {
       const clash = conflict(first.effects, second.effects);
       if (clash) throw conflictError(first, second, clash);
     }
   });
+}
+
+/** What opens hooks and functions of the context. */
+const KINDS = [
+  'batch',
+  'targets',
+  'loss',
+  'gradients',
+  'structure',
+  'weights',
+  'updates',
+  'evaluation',
+];
+
+function refuseTypingErrors({ id, effects }: Declared): void {
+  for (const resource of Object.keys(effects)) {
+    const [kind] = resource.split(':') as [string];
+    const near = KINDS.includes(kind) ? undefined : findNear(kind, KINDS);
+    if (near === undefined) continue;
+    throw new EspalierError('effects/unknown', {
+      problem: `plugin '${id}' declares an effect on '${resource}', which opens nothing and is nearly '${near}'`,
+      fix: `Write '${near}'. A resource of your own needs a name that is not so near.`,
+    });
+  }
 }
 
 function conflict(a: Effects, b: Effects): readonly [string, string] | undefined {

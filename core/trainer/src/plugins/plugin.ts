@@ -10,7 +10,8 @@ import { z } from 'zod';
 import type { input, output, ZodType } from 'zod';
 import type { Batch, NamedTensors } from '../batch/batch.js';
 import type { Clock } from '../clock.js';
-import type { HookName, HOOKS, TapPoint } from '../hooks/hooks.js';
+import { HOOKS } from '../hooks/hooks.js';
+import type { HookName, TapPoint } from '../hooks/hooks.js';
 import type { Order } from '../hooks/order.js';
 import type { AuxiliaryNetwork, Gradients, ObjectiveOptions } from '../objective/options.js';
 import type { Effects } from './effects.js';
@@ -290,7 +291,7 @@ export interface PluginFactory<S extends ZodType = ZodType, E extends Effects = 
 /**
  * Defines a plugin and returns its factory.
  *
- * @throws EspalierError `plugin/options` without a schema; `options/invalid` from the factory, naming
+ * @throws EspalierError `plugin/definition`; `plugin/options` without a schema; `options/invalid` from the factory, naming
  * plugin and field.
  * @example
  * export const confidencePenalty = definePlugin({
@@ -310,7 +311,7 @@ export interface PluginFactory<S extends ZodType = ZodType, E extends Effects = 
 export function definePlugin<S extends ZodType, const E extends Effects = Record<never, never>>(
   definition: PluginDefinition<S, E>,
 ): PluginFactory<S, E> {
-  refuseWithoutSchema(definition);
+  checkDefinition(definition);
   const factory = (options?: input<S>, instance: { readonly id?: string } = {}): Plugin => {
     const id = instance.id ?? definition.id;
     const parsed = parseOptions(`plugin '${id}'`, definition.options, options ?? {});
@@ -330,7 +331,15 @@ export function definePlugin<S extends ZodType, const E extends Effects = Record
   return Object.assign(factory, { definition, toJSON: () => definition.exportedAs });
 }
 
-function refuseWithoutSchema({ id, options }: { readonly id: string; readonly options: unknown }) {
+function checkDefinition(definition: { readonly id: string; readonly options: unknown }) {
+  const { id, options, apply } = (definition ?? {}) as Partial<Plugin>;
+  if (typeof id !== 'string' || typeof apply !== 'function') {
+    throw new EspalierError('plugin/definition', {
+      problem: 'definePlugin takes a definition with an id and a function apply',
+      received: definition,
+      fix: "Write definePlugin({ id: 'my-plugin', version: '1.0.0', options: z.strictObject({ … }), apply(ctx, options) { … } }).",
+    });
+  }
   if (typeof (options as Partial<ZodType> | undefined)?.safeParse === 'function') return;
   throw new EspalierError('plugin/options', {
     problem: `plugin '${id}' is defined without a schema of its options`,
@@ -349,6 +358,7 @@ const pluginShape = z.looseObject({
     ),
   effects: z.record(z.string(), z.enum(['add', 'modify', 'replace', 'own'])),
   order: z.strictObject({ before: ids, after: ids, requires: ids, optional: ids }),
+  watches: z.array(z.enum(Object.keys(HOOKS))).optional(),
   exportedAs: z
     .string()
     .regex(/^[^#\s]+(#[^#\s]+)?$/, "must be '<package>#<export>'")

@@ -146,3 +146,14 @@ it('data in shared memory have the fingerprint of the same data elsewhere', asyn
     arraySource({ x: { data, shape: [2, 6] }, batchSize: 1 }).fingerprint();
   expect(await hash(shared)).toBe(await hash(own));
 });
+
+it('saves of one session wait for each other, and a fit waits for them', async () => {
+  const store = memoryStore();
+  await withSessions([saving(store)], async (session) => {
+    const elsewhere = memoryStore();
+    const saves = [session.save(elsewhere), session.save(elsewhere), session.save(store)];
+    const { status } = await session.fit({ epochs: 1 });
+    expect(status).toBe('completed');
+    expect(await Promise.all(saves)).toHaveLength(3);
+  });
+});
