@@ -1,4 +1,6 @@
+import { sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { EspalierError } from '@espalier/core';
 import { createJiti } from 'jiti';
 import type { Jiti } from 'jiti';
 import { readJsonFile } from './read-json.js';
@@ -9,7 +11,7 @@ type Module = Readonly<Record<string, unknown>>;
 export class Modules {
   readonly #jiti: Jiti;
 
-  constructor(configFile: string) {
+  constructor(private readonly configFile: string) {
     this.#jiti = createJiti(pathToFileURL(configFile).href);
   }
 
@@ -17,9 +19,13 @@ export class Modules {
    * The URL of a module.
    *
    * @param specifier A package, or a path relative to the configuration or to the module `from`.
+   * @throws EspalierError `config/backslash` for a path in a folder with a backslash in its name.
    */
-  readonly resolve = (specifier: string, from?: string): string =>
-    this.#jiti.esmResolve(specifier, from);
+  readonly resolve = (specifier: string, from?: string): string => {
+    const file = from === undefined ? this.configFile : fileURLToPath(from);
+    if (sep === '/' && specifier.startsWith('.') && file.includes('\\')) throw backslashError(file);
+    return this.#jiti.esmResolve(specifier, from);
+  };
 
   /** @param specifier As for `resolve`. */
   readonly load = async (specifier: string): Promise<Module> => {
@@ -29,4 +35,12 @@ export class Modules {
     if (!/\.[cm]?tsx?$/.test(url)) return (await import(url)) as Module;
     return this.#jiti.import<Module>(url);
   };
+}
+
+/** What finds modules takes it for a slash. */
+function backslashError(file: string): EspalierError {
+  return new EspalierError('config/backslash', {
+    problem: `${file} has a backslash in its path, and modules beside it could not be found`,
+    fix: 'Rename the file or the folder.',
+  });
 }
