@@ -242,7 +242,7 @@ test.skipIf(process.platform === 'win32')('a full disk loses no result', async (
   const args = [bin, 'study', 'run', file, '--quiet', '--concurrency', '1'];
   const limited = spawnSync(
     'bash',
-    ['-c', 'ulimit -f 128; exec "$@"', '', process.execPath, ...args],
+    ['-c', 'ulimit -f 160; exec "$@"', '', process.execPath, ...args],
     { encoding: 'utf8' },
   );
   expect(limited).toMatchObject({ status: 1, stdout: '' });
