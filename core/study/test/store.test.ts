@@ -116,6 +116,13 @@ test('a file stands where the folder must be', () => {
   expect(() => StudyStore.open(file)).toThrow(/cannot make .*results/);
 });
 
+test.skipIf(process.platform !== 'linux')(
+  'a folder that takes no entries is refused, and does not hang',
+  () => {
+    expect(() => StudyStore.open('/proc/espalier/study')).toThrow(/cannot make \/proc/);
+  },
+);
+
 // Root may write anywhere.
 test.skipIf(process.getuid?.() === 0)('a folder that may not be written to is named', () => {
   const dir = temporary();

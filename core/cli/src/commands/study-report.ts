@@ -1,6 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { printableLine, quoteWord } from '@espalier/base';
+import { makeFolder } from '@espalier/base/node';
 import { EspalierError, fileError } from '@espalier/core';
 import { toSvg, toText } from '@espalier/report';
 import {
@@ -135,7 +136,7 @@ async function writeReport(findings: Findings, dir: string): Promise<void> {
 
 async function writeFiles(dir: string, files: Readonly<Record<string, string>>): Promise<void> {
   try {
-    await mkdir(dir, { recursive: true });
+    makeFolder(dir);
     for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
   } catch (cause) {
     throw fileError('cli/out', `cannot write the report into ${dir}`, cause);

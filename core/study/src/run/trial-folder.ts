@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '@espalier/base/node';
 import { fileError, writeJson } from '@espalier/core';
 import { parseRecord } from '../store/check-record.js';
 import type { TrialResult } from '../store/records.js';
@@ -55,7 +56,7 @@ async function writeAtomically(dir: string, name: string, text: string): Promise
   const path = join(dir, name);
   const aside = join(dir, `.tmp-${name}-${process.pid}-${randomUUID()}`);
   try {
-    await mkdir(dir, { recursive: true });
+    makeFolder(dir);
     await writeFile(aside, text);
     await rename(aside, path);
     return path;

@@ -1,5 +1,6 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '@espalier/base/node';
 import {
   buildConfig,
   countEpochs,
@@ -64,7 +65,7 @@ async function main(job: TrialJob): Promise<void> {
 }
 
 async function run(job: TrialJob): Promise<TrialEnd> {
-  await mkdir(job.dir, { recursive: true });
+  makeFolder(job.dir);
   const lock = takeLock(join(job.dir, 'running.lock'), PATIENCE_MS);
   if (!lock) throw isRunningAlready(job);
   try {

@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileError, writeJson } from '@espalier/core';
 import { parseRecord } from './check-record.js';
 import { addChecksum, readChecked } from './checksum.js';
@@ -45,7 +45,6 @@ export function mergeReadings(
  */
 export function appendReading(file: string, reading: TestReading): void {
   try {
-    mkdirSync(dirname(file), { recursive: true });
     const handle = openSync(file, 'a');
     try {
       writeSync(handle, `${addChecksum(writeJson(reading, 'reading'))}\n`);

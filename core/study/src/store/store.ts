@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { makeFolder } from '@espalier/base/node';
 import { EspalierError, fileError, writeJson } from '@espalier/core';
 import type Database from 'libsql';
 import type { Environment } from '../plan/environment.js';
@@ -63,7 +64,7 @@ export class StudyStore implements StudyRecords {
   static open(dir: string): StudyStore {
     const file = fileIn(dir);
     try {
-      mkdirSync(dir, { recursive: true });
+      makeFolder(dir);
     } catch (cause) {
       throw fileError('study/store', `cannot make ${dir}`, cause);
     }
