@@ -1,6 +1,6 @@
 import { StoredEmbedding } from '@espalier/compression';
 import type { StorageConfig, StoredEmbeddingConfig } from '@espalier/compression';
-import { EspalierError } from '@espalier/core';
+import { EspalierError, orUndo } from '@espalier/core';
 import type { HostTensor } from '@espalier/core';
 import { isFloat, pytorchLayers, pytorchModules } from '@espalier/formats';
 import type { PyTorchModule, StateDict } from '@espalier/formats';
@@ -35,8 +35,8 @@ export function buildStateDict(state: StateDict, elsewhere: Elsewhere): StateDic
   const { modules, rest } = pytorchModules(state);
   if (modules.length > 0) {
     const kept = new Map(rest.map((name) => [name, state.get(name)!]));
-    const parts = modules.map((module) => makePart(state, module, elsewhere));
-    return { model: joinParts(parts), rest: kept };
+    const makeParts = () => modules.map((module) => makePart(state, module, elsewhere));
+    return { model: orUndo(() => joinParts(makeParts())), rest: kept };
   }
   const { name, tensor } = takeOneMatrix(state);
   const layers = buildEmbedding(name, tensor, elsewhere.get(name));

@@ -49,6 +49,7 @@ export {
   disposeNewWeights,
   listNewWeights,
   noteExistingWeights,
+  orUndo,
 } from './weights/existing-weights.js';
 export type { ExistingWeights } from './weights/existing-weights.js';
 export { takeOwnModel } from './weights/ownership.js';

@@ -57,6 +57,7 @@ export {
   makeFunctionModel,
   Network,
   noteExistingWeights,
+  orUndo,
   replaceLayer,
   tidyExcept,
   toCanonicalName,

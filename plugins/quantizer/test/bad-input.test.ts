@@ -1,6 +1,6 @@
 import { definePlugin, extractGraph } from '@espalier/core';
 import type { ModelEdit } from '@espalier/core';
-import { quantize, quantizer } from '@espalier/plugin-quantizer';
+import { quantize, quantizeResiduals, quantizer } from '@espalier/plugin-quantizer';
 import type { QuantizerOptions } from '@espalier/plugin-quantizer';
 import { liveTensors, onBackend, tinyMlp, withSession } from '@espalier/testkit';
 import * as tf from '@tensorflow/tfjs-core';
@@ -149,3 +149,18 @@ test('a matrix whose codes would be no smaller stays float', () =>
   withSession(open(imageModel, { bits: 8, granularity: { group: 1 } }), async (session) => {
     await expect(session.transform()).rejects.toThrow(/would not get smaller/);
   }));
+
+const LARGEST = 3.4028234663852886e38;
+
+test('codes beyond float32 are refused, whatever they are codes of', async () => {
+  const data = Float32Array.of(-LARGEST, LARGEST, 0, 1);
+  const matrix = { data, rows: 1, columns: 4 };
+  const tooLarge = expect.objectContaining({ code: 'quantizer/too-large' });
+  expect(() => quantize(matrix, { scheme: 'asymmetric' })).toThrow(tooLarge);
+  expect(() => quantize(matrix, { range: 'min-max' })).toThrow(tooLarge);
+  expect(quantize(matrix, { codebook: 'k-means' }).error).toBeLessThan(1e-6);
+  const rows = { data: Float32Array.from({ length: 80 }, (_, i) => LARGEST * Math.sin(i * i)) };
+  await expect(
+    quantizeResiduals({ ...rows, rows: 20, columns: 4 }, { stages: 2, bits: 3 }),
+  ).rejects.toThrow(tooLarge);
+});

@@ -66,6 +66,7 @@ export const stateDicts: Reader = {
   found: [
     makeSample('names that become one', { 'a b.weight': [4, 3], 'a_b.weight': [4, 3] }),
     makeSample('the name of an input', { 'a.weight': [4, 3], 'a_inputs.weight': [4, 3] }),
+    makeSample('a dot in front', { 'a.weight': [4, 3], '.weight': [4, 3] }),
     makeSample('a name of nothing else', { '.weight': [4, 3], weight: [4, 3] }),
   ],
   damage,

@@ -1,6 +1,7 @@
 import { EspalierError, suggest } from '@espalier/base';
 import { toTensor } from '@espalier/checkpoint';
 import type { HostTensor } from '@espalier/checkpoint';
+import { orUndo } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { Shape } from '@tensorflow/tfjs-layers';
@@ -51,7 +52,7 @@ export function pytorchLayers(
 ): tfl.layers.Layer[] {
   const modules = sortModules(state, pytorchModules(state, { kinds }).modules, order);
   const lastRecurrent = modules.findLastIndex(isRecurrent);
-  return modules.flatMap((module, i) => {
+  const create = (module: PyTorchModule, i: number) => {
     const weights = pytorchWeights(state, module);
     const sequences = returnSequences || i !== lastRecurrent;
     return weights.map((each, k) => {
@@ -59,7 +60,8 @@ export function pytorchLayers(
       const placed = { isFirst: i + k === 0, returnSequences: sequences || !isLast };
       return createLayer(module, k, each, placed);
     });
-  });
+  };
+  return orUndo(() => modules.flatMap(create));
 }
 
 function createLayer(

@@ -133,7 +133,8 @@ export function join(module: string, parameter: string): string {
 function groupByModule(state: StateDict): ReadonlyMap<string, Parameters> {
   const groups = new Map<string, Map<string, HostTensor>>();
   for (const [path, tensor] of state) {
-    const dot = path.lastIndexOf('.');
+    const found = path.lastIndexOf('.');
+    const dot = found > 0 ? found : -1; // one in front parts nothing
     const name = path.slice(0, Math.max(dot, 0));
     const group = groups.get(name) ?? new Map<string, HostTensor>();
     groups.set(name, group.set(path.slice(dot + 1), tensor));

@@ -43,7 +43,13 @@ export function listNewWeights(existing: ExistingWeights): readonly Variable[] {
   return Object.values(tf.engine().registeredVariables).filter((each) => !existing.has(each));
 }
 
-/** Runs `make`; when it throws, every variable that it made is disposed, whosever it would be. */
+/**
+ * Runs `make`; when it throws, every variable that it made is disposed, whosever it would be.
+ *
+ * @param make Is synchronous.
+ * @example
+ * const layers = orUndo(() => configs.map((config) => makeLayer(config)));
+ */
 export function orUndo<T>(make: () => T): T {
   const existing = noteExistingWeights();
   try {

@@ -25,3 +25,18 @@ export function checkFinite({ data, columns }: Matrix): void {
     fix: 'Quantize a model whose training has not diverged.',
   });
 }
+
+/**
+ * The error of codes as it is.
+ *
+ * @throws EspalierError `quantizer/too-large` where it is not finite: the numbers are so large that sums of them, or
+ * what codes stand for, are beyond float32.
+ */
+export function checkError(error: number): number {
+  if (Number.isFinite(error)) return error;
+  throw new EspalierError('quantizer/too-large', {
+    problem:
+      'the numbers of the matrix are near the largest of float32 (3.4e38), and their codes beyond it',
+    fix: "Divide the matrix by a constant, which the layer can multiply by again, or try scheme: 'symmetric' and codebook: 'k-means'.",
+  });
+}

@@ -5,7 +5,7 @@ import type { CodeConfig, CodePart, FakeConfig } from '../storage/storage-config
 import { decodeVectorMatrix } from '../vectors/decode-matrix.js';
 import { isVectorKind } from '../vectors/layout.js';
 import type { VectorPart } from '../vectors/layout.js';
-import { checkBits, checkFinite } from './check.js';
+import { checkBits, checkError, checkFinite } from './check.js';
 import { decodeRows } from './decode.js';
 import { uniformCodes, encodeCodebook, encodeNormalFloat, encodeUniform } from './encode.js';
 import type { EncodedMatrix } from './encode.js';
@@ -48,7 +48,7 @@ export interface Quantized {
  * Quantizes a matrix. See the README for the arithmetic, bit by bit.
  *
  * @throws EspalierError `quantizer/not-finite` naming row and column, `quantizer/empty`, `quantizer/bits`,
- * `compression/matrix`.
+ * `quantizer/too-large`, `compression/matrix`.
  * @example
  * const { config, weights, error } = quantize({ data, rows: 10000, columns: 200 }, { bits: 4 });
  * const back = dequantize({ config, weights }, [10000, 200]);
@@ -88,7 +88,7 @@ function packMatrix(matrix: Matrix, { config, codes, ...values }: EncodedMatrix)
   const bits = config.kind === 'nf4' ? 4 : config.bits;
   const weights = { codes: pack(codes, bits), ...values };
   const back = dequantize({ config, weights }, getShape(matrix));
-  return { config, weights, error: relativeError(matrix, back) };
+  return { config, weights, error: checkError(relativeError(matrix, back)) };
 }
 
 /** The parts of a matrix in codes, by suffix of the weight's name. */

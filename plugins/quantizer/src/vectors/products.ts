@@ -2,6 +2,7 @@ import type { Matrix } from '@espalier/compression';
 import { keyedRng } from '@espalier/core';
 import type { KeyedRng } from '@espalier/core';
 import { project } from '@espalier/linalg';
+import { checkError } from '../maths/check.js';
 import { getShape } from '../maths/granularity.js';
 import { pack } from '../maths/packing.js';
 import type { Bits } from '../maths/packing.js';
@@ -42,7 +43,7 @@ export interface ProductOptions {
  * bits on the same backend.
  *
  * @throws EspalierError `quantizer/parts`, `quantizer/weights`, `quantizer/bits`, `quantizer/empty`,
- * `quantizer/not-finite`, `compression/matrix`.
+ * `quantizer/not-finite`, `quantizer/too-large`, `compression/matrix`.
  * @example
  * const { config, weights } = await quantizeProducts({ data, rows: 10000, columns: 200 }, { parts: 50 });
  * const back = dequantize({ config, weights }, [10000, 200]);
@@ -67,7 +68,7 @@ export async function quantizeProducts(
     codebook,
     ...(rotation && { rotation: rotation.data }),
   };
-  return { config, weights, error };
+  return { config, weights, error: checkError(error) };
 }
 
 /** The tables of all parts, one behind the other; of a part for which `known` has one, that. */

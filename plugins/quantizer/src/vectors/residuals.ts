@@ -1,5 +1,6 @@
 import type { Matrix } from '@espalier/compression';
 import { EspalierError, keyedRng } from '@espalier/core';
+import { checkError } from '../maths/check.js';
 import { getShape } from '../maths/granularity.js';
 import { pack } from '../maths/packing.js';
 import type { Bits } from '../maths/packing.js';
@@ -44,7 +45,7 @@ export interface ResidualOptions {
  * table moves to the means of what the others leave.
  *
  * @throws EspalierError `quantizer/stages`, `quantizer/weights`, `quantizer/bits`, `quantizer/empty`,
- * `quantizer/not-finite`, `compression/matrix`.
+ * `quantizer/not-finite`, `quantizer/too-large`, `compression/matrix`.
  * @example
  * const { config, weights } = await quantizeResiduals({ data, rows: 10000, columns: 200 }, { stages: 8 });
  * const back = dequantize({ config, weights }, [10000, 200]);
@@ -71,7 +72,7 @@ export async function quantizeResiduals(
   }
   const codes = few ? findFirst(matrix, tables) : await searchBeam(matrix, tables, beam);
   const weights = { codes: pack(codes, bits), codebook: tables.codebook };
-  return { config, weights, error: measureError(matrix, codes, tables) };
+  return { config, weights, error: checkError(measureError(matrix, codes, tables)) };
 }
 
 /** Fills the tables, each by what those before leave of the rows. */
