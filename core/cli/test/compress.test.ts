@@ -299,7 +299,6 @@ it('prints code that runs nothing of an artifact of others', async () => {
   const again = ['--preset', 'quantize-only', '--bits', '8', '--quiet'];
   const { code, stdout, stderr } = await run('compress', file, '--out', fresh(), ...again);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  console.log(stdout);
   const imports = stdout.split('\n').filter((line) => /^import\b/.test(line));
   expect(imports.join('\n')).not.toMatch(/evil/);
   expect(stdout.match(/^\/\/ The artifact names no package: '.*$/gm)).toHaveLength(4);
