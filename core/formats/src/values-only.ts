@@ -1,4 +1,5 @@
 import type { EspalierError } from '@espalier/base';
+import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 
 type AddWeight = (
@@ -29,7 +30,12 @@ export function withValuesOnly<T>(
   layers.addWeight = function (name, shape, dtype, _initializer, ...rest) {
     left -= shape.reduce<number>((size, n) => size * Number(n), 1);
     if (!(left >= 0)) throw tooMany(name);
-    return addWeight.call(this, name, shape, dtype, tfl.initializers.zeros(), ...rest);
+    let weight: unknown;
+    // What it starts from would stay where tfjs takes no such name.
+    tf.tidy(() => {
+      weight = addWeight.call(this, name, shape, dtype, tfl.initializers.zeros(), ...rest);
+    });
+    return weight;
   };
   try {
     return build();

@@ -1,5 +1,5 @@
 import { EspalierError } from '@espalier/base';
-import { disposeModel, listNewWeights, noteExistingWeights } from '@espalier/model';
+import { listNewWeights, noteExistingWeights } from '@espalier/model';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
@@ -14,10 +14,7 @@ import type { ModelFile } from './model-file.js';
  */
 export async function buildFromFile(file: ModelFile, values: ArrayBuffer): Promise<LayersModel> {
   try {
-    const model = await buildLayers(file);
-    model.setUserDefinedMetadata(file.userDefinedMetadata ?? {});
-    loadValues(model, listSpecs(file), values);
-    return model;
+    return await buildAndLoad(file, values);
   } catch (cause) {
     if (isKeras3(file)) throw keras3Error(cause);
     const { message } =
@@ -26,18 +23,24 @@ export async function buildFromFile(file: ModelFile, values: ArrayBuffer): Promi
   }
 }
 
-async function buildLayers(file: ModelFile): Promise<LayersModel> {
-  const numbers = listSpecs(file).reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
+async function buildAndLoad(file: ModelFile, values: ArrayBuffer): Promise<LayersModel> {
+  const specs = listSpecs(file);
+  const numbers = specs.reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
   const existing = noteExistingWeights();
   // Nothing in it waits, so that the model is there before the promise is.
   const building = withValuesOnly(numbers, tooManyNumbers, () =>
     tfl.models.modelFromJSON({ modelTopology: file.modelTopology } as Topology),
   );
-  const made = listNewWeights(existing);
-  return building.catch((error: unknown) => {
+  const made = listNewWeights(existing); // those of layers that are no part of the model, too
+  try {
+    const model = await building;
+    model.setUserDefinedMetadata(file.userDefinedMetadata ?? {});
+    loadValues(model, specs, values);
+    return model;
+  } catch (error) {
     made.forEach((variable) => variable.dispose());
     throw error;
-  });
+  }
 }
 
 type Topology = Parameters<typeof tfl.models.modelFromJSON>[0];
@@ -56,17 +59,12 @@ function loadValues(
   const weights = model.weights as unknown as { constraint: unknown }[];
   const constraints = weights.map(({ constraint }) => constraint);
   const names = specs.filter(({ group }) => group !== 'optimizer').map(({ name }) => name);
-  try {
-    weights.forEach((weight) => (weight.constraint = null));
-    tf.tidy(() => {
-      const decoded = tf.io.decodeWeights(values, specs);
-      model.loadWeights(Object.fromEntries(names.map((name) => [name, decoded[name]!])));
-    });
-    weights.forEach((weight, i) => (weight.constraint = constraints[i]));
-  } catch (error) {
-    disposeModel(model);
-    throw error;
-  }
+  weights.forEach((weight) => (weight.constraint = null));
+  tf.tidy(() => {
+    const decoded = tf.io.decodeWeights(values, specs);
+    model.loadWeights(Object.fromEntries(names.map((name) => [name, decoded[name]!])));
+  });
+  weights.forEach((weight, i) => (weight.constraint = constraints[i]));
 }
 
 function tooManyNumbers(weight: string): EspalierError {
