@@ -1,7 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { useBackend } from '@espalier/backend';
 import type { BackendInfo } from '@espalier/backend';
+import { makeFolder } from '@espalier/core/node';
 import { toText } from '@espalier/report';
 import { assess } from './assess.js';
 import { loadDigits, sourceOf } from './data.js';
@@ -37,7 +38,7 @@ try {
 }
 
 async function main(options: Options): Promise<void> {
-  await makeFolder(options.out);
+  makeOutput(options.out);
   const data = loadDigits({ train: options.trainPerClass, validation: 30, test: 100 });
   // Always the same backend, so that the times of two machines can be compared.
   const backend = await useBackend({ prefer: 'wasm' });
@@ -56,10 +57,14 @@ async function main(options: Options): Promise<void> {
   console.log(`\nPage: ${page}`);
 }
 
-async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true }).catch((cause: Error) => {
-    throw new Error(`--out ${path} cannot be made a folder: ${cause.message}`, { cause });
-  });
+function makeOutput(path: string): void {
+  try {
+    makeFolder(path);
+  } catch (cause) {
+    throw new Error(`--out ${path} cannot be made a folder: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 async function runAll(data: Data, options: Options, backend: BackendInfo): Promise<RunResult[]> {

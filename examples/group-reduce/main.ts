@@ -1,8 +1,9 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { useBackend } from '@espalier/backend';
 import type { BackendInfo, BackendName } from '@espalier/backend';
 import { disposeModel } from '@espalier/core';
+import { makeFolder } from '@espalier/core/node';
 import { toSvg, toText } from '@espalier/report';
 import { measureRow, onTest } from './measure-row.js';
 import type { OnTest, RowResult } from './measure-row.js';
@@ -32,7 +33,7 @@ try {
 }
 
 async function main(options: Options): Promise<void> {
-  await mkdir(options.out, { recursive: true });
+  makeFolder(options.out);
   const backend = await backendOf(options);
   console.log(backend.line);
   const subject = await subjectOf(options, backend);

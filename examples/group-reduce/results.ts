@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJson, writeJson } from '@espalier/core';
+import { makeFolder } from '@espalier/core/node';
 import type { RowResult } from './measure-row.js';
 
 /**
@@ -13,7 +14,7 @@ export class Results {
     private readonly folder: string,
     private readonly settings: object,
   ) {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   }
 
   find(row: string, ratio: number): RowResult | undefined {

@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { EspalierError, fileError } from '@espalier/base';
+import { makeFolder } from '@espalier/base/node';
 import { removeLeftovers, writeWhole } from '@espalier/checkpoint/node';
 import type { FileOperations } from '@espalier/checkpoint/node';
 
@@ -33,7 +33,7 @@ export async function writeFileWhole(
 ): Promise<void> {
   try {
     const folder = dirname(resolve(path));
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
     await removeLeftovers(folder, basename(path));
     await writeWhole(path, chunks, { files });
   } catch (error) {
