@@ -25,7 +25,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type * as Layers from '@tensorflow/tfjs-layers';
 import { build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import * as z from 'zod';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -359,4 +359,16 @@ describe('a copy that a plugin brings along', () => {
       }
     },
   );
+});
+
+test('an error of another copy of Espalier is an instance of the class, and keeps its code', async () => {
+  vi.resetModules();
+  const again = await import('@espalier/base');
+  expect(again.EspalierError).not.toBe(EspalierError);
+  const theirs = new again.EspalierError('area/what', { problem: 'wrong' });
+  expect(theirs).toBeInstanceOf(EspalierError);
+  expect(theirs.withPlace({ plugin: 'p', hook: 'h' })).toMatchObject({ code: 'area/what' });
+  for (const other of [new Error('wrong'), { ...theirs }, 'wrong', null, undefined]) {
+    expect(other).not.toBeInstanceOf(EspalierError);
+  }
 });

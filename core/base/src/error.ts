@@ -29,8 +29,11 @@ export interface ErrorPlace {
   readonly step?: number;
 }
 
+/** Told alike by all copies of this package in a process. */
+const BRAND = Symbol.for('@espalier/base/error');
+
 /**
- * The one error class of the framework. `code` is stable (`area/what`) and safe to test for;
+ * The one error class of the framework. An error of another copy of this package is an instance too. `code` is stable (`area/what`) and safe to test for;
  * `message` names the plugin and hook, the problem, the value received and the way out; names of others in it are
  * printable.
  *
@@ -44,6 +47,13 @@ export interface ErrorPlace {
  */
 export class EspalierError extends Error {
   override readonly name = 'EspalierError';
+  get [BRAND](): true {
+    return true;
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
 
   constructor(
     readonly code: string,
