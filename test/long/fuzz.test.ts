@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { READERS } from '../fuzz/reader-names.js';
 import { runReader } from '../fuzz/run-reader.js';
 
-const CASES = 500;
+const CASES = 1000;
 const thread = new URL('../dist/fuzz/worker.js', import.meta.url);
 
 // `npm run fuzz` takes more of them.
