@@ -33,9 +33,9 @@ export interface ErrorPlace {
 const BRAND = Symbol.for('@espalier/base/error');
 
 /**
- * The one error class of the framework. An error of another copy of this package is an instance too. `code` is stable (`area/what`) and safe to test for;
- * `message` names the plugin and hook, the problem, the value received and the way out; names of others in it are
- * printable.
+ * The one error class of the framework. An error of another copy of this package is an instance too. `code` is stable
+ * (`area/what`) and safe to test for; `message` names the plugin and hook, the problem, the value received and the way
+ * out; names of others in it are printable.
  *
  * @example
  * throw new EspalierError('quantizer/bits', {
@@ -47,6 +47,7 @@ const BRAND = Symbol.for('@espalier/base/error');
  */
 export class EspalierError extends Error {
   override readonly name = 'EspalierError';
+
   get [BRAND](): true {
     return true;
   }

@@ -8,7 +8,8 @@ export { printValue } from './print.js';
 /**
  * Plain data as JSON text that {@link readJson} gives back to the bit: NaN, infinities and −0 become
  * `{"$numberDouble":"NaN"}`, as in MongoDB's Extended JSON. Properties that are `undefined` are left
- * out; characters that a terminal would obey are escaped; a function with `toJSON`, such as a plugin's factory, is its name.
+ * out; characters that a terminal would obey are escaped; a function with `toJSON`, such as a plugin's factory, is its
+ * name.
  *
  * @param name What the value is, for errors: `json` makes them name `json.best.loss`.
  * @throws EspalierError `json/not-json` on what JSON cannot hold, naming its place: a Map, Set, Date

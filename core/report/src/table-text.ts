@@ -94,8 +94,8 @@ function csvField(value: Cell): string {
 
 /**
  * The table as CSV (RFC 4180) with a header of labels and raw values at full precision, whatever
- * the columns' formats. Text that a spreadsheet would compute (`=1+1`) gets an apostrophe in front. An estimate takes three fields: value, low, high. Missing values are empty;
- * NaN, Infinity and -Infinity are written as such.
+ * the columns' formats. Text that a spreadsheet would compute (`=1+1`) gets an apostrophe in front. An estimate takes
+ * three fields: value, low, high. Missing values are empty; NaN, Infinity and -Infinity are written as such.
  *
  * @throws {@link ReportError} if the table is not valid.
  */
