@@ -62,7 +62,7 @@ export class Checkpoints {
     if (!store || this.#release) return nothing;
     refuseUnresumable(this.run);
     await readFingerprints(this.run);
-    this.#release = (await store.claim?.()) ?? nothing;
+    this.#release = await claimStore(store);
     try {
       await this.#takeStore(store);
     } catch (error) {
@@ -108,8 +108,8 @@ export class Checkpoints {
   }
 
   async #claimFor(store: CheckpointStore): Promise<Release> {
-    if (!this.#isOwn(store)) return (await store.claim?.()) ?? nothing;
-    return this.#known || this.#release ? this.#claimOwn() : ((await store.claim?.()) ?? nothing);
+    const hasBegun = this.#known !== undefined || this.#release !== undefined;
+    return this.#isOwn(store) && hasBegun ? this.#claimOwn() : claimStore(store);
   }
 
   async #write(target: CheckpointStore): Promise<string> {
@@ -187,6 +187,10 @@ function movedOnError({ location }: CheckpointStore, names: readonly string[]): 
 }
 
 const nothing: Release = async () => undefined;
+
+async function claimStore(store: CheckpointStore): Promise<Release> {
+  return (await store.claim?.()) ?? nothing;
+}
 
 function requireStore(store: CheckpointStore | undefined): CheckpointStore {
   if (store) return store;

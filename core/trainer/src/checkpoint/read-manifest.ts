@@ -114,7 +114,8 @@ function otherRelease(label: string, missing: string): EspalierError {
   });
 }
 
-function invalidManifest(label: string, problem: string, received?: unknown): EspalierError {
+/** A manifest or tensors from which no run could go on. */
+export function invalidManifest(label: string, problem: string, received?: unknown): EspalierError {
   return new EspalierError('checkpoint/manifest', {
     problem: `the checkpoint in ${label} does not hold the state of a run: ${problem}`,
     ...(received !== undefined && { received }),

@@ -10,7 +10,7 @@ import { compareCensuses, takeCensus } from '../structure/structure-change.js';
 import type { Census } from '../structure/structure-change.js';
 import type { Mismatch } from './compare-settings.js';
 import { findMismatches } from './mismatch.js';
-import { readRunManifest } from './read-manifest.js';
+import { invalidManifest, readRunManifest } from './read-manifest.js';
 import type { RunManifest } from './run-manifest.js';
 import { callPlugin, PARAMETERS, slotKey, takeSnapshot } from './snapshot.js';
 
@@ -103,10 +103,7 @@ function refuseMissingSlots(
   );
   const missing = keys.find((key) => !tensors.has(key));
   if (missing === undefined) return;
-  throw new EspalierError('checkpoint/manifest', {
-    problem: `the checkpoint in ${location} does not hold the state of a run: it has no tensor '${missing}'`,
-    fix: 'Restore it from a copy, or start a new run in another place. The checkpoint is untouched.',
-  });
+  throw invalidManifest(location, `it has no tensor '${missing}'`);
 }
 
 function takeOver(

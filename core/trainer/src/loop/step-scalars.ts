@@ -5,8 +5,6 @@ import { areFinite } from '../finite.js';
 import type { StepLog } from '../hooks/hooks.js';
 import type { WindowSums } from './window-sums.js';
 
-type Numbers = Float32Array;
-
 /** The few numbers of a step that the host reads, in one go. */
 export interface StepScalars {
   /** Unweighted terms, the total, what stands for each gradient and moving statistic, then metrics. */
@@ -80,7 +78,7 @@ export interface Fault {
 
 /** The first fault, if there is one. Only where a sum is not finite, what was summed is read too. */
 export async function findFault(
-  numbers: Numbers,
+  numbers: Float32Array,
   { terms, checked, metrics }: StepScalars,
 ): Promise<Fault | undefined> {
   const end = numbers.length - metrics.length;
@@ -100,7 +98,7 @@ export async function findFault(
 }
 
 /** The unweighted terms, the weighted total and the metrics as numbers. */
-export function makeLog(numbers: Numbers, { terms, metrics }: StepScalars): StepLog {
+export function makeLog(numbers: Float32Array, { terms, metrics }: StepScalars): StepLog {
   const take = (names: readonly string[], from: number) =>
     Object.fromEntries(names.map((name, i) => [name, numbers[from + i]!]));
   return {

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EspalierError, fileError } from '@espalier/base';
+import { EspalierError } from '@espalier/base';
 import type { MatrixFile } from '../files/matrix-file.js';
+import { readText } from './read-text.js';
 
 /** The file that names the words of a model2vec model. */
 export const TOKENIZER = 'tokenizer.json';
@@ -19,11 +19,7 @@ interface Tokenizer {
 export async function addTokenizerWords(dir: string, file: MatrixFile): Promise<MatrixFile> {
   const matrix = file.tensors.get(MATRIX);
   if (!matrix || matrix.shape.length !== 2 || file.tensors.has(MAPPING)) return file;
-  const path = join(dir, TOKENIZER);
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw fileError('matrices/file', `cannot read ${path}`, cause);
-  });
-  const words = listWords(new TextDecoder().decode(bytes));
+  const words = listWords(await readText(join(dir, TOKENIZER)));
   if (!words || words.length !== matrix.shape[0] || words.includes(undefined))
     throw tokenizerError(words?.length, matrix.shape[0]!);
   return { ...file, format: 'model2vec', words: words as string[] };

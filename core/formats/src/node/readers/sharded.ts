@@ -1,8 +1,9 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { EspalierError, fileError } from '@espalier/base';
+import { EspalierError } from '@espalier/base';
 import { byName } from '../files/matrix-file.js';
 import type { FileTensor, MatrixFile } from '../files/matrix-file.js';
+import { readText } from './read-text.js';
 
 const PLAIN_NAME = /^[^./\\][^/\\]*$/;
 const LARGEST_INDEX = 100_000_000; // bytes; as for the header of a safetensors file
@@ -18,10 +19,7 @@ type WeightMap = Readonly<Record<string, string>>;
 export async function readShardIndex(path: string): Promise<WeightMap | undefined> {
   const { size } = await stat(path);
   if (size > LARGEST_INDEX) return undefined;
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw fileError('matrices/file', `cannot read ${path}`, cause);
-  });
-  const map = parseMap(new TextDecoder().decode(bytes));
+  const map = parseMap(await readText(path));
   if (typeof map !== 'object' || map === null) return undefined;
   const bad = Object.entries(map).find(([, file]) => !PLAIN_NAME.test(String(file)));
   if (bad) throw shardError(`places '${bad[0]}' in a file that is no plain name`, bad[1]);
